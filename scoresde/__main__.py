@@ -1,0 +1,5 @@
+"""`python -m scoresde` is `scoresde`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,91 @@
+"""The `scoresde` command. Each subcommand is imported when it is used, so that --help does not wait for torch."""
+
+import difflib
+import importlib
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from . import __version__
+from .errors import ScoreSDEError
+
+COMMANDS = {
+    "train": ("train:train", "Train a score network."),
+    "sample": ("sample:sample", "Draw samples from a model with any solver."),
+    "solvers": ("lists:solvers", "List the solvers, or explain one."),
+    "describe": ("describe:describe", "Show every feature map, the size and the cost of a network."),
+    "datasets": ("lists:datasets", "List the image sets, or explain one."),
+    "models": ("lists:models", "List the models that come with the package."),
+    "doctor": ("doctor:doctor", "Check the installation and say what is wrong with it."),
+}
+
+
+class Failure(click.ClickException):
+    """One of our errors as click shows it: its text, and its exit code."""
+
+    def __init__(self, error: ScoreSDEError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code  # type: ignore[misc]  # click declares it on the class
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules of their own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[name][0].split(":")
+        command = getattr(importlib.import_module(f"scoresde.commands.{module}"), attribute)
+        made: click.Command = command if isinstance(command, click.Command) else command()
+        return made
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            advice = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(COMMANDS)}."
+            ctx.fail(f"no command is called {args[0]!r}. {advice}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ScoreSDEError as error:
+            raise Failure(error) from error
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("\nInterrupted.", err=True)
+            ctx.exit(130)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\b
+Examples:
+  scoresde sample --solver dpm --tol 1e-2
+  scoresde train digits --out runs/digits
+  scoresde sample --model runs/digits --solver rk45 -n 16 --seed 7""",
+)
+@click.version_option(__version__, prog_name="scoresde")
+def scoresde() -> None:
+    """Score-based generative models with interchangeable solvers."""
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    sys.exit(128 + signum)
+
+
+def main() -> None:
+    """Entry point: runs the command with the exit codes of errors.py, 130 for SIGINT and 143 for SIGTERM."""
+    signal.signal(signal.SIGTERM, _terminate)
+    scoresde(prog_name="scoresde")

@@ -1,0 +1,47 @@
+"""`scoresde describe`: what a network is made of and what it costs."""
+
+import json
+from pathlib import Path
+
+import click
+
+from .. import checkpoint
+from .. import config as configuration
+from ..describe import describe as measure
+from ..errors import UsageError
+from ..networks import networks
+from ..registry import hint
+
+
+@click.command(
+    epilog="""\b
+WHAT is a configuration (file or name) or a model (run, folder or bundled name).
+\b
+Examples:
+  scoresde describe digits
+  scoresde describe unet-512 --no-time
+  scoresde describe cifar10-vp network.channels=64 --size 32 --json"""
+)
+@click.argument("what")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--size", type=click.IntRange(1), help="Height and width of the images, if not those of the data set.")
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images per forward.")
+@click.option("--time/--no-time", "timed", default=True, help="Measure milliseconds per forward.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def describe(what: str, overrides: tuple[str, ...], size: int | None, batch: int, timed: bool, as_json: bool) -> None:
+    """Show every feature map of a network, its parameters, its FLOPs and its time per forward."""
+    if what in configuration.names() or Path(what).is_file():
+        chosen = configuration.load(what, overrides)
+        options = chosen.network
+        channels, height, width = chosen.data.shape or chosen.data.load("train").shape
+    elif what in checkpoint.bundled() or Path(what).is_dir():
+        if overrides:
+            raise UsageError(f"a trained model takes no overrides, got {overrides[0]!r}")
+        content = checkpoint.read_json(checkpoint.locate(what) / checkpoint.CONFIG)
+        options = networks.build(content["network"])
+        channels, height, width = content["shape"]
+    else:
+        known = [*configuration.names(), *checkpoint.bundled()]
+        raise UsageError(f"no configuration or model is called {what!r}. {hint(what, known)}")
+    result = measure(options, (channels, size or height, size or width), batch=batch, timed=timed)
+    click.echo(json.dumps(result.to_dict(), indent=2) if as_json else result.text())

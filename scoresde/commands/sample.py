@@ -1,0 +1,143 @@
+"""`scoresde sample`: samples from a model with any solver."""
+
+import json
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import click
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from .. import checkpoint, images
+from .. import sample as sampling
+from ..errors import UsageError
+from ..model import NetworkModel, Observer
+from ..provenance import versions
+from ..random import generators
+from ..registry import table
+from ..sde import SDE
+from ..solvers import Solver, solvers
+from ..trajectory import Trajectory
+from .options import build, device, device_option, field_options, output_folder
+
+
+class Bar:
+    """An observer that shows how much of the way from noise to data a batch has gone, in log-SNR."""
+
+    def __init__(self, sde: SDE, bar: Any) -> None:
+        ends = sde.log_snr(torch.tensor([sde.end, sde.eps], dtype=torch.float64))
+        self.sde, self.first, self.last, self.bar = sde, float(ends[0]), float(ends[1]), bar
+        self.calls, self.done = 0, 0.0
+
+    def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
+        self.calls += 1
+        share = (float(self.sde.log_snr(t.max())) - self.first) / (self.last - self.first)
+        self.bar.set_postfix_str(f"NFE {self.calls}", refresh=False)
+        self.bar.update(max(0.0, min(share, 1.0) - self.done) * len(x))
+        self.done = max(self.done, min(share, 1.0))
+
+
+def run(
+    model: str,
+    solver: str,
+    count: int,
+    seed: int,
+    batch: int,
+    out: Path | None,
+    trajectory: int | None,
+    animation: str,
+    device_name: str,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Draw samples from a model: a sheet, one PNG per seed, and samples.json with what they cost."""
+    chosen = build(solvers, solver, options)
+    if trajectory is not None and trajectory < 2:
+        raise UsageError(f"--trajectory needs at least 2 frames, got {trajectory}")
+    folder = checkpoint.locate(model)
+    network = checkpoint.load(folder, device(device_name))
+    if network.shape[0] not in (1, 3):
+        raise UsageError(f"{model} makes images of {network.shape[0]} channels; only 1 or 3 can be drawn")
+    target = output_folder(out or Path("samples") / f"{folder.name}-{solver}")
+    recorder = Trajectory(network.sde, trajectory) if trajectory else None
+    batches = []
+    with tqdm(total=count, unit="image", disable=quiet or None, bar_format="{l_bar}{bar}| {elapsed}{postfix}") as bar:
+        for first in range(0, count, batch):
+            sources = generators(range(seed + first, seed + min(first + batch, count)))
+            observers: list[Observer] = [Bar(network.sde, bar)]
+            if recorder and first == 0:
+                observers.append(recorder)
+            x = network.prior(sources)
+            batches.append(sampling.sample(network, chosen, x, generator=sources, observers=tuple(observers)))
+        bar.update(count - bar.n)
+    x = torch.cat([part.x for part in batches])
+    write(target, x, seed, recorder, animation)
+    record = describe(chosen, network, batches, folder, seed)
+    checkpoint.write_text(target / "samples.json", json.dumps(record, indent=2) + "\n")
+    click.echo(
+        f"{count} samples by {chosen!r}: {record['nfe']:g} NFE, {record['seconds']:.2f} s in "
+        f"{len(batches)} batch{'es' * (len(batches) > 1)}, in {target}"
+    )
+
+
+def write(target: Path, x: Tensor, seed: int, recorder: Trajectory | None, animation: str) -> None:
+    """The pictures of a run."""
+    zoom = images.zoom_for(x.shape[-2])
+    for i, image in enumerate(x):
+        images.save(images.single(image), target / f"{seed + i:06d}.png")
+    images.save(images.sheet(x, zoom=zoom), target / "sheet.png")
+    if recorder:
+        shown = [*(state[:8].cpu() for state in recorder.states), x[:8].cpu()]
+        strip = torch.stack(shown, 1).flatten(0, 1)
+        images.save(images.sheet(strip, len(shown), zoom=zoom), target / "trajectory.png")
+        states = [*recorder.states, x[: len(recorder.states[0])]]
+        frames = [images.sheet(state[:64].cpu(), zoom=zoom) for state in states]
+        images.save_animation(frames, target / f"trajectory.{animation}")
+
+
+def describe(
+    solver: Solver, model: NetworkModel, parts: list[sampling.Samples], folder: Path, seed: int
+) -> dict[str, Any]:
+    """What samples.json holds."""
+    count = sum(len(part.x) for part in parts)
+    return {
+        "solver": table(solver),
+        "nfe": mean(part.nfe for part in parts),
+        "nfe_per_batch": [part.nfe for part in parts],
+        "work": sum(part.work * len(part.x) for part in parts) / count,
+        "seconds": sum(part.seconds for part in parts),
+        "info": {key: mean(part.info[key] for part in parts) for key in parts[0].info},
+        "seeds": [seed, seed + count - 1],
+        "batch": len(parts[0].x),
+        "model": {"name": folder.name, "sha256": checkpoint.read_json(folder / checkpoint.CONFIG)["sha256"]},
+        "sde": table(model.sde),
+        "device": str(model.device),
+        **versions(),
+    }
+
+
+def sample() -> click.Command:
+    """The command, with one option per field of any solver."""
+    own = [
+        click.Option(["--model"], default="digits", show_default=True, help="Run, model folder or bundled name."),
+        click.Option(["--solver"], default="dpm", show_default=True, metavar="NAME", help="See `scoresde solvers`."),
+        click.Option(["-n", "count"], type=click.IntRange(1), default=64, show_default=True, help="Samples."),
+        click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Sample i uses seed + i."),
+        click.Option(["--batch"], type=click.IntRange(1), default=64, show_default=True, help="Samples at a time."),
+        click.Option(["--out"], type=click.Path(path_type=Path), help="Folder. [default: samples/MODEL-SOLVER]"),
+        click.Option(["--trajectory"], type=int, metavar="FRAMES", help="Also a strip and an animation of the way."),
+        click.Option(["--animation"], type=click.Choice(["gif", "webp"]), default="gif", help="Its format."),
+        click.Option(["--quiet"], is_flag=True, help="No progress bar."),
+    ]
+    command = click.Command("sample", callback=run, params=[*own, *field_options(solvers.all())], help=run.__doc__)
+    command.epilog = """\b
+Options followed by [names] belong to those solvers.
+\b
+Examples:
+  scoresde sample --solver dpm --tol 1e-2
+  scoresde sample --model runs/digits --solver pc --steps 200 -n 16 --seed 7 --out out
+  scoresde sample --solver rk45 --trajectory 10 --animation webp"""
+    device_option(command)
+    return command

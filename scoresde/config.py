@@ -1,0 +1,156 @@
+"""Configurations: TOML tables that choose and set everything a training run is made of."""
+
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field
+
+from .data import DataOptions, data
+from .errors import ScoreSDEError, UsageError
+from .networks import NetworkOptions, networks
+from .registry import Options, hint, table
+from .sde import SDE, sdes
+
+T = TypeVar("T")
+
+
+class TrainOptions(Options):
+    """How a score network is trained."""
+
+    name = "train"
+    images: int = Field(500_000, ge=1, description="Images seen in all, repetitions counted.")
+    batch: int = Field(128, ge=1, description="Images per step.")
+    seed: int = Field(0, ge=0, description="Seed of the weights, the data order, the times and the noise.")
+    learning_rate: float = Field(2e-4, gt=0, description="Adam's step after the warm-up.")
+    warmup: int = Field(10_000, ge=0, description="Images over which the step rises linearly from 0.")
+    decay: float = Field(0.0, ge=0, le=1, description="Last share of the run, over which the step falls linearly to 0.")
+    clip: float = Field(1.0, gt=0, description="Largest norm of a gradient; longer ones are scaled down to it.")
+    ema: float = Field(50_000, gt=0, description="Half-life of the averaged weights, in images.")
+    earliest: float = Field(1e-5, gt=0, lt=1, description="Earliest time trained, as the likelihood needs.")
+    predicts: str = Field("eps", pattern="^(eps|x0|v)$", description="What the network's output means.")
+    time_scale: float = Field(999.0, gt=0, description="Factor from time to the network's label.")
+    flip: bool = Field(False, description="Mirror every second image at random.")
+    log_every: int = Field(10_000, ge=1, description="Images between two lines of metrics.jsonl.")
+    sample_every: int = Field(100_000, ge=1, description="Images between two sheets of samples.")
+    save_every: int = Field(100_000, ge=1, description="Images between two checkpoints.")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A training run."""
+
+    data: DataOptions
+    sde: SDE
+    network: NetworkOptions
+    train: TrainOptions
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """The tables that `parse` turns into an equal configuration."""
+        return {
+            "data": table(self.data),
+            "sde": table(self.sde),
+            "network": table(self.network),
+            "train": self.train.model_dump(mode="json"),
+        }
+
+
+def folder() -> Path:
+    """Where the configurations that come with the package are: in the package, or beside it in a checkout."""
+    here = Path(__file__).parent
+    return next(path for path in (here / "configs", here.parent / "configs") if path.is_dir())
+
+
+def names() -> list[str]:
+    """The configurations that come with the package."""
+    return sorted(path.stem for path in folder().glob("*.toml"))
+
+
+def read(name: str) -> dict[str, Any]:
+    """The tables of a TOML file, or of a configuration that comes with the package.
+
+    Raises:
+        UsageError: There is none, or it is not TOML.
+    """
+    path = Path(name)
+    if not path.is_file():
+        if name not in names():
+            raise UsageError(f"no configuration file is called {name!r}. {hint(name, names())}")
+        path = folder() / f"{name}.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is not a configuration: {error}") from None
+
+
+def override(tables: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """The tables with assignments such as "train.batch=64" made; values are written as in TOML, or bare text.
+
+    Raises:
+        UsageError: An assignment is not of the form table.key=value.
+    """
+    result = {name: dict(rows) if isinstance(rows, Mapping) else rows for name, rows in tables.items()}
+    for assignment in assignments:
+        place, equals, text = assignment.partition("=")
+        section, dot, key = place.strip().partition(".")
+        if not (equals and dot and key):
+            raise UsageError(f"an override must be written as table.key=value, got {assignment!r}")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        result.setdefault(section, {})[key] = value
+    return result
+
+
+def parse(tables: Mapping[str, Any], where: str) -> Config:
+    """The configuration that the tables describe.
+
+    Args:
+        where: The file or name, for the message.
+
+    Raises:
+        UsageError: Anything is wrong; the message lists every mistake on a line of its own.
+    """
+    strangers = [name for name in tables if name not in KINDS]
+    mistakes = [f"[{name}] is not a table of a configuration. {hint(name, KINDS)}" for name in strangers]
+
+    def attempt(kind: str, build: Callable[[Any], T]) -> T | None:
+        try:
+            return build(tables.get(kind, {}))
+        except ScoreSDEError as error:
+            mistakes.extend(f"[{kind}] {line}" for line in str(error).split("; "))
+        return None
+
+    parts = (
+        attempt("data", data.build),
+        attempt("sde", sdes.build),
+        attempt("network", networks.build),
+        attempt("train", lambda rows: TrainOptions(**rows)),
+    )
+    if mistakes or None in parts:
+        count = f"{len(mistakes)} mistake{'s' * (len(mistakes) > 1)}"
+        raise UsageError("\n  ".join([f"{count} in the configuration {where}:", *mistakes]))
+    return Config(*parts)  # type: ignore[arg-type]
+
+
+KINDS = ("data", "sde", "network", "train")
+
+
+def load(name: str, assignments: Iterable[str] = ()) -> Config:
+    """The configuration of a file or name, with overrides."""
+    return parse(override(read(name), assignments), name)
+
+
+def to_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """Tables of numbers, texts and lists as TOML; options that are none are left out."""
+    lines = []
+    for name, rows in tables.items():
+        lines.append(f"[{name}]")
+        # JSON writes numbers, texts, booleans and lists of them as TOML does.
+        lines += [f"{key} = {json.dumps(value)}" for key, value in rows.items() if value is not None]
+        lines.append("")
+    return "\n".join(lines)

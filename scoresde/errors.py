@@ -1,0 +1,37 @@
+"""The errors a user may meet. Each carries the exit code that the command line ends with."""
+
+
+class ScoreSDEError(Exception):
+    """Base of every error that the package raises on purpose; its text is for the user, not for a debugger."""
+
+    exit_code = 1
+
+
+class UsageError(ScoreSDEError, ValueError):
+    """An option, argument or configuration is wrong. Exit code 2."""
+
+    exit_code = 2
+
+
+class DataError(ScoreSDEError, ValueError):
+    """Images are missing, unreadable or of the wrong shape. Exit code 3."""
+
+    exit_code = 3
+
+
+class CheckpointError(ScoreSDEError, RuntimeError):
+    """A model folder or checkpoint is missing, damaged or of another version. Exit code 4."""
+
+    exit_code = 4
+
+
+class NumericalError(ScoreSDEError, RuntimeError):
+    """A computation left the finite numbers, or did not end within its budget. Exit code 5."""
+
+    exit_code = 5
+
+
+class ResourceError(ScoreSDEError, RuntimeError):
+    """The machine lacks memory, disk space or a device. Exit code 6."""
+
+    exit_code = 6

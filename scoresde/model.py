@@ -1,0 +1,182 @@
+"""Score models: what the solvers call. Whatever conditions, counts or watches is a model around a model."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from .errors import UsageError
+from .random import Generators, randn
+from .sde import SDE, expand
+
+Prediction = Literal["eps", "x0", "v", "score"]
+Observer = Callable[[Tensor, Tensor, Tensor], None]
+"""Called as observer(x, t, eps) after each evaluation of a model."""
+
+
+class ScoreModel(nn.Module, ABC):
+    """Predicts the noise in x_t. Shapes: x is (B, *), t is (B,) in float64, results are (B, *)."""
+
+    sde: SDE
+    shape: tuple[int, ...]
+    """Shape of one sample, without the batch: (C, H, W) for images."""
+
+    @abstractmethod
+    def eps(self, x: Tensor, t: Tensor) -> Tensor:
+        """ε = E[z | x_t], the predicted noise, (B, *)."""
+
+    def score(self, x: Tensor, t: Tensor) -> Tensor:
+        """∇ log p_t(x) = -ε/σ, (B, *)."""
+        return -self.eps(x, t) / expand(self.sde.sigma(t), x)
+
+    def denoise(self, x: Tensor, t: Tensor) -> Tensor:
+        """E[x_0 | x_t] = (x_t - σ ε)/α, (B, *)."""
+        return (x - expand(self.sde.sigma(t), x) * self.eps(x, t)) / expand(self.sde.alpha(t), x)
+
+    def velocity(self, x: Tensor, t: Tensor) -> Tensor:
+        """The probability-flow drift f x - ½ g² ∇ log p_t(x), (B, *).
+
+        Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, equation 13.
+        """
+        half_g2 = 0.5 * self.sde.g(t) ** 2 / self.sde.sigma(t)
+        return expand(self.sde.f(t), x) * x + expand(half_g2, x) * self.eps(x, t)
+
+    def prior(self, generator: Generators, count: int | None = None, *, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Noise at the end of the process, prior_std z with z ~ N(0, I), (B, *), on the model's device.
+
+        Args:
+            generator: One generator per sample, as `generators(seeds)` makes them; then `count` is not needed.
+        """
+        if count is None:
+            if generator is None or isinstance(generator, torch.Generator):
+                raise UsageError("prior() needs a count, or a list with one generator per sample")
+            count = len(generator)
+        z = randn((count, *self.shape), generator, dtype=dtype).to(self.device)
+        return self.sde.prior_std * z
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's tensors are."""
+        tensor = next(self.parameters(), next(self.buffers(), None))
+        return torch.device("cpu") if tensor is None else tensor.device
+
+
+class NetworkModel(ScoreModel):
+    """A trained network as a score model.
+
+    Args:
+        net: Called as net(x, label), x (B, C, H, W) in its own dtype and label (B,).
+        sde: The process it was trained on.
+        shape: Shape of one sample, (C, H, W).
+        label: Maps times, (B,), to what the network takes as its time input.
+        predicts: What the network's output means. Channels beyond C, such as a learned variance, are cut off.
+
+    Raises:
+        UsageError: `predicts` is none of the four.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        sde: SDE,
+        shape: tuple[int, ...],
+        *,
+        label: Callable[[Tensor], Tensor] | None = None,
+        predicts: Prediction = "eps",
+    ) -> None:
+        super().__init__()
+        if predicts not in ("eps", "x0", "v", "score"):
+            raise UsageError(f"predicts must be 'eps', 'x0', 'v' or 'score', got {predicts!r}")
+        self.net, self.sde, self.shape, self.predicts = net, sde, tuple(shape), predicts
+        self.label = ScaledLabel() if label is None else label
+
+    def eps(self, x: Tensor, t: Tensor) -> Tensor:
+        dtype = next((p.dtype for p in self.net.parameters()), x.dtype)
+        out: Tensor = self.net(x.to(dtype), self.label(t).to(dtype)).to(x.dtype)[:, : x.shape[1]]
+        if self.predicts == "eps":
+            return out
+        alpha, sigma = expand(self.sde.alpha(t), x), expand(self.sde.sigma(t), x)
+        if self.predicts == "x0":
+            return (x - alpha * out) / sigma
+        if self.predicts == "v":  # v = α ε - σ x_0 (Salimans and Ho 2022), for any α and σ
+            return (alpha * out + sigma * x) / (alpha**2 + sigma**2)
+        return -sigma * out
+
+
+class ScaledLabel:
+    """The label of continuous-time networks, scale · t; score_sde's scale is 999."""
+
+    def __init__(self, scale: float = 999.0) -> None:
+        self.scale = scale
+
+    def __call__(self, t: Tensor) -> Tensor:
+        return self.scale * t
+
+
+class DiscreteLabel:
+    """The label of a network trained on the DDPM steps 0..N-1: the fractional step of equal log-SNR.
+
+    Two variance-preserving processes with equal log-SNR have equal α and σ, so the network always meets a
+    noise level that it was trained on, whatever the time axis of the SDE. Beyond the ends it is clamped.
+
+    Args:
+        alphas_cumprod: ᾱ_0 .. ᾱ_{N-1}, (N,), decreasing.
+        sde: A variance-preserving process.
+
+    Raises:
+        UsageError: alphas_cumprod is not a decreasing sequence in (0, 1).
+    """
+
+    def __init__(self, alphas_cumprod: Tensor, sde: SDE) -> None:
+        a = alphas_cumprod.double()
+        if a.ndim != 1 or len(a) < 2 or a.min() <= 0 or a.max() >= 1 or not (a[1:] < a[:-1]).all():
+            raise UsageError("alphas_cumprod must be at least two decreasing numbers between 0 and 1")
+        self.log_snr, self.sde = 0.5 * (a.log() - torch.log1p(-a)), sde
+
+    def __call__(self, t: Tensor) -> Tensor:
+        knots = self.log_snr.to(t.device)
+        log_snr = self.sde.log_snr(t.double()).clamp(knots[-1], knots[0])
+        after = torch.searchsorted(-knots, -log_snr).clamp(1, len(knots) - 1)
+        share = (knots[after - 1] - log_snr) / (knots[after - 1] - knots[after])
+        return (after - 1 + share).to(t.dtype)
+
+
+class ObservedModel(ScoreModel):
+    """A model that shows each of its evaluations to some observers: counters, guards, recorders, progress bars."""
+
+    def __init__(self, model: ScoreModel, *observers: Observer) -> None:
+        super().__init__()
+        self.model, self.observers = model, observers
+        self.sde, self.shape = model.sde, model.shape
+
+    def eps(self, x: Tensor, t: Tensor) -> Tensor:
+        eps = self.model.eps(x, t)
+        for observer in self.observers:
+            observer(x, t, eps)
+        return eps
+
+
+class Evaluations:
+    """Counts evaluations: `calls` is the sequential number (NFE), `rows` the samples in all of them."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.rows = 0
+
+    def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
+        self.calls += 1
+        self.rows += len(x)
+
+
+def non_finite(x: Tensor) -> Tensor:
+    """Which rows of x, (B, *), hold a NaN or an infinity, (B,)."""
+    return ~torch.isfinite(x.flatten(1).sum(1, dtype=torch.float64))
+
+
+def standard_normal_log_prob(z: Tensor) -> Tensor:
+    """log N(z; 0, I) in nats, (B,), for z (B, *)."""
+    flat = z.flatten(1)
+    return -0.5 * (flat.square().sum(1) + flat.shape[1] * math.log(2 * math.pi))

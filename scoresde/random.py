@@ -1,0 +1,67 @@
+"""The only place that draws random numbers.
+
+Noise is drawn on the CPU and then moved, so that a seed means the same image on every device.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from .errors import UsageError
+
+Generators = torch.Generator | Sequence[torch.Generator] | None
+"""One generator for a whole batch, or one for each of its rows, or None for torch's global one."""
+
+
+def generators(seeds: Iterable[int]) -> list[torch.Generator]:
+    """One generator per seed: row i of a batch drawn with them depends on seed i alone."""
+    return [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+
+
+def stream(seed: int, *purpose: object) -> torch.Generator:
+    """A generator that is a function of (seed, purpose) alone, such as stream(0, "noise", step).
+
+    Training draws everything from such streams, so that a resumed run needs no generator state.
+    """
+    digest = hashlib.sha256(repr((seed, *purpose)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def randn(shape: Sequence[int], generator: Generators, *, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Standard normal noise, (B, *), on the CPU.
+
+    Raises:
+        UsageError: There is not one generator for each of the B rows.
+    """
+    if generator is None or isinstance(generator, torch.Generator):
+        return torch.randn(tuple(shape), generator=generator, dtype=dtype)
+    if len(generator) != shape[0]:
+        raise UsageError(f"{len(generator)} generators for a batch of {shape[0]}: give one per row, or a single one")
+    return torch.stack([torch.randn(tuple(shape[1:]), generator=g, dtype=dtype) for g in generator])
+
+
+def randn_like(x: Tensor, generator: Generators) -> Tensor:
+    """Standard normal noise of the shape, dtype and device of x, (B, *)."""
+    return randn(x.shape, generator, dtype=x.dtype).to(x.device)
+
+
+def rand(shape: Sequence[int], generator: torch.Generator, *, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Uniform numbers in [0, 1), on the CPU."""
+    return torch.rand(tuple(shape), generator=generator, dtype=dtype)
+
+
+def choose(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """`count` indices drawn with replacement with probability proportional to `weights`, (K,)."""
+    return torch.multinomial(weights.cpu(), count, replacement=True, generator=generator)
+
+
+def permutation(count: int, generator: torch.Generator) -> Tensor:
+    """The numbers 0 .. count - 1 in random order."""
+    return torch.randperm(count, generator=generator)
+
+
+def seed_global(seed: int) -> None:
+    """Seeds torch's global generator, from which network initialisation and dropout draw."""
+    torch.manual_seed(seed)

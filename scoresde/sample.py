@@ -1,0 +1,66 @@
+"""Sampling, and the accounting that the benchmark reports."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .errors import NumericalError
+from .model import Evaluations, ObservedModel, Observer, ScoreModel, non_finite
+from .random import Generators
+from .solvers import Solver
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples and what they cost."""
+
+    x: Tensor
+    """(B, *), in data space."""
+    nfe: int
+    """Sequential evaluations of the model by the whole batch, the final denoising included."""
+    work: float
+    """Evaluations per sample; it differs from nfe only if the model is called with another batch."""
+    seconds: float
+    """Wall-clock time."""
+    info: Mapping[str, float]
+    """What the solver alone knows: steps and rejected steps, means over the samples."""
+
+
+@torch.no_grad()
+def sample(
+    model: ScoreModel,
+    solver: Solver,
+    x: Tensor,
+    *,
+    generator: Generators = None,
+    stop: float | None = None,
+    denoise: bool = True,
+    observers: tuple[Observer, ...] = (),
+) -> Samples:
+    """Solves the reverse process from x, (B, *), noise at the end of the process.
+
+    Args:
+        generator: Source of the solver's noise; one per row makes a sample depend on its own seed alone.
+        stop: Time at which the solver ends; by default the SDE's `eps`.
+        denoise: Ends with E[x_0 | x_stop] instead of x_stop, for one more evaluation.
+        observers: Called with (x, t, eps) after each evaluation of the model.
+
+    Raises:
+        UsageError: `stop` does not lie inside the process.
+        NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
+    """
+    count, info = Evaluations(), dict[str, float]()
+    watched = ObservedModel(model, count, *observers)
+    began = time.perf_counter()
+    end = model.sde.eps if stop is None else stop
+    x = solver.solve(watched, x, start=model.sde.end, stop=end, generator=generator, info=info)
+    if denoise:
+        x = watched.denoise(x, torch.full((len(x),), end, dtype=torch.float64, device=x.device))
+    if bool(non_finite(x).any()):
+        raise NumericalError(f"{solver.name}: the samples are not finite after {count.calls} evaluations")
+    if x.is_cuda:
+        torch.cuda.synchronize(x.device)
+    return Samples(x, count.calls, count.rows / len(x), time.perf_counter() - began, info)

@@ -1,0 +1,31 @@
+"""Ancestral sampling."""
+
+from pydantic import Field
+from torch import Tensor
+
+from ..model import ScoreModel
+from ..sde import Level
+from .base import MarkovSolver, Spacing, solvers
+from .reverse_diffusion import forward_step
+
+
+@solvers("ancestral")
+class Ancestral(MarkovSolver):
+    """DDPM's sampling: the forward step x_t = a x_s + b z gives x_s = (x + b² ∇log p)/a + b z.
+
+    The variance is DDPM's larger choice, b² = β, as in score_sde's VP sampler.
+
+    References: Ho et al. 2020, https://arxiv.org/abs/2006.11239, algorithm 2;
+    Song et al. 2021, https://arxiv.org/abs/2011.13456, equation 4.
+    """
+
+    steps: int = Field(1000, ge=1, description="Number of steps.")
+    spacing: Spacing = "quadratic"
+
+    @property
+    def claimed_order(self) -> float:
+        return 1.0
+
+    def kernel(self, model: ScoreModel, x: Tensor, t: Level, s: Level) -> tuple[Tensor, float]:
+        a, b = forward_step(s, t)
+        return (x - (b**2 / t.sigma) * model.eps(x, t.rows(x))) / a, b

@@ -1,0 +1,205 @@
+"""What a solver is. `Solver.solve` is the public call; a method implements the hook of the base that fits it."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import MutableMapping
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..errors import NumericalError, UsageError
+from ..model import Evaluations, ObservedModel, ScoreModel, non_finite
+from ..random import Generators, randn_like
+from ..registry import Options, Registry
+from ..sde import SDE, Level
+
+Info = MutableMapping[str, float]
+"""What a solver knows and no counter can see, such as its rejected steps."""
+
+Spacing = Annotated[
+    Literal["time", "quadratic", "logsnr"],
+    Field(description="Grid uniform in time, in the square root of time, or in log-SNR."),
+]
+Control = Annotated[
+    Literal["sample", "batch", "max"],
+    Field(description="Whose norm decides: each sample's own, the whole batch's, or the largest in the batch."),
+]
+
+
+class Solver(Options, ABC):
+    """Carries x from p_start to p_stop. Fields are options; a solver has no other state."""
+
+    stochastic: ClassVar[bool] = False
+    """Whether it adds noise; otherwise it integrates the probability-flow ODE and can also run towards noise."""
+    adaptive: ClassVar[bool] = False
+    """Whether it chooses its own steps."""
+    retries: ClassVar[bool] = False
+    """Whether it takes a shorter step where a prediction is not finite, instead of stopping with an error."""
+    batch_independent: ClassVar[bool] = True
+    """Whether, with its default options, row i of the result depends on row i alone."""
+    examples: ClassVar[tuple[dict[str, object], ...]] = ()
+    """Options, beyond the defaults, that the contract tests also run."""
+
+    @property
+    @abstractmethod
+    def claimed_order(self) -> float:
+        """The order of convergence that the tests measure: of the law for stochastic solvers, else of the path."""
+
+    def solve(
+        self,
+        model: ScoreModel,
+        x: Tensor,
+        *,
+        start: float,
+        stop: float,
+        generator: Generators = None,
+        info: Info | None = None,
+    ) -> Tensor:
+        """x, (B, *), at time `start`, carried to time `stop`.
+
+        Args:
+            generator: Source of the noise; one per row makes each sample depend on its own seed alone.
+            info: Filled with what the solver knows and the model cannot count.
+
+        Raises:
+            UsageError: The times are not in (0, end], are equal, or run upwards for a stochastic solver.
+            NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
+        """
+        low, high = min(start, stop), max(start, stop)
+        end = model.sde.end
+        if not (math.isfinite(start) and math.isfinite(stop) and 0 < low < high <= end):
+            raise UsageError(f"start and stop must differ and lie in (0, {end:g}], got {start:g} and {stop:g}")
+        if self.stochastic and stop > start:
+            raise UsageError(f"{self.name} only runs from noise to data, got start {start:g} and stop {stop:g}")
+        if (bad := non_finite(x)).any():
+            raise NumericalError(f"the starting noise of {_samples(bad)} is not finite")
+        guarded = ObservedModel(model, Guard(self.name, finite=not self.retries, budget=self._budget()))
+        return self._solve(guarded, x, start, stop, generator, {} if info is None else info)
+
+    def _budget(self) -> float:
+        return math.inf
+
+    @abstractmethod
+    def _solve(
+        self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators, info: Info
+    ) -> Tensor:
+        """The method itself, on checked arguments."""
+
+
+class GridSolver(Solver):
+    """Base of solvers that walk a given grid of times; they implement `walk`."""
+
+    steps: int = Field(50, ge=1, description="Number of steps.")
+    spacing: Spacing = "logsnr"
+
+    def _solve(
+        self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators, info: Info
+    ) -> Tensor:
+        return self.walk(model, x, model.sde.levels(self.grid(model.sde, start, stop)), generator)
+
+    def grid(self, sde: SDE, start: float, stop: float) -> list[float]:
+        """The steps + 1 times from start to stop, both exact."""
+        ends = torch.tensor([start, stop], dtype=torch.float64)
+        if self.spacing == "logsnr":
+            ends = sde.log_snr(ends)
+        elif self.spacing == "quadratic":
+            ends = ends.sqrt()
+        first, last = ends.tolist()
+        times = torch.linspace(first, last, self.steps + 1, dtype=torch.float64)
+        if self.spacing == "logsnr":
+            times = sde.time(times)
+        elif self.spacing == "quadratic":
+            times = times.square()
+        return [start, *times[1:-1].tolist(), stop]
+
+    @abstractmethod
+    def walk(self, model: ScoreModel, x: Tensor, levels: list[Level], generator: Generators) -> Tensor:
+        """x, (B, *), at levels[0], carried through the levels to the last. Returns (B, *)."""
+
+
+class OneStepSolver(GridSolver):
+    """Base of grid solvers whose step needs no memory; they implement `step`."""
+
+    def walk(self, model: ScoreModel, x: Tensor, levels: list[Level], generator: Generators) -> Tensor:
+        for t, s in pairwise(levels):
+            x = self.step(model, x, t, s, generator)
+        return x
+
+    @abstractmethod
+    def step(self, model: ScoreModel, x: Tensor, t: Level, s: Level, generator: Generators) -> Tensor:
+        """x, (B, *), at level t, carried to level s. Returns (B, *)."""
+
+
+class MarkovSolver(OneStepSolver):
+    """Base of stochastic solvers that draw from a normal transition; they implement `kernel`."""
+
+    stochastic: ClassVar[bool] = True
+
+    def step(self, model: ScoreModel, x: Tensor, t: Level, s: Level, generator: Generators) -> Tensor:
+        mean, std = self.kernel(model, x, t, s)
+        return mean + std * randn_like(x, generator)
+
+    @abstractmethod
+    def kernel(self, model: ScoreModel, x: Tensor, t: Level, s: Level) -> tuple[Tensor, float]:
+        """Mean, (B, *), and standard deviation of the transition from level t to level s."""
+
+
+class AdaptiveSolver(Solver):
+    """Base of solvers that choose their own steps within a tolerance."""
+
+    adaptive: ClassVar[bool] = True
+    tol: float = Field(1e-3, gt=0, lt=1, description="Relative error allowed per step.")
+    atol: float | None = Field(None, gt=0, description="Absolute error allowed per step; none takes the value of tol.")
+    max_nfe: int = Field(10_000, ge=1, description="Evaluations after which the solver gives up with an error.")
+
+    def _budget(self) -> float:
+        return self.max_nfe
+
+    @property
+    def absolute(self) -> float:
+        """The absolute error allowed per step."""
+        return self.tol if self.atol is None else self.atol
+
+
+class PerSampleSolver(AdaptiveSolver):
+    """Base of adaptive solvers in which each sample can have its own steps; see `adaptive.integrate`."""
+
+    retries: ClassVar[bool] = True
+    control: Control = "sample"
+
+
+class Guard:
+    """An observer that stops a solver when a prediction is not finite or the budget is spent."""
+
+    def __init__(self, solver: str, *, finite: bool, budget: float) -> None:
+        self.solver, self.finite, self.budget = solver, finite, budget
+        self.count = Evaluations()
+
+    def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
+        self.count(x, t, eps)
+        if self.finite and (bad := non_finite(eps)).any():
+            raise not_finite(self.solver, bad, t, self.count.calls)
+        if self.count.calls > self.budget:
+            raise NumericalError(
+                f"{self.solver} has not ended after max_nfe = {self.budget:g} evaluations, at t = {t.min():.3g}: "
+                "raise tol or max_nfe, or use a solver with fixed steps"
+            )
+
+
+def not_finite(solver: str, bad: Tensor, t: Tensor, calls: int) -> NumericalError:
+    """The error that says where a prediction left the finite numbers; bad and t are (B,)."""
+    return NumericalError(
+        f"{solver}: the model's prediction for {_samples(bad)} is not finite at t = {t[bad][0]:.3g} "
+        f"(evaluation {calls}): the model is broken there, or an earlier step was too long"
+    )
+
+
+def _samples(bad: Tensor) -> str:
+    rows = bad.nonzero().flatten().tolist()
+    return f"sample{'s' * (len(rows) > 1)} {', '.join(map(str, rows[:5]))}{', ...' * (len(rows) > 5)} of {len(bad)}"
+
+
+solvers: Registry[Solver] = Registry("solver", "scoresde.solvers")

@@ -1,0 +1,140 @@
+"""Training: a generator that yields its state, so that the caller logs, samples, saves and stops.
+
+Every draw of a step (data order, times, noise, dropout) is a function of (seed, purpose, step), so a resumed run
+goes on exactly as an uninterrupted one would, without any stored generator.
+"""
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .config import Config, TrainOptions
+from .data import Images
+from .errors import DataError, NumericalError
+from .model import NetworkModel, ScaledLabel
+from .random import permutation, rand, randn, seed_global, stream
+from .sde import expand
+
+
+@dataclass
+class TrainState:
+    """A run between two steps."""
+
+    model: NetworkModel
+    """The weights that are trained."""
+    ema: NetworkModel
+    """Their exponential moving average, which samples."""
+    optimizer: torch.optim.Adam
+    step: int = 0
+    images: int = 0
+    loss: float = math.nan
+    """Mean squared error of the last step, per value."""
+    grad_norm: float = math.nan
+    """Length of the last gradient, before clipping."""
+
+
+def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> TrainState:
+    """A fresh run on images of the given shape; its weights depend on the seed alone."""
+    seed_global(config.train.seed)
+    net = config.network.build(shape)
+    label = ScaledLabel(config.train.time_scale)
+    predicts = config.train.predicts
+    model = NetworkModel(net, config.sde, shape, label=label, predicts=predicts).to(device)  # type: ignore[arg-type]
+    ema = copy.deepcopy(model).eval().requires_grad_(False)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.train.learning_rate, foreach=True)
+    return TrainState(model, ema, optimizer)
+
+
+def order(images: int, seed: int, first: int, count: int) -> Tensor:
+    """Positions first .. first + count - 1 of the endless data order, in which each epoch is a permutation."""
+    index = []
+    while count:
+        epoch, offset = divmod(first, images)
+        part = permutation(images, stream(seed, "order", epoch))[offset : offset + count]
+        index.append(part)
+        first, count = first + len(part), count - len(part)
+    return torch.cat(index)
+
+
+def batch(images: Images, options: TrainOptions, step: int) -> Tensor:
+    """The images of a step, in [-1, 1], (B, C, H, W)."""
+    x = images.scaled(order(len(images), options.seed, step * options.batch, options.batch))
+    if options.flip:
+        mirrored = rand((len(x),), stream(options.seed, "flip", step)) < 0.5
+        x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
+    return x
+
+
+def loss(model: NetworkModel, x0: Tensor, options: TrainOptions, step: int) -> Tensor:
+    """Mean of |z - ε(α x_0 + σ z, t)|², or of the error of what else the network predicts; times in float64.
+
+    The times of a batch are spread evenly, t_i = u + i/B modulo 1, which lowers the variance of the loss without
+    changing its mean (Kingma et al. 2021, https://arxiv.org/abs/2107.00630, appendix I.1).
+    """
+    sde = model.sde
+    u = rand((1,), stream(options.seed, "time", step), dtype=torch.float64)
+    even = (u + torch.arange(len(x0), dtype=torch.float64) / len(x0)) % 1
+    t = (options.earliest + even * (sde.end - options.earliest)).to(x0.device)
+    z = randn(x0.shape, stream(options.seed, "noise", step)).to(x0.device)
+    alpha, sigma = expand(sde.alpha(t), x0), expand(sde.sigma(t), x0)
+    target = {"eps": z, "x0": x0, "v": alpha * z - sigma * x0}[model.predicts]
+    out: Tensor = model.net(alpha * x0 + sigma * z, model.label(t).to(x0.dtype))
+    return (out[:, : x0.shape[1]] - target).square().mean()
+
+
+def rate(options: TrainOptions, images: int) -> float:
+    """The learning rate after a number of images: a linear rise, a plateau, a linear fall."""
+    rise = min(1.0, (images + options.batch) / options.warmup) if options.warmup else 1.0
+    left = (options.images - images) / (options.decay * options.images) if options.decay else 1.0
+    return options.learning_rate * min(rise, max(left, 0.0), 1.0)
+
+
+@torch.no_grad()
+def average(state: TrainState, options: TrainOptions) -> None:
+    """Moves the averaged weights: they forget with the given half-life, or a tenth of the run so far if shorter."""
+    half_life = min(options.ema, 0.1 * max(state.images, options.batch))
+    keep = 0.5 ** (options.batch / half_life)
+    means, trained = ([p.data for p in m.parameters()] for m in (state.ema, state.model))
+    torch._foreach_lerp_(means, trained, 1 - keep)
+    for mean, now in zip(state.ema.buffers(), state.model.buffers(), strict=True):
+        mean.copy_(now)
+
+
+def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainState]:
+    """Trains on the state in place and yields it after each step, until config.train.images have been seen.
+
+    The objective is eps-prediction on the continuous process (Song et al. 2021, https://arxiv.org/abs/2011.13456,
+    equation 7, with Ho et al.'s weights).
+
+    Raises:
+        DataError: The images do not fit the model.
+        NumericalError: The loss or the gradient is not finite; the weights are those of the step before.
+    """
+    options = config.train
+    if images.shape != state.model.shape:
+        raise DataError(f"the images have the shape {images.shape}, the model takes {state.model.shape}")
+    device = state.model.device
+    parameters = list(state.model.parameters())
+    state.model.train()
+    while state.images < options.images:
+        seed_global(int(stream(options.seed, "dropout", state.step).initial_seed()))
+        value = loss(state.model, batch(images, options, state.step).to(device), options, state.step)
+        state.optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, options.clip, foreach=True)
+        if not bool(torch.isfinite(value.detach() + norm)):
+            raise NumericalError(
+                f"the loss is {value.item()} and the gradient's length {norm.item()} at step {state.step} "
+                f"(seed {options.seed}): lower train.learning_rate; the last checkpoint is intact"
+            )
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate(options, state.images)
+        state.optimizer.step()
+        state.step, state.images = state.step + 1, state.images + options.batch
+        state.loss, state.grad_norm = value.item(), norm.item()
+        average(state, options)
+        yield state
