@@ -95,7 +95,9 @@ class NetworkModel(ScoreModel):
 
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
         dtype = next((p.dtype for p in self.net.parameters()), x.dtype)
-        out: Tensor = self.net(x.to(dtype), self.label(t).to(dtype)).to(x.dtype)[:, : x.shape[1]]
+        # The label stays in float32: bfloat16 would merge neighbouring noise levels.
+        out: Tensor = self.net(x.to(dtype), self.label(t).to(torch.promote_types(dtype, torch.float32)))
+        out = out.to(x.dtype)[:, : x.shape[1]]
         if self.predicts == "eps":
             return out
         alpha, sigma = expand(self.sde.alpha(t), x), expand(self.sde.sigma(t), x)

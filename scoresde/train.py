@@ -45,7 +45,7 @@ def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> 
     predicts = config.train.predicts
     model = NetworkModel(net, config.sde, shape, label=label, predicts=predicts).to(device)  # type: ignore[arg-type]
     ema = copy.deepcopy(model).eval().requires_grad_(False)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.train.learning_rate, foreach=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.train.learning_rate, fused=True)
     return TrainState(model, ema, optimizer)
 
 

@@ -15,7 +15,7 @@ M = mpmath.mpf
 
 
 def vp_log_alpha(t):
-    return -M(t) ** 2 * (20 - M(0.1)) / 4 - M(0.1) * M(t) / 2
+    return -(M(t) ** 2) * (20 - M(0.1)) / 4 - M(0.1) * M(t) / 2
 
 
 def cosine_log_alpha(t):

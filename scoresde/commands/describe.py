@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import click
+import torch
 
 from .. import checkpoint
 from .. import config as configuration
@@ -11,6 +12,7 @@ from ..describe import describe as measure
 from ..errors import UsageError
 from ..networks import networks
 from ..registry import hint
+from .options import json_option
 
 
 @click.command(
@@ -27,8 +29,11 @@ Examples:
 @click.option("--size", type=click.IntRange(1), help="Height and width of the images, if not those of the data set.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images per forward.")
 @click.option("--time/--no-time", "timed", default=True, help="Measure milliseconds per forward.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def describe(what: str, overrides: tuple[str, ...], size: int | None, batch: int, timed: bool, as_json: bool) -> None:
+@click.option("--all", "every", is_flag=True, help="Also the feature maps inside the blocks.")
+@json_option
+def describe(
+    what: str, overrides: tuple[str, ...], size: int | None, batch: int, timed: bool, every: bool, as_json: bool
+) -> None:
     """Show every feature map of a network, its parameters, its FLOPs and its time per forward."""
     if what in configuration.names() or Path(what).is_file():
         chosen = configuration.load(what, overrides)
@@ -43,5 +48,8 @@ def describe(what: str, overrides: tuple[str, ...], size: int | None, batch: int
     else:
         known = [*configuration.names(), *checkpoint.bundled()]
         raise UsageError(f"no configuration or model is called {what!r}. {hint(what, known)}")
-    result = measure(options, (channels, size or height, size or width), batch=batch, timed=timed)
-    click.echo(json.dumps(result.to_dict(), indent=2) if as_json else result.text())
+    height, width = size or height, size or width
+    with torch.device("cpu" if timed else "meta"):  # without a clock, no weight is needed
+        net = options.build((channels, height, width))
+    result = measure(net, (channels + getattr(options, "extra_channels", 0), height, width), batch=batch, timed=timed)
+    click.echo(json.dumps(result.to_dict(), indent=2) if as_json else result.text(None if every else 2))

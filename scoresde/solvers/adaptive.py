@@ -90,6 +90,8 @@ def integrate(
         h = torch.minimum(h, left)
         trial = attempt(y, u, sign * h, f, memory)
         unknown = active & (non_finite(trial.y) | ~torch.isfinite(trial.error))
+        if trial.f is not None:
+            unknown = unknown | (active & non_finite(trial.f))
         accepted = active & ~unknown & (trial.error <= 1)
         u = torch.where(accepted, torch.where(h == left, stop, u + sign * h), u)
         rows = expand(accepted, y).bool()
@@ -113,5 +115,8 @@ def integrate(
             )
         if trial.f is not None:
             f = torch.where(rows, trial.f, f)
-        elif bool(accepted.any()):
-            f = torch.where(rows, function(y, u), f)
+        # Where the function failed at the start of a step, another evaluation tells a passing fault from a lasting one.
+        stale = accepted if trial.f is None else torch.zeros_like(accepted)
+        stale = stale | (unknown & non_finite(f))
+        if bool(stale.any()):
+            f = torch.where(expand(stale, y).bool(), function(y, u), f)

@@ -1,0 +1,66 @@
+"""What a data set is: options that load a split of images into memory."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+from ..registry import Options, Registry
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images as whole grey levels, with labels where the set has them.
+
+    Raises:
+        DataError: There is no image, or the tensors do not fit together.
+    """
+
+    pixels: Tensor
+    """(N, C, H, W) uint8, each value in 0 .. levels - 1."""
+    levels: int = 256
+    """Number of grey levels of the set: 256 for photographs, 17 for scikit-learn's digits."""
+    labels: Tensor | None = None
+    """(N,) int64, or None."""
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4 or self.pixels.dtype != torch.uint8 or not len(self.pixels):
+            raise DataError(f"images must be a non-empty (N, C, H, W) uint8 tensor, got {tuple(self.pixels.shape)}")
+        if int(self.pixels.max()) >= self.levels:
+            raise DataError(f"images of {self.levels} grey levels hold the value {int(self.pixels.max())}")
+        if self.labels is not None and len(self.labels) != len(self.pixels):
+            raise DataError(f"{len(self.labels)} labels for {len(self.pixels)} images")
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of one image, (C, H, W)."""
+        _, channels, height, width = self.pixels.shape
+        return channels, height, width
+
+    def scaled(self, index: Tensor | slice = slice(None)) -> Tensor:
+        """The chosen images as float32 in [-1, 1], (B, C, H, W)."""
+        return self.pixels[index].float() * (2 / (self.levels - 1)) - 1
+
+
+class DataOptions(Options, ABC):
+    """Options of an image set."""
+
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """Shape of one image, (C, H, W), where it is known without loading."""
+        return None
+
+    @abstractmethod
+    def load(self, split: Split) -> Images:
+        """The training images, or those held out for testing."""
+
+
+data: Registry[DataOptions] = Registry("data set", "scoresde.data")

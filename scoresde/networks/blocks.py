@@ -1,0 +1,147 @@
+"""The layers of the U-Net. Feature maps are (B, C, H, W), embeddings (B, E); parameters bear diffusers' names."""
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Resampling = Literal["conv", "pool"]
+
+
+class Style(NamedTuple):
+    """What every layer of one U-Net shares."""
+
+    embedding: int
+    """Length of the time embedding, E."""
+    group_channels: int
+    heads: int
+    scale_shift: bool
+    dropout: float
+    resampling: Resampling
+
+    def norm(self, channels: int) -> nn.GroupNorm:
+        """A group normalisation of as many groups, up to 32, as divide the channels and leave each wide enough."""
+        most = max(1, min(32, channels // self.group_channels))
+        return nn.GroupNorm(max(g for g in range(1, most + 1) if channels % g == 0), channels, eps=1e-6)
+
+
+def zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Module:
+    """The layer with all parameters zero, so that a fresh residual branch adds nothing."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def sinusoids(label: Tensor, channels: int) -> Tensor:
+    """[sin(ω label), cos(ω label)] with ω from 1 down to 10⁻⁴ in equal ratios; label (B,) -> (B, channels).
+
+    Reference: Ho et al. 2020, https://arxiv.org/abs/2006.11239, appendix B.
+    """
+    half = channels // 2
+    label = label.to(torch.promote_types(label.dtype, torch.float32))  # 16 bits cannot tell neighbouring steps apart
+    steps = torch.arange(half, dtype=torch.float32, device=label.device)
+    angles = label[:, None] * torch.exp(-math.log(10_000) / (half - 1) * steps)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class TimeEmbedding(nn.Module):
+    """Two linear layers on the sinusoids of the label, (B, channels) -> (B, E)."""
+
+    def __init__(self, channels: int, embedding: int) -> None:
+        super().__init__()
+        self.linear_1 = nn.Linear(channels, embedding)
+        self.linear_2 = nn.Linear(embedding, embedding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The embedding that every residual block receives."""
+        out: Tensor = self.linear_2(functional.silu(self.linear_1(x)))
+        return out
+
+
+class Resnet(nn.Module):
+    """x + conv(silu(norm(conv(silu(norm(x))) + embedding))), (B, C, H, W) -> (B, outputs, H, W).
+
+    With `scale_shift` the embedding scales and shifts the second norm's output instead of being added before it.
+    References: Ho et al. 2020, https://arxiv.org/abs/2006.11239, appendix B; Nichol and Dhariwal 2021,
+    https://arxiv.org/abs/2102.09672, section 2, for the scale and shift.
+    """
+
+    def __init__(self, inputs: int, outputs: int, style: Style) -> None:
+        super().__init__()
+        self.scale_shift = style.scale_shift
+        self.norm1 = style.norm(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.time_emb_proj = nn.Linear(style.embedding, 2 * outputs if style.scale_shift else outputs)
+        self.norm2 = style.norm(outputs)
+        self.dropout = nn.Dropout(style.dropout)
+        self.conv2 = zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
+        self.conv_shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else None
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """The block's output for the feature map x and the embedding emb, (B, E)."""
+        h: Tensor = self.conv1(functional.silu(self.norm1(x)))
+        time = self.time_emb_proj(functional.silu(emb))[:, :, None, None]
+        if self.scale_shift:
+            scale, shift = time.chunk(2, dim=1)
+            h = self.norm2(h) * (1 + scale) + shift
+        else:
+            h = self.norm2(h + time)
+        h = self.conv2(self.dropout(functional.silu(h)))
+        shortcut: Tensor = x if self.conv_shortcut is None else self.conv_shortcut(x)
+        return h + shortcut
+
+
+class Attention(nn.Module):
+    """x + out(softmax(q kᵀ/√d) v) over the H W positions of a feature map, with `heads` heads of d channels."""
+
+    def __init__(self, channels: int, style: Style) -> None:
+        super().__init__()
+        self.heads = style.heads
+        self.group_norm = style.norm(channels)
+        self.to_q = nn.Linear(channels, channels)
+        self.to_k = nn.Linear(channels, channels)
+        self.to_v = nn.Linear(channels, channels)
+        # A list because diffusers keeps a dropout behind the layer: the parameter is called to_out.0.
+        self.to_out = nn.ModuleList([zeroed(nn.Linear(channels, channels))])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The feature map after every position has seen all others, (B, C, H, W)."""
+        rows = self.group_norm(x).flatten(2).transpose(1, 2)
+        q, k, v = (
+            layer(rows).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.to_q, self.to_k, self.to_v)
+        )
+        seen = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        out: Tensor = self.to_out[0](seen)
+        return x + out.transpose(1, 2).reshape(x.shape)
+
+
+class Downsample(nn.Module):
+    """Halves height and width, rounding up: a convolution of stride 2, or the mean of 2x2 pixels."""
+
+    def __init__(self, channels: int, style: Style) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2) if style.resampling == "conv" else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, ⌈H/2⌉, ⌈W/2⌉)."""
+        if self.conv is None:
+            return functional.avg_pool2d(x, 2, ceil_mode=True)
+        # DDPM's padding, TensorFlow's "SAME": right and bottom only where a side is even, all around where it is odd.
+        height, width = x.shape[2:]
+        out: Tensor = self.conv(functional.pad(x, (width % 2, 1, height % 2, 1)))
+        return out
+
+
+class Upsample(nn.Module):
+    """Repeats pixels until the map has a given height and width, then convolves if the resampling is "conv"."""
+
+    def __init__(self, channels: int, style: Style) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1) if style.resampling == "conv" else None
+
+    def forward(self, x: Tensor, size: torch.Size) -> Tensor:
+        """(B, C, *) -> (B, C, *size)."""
+        x = functional.interpolate(x, size=tuple(size), mode="nearest")
+        return x if self.conv is None else self.conv(x)

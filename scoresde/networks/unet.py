@@ -1,0 +1,194 @@
+"""The U-Net of denoising diffusion models, with the parameter names of diffusers' UNet2DModel."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import UsageError
+from .base import NetworkOptions, networks
+from .blocks import Attention, Downsample, Resampling, Resnet, Style, TimeEmbedding, Upsample, sinusoids, zeroed
+
+
+@networks("unet")
+class UNetOptions(NetworkOptions):
+    """Residual blocks with time embedding at falling, then rising resolution, joined by skip connections.
+
+    The defaults are the CIFAR-10 network of Ho et al. 2020, https://arxiv.org/abs/2006.11239, but for its dropout.
+    """
+
+    channels: int = Field(128, ge=4, multiple_of=4, description="Channels at full resolution.")
+    multipliers: tuple[PositiveInt, ...] = Field(
+        (1, 2, 2, 2), min_length=1, description="Channels of each level, as multiples of channels."
+    )
+    blocks: int = Field(2, ge=1, description="Residual blocks of each level on the way down; one more on the way up.")
+    attention: tuple[PositiveInt, ...] = Field(
+        (16,), description="Heights of the feature maps that self-attention is applied to, besides the smallest."
+    )
+    heads: int = Field(1, ge=1, description="Heads of each self-attention.")
+    scale_shift: bool = Field(False, description="Let the time scale and shift features instead of adding to them.")
+    resampling: Resampling = Field("conv", description="How levels are joined: by convolutions, or by plain averages.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Share of features dropped in each block while training.")
+    extra_channels: int = Field(0, ge=0, description="Input channels beyond the image's, for a condition.")
+    classes: int = Field(0, ge=0, description="Number of class labels that the network can be given.")
+    learned_variance: bool = Field(False, description="Give a second output of the image's shape, for the variance.")
+    bottleneck: Literal["same", "halved"] = Field(
+        "same", description="Whether the middle has the resolution of the last level, or half of it."
+    )
+    group_channels: int = Field(
+        4, ge=1, description="Fewest channels in a group of the normalisations, which have at most 32 groups."
+    )
+
+    @field_validator("heads")
+    @classmethod
+    def _heads_fit(cls, heads: int, info: ValidationInfo) -> int:
+        channels = info.data.get("channels", heads)
+        if channels % heads:
+            raise ValueError(f"must divide the {channels} channels")
+        return heads
+
+    def build(self, shape: tuple[int, int, int]) -> "UNet":
+        """The module for images of shape (C, H, W), with fresh weights from torch's global generator.
+
+        Attention is where a level of an image of height H has one of the heights in `attention`.
+        """
+        return UNet(self, shape)
+
+
+class DownBlock(nn.Module):
+    """One level on the way down: residual blocks, each followed by attention if wanted, and a downsampling."""
+
+    def __init__(self, widths: list[int], style: Style, *, attention: bool, downsample: bool) -> None:
+        super().__init__()
+        pairs = list(zip(widths, widths[1:], strict=False))
+        self.resnets = nn.ModuleList([Resnet(a, b, style) for a, b in pairs])
+        self.attentions = nn.ModuleList([Attention(b, style) for _, b in pairs] if attention else [])
+        self.downsamplers = nn.ModuleList([Downsample(widths[-1], style)] if downsample else [])
+
+    def forward(self, x: Tensor, emb: Tensor, skips: list[Tensor]) -> Tensor:
+        """The level's output; each feature map on the way is put on the stack `skips`."""
+        for i, resnet in enumerate(self.resnets):
+            x = resnet(x, emb)
+            if self.attentions:
+                x = self.attentions[i](x)
+            skips.append(x)
+        for downsample in self.downsamplers:
+            x = downsample(x)
+            skips.append(x)
+        return x
+
+
+class MiddleBlock(nn.Module):
+    """A residual block, attention and a residual block; then an upsampling if the bottleneck is halved."""
+
+    def __init__(self, width: int, style: Style, *, upsample: bool) -> None:
+        super().__init__()
+        self.resnets = nn.ModuleList([Resnet(width, width, style) for _ in range(2)])
+        self.attentions = nn.ModuleList([Attention(width, style)])
+        self.upsamplers = nn.ModuleList([Upsample(width, style)] if upsample else [])
+
+    def forward(self, x: Tensor, emb: Tensor, size: torch.Size) -> Tensor:
+        """The middle's output, of the size (H, W) of the last level."""
+        x = self.resnets[1](self.attentions[0](self.resnets[0](x, emb)), emb)
+        for upsample in self.upsamplers:
+            x = upsample(x, size)
+        return x
+
+
+class UpBlock(nn.Module):
+    """One level on the way up: residual blocks, each on the concatenation with a skip, and an upsampling."""
+
+    def __init__(self, width: int, inputs: list[int], style: Style, *, attention: bool, upsample: bool) -> None:
+        super().__init__()
+        self.resnets = nn.ModuleList([Resnet(n, width, style) for n in inputs])
+        self.attentions = nn.ModuleList([Attention(width, style) for _ in inputs] if attention else [])
+        self.upsamplers = nn.ModuleList([Upsample(width, style)] if upsample else [])
+
+    def forward(self, x: Tensor, emb: Tensor, skips: list[Tensor]) -> Tensor:
+        """The level's output, of the size of the next skip; its own skips are taken off the stack."""
+        for i, resnet in enumerate(self.resnets):
+            x = resnet(torch.cat([x, skips.pop()], dim=1), emb)
+            if self.attentions:
+                x = self.attentions[i](x)
+        for upsample in self.upsamplers:
+            x = upsample(x, skips[-1].shape[2:])
+        return x
+
+
+class UNet(nn.Module):
+    """net(x, label): x (B, C + extra, H, W) and label (B,) -> (B, C, H, W), or (B, 2C, H, W) with the variance.
+
+    Any height and width will do: an odd side is halved rounding up, and doubled to the size of its skip. A fresh
+    network gives zeros, and every residual branch adds nothing (Ho et al. 2020).
+    """
+
+    def __init__(self, options: UNetOptions, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.options, self.inputs = options, shape[0] + options.extra_channels
+        first = options.channels * options.multipliers[0]
+        embedding = 4 * first
+        style = Style(
+            embedding, options.group_channels, options.heads, options.scale_shift, options.dropout, options.resampling
+        )
+        widths = [options.channels * m for m in options.multipliers]
+        levels, halved = len(widths), options.bottleneck == "halved"
+        attention = [-(-shape[1] // 2**level) in options.attention for level in range(levels)]
+
+        self.time_embedding = TimeEmbedding(first, embedding)
+        # One more row than there are classes: the last stands for "no class".
+        self.class_embedding = nn.Embedding(options.classes + 1, embedding) if options.classes else None
+        self.conv_in = nn.Conv2d(self.inputs, first, 3, padding=1)
+        skips = [first]
+        self.down_blocks = nn.ModuleList()
+        for level, width in enumerate(widths):
+            chain = [skips[-1], *[width] * options.blocks]
+            smaller = level < levels - 1
+            block = DownBlock(chain, style, attention=attention[level], downsample=smaller or halved)
+            self.down_blocks.append(block)
+            skips += [*chain[1:], width] if smaller else chain[1:]
+        self.mid_block = MiddleBlock(widths[-1], style, upsample=halved)
+        self.up_blocks = nn.ModuleList()
+        before = widths[-1]
+        for level in reversed(range(levels)):
+            width = widths[level]
+            inputs = [skips.pop() + (width if i else before) for i in range(options.blocks + 1)]
+            self.up_blocks.append(UpBlock(width, inputs, style, attention=attention[level], upsample=level > 0))
+            before = width
+        self.conv_norm_out = style.norm(first)
+        self.conv_out = zeroed(nn.Conv2d(first, (2 if options.learned_variance else 1) * shape[0], 3, padding=1))
+
+    def forward(self, x: Tensor, label: Tensor, classes: Tensor | None = None) -> Tensor:
+        """The network's output.
+
+        Args:
+            label: The time as the network takes it, (B,); it may be fractional.
+            classes: Class of each row, (B,), from 0; the number of classes itself means "no class", as None does.
+
+        Raises:
+            UsageError: x has not the expected channels, label not one entry per row, or the network knows no classes.
+        """
+        if x.ndim != 4 or x.shape[1] != self.inputs:
+            raise UsageError(f"the U-Net takes inputs of shape (B, {self.inputs}, H, W), got {tuple(x.shape)}")
+        if label.shape != x.shape[:1]:
+            raise UsageError(f"the label must be one number for each of {len(x)} rows, got shape {tuple(label.shape)}")
+        emb = self.time_embedding(sinusoids(label, self.conv_in.out_channels).to(x.dtype))
+        if self.class_embedding is not None:
+            if classes is None:
+                classes = torch.full((len(x),), self.options.classes, device=x.device)
+            emb = emb + self.class_embedding(classes)
+        elif classes is not None:
+            raise UsageError("this U-Net was built without classes: set its option classes, or give none")
+
+        x = self.conv_in(x)
+        skips = [x]
+        for down in self.down_blocks:
+            x = down(x, emb, skips)
+        if self.options.bottleneck == "halved":
+            skips.pop()  # the middle's own input; its residual blocks carry it already
+        x = self.mid_block(x, emb, skips[-1].shape[2:])
+        for up in self.up_blocks:
+            x = up(x, emb, skips)
+        out: Tensor = self.conv_out(functional.silu(self.conv_norm_out(x)))
+        return out
