@@ -37,7 +37,7 @@ def write(path: Path, save: Callable[[Path], object]) -> None:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
         raise ResourceError(f"cannot write {path}: {error}") from None
 
@@ -50,7 +50,7 @@ def write_text(path: Path, text: str) -> None:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     """Writes a safetensors file whole or not at all, and returns its sha256."""
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write(path, lambda temporary: safetensors.torch.save_file(flat, str(temporary)))
+    write(path, lambda temporary: temporary.write_bytes(safetensors.torch.save(flat)))
     return digest(path)
 
 

@@ -45,7 +45,7 @@ class GaussianMixtureModel(ScoreModel):
             raise UsageError(f"covariances of shape {tuple(c.shape)} do not fit means of shape {tuple(means.shape)}")
         if variances.min() < -1e-12 * variances.abs().max():
             raise UsageError(f"a covariance has the eigenvalue {variances.min():g}; all must be at least 0")
-        w = torch.ones(count, dtype=torch.float64) if weights is None else torch.as_tensor(weights).double()
+        w = torch.ones(count, dtype=torch.float64) if weights is None else torch.as_tensor(weights, dtype=torch.float64)
         if w.shape != (count,) or w.min() <= 0:
             raise UsageError(f"weights must be {count} positive numbers, got {w.tolist()}")
         self.register_buffer("means", flat)

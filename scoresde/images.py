@@ -1,12 +1,12 @@
 """Pictures: sheets of samples, single images, strips and animations."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from .checkpoint import write
@@ -62,3 +62,18 @@ def save_animation(frames: Sequence[Image.Image], path: Path, *, milliseconds: i
             temporary, format=kind, save_all=True, append_images=rest, duration=durations, loop=0
         ),
     )
+
+
+def labelled(rows: Mapping[str, Tensor], *, zoom: int = 1) -> Image.Image:
+    """A sheet with one row of images in [-1, 1], (B, 1|3, H, W), per label, and the labels at the left."""
+    pictures = {label: sheet(x, len(x), zoom=zoom) for label, x in rows.items()}
+    font = ImageFont.load_default(12)
+    margin = 16 + int(max(font.getlength(label) for label in pictures))
+    width = margin + max(picture.width for picture in pictures.values())
+    canvas = Image.new("RGB", (width, sum(picture.height for picture in pictures.values())), (64, 64, 64))
+    draw, top = ImageDraw.Draw(canvas), 0
+    for label, picture in pictures.items():
+        draw.text((8, top + picture.height // 2), label, font=font, fill="white", anchor="lm")
+        canvas.paste(picture, (margin, top))
+        top += picture.height
+    return canvas

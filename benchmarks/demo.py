@@ -1,0 +1,152 @@
+"""The main job end to end: train on real digits, sample with every solver, compare with held-out digits.
+
+    python benchmarks/demo.py --out demo
+
+It trains what `scoresde train digits` trains (or goes on with an unfinished run in the folder), draws the same 100
+seeds with every registered solver, and writes a contact sheet, a table and the nearest training images.
+"""
+
+import json
+import statistics
+import time
+from pathlib import Path
+
+import click
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from scoresde import checkpoint, images
+from scoresde.commands.train import train
+from scoresde.data import data
+from scoresde.metrics import metrics
+from scoresde.model import NetworkModel
+from scoresde.provenance import versions
+from scoresde.random import generators, permutation, stream
+from scoresde.sample import Samples, sample
+from scoresde.solvers import Solver, solvers
+
+N = 100
+SEED = 0
+DRAWS = 20
+LARGE = 1000
+OPTIONS = {"reverse-diffusion": {"steps": 500}, "ancestral": {"steps": 500}}
+"""Where the default is not what is shown: these two cost as much as em, and differ little from it."""
+SHOWN = ("steps", "tol", "method")
+ZOOM = 6
+DISTANCE = metrics["pixel-frechet"]()
+
+
+def draw(model: NetworkModel, solver: Solver, count: int) -> Samples:
+    sources = generators(range(SEED, SEED + count))
+    return sample(model, solver, model.prior(sources), generator=sources)
+
+
+def floor(train_images: Tensor, held_out: Tensor, count: int) -> tuple[float, float]:
+    """Mean and standard deviation of the distance of `count` real training images from the held-out ones."""
+    distances = []
+    for draw_number in range(DRAWS):
+        chosen = permutation(len(train_images), stream(SEED, "floor", draw_number))[:count]
+        distances.append(DISTANCE(train_images[chosen], held_out))
+    return statistics.mean(distances), statistics.stdev(distances)
+
+
+def nearest(x: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """Root mean square distance to, and index of, the nearest image of the reference, (B,) each."""
+    gaps = torch.cdist(x.flatten(1), reference.flatten(1)) / x[0].numel() ** 0.5
+    least = gaps.min(dim=1)
+    return least.values, least.indices
+
+
+def compare(model: NetworkModel, train_images: Tensor, held_out: Tensor, out: Path) -> list[dict[str, object]]:
+    """Samples with every solver; a row of the table for each, and the contact sheet."""
+    mean, spread = floor(train_images, held_out, N)
+    rows, sheets = [], {"real, held out": held_out[:10], "real, trained on": train_images[:10]}
+    for name, cls in (bar := tqdm(solvers.all().items(), unit="solver")):
+        bar.set_description(name)
+        solver = cls(**OPTIONS.get(name, {}))
+        result = draw(model, solver, N)
+        x = result.x.clamp(-1, 1)
+        distance = DISTANCE(x, held_out)
+        images.save(images.sheet(x, 10, zoom=ZOOM), out / f"{name}.png")
+        sheets[name] = x[:10]
+        rows.append(
+            {
+                "solver": name,
+                "options": " ".join(f"{k}={v}" for k, v in solver.model_dump().items() if k in SHOWN),
+                "NFE": result.nfe,
+                "seconds": round(result.seconds, 2),
+                "N": N,
+                "FD": round(distance, 3),
+                "FD / floor": round(distance / mean, 2),
+            }
+        )
+    rows.append({"solver": "real images", "N": N, "FD": f"{mean:.3f} ± {spread:.3f}", "FD / floor": 1.0})
+    result = draw(model, solvers["dpm"](), LARGE)
+    mean, spread = floor(train_images, held_out, LARGE)
+    distance = DISTANCE(result.x.clamp(-1, 1), held_out)
+    large = {"N": LARGE, "FD": round(distance, 3), "FD / floor": round(distance / mean, 2)}
+    cost = {"NFE": result.nfe, "seconds": round(result.seconds, 2)}
+    rows.append({"solver": "dpm", "options": "tol=0.05", **cost, **large})
+    rows.append({"solver": "real images", "N": LARGE, "FD": f"{mean:.3f} ± {spread:.3f}", "FD / floor": 1.0})
+    images.save(images.labelled(sheets, zoom=ZOOM), out / "sheet.png")
+    return rows
+
+
+def memorising(model: NetworkModel, train_images: Tensor, held_out: Tensor, out: Path) -> dict[str, float]:
+    """Ten samples beside their nearest training images, and how near they are where real unseen digits are not."""
+    x = draw(model, solvers["dpm"](), N).x.clamp(-1, 1)
+    distances, index = nearest(x, train_images)
+    pairs = {"sample": x[:10], "nearest trained on": train_images[index[:10]]}
+    images.save(images.labelled(pairs, zoom=ZOOM), out / "nearest.png")
+    return {
+        "sample to nearest training image (rms)": round(float(distances.mean()), 4),
+        "held-out digit to nearest training image (rms)": round(float(nearest(held_out, train_images)[0].mean()), 4),
+        "smallest over the samples": round(float(distances.min()), 4),
+    }
+
+
+def markdown(rows: list[dict[str, object]]) -> str:
+    columns = list(rows[0])
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    return "\n".join(lines + ["| " + " | ".join(str(row.get(c, "")) for c in columns) + " |" for row in rows])
+
+
+@click.command(help=__doc__)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+def main(out: Path) -> None:
+    began = time.perf_counter()
+    run = out / "run"
+    resume = ["--resume"] if any(run.glob("checkpoints/step_*")) else []
+    train.main(["digits", "--out", str(run), "--device", "cpu", *resume], standalone_mode=False)
+    trained = time.perf_counter() - began
+    model = checkpoint.load(run)
+    train_images, held_out = (data["digits"]().load(split).scaled() for split in ("train", "test"))
+    rows = compare(model, train_images, held_out, out)
+    near = memorising(model, train_images, held_out, out)
+    table = markdown(rows)
+    seconds = {"training": round(trained, 1), "in all": round(time.perf_counter() - began, 1)}
+    record = {
+        "rows": rows,
+        "memorising": near,
+        "seconds": seconds,
+        "seed": SEED,
+        "held out": len(held_out),
+        **versions(),
+    }
+    checkpoint.write_text(out / "results.json", json.dumps(record, indent=2) + "\n")
+    text = [
+        "# Digits by every solver",
+        f"FD: squared Frechet distance in pixel space of N samples (seeds from {SEED}) from {len(held_out)} held-out "
+        f"digits; floor: the same of N training digits, mean ± sd of {DRAWS} draws. "
+        f"Trained in {seconds['training']} s, all in {seconds['in all']} s.",
+        table,
+        "\n".join(f"- {name}: {value}" for name, value in near.items()),
+    ]
+    checkpoint.write_text(out / "table.md", "\n\n".join(text) + "\n")
+    click.echo("\n" + "\n\n".join(text[1:]))
+    click.echo(f"\nPictures: {out}/sheet.png, {out}/nearest.png and one sheet per solver.")
+
+
+if __name__ == "__main__":
+    main()
