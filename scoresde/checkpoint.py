@@ -1,5 +1,6 @@
 """Model folders: config.json, model.safetensors and the digest that shows damage, written so that none is half."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -38,7 +39,8 @@ def write(path: Path, save: Callable[[Path], object]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise ResourceError(f"cannot write {path}: {error}") from None
 
 

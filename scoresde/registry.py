@@ -66,6 +66,8 @@ def _sentence(cls: type[BaseModel], e: dict[str, Any], where: str) -> str:
         return f"{option} is not an option of {owner}. {hint(str(e['loc'][-1]), cls.model_fields)}"
     if kind == "missing":
         return f"{option} is missing"
+    if kind == "value_error":  # a validator of ours, which says it all
+        return str(e["msg"]).removeprefix("Value error, ")
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         return f"{option} must be {words} {context[key]:g}, got {e['input']}"
@@ -76,7 +78,7 @@ def _sentence(cls: type[BaseModel], e: dict[str, Any], where: str) -> str:
     for prefix, words in _KINDS.items():
         if kind.startswith(prefix + "_"):
             return f"{option} must be {words}, got {e['input']!r}"
-    return f"{option}: {str(e['msg']).removeprefix('Value error, ')}, got {e['input']!r}"
+    return f"{option}: {e['msg']}, got {e['input']!r}"
 
 
 class Registry(Generic[T]):

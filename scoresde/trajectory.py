@@ -8,13 +8,16 @@ from .sde import SDE, expand
 
 
 class Trajectory:
-    """An observer that keeps each sample's state at its first evaluation at or below each of some log-SNRs.
+    """An observer that keeps, for each sample and each of some log-SNRs, the evaluation nearest to it.
 
-    Nothing is evaluated for it. Adaptive and multi-stage solvers evaluate between and beyond their steps, so a
-    state is what the model saw there, which for a late stage is an approximation.
+    Nothing is evaluated for it. Of several at the same distance the latest counts. Adaptive and multi-stage solvers
+    also evaluate beside their path, so a state is what the model saw there, which for a stage is an approximation.
 
     Args:
         frames: Number of states, evenly spaced in log-SNR from the end of the process to `stop`.
+
+    Raises:
+        UsageError: There are fewer than 2 frames.
     """
 
     def __init__(self, sde: SDE, frames: int, stop: float | None = None) -> None:
@@ -24,21 +27,22 @@ class Trajectory:
         self.sde = sde
         self.log_snr = torch.linspace(float(ends[0]), float(ends[1]), frames, dtype=torch.float64)
         self.states: list[Tensor] = []
+        """x_t, (B, *), at each frame."""
         self.denoised: list[Tensor] = []
-        self.frame: Tensor | None = None
+        """E[x_0 | x_t], (B, *), at each frame."""
+        self._distances: list[Tensor] = []
 
     def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
-        if self.frame is None:
-            self.frame = torch.full((len(x),), -1, dtype=torch.int64)
-            self.states = [x.detach().clone() for _ in self.log_snr]
-            self.denoised = [x.detach().clone() for _ in self.log_snr]
-        x0 = (x - expand(self.sde.sigma(t), x) * eps) / expand(self.sde.alpha(t), x)
+        x = x.detach()
+        if not self.states:
+            self.states = [torch.zeros_like(x) for _ in self.log_snr]
+            self.denoised = [torch.zeros_like(x) for _ in self.log_snr]
+            self._distances = [torch.full((len(x),), torch.inf, dtype=torch.float64) for _ in self.log_snr]
+        x0 = (x - expand(self.sde.sigma(t), x) * eps.detach()) / expand(self.sde.alpha(t), x)
         log_snr = self.sde.log_snr(t.double()).cpu()
-        reached = torch.searchsorted(self.log_snr, log_snr + 1e-9, right=True) - 1
-        for k in range(len(self.log_snr)):
-            rows = (self.frame < k) & (k <= reached)
-            # Later frames start as this state too, so that a solver with few evaluations leaves no gap.
-            for later in range(k, len(self.log_snr)):
-                self.states[later][rows] = x.detach()[rows]
-                self.denoised[later][rows] = x0.detach()[rows]
-        self.frame = torch.maximum(self.frame, reached)
+        for frame, wanted in enumerate(self.log_snr):
+            distance = (log_snr - wanted).abs()
+            nearer = distance <= self._distances[frame] + 1e-9
+            self._distances[frame][nearer] = distance[nearer]
+            rows = nearer.to(x.device)
+            self.states[frame][rows], self.denoised[frame][rows] = x[rows], x0[rows]

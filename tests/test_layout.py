@@ -31,7 +31,8 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py" or path.parent != ROOT)
-PLUGINS = [p for p in FILES if p.parent.name in ("solvers", "data", "metrics") and p.name != "base.py"]
+SHARED = ("__init__.py", "base.py", "adaptive.py", "embedded_pair.py")
+PLUGINS = [p for p in FILES if p.parent.name in ("solvers", "data", "metrics") and p.name not in SHARED]
 
 
 def layer(path):
@@ -71,7 +72,7 @@ def test_no_assertion_ships(path):
 
 def test_files_hold_one_idea():
     long = {named(p): n for p in FILES if (n := len(p.read_text().splitlines())) > 250}
-    wide = {named(p): n for p in PLUGINS if (n := len(p.read_text().splitlines())) > 140}
+    wide = {named(p): n for p in PLUGINS if (n := len(p.read_text().splitlines())) > 100}
     assert not long and not wide
 
 

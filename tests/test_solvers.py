@@ -233,7 +233,7 @@ def test_options_round_trip(case):
 @pytest.mark.parametrize("name", ALL)
 def test_options_are_documented_and_checked(name):
     cls = ALL[name]
-    assert cls.__doc__ and "Reference" in cls.__doc__ and "http" in cls.__doc__ + "http" * ("II.10" in cls.__doc__)
+    assert cls.__doc__ and "Reference" in cls.__doc__ and "https://" in cls.__doc__
     for field, info in cls.model_fields.items():
         assert info.description and info.description.endswith("."), f"{field} needs a sentence"
         assert info.default is not PydanticUndefined, f"{field} needs a default"
@@ -244,11 +244,8 @@ def test_options_are_documented_and_checked(name):
                         cls(**{field: limit + step})
     with pytest.raises(UsageError, match=f"stepz is not an option of {name}"):
         cls(stepz=3)
-    with pytest.raises(UsageError, match="frozen|is not"):
-        try:
-            cls().max_nfe = 3
-        except ValueError as error:
-            raise UsageError(str(error)) from None
+    with pytest.raises(ValueError, match="frozen"):
+        setattr(cls(), next(iter(cls.model_fields)), 3)
 
 
 def test_a_shared_option_means_the_same_everywhere():

@@ -210,7 +210,11 @@ def test_wrong_inputs_are_refused_by_name() -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"heads": 3}, "heads: must divide the 128"), ({"channels": 6}, "multiple of 4"), ({"multipliers": ()}, "mult")],
+    [
+        ({"heads": 3}, "heads must divide the 128"),
+        ({"channels": 6}, "multiple of 4"),
+        ({"multipliers": ()}, "mult"),
+    ],
 )
 def test_wrong_options_are_refused_by_name(options: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError, match=words):

@@ -36,7 +36,7 @@ def solvers(name: str | None, as_json: bool) -> None:
             "order": f"{cls().claimed_order:g}",
             "adaptive": "yes" if cls.adaptive else "no",
             "options": " ".join(flag(field) for field in cls.model_fields),
-            "reference": reference(cls) if as_json else reference(cls).split(",")[0],
+            "reference": reference(cls) if as_json else re.split(r"(?<=\d{4}),", reference(cls))[0],
         }
         for solver, cls in registry.all().items()
     ]

@@ -89,10 +89,9 @@ def write(target: Path, x: Tensor, seed: int, recorder: Trajectory | None, anima
         images.save(images.single(image), target / f"{seed + i:06d}.png")
     images.save(images.sheet(x, zoom=zoom), target / "sheet.png")
     if recorder:
-        shown = [*(state[:8].cpu() for state in recorder.states), x[:8].cpu()]
-        strip = torch.stack(shown, 1).flatten(0, 1)
-        images.save(images.sheet(strip, len(shown), zoom=zoom), target / "trajectory.png")
-        states = [*recorder.states, x[: len(recorder.states[0])]]
+        states = [*recorder.states, x[: len(recorder.states[0])]]  # of the first batch
+        strip = torch.stack([state[:8].cpu() for state in states], 1).flatten(0, 1)
+        images.save(images.sheet(strip, len(states), zoom=zoom), target / "trajectory.png")
         frames = [images.sheet(state[:64].cpu(), zoom=zoom) for state in states]
         images.save_animation(frames, target / f"trajectory.{animation}")
 

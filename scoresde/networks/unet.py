@@ -46,7 +46,7 @@ class UNetOptions(NetworkOptions):
     def _heads_fit(cls, heads: int, info: ValidationInfo) -> int:
         channels = info.data.get("channels", heads)
         if channels % heads:
-            raise ValueError(f"must divide the {channels} channels")
+            raise ValueError(f"heads must divide the {channels} channels, got {heads}")
         return heads
 
     def build(self, shape: tuple[int, int, int]) -> "UNet":

@@ -33,7 +33,7 @@ class SciPySolver(AdaptiveSolver):
     @classmethod
     def _known(cls, method: str) -> str:
         if method not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(METHODS)}")
+            raise ValueError(f"method of scipy must be one of {', '.join(METHODS)}, got {method!r}")
         return method
 
     @property

@@ -8,7 +8,7 @@ from ..errors import NumericalError, UsageError
 from ..model import ScoreModel
 from ..random import Generators
 from .base import AdaptiveSolver, Info, solvers
-from .runge_kutta import first_step
+from .embedded_pair import first_step
 
 METHODS = {"dopri8": 8.0, "dopri5": 5.0, "bosh3": 3.0, "fehlberg2": 2.0, "adaptive_heun": 2.0}
 
@@ -32,7 +32,7 @@ class TorchdiffeqSolver(AdaptiveSolver):
     @classmethod
     def _known(cls, method: str) -> str:
         if method not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(METHODS)}")
+            raise ValueError(f"method of torchdiffeq must be one of {', '.join(METHODS)}, got {method!r}")
         return method
 
     @property

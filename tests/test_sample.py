@@ -1,0 +1,120 @@
+"""Sampling's accounting, trajectories and pictures."""
+
+import math
+
+import pytest
+import torch
+from PIL import Image
+
+from scoresde import images
+from scoresde.errors import DataError, NumericalError, UsageError
+from scoresde.gaussian import GaussianModel
+from scoresde.metrics import metrics
+from scoresde.random import choose, generators, permutation, rand, randn, randn_like, stream
+from scoresde.sample import sample
+from scoresde.sde import VPSDE
+from scoresde.solvers import solvers
+from scoresde.trajectory import Trajectory
+
+
+def test_sampling_is_counted_denoised_and_free_of_gradients(gaussian):
+    x = gaussian.prior(generators(range(4)), dtype=torch.float64).requires_grad_()
+    raw = sample(gaussian, solvers["euler"](steps=10), x, denoise=False)
+    out = sample(gaussian, solvers["euler"](steps=10), x)
+    assert (raw.nfe, out.nfe, out.work) == (10, 11, 11.0) and not out.x.requires_grad
+    t = torch.full((4,), 1e-3, dtype=torch.float64)
+    assert torch.equal(out.x, gaussian.denoise(raw.x, t).detach())
+    assert sample(gaussian, solvers["euler"](steps=10), x, stop=0.1).nfe == 11
+    info = sample(gaussian, solvers["rk45"](), x).info
+    assert info["steps"] > 0 and info["rejected"] >= 0
+    with pytest.raises(UsageError, match="lie in"):
+        sample(gaussian, solvers["euler"](), x, stop=2.0)
+
+
+def test_batches_of_different_sizes_give_the_same_samples(mixture):
+    whole = sample(
+        mixture, solvers["em"](steps=30), mixture.prior(generators(range(7))), generator=generators(range(7))
+    )
+    parts = [
+        sample(mixture, solvers["em"](steps=30), mixture.prior(generators(r)), generator=generators(r)).x
+        for r in (range(3), range(3, 7))
+    ]
+    assert torch.allclose(whole.x, torch.cat(parts), atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["em", "euler", "rk45", "dpm", "scipy"])
+def test_a_trajectory_goes_from_noise_to_the_sample(gaussian, solver):
+    """Frames begin at the noise, end at the sample, and cost nothing; in a linear model we know where x_t should be."""
+    x = gaussian.prior(generators(range(16)), dtype=torch.float64)
+    recorder = Trajectory(gaussian.sde, 8)
+    out = sample(gaussian, solvers[solver](), x, generator=generators(range(16)), observers=(recorder,))
+    plain = sample(gaussian, solvers[solver](), x, generator=generators(range(16)))
+    assert out.nfe == plain.nfe and torch.equal(out.x, plain.x)
+    assert torch.equal(recorder.states[0], x) and len(recorder.states) == len(recorder.denoised) == 8
+    assert all(state.shape == x.shape and torch.isfinite(state).all() for state in recorder.states)
+    assert (recorder.states[-1] - out.x).abs().max() < 0.3 and (recorder.denoised[-1] - out.x).abs().max() < 0.1
+    if solver == "euler":
+        times = gaussian.sde.time(recorder.log_snr)
+        for state, t in zip(recorder.states[:-1], times[:-1].tolist(), strict=True):
+            near = gaussian.flow(x, 1.0, t) if t < 1 else x
+            assert (state - near).abs().max() < 0.2
+    with pytest.raises(UsageError, match="at least 2 frames, got 1"):
+        Trajectory(gaussian.sde, 1)
+
+
+def test_seeds():
+    assert torch.equal(randn((3, 2), generators([5, 6, 7]))[1:2], randn((1, 2), generators([6])))
+    assert torch.equal(rand((2,), stream(0, "a", 1)), rand((2,), stream(0, "a", 1)))
+    assert not torch.equal(rand((2,), stream(0, "a", 1)), rand((2,), stream(0, "a", 2)))
+    assert sorted(permutation(5, stream(0, "b")).tolist()) == [0, 1, 2, 3, 4]
+    assert set(choose(torch.tensor([0.0, 1.0]), 10, stream(0, "c")).tolist()) == {1}
+    assert randn_like(torch.zeros(2, 3, dtype=torch.float64), None).dtype == torch.float64
+    with pytest.raises(UsageError, match="2 generators for a batch of 3"):
+        randn((3, 2), generators([1, 2]))
+
+
+def test_pictures(tmp_path):
+    x = torch.tensor([-1.0, -0.5, 0.0, 2.0]).reshape(1, 1, 2, 2)
+    assert images.to_uint8(x).flatten().tolist() == [0, 64, 128, 255]
+    sheet = images.sheet(x.expand(5, 1, 2, 2), 3, zoom=4)
+    assert sheet.size == (4 * (3 * 3 + 1), 4 * (2 * 3 + 1)) and sheet.getpixel((4, 4)) == (0, 0, 0)
+    images.save(images.single(x[0]), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert list(picture.tobytes()) == [0, 64, 128, 255]
+    assert images.single(x.expand(1, 3, 2, 2)[0]).mode == "RGB"
+    rows = images.labelled({"one": x.expand(2, 1, 2, 2), "another": x.expand(4, 1, 2, 2)}, zoom=8)
+    assert rows.height == 2 * 8 * 4 and rows.width > 8 * 13
+    for suffix in ("gif", "webp"):
+        images.save_animation([sheet, images.sheet(-x.expand(5, 1, 2, 2), 3, zoom=4)], tmp_path / f"a.{suffix}")
+        with Image.open(tmp_path / f"a.{suffix}") as animation:
+            assert animation.n_frames == 2
+
+
+def test_pixel_frechet_distance():
+    """Between two normal laws whose distance is known in closed form, at 200,000 draws; and of a set from itself."""
+    distance = metrics["pixel-frechet"]()
+    a = randn((200_000, 1, 1, 2), torch.Generator().manual_seed(0), dtype=torch.float64)
+    b = a.flip(0) * torch.tensor([2.0, 0.5]) + torch.tensor([1.0, 0.0])
+    # |m|² + Σ (s_i - 1)² for commuting covariances: 1 + 1 + 0.25
+    assert distance(b, a) == pytest.approx(2.25, rel=0.01) and distance(a, b) == pytest.approx(distance(b, a))
+    assert abs(distance(a, a)) < 1e-9
+    c, s = math.cos(0.7), math.sin(0.7)
+    rotated = b @ torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
+    import numpy as np
+    import scipy.linalg
+
+    cov = [np.cov(v.flatten(1).numpy().T) for v in (a, rotated)]
+    gap = a.mean(0).flatten() - rotated.mean(0).flatten()
+    root = scipy.linalg.sqrtm(cov[0] @ cov[1])
+    truth = gap.square().sum().item() + np.trace(cov[0] + cov[1] - 2 * root.real)
+    assert distance(a, rotated) == pytest.approx(truth, rel=1e-9)
+    with pytest.raises(DataError, match="cannot be compared"):
+        distance(a, torch.zeros(5, 1, 2, 2))
+    with pytest.raises(DataError, match="at least 2 images, got 1 and 200000"):
+        distance(a[:1], a)
+
+
+def test_samples_that_are_not_finite_are_never_returned():
+    model = GaussianModel(torch.zeros(2), torch.ones(2), VPSDE())
+    with pytest.raises(NumericalError, match="starting noise of samples 0, 1 of 2"):
+        sample(model, solvers["euler"](), torch.full((2, 2), math.nan))
