@@ -15,6 +15,7 @@ LAYERS = [
     ["random"],
     ["registry"],
     ["sde"],
+    ["grids"],
     ["model"],
     ["gaussian"],
     ["solvers"],

@@ -3,9 +3,10 @@
 from pydantic import Field
 from torch import Tensor
 
+from ..grids import GridOption, QuadraticGrid
 from ..model import ScoreModel
 from ..sde import Level
-from .base import MarkovSolver, Spacing, solvers
+from .base import MarkovSolver, solvers
 from .reverse_diffusion import forward_step
 
 
@@ -20,7 +21,7 @@ class Ancestral(MarkovSolver):
     """
 
     steps: int = Field(1000, ge=1, description="Number of steps.")
-    spacing: Spacing = "quadratic"
+    grid: GridOption = QuadraticGrid()
 
     @property
     def claimed_order(self) -> float:

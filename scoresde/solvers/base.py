@@ -6,23 +6,19 @@ from collections.abc import MutableMapping
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from ..errors import NumericalError, UsageError
+from ..grids import GridOption, LogSNRGrid
 from ..model import Evaluations, ObservedModel, ScoreModel, non_finite
 from ..random import Generators, randn_like
 from ..registry import Options, Registry
-from ..sde import SDE, Level
+from ..sde import Level
 
 Info = MutableMapping[str, float]
 """What a solver knows and no counter can see, such as its rejected steps."""
 
-Spacing = Annotated[
-    Literal["time", "quadratic", "logsnr"],
-    Field(description="Grid uniform in time, in the square root of time, or in log-SNR."),
-]
 Control = Annotated[
     Literal["sample", "batch", "max"],
     Field(description="Whose norm decides: each sample's own, the whole batch's, or the largest in the batch."),
@@ -93,27 +89,13 @@ class GridSolver(Solver):
     """Base of solvers that walk a given grid of times; they implement `walk`."""
 
     steps: int = Field(50, ge=1, description="Number of steps.")
-    spacing: Spacing = "logsnr"
+    grid: GridOption = LogSNRGrid()
 
     def _solve(
         self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators, info: Info
     ) -> Tensor:
-        return self.walk(model, x, model.sde.levels(self.grid(model.sde, start, stop)), generator)
-
-    def grid(self, sde: SDE, start: float, stop: float) -> list[float]:
-        """The steps + 1 times from start to stop, both exact."""
-        ends = torch.tensor([start, stop], dtype=torch.float64)
-        if self.spacing == "logsnr":
-            ends = sde.log_snr(ends)
-        elif self.spacing == "quadratic":
-            ends = ends.sqrt()
-        first, last = ends.tolist()
-        times = torch.linspace(first, last, self.steps + 1, dtype=torch.float64)
-        if self.spacing == "logsnr":
-            times = sde.time(times)
-        elif self.spacing == "quadratic":
-            times = times.square()
-        return [start, *times[1:-1].tolist(), stop]
+        times = self.grid.times(model.sde, start, stop, self.steps)
+        return self.walk(model, x, model.sde.levels(times), generator)
 
     @abstractmethod
     def walk(self, model: ScoreModel, x: Tensor, levels: list[Level], generator: Generators) -> Tensor:

@@ -3,23 +3,24 @@
 from pydantic import Field
 from torch import Tensor
 
+from ..grids import GridOption, QuadraticGrid
 from ..model import ScoreModel
 from ..sde import Level
-from .base import MarkovSolver, Spacing, solvers
+from .base import MarkovSolver, solvers
 
 
 @solvers("em")
 class EulerMaruyama(MarkovSolver):
     """The reverse SDE stepped explicitly: x_s = x + (f x - g² ∇log p)(s - t) + g √(t - s) z.
 
-    score_sde's grid is `spacing="time"`, which needs about a thousand steps: its last one is too long where
+    score_sde's grid is `grid="time"`, which needs about a thousand steps: its last one is too long where
     the score grows as 1/σ. The quadratic grid, our default, shortens the steps towards t = 0.
 
     Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, equation 6 and appendix E.
     """
 
     steps: int = Field(1000, ge=1, description="Number of steps.")
-    spacing: Spacing = "quadratic"
+    grid: GridOption = QuadraticGrid()
 
     @property
     def claimed_order(self) -> float:

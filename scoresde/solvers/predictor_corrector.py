@@ -6,11 +6,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ..grids import GridOption, QuadraticGrid
 from ..model import ScoreModel
 from ..random import Generators, randn_like
 from ..sde import Level, expand
 from .ancestral import Ancestral
-from .base import Control, MarkovSolver, OneStepSolver, Spacing, solvers
+from .base import Control, MarkovSolver, OneStepSolver, solvers
 from .euler_maruyama import EulerMaruyama
 from .reverse_diffusion import ReverseDiffusion
 
@@ -42,7 +43,7 @@ class PredictorCorrector(OneStepSolver):
     stochastic = True
     examples = ({"predictor": "em"}, {"predictor": "ancestral", "corrector_steps": 2})
     steps: int = Field(500, ge=1, description="Number of steps.")
-    spacing: Spacing = "quadratic"
+    grid: GridOption = QuadraticGrid()
     predictor: Literal["reverse-diffusion", "ancestral", "em"] = Field(
         "reverse-diffusion", description="The solver whose step comes first."
     )

@@ -5,9 +5,10 @@ import math
 from pydantic import Field
 from torch import Tensor
 
+from ..grids import GridOption, QuadraticGrid
 from ..model import ScoreModel
 from ..sde import Level
-from .base import MarkovSolver, Spacing, solvers
+from .base import MarkovSolver, solvers
 
 
 def forward_step(s: Level, t: Level) -> tuple[float, float]:
@@ -23,7 +24,7 @@ class ReverseDiffusion(MarkovSolver):
     """
 
     steps: int = Field(1000, ge=1, description="Number of steps.")
-    spacing: Spacing = "quadratic"
+    grid: GridOption = QuadraticGrid()
 
     @property
     def claimed_order(self) -> float:

@@ -1,0 +1,152 @@
+"""Time grids: where a solver with a given number of steps puts them."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Annotated, Any, get_origin
+
+import torch
+from pydantic import BeforeValidator, Field, PlainSerializer
+from torch import Tensor
+
+from .errors import UsageError
+from .registry import Options, Registry
+from .sde import SDE
+
+
+class Grid(Options, ABC):
+    """A rule that turns two times and a number of steps into a grid. As text: "karras" or "karras:rho=5"."""
+
+    @abstractmethod
+    def times(self, sde: SDE, start: float, stop: float, steps: int) -> list[float]:
+        """The steps + 1 times from start to stop, strictly monotone, both ends exact.
+
+        Raises:
+            UsageError: The rule has no grid of that many steps between these times.
+        """
+
+    def __str__(self) -> str:
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        changed = {name: v for name, v in values.items() if v != type(self).model_fields[name].default}
+        texts = (f"{name}={'/'.join(map(str, v)) if isinstance(v, tuple) else v}" for name, v in changed.items())
+        return ":".join(filter(None, (self.name, ",".join(texts))))
+
+
+grids: Registry[Grid] = Registry("grid", "scoresde.grids")
+
+
+def parse(value: Any) -> Any:
+    """A grid from its text, such as "karras:rho=5"; anything but a text is passed on.
+
+    Raises:
+        ValueError: The text does not name a grid and its options.
+    """
+    if not isinstance(value, str):
+        return value
+    name, _, rest = value.partition(":")
+    try:
+        cls = grids[name]
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    options: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, text = part.partition("=")
+        if not equals:
+            raise ValueError(f"a grid's options are written as name:key=value, got {value!r}")
+        field = cls.model_fields.get(key)
+        options[key] = text.split("/") if field and get_origin(field.annotation) is tuple else text
+    try:
+        return cls(**options)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+Map = Callable[[Tensor], Tensor]
+
+
+def between(start: float, stop: float, steps: int, there: Map, back: Map) -> list[float]:
+    """A grid that is uniform in there(t), with back its inverse."""
+    first, last = there(torch.tensor([start, stop], dtype=torch.float64)).tolist()
+    times = back(torch.linspace(first, last, steps + 1, dtype=torch.float64))
+    return [start, *times[1:-1].tolist(), stop]
+
+
+@grids("time")
+class UniformGrid(Grid):
+    """Uniform in time, as in score_sde: the last step is long where the score grows as 1/σ."""
+
+    def times(self, sde: SDE, start: float, stop: float, steps: int) -> list[float]:
+        return between(start, stop, steps, lambda t: t, lambda t: t)
+
+
+@grids("quadratic")
+class QuadraticGrid(Grid):
+    """Uniform in √t, so that steps shorten towards the data (Song et al. 2021, https://arxiv.org/abs/2010.02502)."""
+
+    def times(self, sde: SDE, start: float, stop: float, steps: int) -> list[float]:
+        return between(start, stop, steps, torch.sqrt, torch.square)
+
+
+@grids("logsnr")
+class LogSNRGrid(Grid):
+    """Uniform in λ = log α/σ, the time in which exponential integrators work (Lu et al. 2022)."""
+
+    def times(self, sde: SDE, start: float, stop: float, steps: int) -> list[float]:
+        return between(start, stop, steps, sde.log_snr, sde.time)
+
+
+@grids("karras")
+class KarrasGrid(Grid):
+    """Uniform in (σ/α)^(1/ρ) (Karras et al. 2022, https://arxiv.org/abs/2206.00364, equation 5)."""
+
+    rho: float = Field(7.0, gt=0, description="The larger, the more steps near the data.")
+
+    def times(self, sde: SDE, start: float, stop: float, steps: int) -> list[float]:
+        return between(
+            start,
+            stop,
+            steps,
+            lambda t: torch.exp(-sde.log_snr(t) / self.rho),
+            lambda u: sde.time(-self.rho * torch.log(u)),
+        )
+
+
+@grids("cosine")
+class CosineGrid(Grid):
+    """Uniform in the angle arctan(σ/α): even steps on the circle of a variance-preserving process."""
+
+    def times(self, sde: SDE, start: float, stop: float, steps: int) -> list[float]:
+        return between(
+            start,
+            stop,
+            steps,
+            lambda t: torch.atan(torch.exp(-sde.log_snr(t))),
+            lambda angle: sde.time(-torch.log(torch.tan(angle))),
+        )
+
+
+@grids("list")
+class ListedGrid(Grid):
+    """Given times between start and stop, as in "list:at=0.7/0.3/0.05": one fewer than there are steps."""
+
+    at: tuple[float, ...] = Field((), description="The times between the ends, in order.")
+
+    def times(self, sde: SDE, start: float, stop: float, steps: int) -> list[float]:
+        times = [start, *self.at, stop]
+        sign = math.copysign(1.0, stop - start)
+        if len(times) != steps + 1:
+            raise UsageError(f"a grid of {steps} steps lists {steps - 1} times between its ends, got {len(self.at)}")
+        if any((b - a) * sign <= 0 for a, b in zip(times, times[1:], strict=False)):
+            raise UsageError(f"the times of a grid must run from {start:g} to {stop:g}, got {times}")
+        return times
+
+
+GridOption = Annotated[
+    Grid,
+    BeforeValidator(parse),
+    PlainSerializer(str),
+    Field(
+        validate_default=True,
+        description="Rule that places the steps: time, quadratic, logsnr, karras:rho=7, cosine or list:at=0.5/0.1.",
+    ),
+]
