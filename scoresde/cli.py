@@ -15,6 +15,7 @@ COMMANDS = {
     "train": ("train:train", "Train a score network."),
     "sample": ("sample:sample", "Draw samples from a model with any solver."),
     "solvers": ("lists:solvers", "List the solvers, or explain one."),
+    "check-solver": ("check:check_solver", "Measure whether a solver keeps its promises."),
     "describe": ("describe:describe", "Show every feature map, the size and the cost of a network."),
     "datasets": ("lists:datasets", "List the image sets, or explain one."),
     "models": ("lists:models", "List the models that come with the package."),

@@ -6,6 +6,7 @@ Noise is drawn on the CPU and then moved, so that a seed means the same image on
 import hashlib
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,6 +53,11 @@ def rand(shape: Sequence[int], generator: torch.Generator, *, dtype: torch.dtype
     return torch.rand(tuple(shape), generator=generator, dtype=dtype)
 
 
+def seed_of(generator: torch.Generator | None) -> int:
+    """A seed drawn from a generator, for streams."""
+    return int(torch.randint(2**62, (), generator=generator))
+
+
 def choose(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """`count` indices drawn with replacement with probability proportional to `weights`, (K,)."""
     return torch.multinomial(weights.cpu(), count, replacement=True, generator=generator)
@@ -65,3 +71,8 @@ def permutation(count: int, generator: torch.Generator) -> Tensor:
 def seed_global(seed: int) -> None:
     """Seeds torch's global generator, from which network initialisation and dropout draw."""
     torch.manual_seed(seed)
+
+
+def numpy_stream(seed: int) -> np.random.Generator:
+    """NumPy's default generator, for problems that are defined by its draws."""
+    return np.random.default_rng(seed)

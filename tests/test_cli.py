@@ -73,7 +73,8 @@ def test_sample_writes_pictures_and_what_they_cost(run, tmp_path):
 
 @pytest.mark.parametrize("name", solvers.all())
 def test_every_solver_samples_from_the_command_line(run, tmp_path, name):
-    options = "--steps 8" if "steps" in solvers[name].model_fields else "--tol 0.1"
+    budgets = {"steps": "--steps 8", "nfe": "--nfe 8", "tol": "--tol 0.1"}
+    options = next(text for field, text in budgets.items() if field in solvers[name].model_fields)
     run(f"sample --solver {name} {options} -n 2 --quiet")
     assert json.loads((tmp_path / "samples" / f"digits-{name}" / "samples.json").read_text())["nfe"] > 8
 
@@ -82,9 +83,9 @@ def test_every_solver_samples_from_the_command_line(run, tmp_path, name):
     ("line", "code", "message"),
     [
         ("smaple", 2, "no command is called 'smaple'. Did you mean 'sample'?"),
-        ("sample --solver dmp", 2, "no solver is called 'dmp'. Did you mean 'dpm'?"),
+        ("sample --solver eulr", 2, "no solver is called 'eulr'. Did you mean 'euler'?"),
         ("sample --tolx 1", 2, "No such option"),
-        ("sample --solver em --tol 1e-2", 2, "--tol is not an option of em, which takes --grid, --steps"),
+        ("sample --solver em --tol 1e-2", 2, "--tol is not an option of em, which takes --brownian, --grid, --steps"),
         ("sample --tol 0", 2, "tol must be greater than 0, got 0"),
         ("sample --tol -1", 2, "tol must be greater than 0, got -1"),
         ("sample --tol nan", 2, "tol must be a finite number, got nan"),
@@ -168,6 +169,32 @@ def test_describe(run):
     assert shapes["down_blocks.2"] == [512, 64, 64] and shapes["up_blocks.2"] == [128, 512, 512]
     text = run("describe digits")
     assert "parameters   442,817" in text and "ms per forward" in text
+
+
+def test_check_solver(run, tmp_path, monkeypatch):
+    """A good solver passes; one with a wrong step, its own randomness and a hidden evaluation fails by name."""
+    rows = {row["promise"]: row for row in json.loads(run("check-solver euler --json"))}
+    assert all(row["verdict"] == "ok" for row in rows.values()) and "order 1 on a mixture" in rows
+    assert json.loads(run("check-solver dpm order=2 --json"))[0]["verdict"] == "ok"
+    assert "law of the data" in run("check-solver em steps=50")
+    (tmp_path / "wrong.py").write_text(
+        "import torch\n"
+        "from scoresde.solvers import OneStepSolver\n"
+        "class Wrong(OneStepSolver):\n"
+        "    @property\n"
+        "    def claimed_order(self):\n"
+        "        return 2.0\n"
+        "    def step(self, model, x, t, s, generator):\n"
+        "        x = x + (s.time - t.time) * model.velocity(x, t.rows(x)) + 1e-6 * torch.randn_like(x)\n"
+        "        return x - 1e-6 * x.mean()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    rows = {row["promise"]: row["verdict"] for row in json.loads(run("check-solver wrong:Wrong --json", 1))}
+    failed = {"order 2 on a mixture", "a function of its seed", "independent of its batch", "gradients flow"}
+    assert {promise for promise, verdict in rows.items() if verdict == "FAILED"} == failed
+    assert "is not a class of solvers" in run("check-solver pathlib:Path", 2)
+    assert "cannot import" in run("check-solver nowhere:Solver", 2)
+    assert "order must be" in run("check-solver dpm order=9", 2)
 
 
 def test_doctor(run):

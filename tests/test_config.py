@@ -70,14 +70,14 @@ def test_options_survive_a_table(low, span):
 
 
 def test_registry_messages():
-    with pytest.raises(UsageError, match="no solver is called 'dmp'. Did you mean 'dpm'"):
-        solvers["dmp"]
+    with pytest.raises(UsageError, match="no solver is called 'eulr'. Did you mean 'euler'"):
+        solvers["eulr"]
     with pytest.raises(UsageError, match="the solver has no name"):
         solvers.build({"steps": 3})
     with pytest.raises(UsageError, match="no thing is called 'x'. There are: ."):
         Registry("thing", "scoresde.errors")["x"]
     with pytest.raises(UsageError, match="tol must be a finite number, got nan"):
         solvers["dpm"](tol=float("nan"))
-    with pytest.raises(UsageError, match="order must be one of 2 or 3, got 4"):
+    with pytest.raises(UsageError, match="order of dpm must be 2 or 3, got 4"):
         solvers["dpm"](order=4)
     assert describe_type(float | None) == "float or none" and describe_type(tuple[int, ...]) == "list of int"

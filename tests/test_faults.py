@@ -66,7 +66,7 @@ def test_a_passing_fault_is_a_rejected_step(name, options, value):
     hit = attempt(Broken(lambda calls, t: calls == 6, value), name, options)
     assert torch.equal(hit.x[[0, 2, 3]], calm.x[[0, 2, 3]]) and torch.isfinite(hit.x).all()
     assert hit.info != calm.info and hit.info["rejected"] > 0
-    assert (hit.x - calm.x).abs().max() < 0.5
+    assert ALL[name](**options).noisy or (hit.x - calm.x).abs().max() < 0.5
 
 
 class Cliff(Broken):
@@ -98,15 +98,16 @@ def test_guards_survive_python_without_assertions():
     code = (
         "import sys; sys.path.insert(0, 'tests')\n"
         "import test_faults as f\n"
-        "for name, options in f.CASES:\n"
-        "    for when in (lambda c, t: True, lambda c, t: t < 0.3):\n"
+        "at_once, below = (lambda c, t: True), (lambda c, t: t < 0.3)\n"
+        "for when, cases in ((at_once, f.CASES), (below, f.ADAPTIVE)):\n"
+        "    for name, options in cases:\n"
         "        try:\n"
         "            f.attempt(f.Broken(when), name, options)\n"
         "        except f.NumericalError:\n"
         "            print('stopped', name)\n"
     )
     done = subprocess.run([sys.executable, "-O", "-c", code], capture_output=True, text=True, timeout=120)
-    assert done.stdout.count("stopped") == 2 * len(CASES), done.stdout + done.stderr
+    assert done.stdout.count("stopped") == len(CASES) + len(ADAPTIVE), done.stdout + done.stderr
 
 
 def test_a_score_of_length_zero_gives_a_finite_step():

@@ -13,17 +13,19 @@ ROOT = Path(scoresde.__file__).parent
 LAYERS = [
     ["errors"],
     ["random"],
+    ["brownian"],
     ["registry"],
     ["sde"],
     ["grids"],
     ["model"],
     ["gaussian"],
+    ["problems"],
     ["solvers"],
     ["trajectory"],
     ["sample"],
     ["data", "networks", "metrics", "provenance"],
     ["checkpoint", "config"],
-    ["images", "describe"],
+    ["images", "describe", "check"],
     ["train"],
     ["run"],
     ["commands"],
@@ -32,7 +34,7 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py" or path.parent != ROOT)
-SHARED = ("__init__.py", "base.py", "adaptive.py", "embedded_pair.py")
+SHARED = ("__init__.py", "base.py", "adaptive.py", "embedded_pair.py", "exponential.py")
 PLUGINS = [p for p in FILES if p.parent.name in ("solvers", "data", "metrics") and p.name not in SHARED]
 
 

@@ -86,14 +86,14 @@ def test_an_installed_distribution_is_a_solver(tmp_path):
     shutil.copytree(ROOT / "examples/plugin", source)
     install = ("--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check", "-q")
     run("-m", "pip", "install", *install, "--target", site, source, paths=[], cwd=tmp_path)
-    assert (site / "scoresde_heun.py").exists()
+    assert (site / "scoresde_ralston.py").exists()
 
-    row, usage, page, names = views("heun", [site, ROOT], tmp_path)
-    assert "heun" in names and {"euler", "dpm", "rk45"} <= set(names)
-    assert (row["kind"], row["order"], row["adaptive"]) == ("ODE", "2", "no") and "2206.00364" in row["reference"]
-    assert re.search(r"--steps INTEGER Number of steps\. \[[^]]*heun", usage)
-    assert page.startswith("heun: The probability flow") and "--steps  int, default 50" in page
-    assert contract("heun", [site, ROOT], tmp_path) >= 15
+    row, usage, page, names = views("ralston", [site, ROOT], tmp_path)
+    assert "ralston" in names and {"euler", "dpm", "rk45"} <= set(names)
+    assert (row["kind"], row["order"], row["adaptive"]) == ("ODE", "2", "no") and "10.1090" in row["reference"]
+    assert re.search(r"--steps INTEGER Number of steps\. \[[^]]*ralston", usage)
+    assert page.startswith("ralston: The probability flow") and "--steps  int, default 50" in page
+    assert contract("ralston", [site, ROOT], tmp_path) >= 15
 
 
 def distribution(site, name, code):

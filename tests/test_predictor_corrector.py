@@ -15,14 +15,15 @@ from scoresde.solvers import solvers
 
 @pytest.mark.parametrize("predictor", ["em", "reverse-diffusion", "ancestral"])
 @pytest.mark.parametrize("control", ["sample", "batch", "max"])
+@pytest.mark.parametrize("dynamics", ["langevin", "annealed"])
 @pytest.mark.parametrize("sde", [VPSDE(), VESDE()], ids=lambda sde: sde.name)
-def test_a_step_is_the_papers(predictor, control, sde):
+def test_a_step_is_the_papers(predictor, control, dynamics, sde):
     """One predictor step and two Langevin steps, recomputed in NumPy from the paper's formulas with the same noise."""
     mean, variance, rows, size, r = 0.2, 0.3, 5, 6, 0.11
     ones = torch.ones(size, dtype=torch.float64)
     model = GaussianModel(mean * ones, variance * ones, sde)
     x = torch.randn(rows, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    solver = solvers["pc"](steps=1, predictor=predictor, snr=r, corrector_steps=2, control=control)
+    solver = solvers["pc"](steps=1, predictor=predictor, snr=r, corrector_steps=2, control=control, dynamics=dynamics)
     found = solver.solve(model, x, start=0.5, stop=0.45, generator=generators(range(rows))).numpy()
 
     draws = [torch.Generator().manual_seed(i) for i in range(rows)]
@@ -48,7 +49,8 @@ def test_a_step_is_the_papers(predictor, control, sde):
         gradient = score(y, s)
         length = lambda v: np.sqrt((v**2).sum(1, keepdims=True))
         join = {"sample": lambda v: v, "batch": lambda v: v.mean(), "max": lambda v: v.max()}[control]
-        delta = 2 * a**2 * (r * join(length(z)) / join(length(gradient))) ** 2
+        scale = math.sqrt(var(s)) if dynamics == "annealed" else join(length(z)) / join(length(gradient))
+        delta = 2 * a**2 * (r * scale) ** 2
         y = y + delta * gradient + np.sqrt(2 * delta) * z
     assert np.abs(found - y).max() < 1e-12
 

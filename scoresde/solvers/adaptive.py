@@ -17,6 +17,7 @@ PATIENCE = 10
 """Such steps in a row after which a sample is given up."""
 
 Function = Callable[[Tensor, Tensor], Tensor]
+Memory = tuple[Tensor, ...]
 
 
 class Trial(NamedTuple):
@@ -28,8 +29,12 @@ class Trial(NamedTuple):
     """Its estimated error over the error allowed, (B,); the step is accepted where it is at most 1."""
     f: Tensor | None = None
     """The function at the new state, if the step computed it, (B, *)."""
-    memory: Tensor | None = None
-    """What the next accepted step wants to know of this one, (B, *)."""
+    memory: Memory = ()
+    """What the step after this one, if accepted, wants to know of it, each (B, *)."""
+    retry: Memory | None = None
+    """The same if this one is rejected; none leaves the memory as it was."""
+    factor: Tensor | None = None
+    """The factor by which the method would change its step, (B,), where it knows better than its error tells."""
 
 
 def rms(v: Tensor, control: Control) -> Tensor:
@@ -42,44 +47,50 @@ def rms(v: Tensor, control: Control) -> Tensor:
     return rows.sqrt()
 
 
+def select(rows: Tensor, chosen: Memory, other: Memory) -> Memory:
+    """Each tensor's rows from `chosen` where `rows`, (B,), is true, and from `other` elsewhere."""
+    return tuple(torch.where(rows.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(chosen, other, strict=True))
+
+
 def integrate(
     function: Function,
-    attempt: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Trial],
+    attempt: Callable[[Tensor, Tensor, Tensor, Tensor, Memory], Trial],
     y: Tensor,
-    start: float,
-    stop: float,
-    *,
-    step: Tensor,
-    growth: Callable[[Tensor, Tensor], Tensor],
+    span: tuple[float, float],
     solver: str,
     info: Info,
+    *,
+    step: Tensor,
+    growth: Callable[[Trial, Tensor], Tensor],
     f: Tensor | None = None,
+    memory: Memory = (),
     time: Callable[[Tensor], Tensor] = lambda u: u,
 ) -> Tensor:
-    """Integrates y, (B, *), from start to stop; each row has its own position u and step, (B,) float64.
+    """Integrates y, (B, *), over the span; each row has its own position u and step, (B,) float64.
 
     Every call evaluates the whole batch, so that row i of y stays row i of whatever else the model holds (an
     observation, a noise generator); rows that have arrived wait with a step of zero.
 
     Args:
         function: function(y, u) -> (B, *). Its value at the start of a step is kept when the step is rejected.
-        attempt: attempt(y, u, h, f, memory) -> Trial, with signed steps h; memory is y itself at first.
+        attempt: attempt(y, u, h, f, memory) -> Trial, with signed steps h.
         step: Length of the first step, (B,).
-        growth: growth(error, rejected_before) -> factor of the step, (B,).
+        growth: growth(trial, rejected_before) -> factor of the step, (B,).
         f: function(y, start), if known.
+        memory: What the first attempt is to know.
         time: Maps positions to times of the process, for messages.
 
     Raises:
         NumericalError: The function is not finite at the start, or stays so however short the step; or a step
             falls below the resolution of float64.
     """
+    start, stop = span
     sign = 1.0 if stop > start else -1.0
     u = torch.full((len(y),), start, dtype=torch.float64, device=y.device)
     h = step.double().expand(len(y)).clone()
     f = function(y, u) if f is None else f
     if (bad := non_finite(f)).any():
         raise not_finite(solver, bad, time(u), 1)
-    memory = y
     rejected = torch.zeros_like(u, dtype=torch.bool)
     broken = torch.zeros_like(u)
     steps = torch.zeros_like(u)
@@ -96,13 +107,13 @@ def integrate(
         u = torch.where(accepted, torch.where(h == left, stop, u + sign * h), u)
         rows = expand(accepted, y).bool()
         y = torch.where(rows, trial.y, y)
-        if trial.memory is not None:
-            memory = torch.where(rows, trial.memory, memory)
+        kept = memory if trial.retry is None else select(active & ~accepted, trial.retry, memory)
+        memory = select(accepted, trial.memory, kept)
         steps, refused = steps + accepted, refused + (active & ~accepted)
         if bool((u == stop).all()):
             info["steps"], info["rejected"] = float(steps.mean()), float(refused.mean())
             return y
-        factor = torch.where(unknown, SHRINK, growth(trial.error, rejected))
+        factor = torch.where(unknown, SHRINK, growth(trial, rejected))
         rejected = active & ~accepted
         broken = torch.where(unknown, broken + 1, 0.0)
         if bool((broken >= PATIENCE).any()):

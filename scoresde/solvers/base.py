@@ -4,11 +4,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import MutableMapping
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
+from ..brownian import BrownianNoise
 from ..errors import NumericalError, UsageError
 from ..grids import GridOption, LogSNRGrid
 from ..model import Evaluations, ObservedModel, ScoreModel, non_finite
@@ -24,12 +25,14 @@ Control = Annotated[
     Field(description="Whose norm decides: each sample's own, the whole batch's, or the largest in the batch."),
 ]
 
+Order = Annotated[int, Field(ge=1, le=4, description="Order of the method.")]
+
 
 class Solver(Options, ABC):
     """Carries x from p_start to p_stop. Fields are options; a solver has no other state."""
 
     stochastic: ClassVar[bool] = False
-    """Whether it adds noise; otherwise it integrates the probability-flow ODE and can also run towards noise."""
+    """Whether it adds noise by default; otherwise it integrates the probability-flow ODE."""
     adaptive: ClassVar[bool] = False
     """Whether it chooses its own steps."""
     retries: ClassVar[bool] = False
@@ -38,6 +41,11 @@ class Solver(Options, ABC):
     """Whether, with its default options, row i of the result depends on row i alone."""
     examples: ClassVar[tuple[dict[str, object], ...]] = ()
     """Options, beyond the defaults, that the contract tests also run."""
+
+    @property
+    def noisy(self) -> bool:
+        """Whether it adds noise with the options it has; only without can it also run towards noise."""
+        return self.stochastic
 
     @property
     @abstractmethod
@@ -68,7 +76,7 @@ class Solver(Options, ABC):
         end = model.sde.end
         if not (math.isfinite(start) and math.isfinite(stop) and 0 < low < high <= end):
             raise UsageError(f"start and stop must differ and lie in (0, {end:g}], got {start:g} and {stop:g}")
-        if self.stochastic and stop > start:
+        if self.noisy and stop > start:
             raise UsageError(f"{self.name} only runs from noise to data, got start {start:g} and stop {stop:g}")
         if (bad := non_finite(x)).any():
             raise NumericalError(f"the starting noise of {_samples(bad)} is not finite")
@@ -83,6 +91,21 @@ class Solver(Options, ABC):
         self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators, info: Info
     ) -> Tensor:
         """The method itself, on checked arguments."""
+
+
+class Ordered(Solver):
+    """Base of solvers that have a choice of orders, which they list in `orders`."""
+
+    orders: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
+    order: Order = 2
+
+    @model_validator(mode="after")
+    def _has_the_order(self) -> Self:
+        if self.order not in self.orders:
+            *others, last = self.orders
+            allowed = f"{', '.join(map(str, others))} or {last}" if others else f"{last}"
+            raise ValueError(f"order of {self.name} must be {allowed}, got {self.order}")
+        return self
 
 
 class GridSolver(Solver):
@@ -119,10 +142,20 @@ class MarkovSolver(OneStepSolver):
     """Base of stochastic solvers that draw from a normal transition; they implement `kernel`."""
 
     stochastic: ClassVar[bool] = True
+    brownian: bool = Field(False, description="Take the noise from a path that is the same at any number of steps.")
+
+    def walk(self, model: ScoreModel, x: Tensor, levels: list[Level], generator: Generators) -> Tensor:
+        if not self.brownian:
+            return super().walk(model, x, levels, generator)
+        noise = BrownianNoise(x, generator, levels[0].time, levels[-1].time)
+        for t, s in pairwise(levels):
+            mean, std = self.kernel(model, x, t, s)
+            x = mean + std * noise(t.time, s.time)
+        return x
 
     def step(self, model: ScoreModel, x: Tensor, t: Level, s: Level, generator: Generators) -> Tensor:
         mean, std = self.kernel(model, x, t, s)
-        return mean + std * randn_like(x, generator)
+        return mean + std * randn_like(x, generator) if std else mean
 
     @abstractmethod
     def kernel(self, model: ScoreModel, x: Tensor, t: Level, s: Level) -> tuple[Tensor, float]:
@@ -162,7 +195,8 @@ class Guard:
 
     def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
         self.count(x, t, eps)
-        if self.finite and (bad := non_finite(eps)).any():
+        # One sum sees every NaN and infinity; the rows are looked at only if it is one.
+        if self.finite and not math.isfinite(float(eps.detach().sum())) and (bad := non_finite(eps)).any():
             raise not_finite(self.solver, bad, t, self.count.calls)
         if self.count.calls > self.budget:
             raise NumericalError(

@@ -1,7 +1,5 @@
 """DPM-Solver with adaptive steps, as published."""
 
-from typing import Literal
-
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -9,8 +7,8 @@ from torch import Tensor
 from ..model import ScoreModel
 from ..random import Generators
 from ..sde import expand
-from .adaptive import Trial, integrate, rms
-from .base import Info, PerSampleSolver, solvers
+from .adaptive import Memory, Trial, integrate, rms
+from .base import Info, Order, Ordered, PerSampleSolver, solvers
 
 FIRST, SAFETY = 0.05, 0.9
 
@@ -22,14 +20,14 @@ def excess(h: Tensor) -> Tensor:
 
 
 @solvers("dpm")
-class DPMSolver(PerSampleSolver):
+class DPMSolver(Ordered, PerSampleSolver):
     """DPM-Solver-12 or -23 in λ = log α/σ: the linear part exactly, the noise by a Taylor expansion.
 
     x_s = α_s/α_t x - σ_s (eʰ - 1) ε - ..., h = λ_s - λ_t. The error is the distance of the two orders over
     max(atol, tol max(|x|, |x'|)), with x' the lower-order state of the step before. A value at the start of a
     step is kept when the step is rejected, so NFE is lower than published by the rejected steps.
 
-    Reference: Lu et al. 2022, https://arxiv.org/abs/2206.00927, algorithms 1, 2, 4 and 5 and appendix C.
+    Reference: Lu et al. 2022, https://arxiv.org/abs/2206.00927, algorithms 1 and 2, and appendix C for the steps.
     """
 
     examples = ({"order": 2},)
@@ -37,7 +35,8 @@ class DPMSolver(PerSampleSolver):
     atol: float | None = Field(
         0.0078, gt=0, description="Absolute error allowed per step; none takes the value of tol."
     )
-    order: Literal[2, 3] = Field(3, description="Order of the result; the error comes from the order below.")
+    orders = (2, 3)
+    order: Order = 3
 
     @property
     def claimed_order(self) -> float:
@@ -52,7 +51,7 @@ class DPMSolver(PerSampleSolver):
         def eps(x: Tensor, log_snr: Tensor) -> Tensor:
             return model.eps(x, sde.time(log_snr))
 
-        def attempt(x: Tensor, log_snr: Tensor, h: Tensor, e: Tensor, before: Tensor) -> Trial:
+        def attempt(x: Tensor, log_snr: Tensor, h: Tensor, e: Tensor, memory: Memory) -> Trial:
             t = sde.time(log_snr)
 
             def move(share: float, *terms: tuple[Tensor, Tensor]) -> Tensor:
@@ -70,14 +69,14 @@ class DPMSolver(PerSampleSolver):
                 middle = move(r2, (torch.expm1(r2 * h), e), (r2 / r1 * excess(r2 * h), first - e))
                 second = eps(middle, log_snr + r2 * h)
                 low, high = second_order, move(1, euler, (excess(h) / r2, second - e))
-            scale = (self.tol * torch.maximum(low.abs(), before.abs())).clamp_min(self.absolute)
-            return Trial(high, rms((high - low) / scale, self.control), memory=low)
+            scale = (self.tol * torch.maximum(low.abs(), memory[0].abs())).clamp_min(self.absolute)
+            return Trial(high, rms((high - low) / scale, self.control), memory=(low,))
 
-        def growth(error: Tensor, rejected: Tensor) -> Tensor:
-            return SAFETY * error ** (-1 / self.order)
+        def growth(trial: Trial, rejected: Tensor) -> Tensor:
+            return SAFETY * trial.error ** (-1 / self.order)
 
         first, last = sde.log_snr(torch.tensor([start, stop], dtype=torch.float64)).tolist()
         step = torch.full((len(x),), FIRST, dtype=torch.float64, device=x.device)
         return integrate(
-            eps, attempt, x, first, last, step=step, growth=growth, solver=self.name, info=info, time=sde.time
+            eps, attempt, x, (first, last), self.name, info, step=step, growth=growth, memory=(x,), time=sde.time
         )

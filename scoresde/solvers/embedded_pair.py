@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ..sde import expand
-from .adaptive import Function, Trial, integrate, rms
+from .adaptive import Function, Memory, Trial, integrate, rms
 from .base import Control, Info
 
 SAFETY, SLOWEST, FASTEST = 0.9, 0.2, 10.0
@@ -67,7 +67,7 @@ def runge_kutta(
     errors = [e.tolist() for e in ((pair.E5, pair.E3) if hasattr(pair, "E5") else (pair.E,))]
     order = pair.error_estimator_order
 
-    def attempt(y: Tensor, u: Tensor, h: Tensor, f: Tensor, memory: Tensor) -> Trial:
+    def attempt(y: Tensor, u: Tensor, h: Tensor, f: Tensor, memory: Memory) -> Trial:
         stages, length = [f], expand(h, y)
         for row, node in zip(a[1:], c[1:], strict=True):
             stages.append(function(y + length * weighted(row[: len(stages)], stages), u + node * h))
@@ -82,11 +82,11 @@ def runge_kutta(
             error = torch.where((e[0] == 0) & (e[1] == 0), 0.0, error)
         return Trial(y_new, h.abs() * error, stages[-1])
 
-    def growth(error: Tensor, rejected: Tensor) -> Tensor:
-        factor = (SAFETY * error ** (-1 / (order + 1))).clamp(SLOWEST, FASTEST)
-        return torch.where(rejected & (error <= 1), factor.clamp(max=1.0), factor)
+    def growth(trial: Trial, rejected: Tensor) -> Tensor:
+        factor = (SAFETY * trial.error ** (-1 / (order + 1))).clamp(SLOWEST, FASTEST)
+        return torch.where(rejected & (trial.error <= 1), factor.clamp(max=1.0), factor)
 
     f = function(y, torch.full((len(y),), start, dtype=torch.float64, device=y.device))
     first = first_step(function, y, f, start, stop, order=order, tol=tol, atol=atol, control=control)
     name = pair.__name__.lower()
-    return integrate(function, attempt, y, start, stop, step=first, growth=growth, solver=name, info=info, f=f)
+    return integrate(function, attempt, y, (start, stop), name, info, step=first, growth=growth, f=f)

@@ -36,16 +36,21 @@ class PredictorCorrector(OneStepSolver):
 
     a is the squared ratio of the two signal scales, 1 - β in a discrete chain. score_sde takes the lengths as
     means over the batch (`control="batch"`), which makes a sample depend on the others; here each has its own.
+    Annealed Langevin dynamics has σ in place of the lengths' ratio: δ = 2 a (r σ)².
 
-    Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, algorithms 1, 3 and 5.
+    References: Song et al. 2021, https://arxiv.org/abs/2011.13456, algorithms 1, 3 and 5;
+    Song and Ermon 2019, https://arxiv.org/abs/1907.05600, algorithm 1, for annealed Langevin dynamics.
     """
 
     stochastic = True
-    examples = ({"predictor": "em"}, {"predictor": "ancestral", "corrector_steps": 2})
+    examples = ({"predictor": "em"}, {"predictor": "ancestral", "corrector_steps": 2}, {"dynamics": "annealed"})
     steps: int = Field(500, ge=1, description="Number of steps.")
     grid: GridOption = QuadraticGrid()
     predictor: Literal["reverse-diffusion", "ancestral", "em"] = Field(
         "reverse-diffusion", description="The solver whose step comes first."
+    )
+    dynamics: Literal["langevin", "annealed"] = Field(
+        "langevin", description="Whether the score's length or the noise level sets the length of a Langevin step."
     )
     snr: float = Field(0.16, gt=0, description="Signal-to-noise ratio r of a Langevin step.")
     corrector_steps: int = Field(1, ge=0, description="Langevin steps after each predictor step.")
@@ -59,8 +64,10 @@ class PredictorCorrector(OneStepSolver):
         x = PREDICTORS[self.predictor].step(model, x, t, s, generator)
         for _ in range(self.corrector_steps):
             score, z = model.score(x, s.rows(x)), randn_like(x, generator)
-            # A score of length zero has no direction; the floor keeps its step finite.
-            ratio = self.snr * length(z, self.control) / length(score, self.control).clamp_min(1e-12)
-            delta = 2 * ratio.double().square() * (t.alpha / s.alpha) ** 2
+            if self.dynamics == "annealed":
+                ratio = torch.full((len(x),), s.sigma, dtype=torch.float64, device=x.device)
+            else:  # a score of length zero has no direction; the floor keeps its step finite
+                ratio = length(z, self.control) / length(score, self.control).clamp_min(1e-12)
+            delta = 2 * (self.snr * ratio.double()).square() * (t.alpha / s.alpha) ** 2
             x = x + expand(delta, x) * score + expand(torch.sqrt(2 * delta), x) * z
         return x

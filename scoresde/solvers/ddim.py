@@ -1,0 +1,40 @@
+"""DDIM."""
+
+import math
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from ..model import ScoreModel
+from ..sde import Level
+from .base import MarkovSolver, solvers
+
+
+@solvers("ddim")
+class DDIM(MarkovSolver):
+    """x_s = α_s x̂_0 + √(σ_s² - v²) ε + v z, where v = eta σ_s √(1 - exp(-2h)), h = λ_s - λ_t.
+
+    Without noise, eta = 0, it is `euler`; at eta = 1, v² is the variance of x_s given x_t and x_0.
+
+    Reference: Song et al. 2021, https://arxiv.org/abs/2010.02502, equations 12 and 16.
+    """
+
+    stochastic: ClassVar[bool] = False
+    examples = ({"eta": 1.0},)
+    eta: float = Field(0.0, ge=0, le=1, description="Share of the noise: 0 adds none, 1 as much as DDPM.")
+
+    @property
+    def claimed_order(self) -> float:
+        return 1.0
+
+    @property
+    def noisy(self) -> bool:
+        return self.eta > 0
+
+    def kernel(self, model: ScoreModel, x: Tensor, t: Level, s: Level) -> tuple[Tensor, float]:
+        h = s.log_snr - t.log_snr
+        kept = math.sqrt(1 + self.eta**2 * math.expm1(-2 * h)) if self.eta else 1.0
+        weight = s.sigma * (math.expm1(h) + 1 - kept)
+        mean = (s.alpha / t.alpha) * x - weight * model.eps(x, t.rows(x))
+        return mean, self.eta and self.eta * s.sigma * math.sqrt(-math.expm1(-2 * h))

@@ -1,0 +1,214 @@
+"""What the exponential integrators and fixed-step Runge-Kutta methods share: weights, levels and steps.
+
+In λ = log α/σ the probability flow is solved exactly but for an integral of the prediction m(λ) over the step:
+
+noise: x_s = α_s/α_t x - σ_s ∫ exp(λ_s - λ) ε dλ,    data: x_s = σ_s/σ_t x + α_s ∫ exp(λ - λ_s) x_0 dλ.
+
+References: Lu et al. 2022, https://arxiv.org/abs/2206.00927, equation 3.4;
+Lu et al. 2022, https://arxiv.org/abs/2211.01095, equation 8.
+"""
+
+import functools
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..model import ScoreModel
+from ..random import Generators
+from ..sde import SDE, Level
+from .base import GridSolver, Ordered
+
+Target = Literal["noise", "data"]
+TargetOption = Annotated[Target, Field(description="What is interpolated: the predicted noise or the predicted data.")]
+LowerOrderFinal = Annotated[
+    bool, Field(description="Lower the order over the last steps, down to 1; it helps where steps are few.")
+]
+Exact = Annotated[bool, Field(description="Restore the factor 2 that the published form of order 3 lacks.")]
+Map = Callable[[Tensor], Tensor]
+
+
+@functools.cache
+def quadrature(points: int) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of the Gauss-Legendre rule on (0, 1)."""
+    nodes, weights = np.polynomial.legendre.leggauss(points)
+    return torch.from_numpy((nodes + 1) / 2), torch.from_numpy(weights / 2)
+
+
+def weights(
+    nodes: Tensor,
+    start: Tensor,
+    end: Tensor,
+    target: Target = "noise",
+    variable: Map | None = None,
+    points: int = 24,
+) -> Tensor:
+    """Weights w_j = ∫ exp(±(end - λ)) L_j(λ) dλ from start to end, + for noise and - for data, (B, k).
+
+    L_j is the Lagrange polynomial that is 1 at node j and 0 at the row's other nodes, so Σ w_j m(λ_j) is exact
+    where m is a polynomial of degree below the number of nodes. The rule of 24 points leaves nothing but rounding
+    for steps up to |end - start| = 20, and, unlike closed forms, cancels nothing when the step is short.
+
+    Args:
+        nodes: log-SNR of the history, (B, k), float64; an infinite node does not exist and has weight 0.
+        start: log-SNR at the start of the step, (B,).
+        end: log-SNR at its end, (B,).
+        variable: The polynomials are in variable(λ), such as the time; in λ itself by default.
+        points: Points of the quadrature; a variable other than λ needs more of them.
+    """
+    u, share = (v.to(nodes) for v in quadrature(points))
+    h = (end - start)[:, None]
+    known = torch.isfinite(nodes)
+    place = torch.where(known, nodes - start[:, None], 0.0)
+    at = h * u
+    if variable is not None:
+        place, at = variable(place + start[:, None]), variable(at + start[:, None])
+    kernel = h * share * torch.exp((h if target == "noise" else -h) * (1 - u))
+    own = torch.eye(nodes.shape[1], dtype=torch.bool, device=nodes.device)
+    absent = (own | ~known[:, None, :])[..., None]
+    distance = torch.where(absent, 1.0, (place[:, :, None] - place[:, None, :])[..., None])
+    factors = torch.where(absent, 1.0, (at[:, None, None, :] - place[:, None, :, None]) / distance)
+    return torch.where(known, (factors.prod(2) * kernel[:, None, :]).sum(-1), 0.0)
+
+
+def phi(k: int, z: float) -> float:
+    """φ_k(z) = Σ zⁱ/(i + k)! for k >= 1: the weight of u^(k-1)/(k-1)! in ∫ exp(z (1 - u)) ... du over (0, 1)."""
+    if abs(z) < 1:
+        value = 1.0
+        for i in range(18, 0, -1):
+            value = 1 + value * z / (i + k)
+        return value / math.factorial(k)
+    value = math.expm1(z) / z
+    for i in range(1, k):
+        value = (value - 1 / math.factorial(i)) / z
+    return value
+
+
+class Move(NamedTuple):
+    """An exponential step: x_s = keep · x + gain · ∫ exp(z (1 - u)) m h du, u from 0 to 1 over the step."""
+
+    keep: float
+    gain: float
+    h: float
+    z: float
+
+    @property
+    def constant(self) -> float:
+        """The integral for m = 1."""
+        return self.h * phi(1, self.z)
+
+
+def move(t: Level, s: Level, target: Target) -> Move:
+    """The step from level t to level s."""
+    h = s.log_snr - t.log_snr
+    if target == "noise":
+        return Move(s.alpha / t.alpha, -s.sigma, h, h)
+    return Move(s.sigma / t.sigma, s.alpha, h, -h)
+
+
+def predict(model: ScoreModel, x: Tensor, t: Level, target: Target) -> Tensor:
+    """The predicted noise or data at x, (B, *)."""
+    eps = model.eps(x, t.rows(x))
+    return eps if target == "noise" else torch.add(x / t.alpha, eps, alpha=-t.sigma / t.alpha)
+
+
+def combine(keep: float, x: Tensor, terms: Sequence[float], values: Sequence[Tensor]) -> Tensor:
+    """keep · x + Σ term · value, (B, *), in a new tensor; of the values, the first as many as there are terms."""
+    out = keep * x
+    for term, value in zip(terms, values, strict=False):
+        if term:
+            out = out.add_(value, alpha=term)  # `out` is ours, and no gradient needs its earlier value
+    return out
+
+
+def inside(sde: SDE, levels: Sequence[Level], shares: Sequence[float], *, rho: bool = False) -> list[list[Level]]:
+    """For each step, the levels at the given shares of it in λ, or in ρ = σ/α = exp(-λ)."""
+    ends = torch.tensor([level.log_snr for level in levels], dtype=torch.float64)
+    ends = torch.exp(-ends) if rho else ends
+    share = torch.tensor(list(shares), dtype=torch.float64)
+    at = torch.lerp(ends[:-1, None], ends[1:, None], share).flatten()
+    flat = sde.levels(sde.time(-torch.log(at) if rho else at).tolist())
+    return [flat[i : i + len(share)] for i in range(0, len(flat), len(share))] if shares else [[] for _ in levels[1:]]
+
+
+def runge_kutta(
+    slope: Callable[[Tensor, int], Tensor], x: Tensor, h: float, rows: Sequence[Sequence[float]], last: Sequence[float]
+) -> Tensor:
+    """One explicit step of length h with the given coefficients; slope(x, i) is dx at stage i, (B, *)."""
+    slopes: list[Tensor] = []
+    for stage, row in enumerate(((), *rows)):
+        slopes.append(slope(combine(1.0, x, [h * a for a in row], slopes) if row else x, stage))
+    return combine(1.0, x, [h * b for b in last], slopes)
+
+
+Plan = list[tuple[float, list[float]]]
+"""For each step the factor of x and the factors of the predictions, the newest first."""
+
+
+def adams(
+    levels: Sequence[Level],
+    orders: Sequence[int],
+    target: Target,
+    *,
+    variable: Map | None = None,
+    points: int = 24,
+    implicit: bool = False,
+) -> Plan:
+    """Steps that integrate the polynomial through the last predictions exactly.
+
+    Args:
+        orders: Number of predictions in use at each step.
+        implicit: The prediction at the end of the step comes first, in addition to the others.
+    """
+    places = [level.log_snr for level in levels]
+    width = max(orders)
+    rows = []
+    for i, order in enumerate(orders):
+        past = [places[i - j] if j < order else math.inf for j in range(width)]
+        rows.append([places[i + 1], *past] if implicit else past)
+    ends = torch.tensor(places, dtype=torch.float64)
+    table = weights(torch.tensor(rows, dtype=torch.float64), ends[:-1], ends[1:], target, variable, points).tolist()
+    moves = [move(t, s, target) for t, s in pairwise(levels)]
+    return [(m.keep, [m.gain * w for w in row]) for m, row in zip(moves, table, strict=True)]
+
+
+class Multistep(Ordered, GridSolver):
+    """Base of the methods that use earlier predictions and evaluate once per step; they implement `plan`.
+
+    The first steps have the orders 1, 2, ..., for want of a history. At a noise that hides the data their errors are
+    so small that a higher order still shows.
+    """
+
+    lower_order_final: LowerOrderFinal = False
+
+    @property
+    def claimed_order(self) -> float:
+        return float(min(self.order, 2) if self.lower_order_final else self.order)
+
+    def step_orders(self, steps: int, *, history: bool = True) -> list[int]:
+        """The order of each step: lower at first, for want of a history, and at the end if asked to."""
+        limits = ((i + 1 if history else 4, steps - i if self.lower_order_final else 4) for i in range(steps))
+        return [min(self.order, *limit) for limit in limits]
+
+    @property
+    def target(self) -> Target:
+        """What the method interpolates."""
+        return "noise"
+
+    def walk(self, model: ScoreModel, x: Tensor, levels: list[Level], generator: Generators) -> Tensor:
+        history: list[Tensor] = []
+        plan = self.plan(model.sde, levels, self.step_orders(len(levels) - 1))
+        for t, (keep, terms) in zip(levels[:-1], plan, strict=True):
+            history = [predict(model, x, t, self.target), *history[: self.order - 1]]
+            x = combine(keep, x, terms, history)
+        return x
+
+    @abstractmethod
+    def plan(self, sde: SDE, levels: Sequence[Level], orders: Sequence[int]) -> Plan:
+        """The coefficients of every step, each of which uses as many predictions as its order."""
