@@ -90,7 +90,7 @@ class Zip(Pictures):
         def read(name: str) -> BinaryIO:
             try:
                 return io.BytesIO(archive.read(name))
-            except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+            except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
                 raise DataError(f"{self.path}: {name} cannot be unpacked: {error}") from error
 
         with archive:

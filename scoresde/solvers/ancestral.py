@@ -1,9 +1,7 @@
 """Ancestral sampling."""
 
-from pydantic import Field
 from torch import Tensor
 
-from ..grids import GridOption, QuadraticGrid
 from ..model import ScoreModel
 from ..sde import Level
 from .base import MarkovSolver, solvers
@@ -19,13 +17,6 @@ class Ancestral(MarkovSolver):
     References: Ho et al. 2020, https://arxiv.org/abs/2006.11239, algorithm 2;
     Song et al. 2021, https://arxiv.org/abs/2011.13456, equation 4.
     """
-
-    steps: int = Field(1000, ge=1, description="Number of steps.")
-    grid: GridOption = QuadraticGrid()
-
-    @property
-    def claimed_order(self) -> float:
-        return 1.0
 
     def kernel(self, model: ScoreModel, x: Tensor, t: Level, s: Level) -> tuple[Tensor, float]:
         a, b = forward_step(s, t)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..brownian import BrownianNoise
 from ..errors import NumericalError, UsageError
-from ..grids import GridOption, LogSNRGrid
+from ..grids import GridOption, LogSNRGrid, QuadraticGrid
 from ..model import Evaluations, ObservedModel, ScoreModel, non_finite
 from ..random import Generators, randn_like
 from ..registry import Options, Registry
@@ -139,10 +139,19 @@ class OneStepSolver(GridSolver):
 
 
 class MarkovSolver(OneStepSolver):
-    """Base of stochastic solvers that draw from a normal transition; they implement `kernel`."""
+    """Base of stochastic solvers that draw from a normal transition; they implement `kernel`.
+
+    Unless it says otherwise, such a method has order 1 in law and takes many steps, shorter towards the data.
+    """
 
     stochastic: ClassVar[bool] = True
+    steps: int = Field(1000, ge=1, description="Number of steps.")
+    grid: GridOption = QuadraticGrid()
     brownian: bool = Field(False, description="Take the noise from a path that is the same at any number of steps.")
+
+    @property
+    def claimed_order(self) -> float:
+        return 1.0
 
     def walk(self, model: ScoreModel, x: Tensor, levels: list[Level], generator: Generators) -> Tensor:
         if not self.brownian:

@@ -6,6 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from ..grids import GridOption, LogSNRGrid
 from ..model import ScoreModel
 from ..sde import Level
 from .base import MarkovSolver, solvers
@@ -22,11 +23,9 @@ class DDIM(MarkovSolver):
 
     stochastic: ClassVar[bool] = False
     examples = ({"eta": 1.0},)
+    steps: int = Field(50, ge=1, description="Number of steps.")
+    grid: GridOption = LogSNRGrid()
     eta: float = Field(0.0, ge=0, le=1, description="Share of the noise: 0 adds none, 1 as much as DDPM.")
-
-    @property
-    def claimed_order(self) -> float:
-        return 1.0
 
     @property
     def noisy(self) -> bool:

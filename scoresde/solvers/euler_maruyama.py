@@ -1,9 +1,7 @@
 """Euler-Maruyama."""
 
-from pydantic import Field
 from torch import Tensor
 
-from ..grids import GridOption, QuadraticGrid
 from ..model import ScoreModel
 from ..sde import Level
 from .base import MarkovSolver, solvers
@@ -18,13 +16,6 @@ class EulerMaruyama(MarkovSolver):
 
     Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, equation 6 and appendix E.
     """
-
-    steps: int = Field(1000, ge=1, description="Number of steps.")
-    grid: GridOption = QuadraticGrid()
-
-    @property
-    def claimed_order(self) -> float:
-        return 1.0
 
     def kernel(self, model: ScoreModel, x: Tensor, t: Level, s: Level) -> tuple[Tensor, float]:
         span = t.time - s.time

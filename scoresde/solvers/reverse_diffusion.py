@@ -2,10 +2,8 @@
 
 import math
 
-from pydantic import Field
 from torch import Tensor
 
-from ..grids import GridOption, QuadraticGrid
 from ..model import ScoreModel
 from ..sde import Level
 from .base import MarkovSolver, solvers
@@ -22,13 +20,6 @@ class ReverseDiffusion(MarkovSolver):
 
     Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, appendix E, equation 46.
     """
-
-    steps: int = Field(1000, ge=1, description="Number of steps.")
-    grid: GridOption = QuadraticGrid()
-
-    @property
-    def claimed_order(self) -> float:
-        return 1.0
 
     def kernel(self, model: ScoreModel, x: Tensor, t: Level, s: Level) -> tuple[Tensor, float]:
         a, b = forward_step(s, t)
