@@ -3,18 +3,18 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Annotated, Any, get_origin
+from typing import Annotated
 
 import torch
 from pydantic import BeforeValidator, Field, PlainSerializer
 from torch import Tensor
 
 from .errors import UsageError
-from .registry import Options, Registry
+from .registry import Registry, WrittenOptions
 from .sde import SDE
 
 
-class Grid(Options, ABC):
+class Grid(WrittenOptions, ABC):
     """A rule that turns two times and a number of steps into a grid. As text: "karras" or "karras:rho=5"."""
 
     @abstractmethod
@@ -25,41 +25,8 @@ class Grid(Options, ABC):
             UsageError: The rule has no grid of that many steps between these times.
         """
 
-    def __str__(self) -> str:
-        values = {name: getattr(self, name) for name in type(self).model_fields}
-        changed = {name: v for name, v in values.items() if v != type(self).model_fields[name].default}
-        texts = (f"{name}={'/'.join(map(str, v)) if isinstance(v, tuple) else v}" for name, v in changed.items())
-        return ":".join(filter(None, (self.name, ",".join(texts))))
-
 
 grids: Registry[Grid] = Registry("grid", "scoresde.grids")
-
-
-def parse(value: Any) -> Any:
-    """A grid from its text, such as "karras:rho=5"; anything but a text is passed on.
-
-    Raises:
-        ValueError: The text does not name a grid and its options.
-    """
-    if not isinstance(value, str):
-        return value
-    name, _, rest = value.partition(":")
-    try:
-        cls = grids[name]
-    except UsageError as error:
-        raise ValueError(str(error)) from None
-    options: dict[str, Any] = {}
-    for part in filter(None, rest.split(",")):
-        key, equals, text = part.partition("=")
-        if not equals:
-            raise ValueError(f"a grid's options are written as name:key=value, got {value!r}")
-        field = cls.model_fields.get(key)
-        options[key] = text.split("/") if field and get_origin(field.annotation) is tuple else text
-    try:
-        return cls(**options)
-    except UsageError as error:
-        raise ValueError(str(error)) from None
-
 
 Map = Callable[[Tensor], Tensor]
 
@@ -143,7 +110,7 @@ class ListedGrid(Grid):
 
 GridOption = Annotated[
     Grid,
-    BeforeValidator(parse),
+    BeforeValidator(grids.parse),
     PlainSerializer(str),
     Field(
         validate_default=True,

@@ -32,6 +32,16 @@ class Options(BaseModel):
             raise UsageError("; ".join(explain(type(self), error))) from None
 
 
+class WrittenOptions(Options):
+    """Options that are also written as one word, "karras" or "karras:rho=5", as `Registry.parse` reads them."""
+
+    def __str__(self) -> str:
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        changed = {name: v for name, v in values.items() if v != type(self).model_fields[name].default}
+        texts = (f"{name}={'/'.join(map(str, v)) if isinstance(v, tuple) else v}" for name, v in changed.items())
+        return ":".join(filter(None, (self.name, ",".join(texts))))
+
+
 def hint(word: str, known: Iterable[str]) -> str:
     """A question that names the known word nearest to `word`, or a list of all."""
     known = sorted(known)
@@ -127,6 +137,25 @@ class Registry(Generic[T]):
         if name not in classes:
             raise UsageError(f"no {self.kind} is called {name!r}. {hint(name, classes)}")
         return classes[name]
+
+    def parse(self, value: Any) -> Any:
+        """The object written as "name:key=value,key=value", lists as 0.5/0.1; anything but a text is passed on.
+
+        Raises:
+            UsageError: The text does not name one and its options.
+        """
+        if not isinstance(value, str):
+            return value
+        name, _, rest = value.partition(":")
+        cls = self[name]
+        options: dict[str, Any] = {}
+        for part in filter(None, rest.split(",")):
+            key, equals, text = part.partition("=")
+            if not equals:
+                raise UsageError(f"the options of a {self.kind} are written as name:key=value, got {value!r}")
+            field = cls.model_fields.get(key)
+            options[key] = text.split("/") if field and get_origin(field.annotation) is tuple else text
+        return cls(**options)
 
     def build(self, table: Mapping[str, Any]) -> T:
         """The object described by a table whose `name` chooses the class and whose other keys are its options."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoresde.errors import UsageError
-from scoresde.grids import ListedGrid, grids, parse
+from scoresde.grids import ListedGrid, grids
 from scoresde.registry import table
 from scoresde.sde import VPSDE, sdes
 from scoresde.solvers import solvers
@@ -43,14 +43,14 @@ def test_ends_are_exact_and_order_is_strict(name, data):
 )
 def test_a_grid_is_even_where_it_says(text, even):
     sde = VPSDE()
-    gaps = even(sde, torch.tensor(parse(text).times(sde, 1.0, 1e-3, 50), dtype=torch.float64)).diff()
+    gaps = even(sde, torch.tensor(grids.parse(text).times(sde, 1.0, 1e-3, 50), dtype=torch.float64)).diff()
     assert torch.allclose(gaps, gaps[0].expand(50), rtol=1e-7)
 
 
 def test_karras_is_the_papers_formula():
     """σ_i = (σ_max^(1/ρ) + i/N (σ_min^(1/ρ) - σ_max^(1/ρ)))^ρ, in the variance-exploding frame."""
     sde = sdes["ve"]()
-    times = torch.tensor(parse("karras").times(sde, 1.0, 1e-5, 18), dtype=torch.float64)
+    times = torch.tensor(grids.parse("karras").times(sde, 1.0, 1e-5, 18), dtype=torch.float64)
     low, high = sde.sigma(times[-1:]).item(), sde.sigma(times[:1]).item()
     expected = [(high ** (1 / 7) + i / 18 * (low ** (1 / 7) - high ** (1 / 7))) ** 7 for i in range(19)]
     assert sde.sigma(times).tolist() == pytest.approx(expected, rel=1e-10)
@@ -58,10 +58,10 @@ def test_karras_is_the_papers_formula():
 
 def test_texts():
     for text in ("karras:rho=5.0", "logsnr", "list:at=0.7/0.3", "list:at=0.5"):
-        assert str(parse(text)) == text
+        assert str(grids.parse(text)) == text
         solver = solvers["euler"](steps=3, grid=text)
         assert solvers.build(table(solver)) == solver and table(solver)["grid"] == text
-    assert parse("list:at=0.7/0.3") == ListedGrid(at=(0.7, 0.3))
+    assert grids.parse("list:at=0.7/0.3") == ListedGrid(at=(0.7, 0.3))
     for text, message in (
         ("karas", "Did you mean 'karras'"),
         ("karras:7", "written as name:key=value"),

@@ -15,7 +15,7 @@ LAYERS = [
     ["random"],
     ["brownian"],
     ["registry"],
-    ["sde"],
+    ["sde", "controllers"],
     ["grids"],
     ["model"],
     ["gaussian"],
@@ -23,18 +23,23 @@ LAYERS = [
     ["solvers"],
     ["trajectory"],
     ["sample"],
-    ["data", "networks", "metrics", "provenance"],
+    ["likelihood", "latent"],
+    ["data", "networks", "provenance"],
     ["checkpoint", "config"],
-    ["images", "describe", "check"],
+    ["features"],
+    ["metrics"],
+    ["images", "describe", "check", "plots"],
     ["train"],
     ["run"],
+    ["tune"],
+    ["bench"],
     ["commands"],
     ["cli"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py" or path.parent != ROOT)
-SHARED = ("__init__.py", "base.py", "adaptive.py", "embedded_pair.py", "exponential.py")
+SHARED = ("__init__.py", "base.py", "guard.py", "adaptive.py", "embedded_pair.py", "exponential.py")
 PLUGINS = [p for p in FILES if p.parent.name in ("solvers", "data", "metrics") and p.name not in SHARED]
 
 

@@ -4,14 +4,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ..controllers import ControllerOption, Integral
 from ..model import ScoreModel
 from ..random import Generators
 from ..sde import expand
-from .adaptive import Memory, Trial, integrate, rms
-from .base import Info, PerSampleSolver, solvers
+from .adaptive import Memory, PerSampleSolver, Stepping, Trial, rms
+from .base import solvers
 from .exponential import quadrature
 
-FIRST, SAFETY, SLOWEST, FASTEST = 0.5, 0.6, 0.3, 2.0
+FIRST = 0.5
 
 
 @solvers("adams")
@@ -27,15 +28,14 @@ class ExponentialAdams(PerSampleSolver):
     Wanner 1993, section III.5, https://doi.org/10.1007/978-3-540-78862-1, for Adams methods of variable step.
     """
 
+    controller: ControllerOption = Integral(safety=0.6, slowest=0.3, fastest=2.0)
     max_order: int = Field(4, ge=1, le=6, description="Highest order of the predictor.")
 
     @property
     def claimed_order(self) -> float:
         return self.max_order + 1.0
 
-    def _solve(
-        self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators, info: Info
-    ) -> Tensor:
+    def stepping(self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators) -> Stepping:
         sde, most = model.sde, self.max_order
         orders = torch.arange(1, most + 1, device=x.device)
         points, weights = (v.to(x.device) for v in quadrature(16))
@@ -43,38 +43,41 @@ class ExponentialAdams(PerSampleSolver):
         def denoise(x: Tensor, log_snr: Tensor) -> Tensor:
             return model.denoise(x, sde.time(log_snr))
 
+        def columns(a: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+            """The columns of a, (B, k), each as something that multiplies x."""
+            return a.to(x).reshape(len(a), -1, *[1] * (x.ndim - 1)).unbind(1)
+
         def attempt(x: Tensor, log_snr: Tensor, h: Tensor, f: Tensor, memory: Memory) -> Trial:
             nodes, count, order, *differences = memory  # (B, most), (B,), (B,), and the divided differences, (B, *)
-            t, s = sde.time(log_snr), sde.time(log_snr + h)
-            reached = h[:, None] * points  # distances into the step, (B, points)
-            basis = weights * torch.exp(reached - h[:, None])
-            integrals = []  # of the Newton polynomials against the exponential, (B,) each
-            for k in range(most + 1):
-                integrals.append(sde.alpha(s) * h * basis.sum(1))
-                if k < most:
-                    basis = basis * (reached - (nodes[:, k] - log_snr)[:, None])
-            terms = (expand(torch.where(k < order, integrals[k], 0.0), x) * d for k, d in enumerate(differences))
-            moved = sum(terms, expand(sde.sigma(s) / sde.sigma(t), x) * x)
+            t, s, end = sde.time(log_snr), sde.time(log_snr + h), (log_snr + h)[:, None]
+            # The integrals of the Newton polynomials against the exponential, (B, most + 1).
+            place = log_snr[:, None] + h[:, None] * points  # (B, points)
+            basis = torch.cat([weights * torch.exp(place - end)[:, None], place[:, None] - nodes[..., None]], dim=1)
+            integrals = (sde.alpha(s) * h)[:, None] * basis.cumprod(1).sum(2)
+            moved = expand(sde.sigma(s) / sde.sigma(t), x) * x
+            for weight, value in zip(
+                columns(integrals[:, :-1] * (orders <= order[:, None]), x), differences, strict=True
+            ):
+                moved = moved.addcmul_(weight, value)
             new = [denoise(moved, log_snr + h)]
-            for k, difference in enumerate(differences):
-                new.append((new[-1] - difference) / expand(log_snr + h - nodes[:, k], x))
-            terms = (expand(torch.where(order == k, integrals[k], 0.0), x) * new[k] for k in range(1, most + 1))
-            corrected = sum(terms, moved)
-            scale = self.absolute + self.tol * torch.maximum(x.abs(), corrected.abs())
-            norms = [integrals[k].abs() * rms(new[k] / scale, self.control) for k in range(1, most + 1)]
-            errors = torch.stack(norms, dim=1)
+            for distance, difference in zip(columns(end - nodes, x), differences, strict=True):
+                new.append((new[-1] - difference).div_(distance))
+            corrected = moved.clone()
+            corrector = columns(integrals[:, 1:] * (orders == order[:, None]), x)
+            for weight, value in zip(corrector, new[1:], strict=True):
+                corrected = corrected.addcmul_(weight, value)
+            scale = torch.maximum(x.abs(), corrected.abs()).mul_(self.tol).add_(self.absolute)
+            norms = torch.stack([rms(value / scale, self.control) for value in new[1:]], dim=1)
+            errors = integrals[:, 1:].abs() * norms
             error = errors.gather(1, order[:, None] - 1)[:, 0]
-            best = torch.where(orders <= count[:, None], SAFETY * errors ** (-1 / (orders + 1)), 0.0).max(dim=1)
-            chosen = best.indices + 1
+            chosen = torch.where(orders <= count[:, None], errors ** (-1 / (orders + 1)), 0.0).argmax(dim=1) + 1
+            forecast = errors.gather(1, chosen[:, None] - 1)[:, 0]
             # A history that grows allows the next order, untried: it is taken where the highest tried was the best.
             longer = (count + 1).clamp(max=most)
             after = torch.where(chosen == count, longer, chosen)
-            memory_after = (torch.cat([(log_snr + h)[:, None], nodes[:, :-1]], dim=1), longer, after, *new[:most])
-            return Trial(corrected, error, new[0], memory_after, (nodes, count, chosen, *differences), best.values)
-
-        def growth(trial: Trial, rejected: Tensor) -> Tensor:
-            factor = trial.error if trial.factor is None else trial.factor.clamp(SLOWEST, FASTEST)
-            return torch.where(trial.error > 1, factor.clamp(max=0.7), factor)
+            memory_after = (torch.cat([end, nodes[:, :-1]], dim=1), longer, after, *new[:most])
+            retry = (nodes, count, chosen, *differences)
+            return Trial(corrected, error, new[0], memory_after, retry, forecast, chosen + 1.0)
 
         first, last = sde.log_snr(torch.tensor([start, stop], dtype=torch.float64)).tolist()
         at_start = torch.full((len(x),), first, dtype=torch.float64, device=x.device)
@@ -83,17 +86,6 @@ class ExponentialAdams(PerSampleSolver):
         nodes = torch.stack([at_start + (first - last) * k for k in range(most)], dim=1)
         one = torch.ones(len(x), dtype=torch.int64, device=x.device)
         memory = (nodes, one, one, f, *(torch.zeros_like(x) for _ in range(most - 1)))
-        step = torch.full_like(at_start, FIRST)
-        return integrate(
-            denoise,
-            attempt,
-            x,
-            (first, last),
-            self.name,
-            info,
-            step=step,
-            growth=growth,
-            f=f,
-            memory=memory,
-            time=sde.time,
+        return Stepping(
+            denoise, attempt, x, position=sde.log_snr, time=sde.time, order=2, first=FIRST, f=f, memory=memory
         )

@@ -1,15 +1,21 @@
-"""Step-size control shared by the adaptive solvers."""
+"""Adaptive stepping, each sample by itself: what a method provides, and the loop that runs it."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import ClassVar, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from ..errors import NumericalError
-from ..model import non_finite
-from ..sde import expand
-from .base import Control, Info, not_finite
+from ..controllers import Controller, ControllerOption, Integral
+from ..errors import NumericalError, UsageError
+from ..model import ScoreModel, non_finite
+from ..random import Generators
+from .base import AdaptiveSolver, Control, Info
+from .guard import not_finite
 
 SHRINK = 0.2
 """Factor of a step whose error could not be computed."""
@@ -33,101 +39,170 @@ class Trial(NamedTuple):
     """What the step after this one, if accepted, wants to know of it, each (B, *)."""
     retry: Memory | None = None
     """The same if this one is rejected; none leaves the memory as it was."""
-    factor: Tensor | None = None
-    """The factor by which the method would change its step, (B,), where it knows better than its error tells."""
+    forecast: Tensor | None = None
+    """The error, (B,), of the method that the next step will use, where that is another one."""
+    order: Tensor | None = None
+    """And its order, (B,)."""
+
+
+class Stepping(NamedTuple):
+    """How an adaptive method advances y, (B, *); each row has its own position u and signed step h, (B,) float64."""
+
+    function: Function
+    """function(y, u) -> (B, *). Its value at the start of a step is kept when the step is rejected."""
+    attempt: Callable[[Tensor, Tensor, Tensor, Tensor, Memory], Trial]
+    """attempt(y, u, h, f, memory) -> Trial."""
+    y: Tensor
+    """The state at the start, (B, *)."""
+    position: Callable[[Tensor], Tensor]
+    """Maps times to positions u, both (B,)."""
+    time: Callable[[Tensor], Tensor]
+    """Maps positions to times."""
+    order: float
+    """Order k of the error estimate, e ~ hᵏ."""
+    first: Tensor | float
+    """Length of the first step, the same for all or (B,)."""
+    f: Tensor
+    """function(y, start)."""
+    memory: Memory = ()
+    """What the first attempt is to know."""
 
 
 def rms(v: Tensor, control: Control) -> Tensor:
     """Root mean square of v, (B, *), as (B,) float64: of each row, of the batch, or of the worst row."""
-    rows = v.flatten(1).square().mean(1, dtype=torch.float64)
+    dtype = torch.promote_types(v.dtype, torch.float32)
+    rows: Tensor = torch.linalg.vector_norm(v.flatten(1), dim=1, dtype=dtype).double() / math.sqrt(v[0].numel())
     if control == "batch":
-        rows = rows.mean().expand_as(rows)
+        rows = rows.square().mean().sqrt().expand_as(rows)
     elif control == "max":
         rows = rows.max().expand_as(rows)
-    return rows.sqrt()
+    return rows
 
 
-def select(rows: Tensor, chosen: Memory, other: Memory) -> Memory:
-    """Each tensor's rows from `chosen` where `rows`, (B,), is true, and from `other` elsewhere."""
-    return tuple(torch.where(rows.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(chosen, other, strict=True))
+def replace(new: Tensor, rows: Tensor, old: Tensor) -> Tensor:
+    """`new`, (B, *), with the rows of these indices taken from `old`."""
+    return new.index_copy(0, rows, old[rows]) if len(rows) else new
 
 
-def integrate(
-    function: Function,
-    attempt: Callable[[Tensor, Tensor, Tensor, Tensor, Memory], Trial],
-    y: Tensor,
-    span: tuple[float, float],
-    solver: str,
-    info: Info,
-    *,
-    step: Tensor,
-    growth: Callable[[Trial, Tensor], Tensor],
-    f: Tensor | None = None,
-    memory: Memory = (),
-    time: Callable[[Tensor], Tensor] = lambda u: u,
-) -> Tensor:
-    """Integrates y, (B, *), over the span; each row has its own position u and step, (B,) float64.
+class PerSampleSolver(AdaptiveSolver):
+    """Base of adaptive solvers in which each sample can have its own steps; they implement `stepping`."""
+
+    retries: ClassVar[bool] = True
+    control: Control = "sample"
+    controller: ControllerOption = Integral()
+    first_step: float | None = Field(
+        None,
+        gt=0,
+        description="Length of the first step, in the variable that the solver steps; none leaves it to the solver.",
+    )
+
+    @abstractmethod
+    def stepping(self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators) -> Stepping:
+        """How x, (B, *), at time `start` is advanced towards `stop`."""
+
+    def path(
+        self,
+        model: ScoreModel,
+        x: Tensor,
+        times: Sequence[float],
+        *,
+        generator: Generators = None,
+        info: Info | None = None,
+    ) -> list[Tensor]:
+        """The states, (B, *) each, at all the times, of which the first is that of x.
+
+        A step that would pass a time ends there instead, so each state has the accuracy of the solver, without
+        interpolation. A time costs at most one step more.
+
+        Raises:
+            UsageError: There are fewer than two times, or they are not monotone and in (0, end].
+            NumericalError: As `solve`.
+        """
+        rises, falls = ([b > a for a, b in pairwise(times)], [b < a for a, b in pairwise(times)])
+        if len(times) < 2 or not (all(rises) or all(falls)):
+            raise UsageError(f"the times of a path must be at least two, all rising or all falling, got {list(times)}")
+        guarded = self._checked(model, x, times[0], times[-1])
+        return [x, *self._integrate(guarded, x, list(times), generator, {} if info is None else info)]
+
+    def _solve(
+        self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators, info: Info
+    ) -> Tensor:
+        return self._integrate(model, x, [start, stop], generator, info)[-1]
+
+    def _integrate(
+        self, model: ScoreModel, x: Tensor, times: list[float], generator: Generators, info: Info
+    ) -> list[Tensor]:
+        stepping = self.stepping(model, x, times[0], times[-1], generator)
+        if self.first_step is not None:
+            stepping = stepping._replace(first=self.first_step)
+        return integrate(stepping, times, self.controller, self.name, info)
+
+
+def integrate(stepping: Stepping, times: list[float], controller: Controller, solver: str, info: Info) -> list[Tensor]:
+    """The states at the times after the first, (B, *) each; each row steps by itself and lands on every time.
 
     Every call evaluates the whole batch, so that row i of y stays row i of whatever else the model holds (an
     observation, a noise generator); rows that have arrived wait with a step of zero.
-
-    Args:
-        function: function(y, u) -> (B, *). Its value at the start of a step is kept when the step is rejected.
-        attempt: attempt(y, u, h, f, memory) -> Trial, with signed steps h.
-        step: Length of the first step, (B,).
-        growth: growth(trial, rejected_before) -> factor of the step, (B,).
-        f: function(y, start), if known.
-        memory: What the first attempt is to know.
-        time: Maps positions to times of the process, for messages.
 
     Raises:
         NumericalError: The function is not finite at the start, or stays so however short the step; or a step
             falls below the resolution of float64.
     """
-    start, stop = span
-    sign = 1.0 if stop > start else -1.0
-    u = torch.full((len(y),), start, dtype=torch.float64, device=y.device)
-    h = step.double().expand(len(y)).clone()
-    f = function(y, u) if f is None else f
+    function, attempt, y, memory, f = stepping.function, stepping.attempt, stepping.y, stepping.memory, stepping.f
+    # Positions of the times; a row that has landed on the last one aims at it for ever.
+    places = stepping.position(torch.tensor(times, dtype=torch.float64)).to(y.device)
+    sign = 1.0 if places[-1] > places[0] else -1.0
+    goals = torch.cat([places[1:], places[-1:]])
+    u = places[:1].repeat(len(y))
+    goal = torch.zeros(len(y), dtype=torch.int64, device=y.device)
+    states = [y for _ in times[1:]]
     if (bad := non_finite(f)).any():
-        raise not_finite(solver, bad, time(u), 1)
+        raise not_finite(solver, bad, stepping.time(u), 1)
+    h = torch.as_tensor(stepping.first, dtype=torch.float64, device=y.device).expand(len(y)).clone()
     rejected = torch.zeros_like(u, dtype=torch.bool)
-    broken = torch.zeros_like(u)
-    steps = torch.zeros_like(u)
-    refused = torch.zeros_like(u)
+    broken, steps, refused = torch.zeros_like(u), torch.zeros_like(u), torch.zeros_like(u)
+    past = (torch.ones_like(u), torch.ones_like(u))
     while True:
-        left = (stop - u) * sign
+        left = (goals[goal] - u) * sign
         active = left > 0
-        h = torch.minimum(h, left)
-        trial = attempt(y, u, sign * h, f, memory)
+        length = torch.minimum(h, left)
+        trial = attempt(y, u, sign * length, f, memory)
         unknown = active & (non_finite(trial.y) | ~torch.isfinite(trial.error))
         if trial.f is not None:
             unknown = unknown | (active & non_finite(trial.f))
         accepted = active & ~unknown & (trial.error <= 1)
-        u = torch.where(accepted, torch.where(h == left, stop, u + sign * h), u)
-        rows = expand(accepted, y).bool()
-        y = torch.where(rows, trial.y, y)
-        kept = memory if trial.retry is None else select(active & ~accepted, trial.retry, memory)
-        memory = select(accepted, trial.memory, kept)
+        landed = accepted & (length == left)
+        u = torch.where(landed, goals[goal], torch.where(accepted, u + sign * length, u))
+        stay = (~accepted).nonzero().flatten()
+        y = replace(trial.y, stay, y)
+        retry = memory if trial.retry is None else trial.retry
+        memory = tuple(replace(new, stay, old) for new, old in zip(trial.memory, retry, strict=True))
         steps, refused = steps + accepted, refused + (active & ~accepted)
-        if bool((u == stop).all()):
-            info["steps"], info["rejected"] = float(steps.mean()), float(refused.mean())
-            return y
-        factor = torch.where(unknown, SHRINK, growth(trial, rejected))
+        if bool(landed.any()):
+            states = [replace(state, (landed & (goal == i)).nonzero().flatten(), y) for i, state in enumerate(states)]
+            goal = goal + landed
+            if bool((goal == len(states)).all()):
+                info["steps"], info["rejected"] = float(steps.mean()), float(refused.mean())
+                return states
+        error = trial.error if trial.forecast is None else trial.forecast
+        order = stepping.order if trial.order is None else trial.order
+        factor = torch.where(unknown, SHRINK, controller.factor(error, order, past, accepted, rejected))
+        past = torch.where(accepted, trial.error, past[0]), torch.where(accepted, *past)
         rejected = active & ~accepted
         broken = torch.where(unknown, broken + 1, 0.0)
         if bool((broken >= PATIENCE).any()):
-            raise not_finite(solver, broken >= PATIENCE, time(u), int(steps.max() + refused.max()))
-        h = torch.where(active, h * factor, h)
+            raise not_finite(solver, broken >= PATIENCE, stepping.time(u), int(steps.max() + refused.max()))
+        # A step cut short to land says nothing against the length that was planned.
+        h = torch.where(active, torch.where(landed, torch.maximum(h, length * factor), length * factor), h)
         if bool((rejected & (h < 1e-15 * u.abs().clamp_min(1e-3))).any()):
             raise NumericalError(
-                f"{solver}: the step vanishes at t = {time(u)[rejected].min():.3g}; "
+                f"{solver}: the step vanishes at t = {stepping.time(u)[rejected].min():.3g}; "
                 "raise tol, stop earlier, or use a solver with fixed steps"
             )
         if trial.f is not None:
-            f = torch.where(rows, trial.f, f)
+            f = replace(trial.f, stay, f)
         # Where the function failed at the start of a step, another evaluation tells a passing fault from a lasting one.
         stale = accepted if trial.f is None else torch.zeros_like(accepted)
         stale = stale | (unknown & non_finite(f))
         if bool(stale.any()):
-            f = torch.where(expand(stale, y).bool(), function(y, u), f)
+            f = replace(function(y, u), (~stale).nonzero().flatten(), f)

@@ -5,6 +5,7 @@ from torch import Tensor
 from ..model import ScoreModel
 from ..sde import Level
 from .base import MarkovSolver, solvers
+from .exponential import combine
 from .reverse_diffusion import forward_step
 
 
@@ -20,4 +21,4 @@ class Ancestral(MarkovSolver):
 
     def kernel(self, model: ScoreModel, x: Tensor, t: Level, s: Level) -> tuple[Tensor, float]:
         a, b = forward_step(s, t)
-        return (x - (b**2 / t.sigma) * model.eps(x, t.rows(x))) / a, b
+        return combine(1 / a, x, [-(b**2) / (a * t.sigma)], [model.eps(x, t.rows(x))]), b

@@ -6,16 +6,18 @@ from collections.abc import MutableMapping
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, Self
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from ..brownian import BrownianNoise
 from ..errors import NumericalError, UsageError
 from ..grids import GridOption, LogSNRGrid, QuadraticGrid
-from ..model import Evaluations, ObservedModel, ScoreModel, non_finite
+from ..model import ObservedModel, ScoreModel, non_finite
 from ..random import Generators, randn_like
 from ..registry import Options, Registry
 from ..sde import Level
+from .guard import Guard, rows
 
 Info = MutableMapping[str, float]
 """What a solver knows and no counter can see, such as its rejected steps."""
@@ -72,6 +74,11 @@ class Solver(Options, ABC):
             UsageError: The times are not in (0, end], are equal, or run upwards for a stochastic solver.
             NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
         """
+        guarded = self._checked(model, x, start, stop)
+        return self._solve(guarded, x, start, stop, generator, {} if info is None else info)
+
+    def _checked(self, model: ScoreModel, x: Tensor, start: float, stop: float) -> ScoreModel:
+        """The model under guard, after a look at the arguments."""
         low, high = min(start, stop), max(start, stop)
         end = model.sde.end
         if not (math.isfinite(start) and math.isfinite(stop) and 0 < low < high <= end):
@@ -79,9 +86,8 @@ class Solver(Options, ABC):
         if self.noisy and stop > start:
             raise UsageError(f"{self.name} only runs from noise to data, got start {start:g} and stop {stop:g}")
         if (bad := non_finite(x)).any():
-            raise NumericalError(f"the starting noise of {_samples(bad)} is not finite")
-        guarded = ObservedModel(model, Guard(self.name, finite=not self.retries, budget=self._budget()))
-        return self._solve(guarded, x, start, stop, generator, {} if info is None else info)
+            raise NumericalError(f"the starting noise of {rows(bad)} is not finite")
+        return ObservedModel(model, Guard(self.name, finite=not self.retries, budget=self._budget()))
 
     def _budget(self) -> float:
         return math.inf
@@ -164,7 +170,7 @@ class MarkovSolver(OneStepSolver):
 
     def step(self, model: ScoreModel, x: Tensor, t: Level, s: Level, generator: Generators) -> Tensor:
         mean, std = self.kernel(model, x, t, s)
-        return mean + std * randn_like(x, generator) if std else mean
+        return torch.add(mean, randn_like(x, generator), alpha=std) if std else mean
 
     @abstractmethod
     def kernel(self, model: ScoreModel, x: Tensor, t: Level, s: Level) -> tuple[Tensor, float]:
@@ -186,45 +192,6 @@ class AdaptiveSolver(Solver):
     def absolute(self) -> float:
         """The absolute error allowed per step."""
         return self.tol if self.atol is None else self.atol
-
-
-class PerSampleSolver(AdaptiveSolver):
-    """Base of adaptive solvers in which each sample can have its own steps; see `adaptive.integrate`."""
-
-    retries: ClassVar[bool] = True
-    control: Control = "sample"
-
-
-class Guard:
-    """An observer that stops a solver when a prediction is not finite or the budget is spent."""
-
-    def __init__(self, solver: str, *, finite: bool, budget: float) -> None:
-        self.solver, self.finite, self.budget = solver, finite, budget
-        self.count = Evaluations()
-
-    def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
-        self.count(x, t, eps)
-        # One sum sees every NaN and infinity; the rows are looked at only if it is one.
-        if self.finite and not math.isfinite(float(eps.detach().sum())) and (bad := non_finite(eps)).any():
-            raise not_finite(self.solver, bad, t, self.count.calls)
-        if self.count.calls > self.budget:
-            raise NumericalError(
-                f"{self.solver} has not ended after max_nfe = {self.budget:g} evaluations, at t = {t.min():.3g}: "
-                "raise tol or max_nfe, or use a solver with fixed steps"
-            )
-
-
-def not_finite(solver: str, bad: Tensor, t: Tensor, calls: int) -> NumericalError:
-    """The error that says where a prediction left the finite numbers; bad and t are (B,)."""
-    return NumericalError(
-        f"{solver}: the model's prediction for {_samples(bad)} is not finite at t = {t[bad][0]:.3g} "
-        f"(evaluation {calls}): the model is broken there, or an earlier step was too long"
-    )
-
-
-def _samples(bad: Tensor) -> str:
-    rows = bad.nonzero().flatten().tolist()
-    return f"sample{'s' * (len(rows) > 1)} {', '.join(map(str, rows[:5]))}{', ...' * (len(rows) > 5)} of {len(bad)}"
 
 
 solvers: Registry[Solver] = Registry("solver", "scoresde.solvers")

@@ -10,6 +10,7 @@ from ..grids import GridOption, LogSNRGrid
 from ..model import ScoreModel
 from ..sde import Level
 from .base import MarkovSolver, solvers
+from .exponential import combine
 
 
 @solvers("ddim")
@@ -35,5 +36,5 @@ class DDIM(MarkovSolver):
         h = s.log_snr - t.log_snr
         kept = math.sqrt(1 + self.eta**2 * math.expm1(-2 * h)) if self.eta else 1.0
         weight = s.sigma * (math.expm1(h) + 1 - kept)
-        mean = (s.alpha / t.alpha) * x - weight * model.eps(x, t.rows(x))
+        mean = combine(s.alpha / t.alpha, x, [-weight], [model.eps(x, t.rows(x))])
         return mean, self.eta and self.eta * s.sigma * math.sqrt(-math.expm1(-2 * h))

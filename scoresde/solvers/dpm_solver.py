@@ -1,16 +1,19 @@
 """DPM-Solver with adaptive steps, as published."""
 
+import math
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from ..controllers import ControllerOption, Integral
 from ..model import ScoreModel
 from ..random import Generators
 from ..sde import expand
-from .adaptive import Memory, Trial, integrate, rms
-from .base import Info, Order, Ordered, PerSampleSolver, solvers
+from .adaptive import Memory, PerSampleSolver, Stepping, Trial, rms
+from .base import Order, Ordered, solvers
 
-FIRST, SAFETY = 0.05, 0.9
+FIRST = 0.05
 
 
 def excess(h: Tensor) -> Tensor:
@@ -35,6 +38,7 @@ class DPMSolver(Ordered, PerSampleSolver):
     atol: float | None = Field(
         0.0078, gt=0, description="Absolute error allowed per step; none takes the value of tol."
     )
+    controller: ControllerOption = Integral(slowest=0, fastest=math.inf, hold=False)
     orders = (2, 3)
     order: Order = 3
 
@@ -42,9 +46,7 @@ class DPMSolver(Ordered, PerSampleSolver):
     def claimed_order(self) -> float:
         return float(self.order)
 
-    def _solve(
-        self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators, info: Info
-    ) -> Tensor:
+    def stepping(self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators) -> Stepping:
         sde = model.sde
         r1 = 1 / 2 if self.order == 2 else 1 / 3
 
@@ -72,11 +74,8 @@ class DPMSolver(Ordered, PerSampleSolver):
             scale = (self.tol * torch.maximum(low.abs(), memory[0].abs())).clamp_min(self.absolute)
             return Trial(high, rms((high - low) / scale, self.control), memory=(low,))
 
-        def growth(trial: Trial, rejected: Tensor) -> Tensor:
-            return SAFETY * trial.error ** (-1 / self.order)
-
-        first, last = sde.log_snr(torch.tensor([start, stop], dtype=torch.float64)).tolist()
-        step = torch.full((len(x),), FIRST, dtype=torch.float64, device=x.device)
-        return integrate(
-            eps, attempt, x, (first, last), self.name, info, step=step, growth=growth, memory=(x,), time=sde.time
+        at_start = sde.log_snr(torch.full((len(x),), start, dtype=torch.float64, device=x.device))
+        f = eps(x, at_start)
+        return Stepping(
+            eps, attempt, x, position=sde.log_snr, time=sde.time, order=self.order, first=FIRST, f=f, memory=(x,)
         )

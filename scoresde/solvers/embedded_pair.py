@@ -5,10 +5,8 @@ import torch
 from torch import Tensor
 
 from ..sde import expand
-from .adaptive import Function, Memory, Trial, integrate, rms
-from .base import Control, Info
-
-SAFETY, SLOWEST, FASTEST = 0.9, 0.2, 10.0
+from .adaptive import Function, Memory, Stepping, Trial, rms
+from .base import Control
 
 
 def weighted(weights: list[float], stages: list[Tensor]) -> Tensor:
@@ -45,7 +43,7 @@ def first_step(
     return torch.minimum(100 * h0, h1).clamp(max=abs(stop - start)).nan_to_num(nan=1e-6)
 
 
-def runge_kutta(
+def pair_stepping(
     function: Function,
     y: Tensor,
     start: float,
@@ -55,11 +53,10 @@ def runge_kutta(
     tol: float,
     atol: float,
     control: Control,
-    info: Info,
-) -> Tensor:
-    """Solves dy/du = function(y, u), y (B, *) and u (B,), by one of SciPy's embedded pairs.
+) -> Stepping:
+    """dy/du = function(y, u), y (B, *) and u (B,), by one of SciPy's embedded pairs.
 
-    With control "batch" it takes SciPy's steps and spends SciPy's evaluations on the flattened batch.
+    With control "batch" and the elementary controller it takes SciPy's steps and spends SciPy's evaluations.
 
     Reference: Hairer, Norsett and Wanner 1993, Solving Ordinary Differential Equations I, II.4 and II.10.
     """
@@ -82,11 +79,11 @@ def runge_kutta(
             error = torch.where((e[0] == 0) & (e[1] == 0), 0.0, error)
         return Trial(y_new, h.abs() * error, stages[-1])
 
-    def growth(trial: Trial, rejected: Tensor) -> Tensor:
-        factor = (SAFETY * trial.error ** (-1 / (order + 1))).clamp(SLOWEST, FASTEST)
-        return torch.where(rejected & (trial.error <= 1), factor.clamp(max=1.0), factor)
-
     f = function(y, torch.full((len(y),), start, dtype=torch.float64, device=y.device))
     first = first_step(function, y, f, start, stop, order=order, tol=tol, atol=atol, control=control)
-    name = pair.__name__.lower()
-    return integrate(function, attempt, y, (start, stop), name, info, step=first, growth=growth, f=f)
+    return Stepping(function, attempt, y, position=same, time=same, order=order + 1, first=first, f=f)
+
+
+def same(u: Tensor) -> Tensor:
+    """A position that is the time itself."""
+    return u

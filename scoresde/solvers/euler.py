@@ -8,6 +8,7 @@ from ..model import ScoreModel
 from ..random import Generators
 from ..sde import Level
 from .base import OneStepSolver, solvers
+from .exponential import combine
 
 
 @solvers("euler")
@@ -26,4 +27,4 @@ class Euler(OneStepSolver):
 
     def step(self, model: ScoreModel, x: Tensor, t: Level, s: Level, generator: Generators) -> Tensor:
         weight = s.sigma * math.expm1(s.log_snr - t.log_snr)
-        return (s.alpha / t.alpha) * x - weight * model.eps(x, t.rows(x))
+        return combine(s.alpha / t.alpha, x, [-weight], [model.eps(x, t.rows(x))])

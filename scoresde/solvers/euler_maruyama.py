@@ -5,6 +5,7 @@ from torch import Tensor
 from ..model import ScoreModel
 from ..sde import Level
 from .base import MarkovSolver, solvers
+from .exponential import combine
 
 
 @solvers("em")
@@ -19,5 +20,5 @@ class EulerMaruyama(MarkovSolver):
 
     def kernel(self, model: ScoreModel, x: Tensor, t: Level, s: Level) -> tuple[Tensor, float]:
         span = t.time - s.time
-        mean = (1 - t.f * span) * x - (t.g**2 / t.sigma * span) * model.eps(x, t.rows(x))
+        mean = combine(1 - t.f * span, x, [-(t.g**2) / t.sigma * span], [model.eps(x, t.rows(x))])
         return mean, t.g * span**0.5

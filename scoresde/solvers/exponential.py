@@ -115,7 +115,7 @@ def move(t: Level, s: Level, target: Target) -> Move:
 def predict(model: ScoreModel, x: Tensor, t: Level, target: Target) -> Tensor:
     """The predicted noise or data at x, (B, *)."""
     eps = model.eps(x, t.rows(x))
-    return eps if target == "noise" else torch.add(x / t.alpha, eps, alpha=-t.sigma / t.alpha)
+    return eps if target == "noise" else combine(1 / t.alpha, x, [-t.sigma / t.alpha], [eps])
 
 
 def combine(keep: float, x: Tensor, terms: Sequence[float], values: Sequence[Tensor]) -> Tensor:

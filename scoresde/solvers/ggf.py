@@ -1,5 +1,6 @@
 """The adaptive SDE solver of "Gotta go fast"."""
 
+import math
 from typing import ClassVar
 
 import torch
@@ -7,13 +8,15 @@ from pydantic import Field
 from torch import Tensor
 
 from ..brownian import Foresight
+from ..controllers import ControllerOption, Integral
 from ..model import ScoreModel
 from ..random import Generators
 from ..sde import expand
-from .adaptive import Memory, Trial, integrate, rms
-from .base import Info, PerSampleSolver, solvers
+from .adaptive import Memory, PerSampleSolver, Stepping, Trial, rms
+from .base import solvers
+from .embedded_pair import same
 
-FIRST, SAFETY, EXPONENT = 0.01, 0.9, 0.9
+FIRST, EXPONENT = 0.01, 0.9
 
 
 @solvers("ggf")
@@ -35,13 +38,13 @@ class GGF(PerSampleSolver):
         0.0078, gt=0, description="Absolute error allowed per step; none takes the value of tol."
     )
 
+    controller: ControllerOption = Integral(slowest=0, fastest=math.inf, hold=False)
+
     @property
     def claimed_order(self) -> float:
         return 2.0
 
-    def _solve(
-        self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators, info: Info
-    ) -> Tensor:
+    def stepping(self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators) -> Stepping:
         sde, path = model.sde, Foresight(x, generator, start)
 
         def attempt(x: Tensor, t: Tensor, h: Tensor, eps: Tensor, memory: Memory) -> Trial:
@@ -57,8 +60,7 @@ class GGF(PerSampleSolver):
             scale = (self.tol * torch.maximum(euler.abs(), memory[0].abs())).clamp_min(self.absolute)
             return Trial((euler + again) / 2, rms((again - euler) / 2 / scale, self.control), memory=(euler,))
 
-        def growth(trial: Trial, rejected: Tensor) -> Tensor:
-            return SAFETY * trial.error**-EXPONENT
-
-        step = torch.full((len(x),), FIRST, dtype=torch.float64, device=x.device)
-        return integrate(model.eps, attempt, x, (start, stop), self.name, info, step=step, growth=growth, memory=(x,))
+        f = model.eps(x, torch.full((len(x),), start, dtype=torch.float64, device=x.device))
+        return Stepping(
+            model.eps, attempt, x, position=same, time=same, order=1 / EXPONENT, first=FIRST, f=f, memory=(x,)
+        )

@@ -7,6 +7,7 @@ from torch import Tensor
 from ..model import ScoreModel
 from ..sde import Level
 from .base import MarkovSolver, solvers
+from .exponential import combine
 
 
 def forward_step(s: Level, t: Level) -> tuple[float, float]:
@@ -23,4 +24,4 @@ class ReverseDiffusion(MarkovSolver):
 
     def kernel(self, model: ScoreModel, x: Tensor, t: Level, s: Level) -> tuple[Tensor, float]:
         a, b = forward_step(s, t)
-        return (2 - a) * x - (b**2 / t.sigma) * model.eps(x, t.rows(x)), b
+        return combine(2 - a, x, [-(b**2) / t.sigma], [model.eps(x, t.rows(x))]), b

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from ..model import ScoreModel
 from ..random import Generators
-from .base import Info, PerSampleSolver, solvers
-from .embedded_pair import runge_kutta
+from .adaptive import PerSampleSolver, Stepping
+from .base import solvers
+from .embedded_pair import pair_stepping
 
 
 class RungeKutta(PerSampleSolver):
@@ -23,10 +24,8 @@ class RungeKutta(PerSampleSolver):
     def claimed_order(self) -> float:
         return float(self.pair.order)
 
-    def _solve(
-        self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators, info: Info
-    ) -> Tensor:
-        return runge_kutta(
+    def stepping(self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators) -> Stepping:
+        return pair_stepping(
             model.velocity,
             x,
             start,
@@ -35,7 +34,6 @@ class RungeKutta(PerSampleSolver):
             tol=self.tol,
             atol=self.absolute,
             control=self.control,
-            info=info,
         )
 
 
