@@ -42,12 +42,16 @@ def draw(model: NetworkModel, solver: Solver, count: int) -> Samples:
     return sample(model, solver, model.prior(sources), generator=sources)
 
 
+def distance_of(x: Tensor, reference: Tensor) -> float:
+    return DISTANCE.measure(images.to_uint8(x), images.to_uint8(reference))[0].value
+
+
 def floor(train_images: Tensor, held_out: Tensor, count: int) -> tuple[float, float]:
     """Mean and standard deviation of the distance of `count` real training images from the held-out ones."""
     distances = []
     for draw_number in range(DRAWS):
         chosen = permutation(len(train_images), stream(SEED, "floor", draw_number))[:count]
-        distances.append(DISTANCE(train_images[chosen], held_out))
+        distances.append(distance_of(train_images[chosen], held_out))
     return statistics.mean(distances), statistics.stdev(distances)
 
 
@@ -67,7 +71,7 @@ def compare(model: NetworkModel, train_images: Tensor, held_out: Tensor, out: Pa
         solver = cls(**OPTIONS.get(name, {}))
         result = draw(model, solver, N)
         x = result.x.clamp(-1, 1)
-        distance = DISTANCE(x, held_out)
+        distance = distance_of(x, held_out)
         images.save(images.sheet(x, 10, zoom=ZOOM), out / f"{name}.png")
         sheets[name] = x[:10]
         rows.append(
@@ -84,7 +88,7 @@ def compare(model: NetworkModel, train_images: Tensor, held_out: Tensor, out: Pa
     rows.append({"solver": "real images", "N": N, "FD": f"{mean:.3f} ± {spread:.3f}", "FD / floor": 1.0})
     result = draw(model, solvers["dpm"](), LARGE)
     mean, spread = floor(train_images, held_out, LARGE)
-    distance = DISTANCE(result.x.clamp(-1, 1), held_out)
+    distance = distance_of(result.x, held_out)
     large = {"N": LARGE, "FD": round(distance, 3), "FD / floor": round(distance / mean, 2)}
     cost = {"NFE": result.nfe, "seconds": round(result.seconds, 2)}
     rows.append({"solver": "dpm", "options": "tol=0.05", **cost, **large})

@@ -7,9 +7,8 @@ import torch
 from PIL import Image
 
 from scoresde import images
-from scoresde.errors import DataError, NumericalError, UsageError
+from scoresde.errors import NumericalError, UsageError
 from scoresde.gaussian import GaussianModel
-from scoresde.metrics import metrics
 from scoresde.random import choose, generators, permutation, rand, randn, randn_like, stream
 from scoresde.sample import sample
 from scoresde.sde import VPSDE
@@ -88,30 +87,6 @@ def test_pictures(tmp_path):
         images.save_animation([sheet, images.sheet(-x.expand(5, 1, 2, 2), 3, zoom=4)], tmp_path / f"a.{suffix}")
         with Image.open(tmp_path / f"a.{suffix}") as animation:
             assert animation.n_frames == 2
-
-
-def test_pixel_frechet_distance():
-    """Between two normal laws whose distance is known in closed form, at 200,000 draws; and of a set from itself."""
-    distance = metrics["pixel-frechet"]()
-    a = randn((200_000, 1, 1, 2), torch.Generator().manual_seed(0), dtype=torch.float64)
-    b = a.flip(0) * torch.tensor([2.0, 0.5]) + torch.tensor([1.0, 0.0])
-    # |m|² + Σ (s_i - 1)² for commuting covariances: 1 + 1 + 0.25
-    assert distance(b, a) == pytest.approx(2.25, rel=0.01) and distance(a, b) == pytest.approx(distance(b, a))
-    assert abs(distance(a, a)) < 1e-9
-    c, s = math.cos(0.7), math.sin(0.7)
-    rotated = b @ torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
-    import numpy as np
-    import scipy.linalg
-
-    cov = [np.cov(v.flatten(1).numpy().T) for v in (a, rotated)]
-    gap = a.mean(0).flatten() - rotated.mean(0).flatten()
-    root = scipy.linalg.sqrtm(cov[0] @ cov[1])
-    truth = gap.square().sum().item() + np.trace(cov[0] + cov[1] - 2 * root.real)
-    assert distance(a, rotated) == pytest.approx(truth, rel=1e-9)
-    with pytest.raises(DataError, match="cannot be compared"):
-        distance(a, torch.zeros(5, 1, 2, 2))
-    with pytest.raises(DataError, match="at least 2 images, got 1 and 200000"):
-        distance(a[:1], a)
 
 
 def test_samples_that_are_not_finite_are_never_returned():

@@ -1,5 +1,6 @@
-"""Distances between sets of images. One file per metric; adding a file adds a metric."""
+"""Distances between sets of images. One file per family of metrics; adding a file adds its metrics."""
 
-from .base import Metric, metrics
+from .base import Estimate, Metric, metrics
+from .statistics import Statistics
 
-__all__ = ["Metric", "metrics"]
+__all__ = ["Estimate", "Metric", "Statistics", "metrics"]

@@ -1,0 +1,67 @@
+"""`scoresde features`: domain extractors, which metrics use where Inception's weights are not at hand."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm.auto import tqdm
+
+from .. import checkpoint
+from .. import features as extractors
+from ..data import data
+from ..errors import UsageError
+from ..features import FitOptions
+from .options import build, field_options, output_folder
+
+
+def run(data_name: str, out: Path | None, quiet: bool, **options: Any) -> None:
+    """Train an extractor on a data set: a classifier if the set has labels, an autoencoder if not.
+
+    The folder gets the weights and a config.json with the score on held-out images and the command.
+    """
+    chosen = FitOptions(**{k: v for k, v in options.items() if k in FitOptions.model_fields and v is not None})
+    source = build(data, data_name, {k: v for k, v in options.items() if k not in FitOptions.model_fields})
+    target = out or Path("features") / data_name
+    if (target / checkpoint.CONFIG).exists():
+        raise UsageError(f"{target} already holds an extractor or a model; choose another --out")
+    images, held_out = source.load("train"), source.load("test")
+    output_folder(target)
+    with tqdm(total=chosen.images, unit="image", unit_scale=True, disable=quiet or None) as bar:
+
+        def watch(seen: int, loss: float) -> None:
+            bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+            bar.update(seen - bar.n)
+
+        fitted = extractors.fit(images, held_out, chosen, watch=watch)
+    table = {"name": data_name, **source.model_dump(mode="json")}
+    extractors.save(fitted, target, {"data": table, "train": len(images), "test": len(held_out), **chosen.model_dump()})
+    classified = fitted.kind == "classifier"
+    said = "in the right class" if classified else "of the variance restored"
+    click.echo(
+        f"{fitted.extractor.source}, {fitted.kind} of {chosen.dimension} features: {fitted.score:.2%} "
+        f"{said} on {len(held_out)} held-out images, in {target}"
+    )
+
+
+def features() -> click.Group:
+    """The group, whose `fit` has one option per field of the training and of any data set."""
+    own = [
+        click.Option(["--data", "data_name"], required=True, metavar="NAME", help="See `scoresde datasets`."),
+        click.Option(["--out"], type=click.Path(path_type=Path), help="Folder. [default: features/NAME]"),
+        click.Option(["--quiet"], is_flag=True, help="No progress bar."),
+    ]
+    training = field_options({"training": FitOptions})
+    examples = """\b
+Examples:
+  scoresde features fit --data digits
+  scoresde features fit --data cifar10 --root data --dimension 64 --images 200000 --out features/cifar10
+  scoresde metrics samples/cifar10-dpm --data cifar10 --metric fd --extractor features/cifar10"""
+    fit = click.Command(
+        "fit",
+        callback=run,
+        params=[*own, *training, *field_options(data.all())],
+        help=run.__doc__,
+        epilog="\b\nOptions followed by [names] belong to those data sets.\n" + examples,
+    )
+    help_ = "Make domain extractors, whose features stand in for Inception's where its weights are not at hand."
+    return click.Group("features", commands=[fit], help=help_, epilog=examples)

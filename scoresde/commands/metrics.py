@@ -1,0 +1,157 @@
+"""`scoresde metrics`: how far a folder of samples is from a data set."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .. import images
+from ..data import data
+from ..data.picture import SUFFIXES
+from ..errors import DataError, UsageError
+from ..metrics import Estimate, Metric, Statistics
+from ..metrics import metrics as registry
+from ..metrics.frechet import Frechet
+from .options import build, device, device_option, field_options, flag, json_option, print_table
+
+
+def pictures(folder: Path) -> tuple[list[Path], tuple[int, int, int]]:
+    """The pictures of a folder and the shape they share; of a run of `scoresde sample` those named by their seeds.
+
+    Raises:
+        DataError: There are none, one cannot be read, or they differ in size, colour or depth.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder: give one of pictures, such as `scoresde sample` writes")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if (folder / "samples.json").exists():
+        found = [path for path in found if path.stem.isdecimal()]
+    first: tuple[str, tuple[int, int]] | None = None
+    for path in found:
+        try:
+            with Image.open(path) as picture:
+                kind = picture.mode, picture.size
+        except OSError as error:
+            raise DataError(f"{path} cannot be read as a picture: {error}; mend it or take it away") from None
+        first = first or kind
+        if kind[0] not in ("L", "RGB"):
+            raise DataError(f"{path} has the mode {kind[0]}: save the samples as grey or RGB of 8 bits")
+        if kind != first:
+            (mode, (width, height)), (mode_0, (width_0, height_0)) = kind, first
+            raise DataError(
+                f"{path} is {width}x{height} {mode} where {found[0].name} is {width_0}x{height_0} {mode_0}: "
+                "samples must have one size and one number of channels"
+            )
+    if first is None:
+        raise DataError(f"{folder} holds no pictures, files that end in {', '.join(sorted(SUFFIXES))}")
+    return found, (3 if first[0] == "RGB" else 1, first[1][1], first[1][0])
+
+
+def read(paths: list[Path], shape: tuple[int, int, int]) -> Tensor:
+    """The pictures as they are, (N, C, H, W) uint8."""
+    channels, height, width = shape
+    x = torch.empty(len(paths), *shape, dtype=torch.uint8)
+    for row, path in zip(x, paths, strict=True):
+        try:
+            with Image.open(path) as picture:
+                pixels = np.array(picture)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read as a picture: {error}; mend it or take it away") from None
+        row.copy_(torch.from_numpy(pixels.reshape(height, width, channels)).permute(2, 0, 1))
+    return x
+
+
+def chosen(names: str, options: dict[str, Any]) -> list[Metric]:
+    """The metrics of a list such as "fd,sw", each with those of the options that it takes.
+
+    Raises:
+        UsageError: A name does not exist, or none of them takes one of the options.
+    """
+    classes = {name: registry[name] for name in filter(None, names.split(","))}
+    if not classes:
+        raise UsageError("--metric must name at least one metric, as in --metric fd,sw")
+    for field in options:
+        if not any(field in cls.model_fields for cls in classes.values()):
+            raise UsageError(f"{flag(field)} is not an option of {', '.join(classes)}")
+    return [cls(**{k: v for k, v in options.items() if k in cls.model_fields}) for cls in classes.values()]
+
+
+def run(
+    samples: Path,
+    data_name: str | None,
+    split: Any,
+    statistics: Path | None,
+    save_statistics: Path | None,
+    metric: str,
+    seed: int,
+    device_name: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure how far the samples in a folder are from a data set, with intervals and floors.
+
+    The floor is the same distance of as many real images from the other real images. All that can be refused is
+    refused before the first image is looked at.
+    """
+    fields = {field for cls in registry.all().values() for field in cls.model_fields}
+    used = chosen(metric, {k: v for k, v in options.items() if k in fields and v is not None})
+    if (data_name is None) == (statistics is None):
+        raise UsageError("give the real images by --data, or the statistics of their features by --statistics")
+    where = device(device_name)
+    paths, shape = pictures(samples)
+    reference: Tensor | Statistics
+    if data_name is None:
+        reference = Statistics.load(statistics or "")
+    else:
+        source = build(data, data_name, {k: v for k, v in options.items() if k not in fields})
+        reference = images.to_uint8(source.load(split).scaled())
+    if save_statistics and (len(used) != 1 or not isinstance(used[0], Frechet) or isinstance(reference, Statistics)):
+        raise UsageError("--save-statistics takes --data and one metric that has statistics: fd, fid or pixel-frechet")
+    for one in used:
+        one.check(len(paths), shape, reference)
+    if save_statistics and isinstance(used[0], Frechet) and isinstance(reference, Tensor):
+        used[0].statistics(used[0].features(reference.to(where))).save(save_statistics)
+    x = read(paths, shape).to(where)
+    found = [estimate for one in used for estimate in one.measure(x, reference, seed=seed)]
+    print_table([row(estimate, as_json) for estimate in found], as_json)
+
+
+def row(estimate: Estimate, exact: bool) -> dict[str, Any]:
+    """A line of the table; for readers, with four digits, - for a floor that is absent, and marks as text."""
+    table = {"metric": estimate.name, **{key: getattr(estimate, key) for key in ("value", "low", "high", "floor")}}
+    if exact:
+        return {**table, "N": estimate.n, "marks": list(estimate.marks)}
+    shown = {k: "-" if v is None else f"{v:.4g}" if isinstance(v, float) else v for k, v in table.items()}
+    return {**shown, "N": estimate.n, "marks": "; ".join(estimate.marks)}
+
+
+def metrics() -> click.Command:
+    """The command, with one option per field of any metric and of any data set."""
+    own: list[click.Parameter] = [
+        click.Argument(["samples"], type=click.Path(path_type=Path)),
+        click.Option(["--data", "data_name"], metavar="NAME", help="Real images; see `scoresde datasets`."),
+        click.Option(["--split"], type=click.Choice(["train", "test"]), default="train", show_default=True),
+        click.Option(["--statistics"], type=click.Path(path_type=Path), help=".npz with mu and sigma, for --data."),
+        click.Option(["--save-statistics"], type=click.Path(path_type=Path), help="Keep those of --data there."),
+        click.Option(["--metric"], default="fd,kd,sw", show_default=True, metavar="NAMES", help="Comma between them."),
+        click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Of blocks and splits."),
+    ]
+    known = field_options(registry.all())
+    command = click.Command("metrics", callback=run, params=[*own, *known, *field_options(data.all())])
+    command.help = run.__doc__
+    command.epilog = f"""\b
+SAMPLES is a folder of PNGs of one size. The metrics: {", ".join(registry.all())}.
+Options followed by [names] belong to those metrics or data sets.
+\b
+Examples:
+  scoresde metrics samples/digits-dpm --data digits
+  scoresde metrics samples/digits-dpm --data digits --metric fd,domain-prc --json
+  scoresde metrics out --data cifar10 --metric fid,kid,is,prc --weights inception.pth
+  scoresde metrics out --statistics cifar10.npz --metric fid"""
+    device_option(command)
+    json_option(command)
+    return command
