@@ -18,7 +18,7 @@ class Samples:
     """Samples and what they cost."""
 
     x: Tensor
-    """(B, *), in data space."""
+    """(B, *), at the time where the solver ended."""
     nfe: int
     """Sequential evaluations of the model by the whole batch, the final denoising included."""
     work: float
@@ -29,7 +29,6 @@ class Samples:
     """What the solver alone knows: steps and rejected steps, means over the samples."""
 
 
-@torch.no_grad()
 def sample(
     model: ScoreModel,
     solver: Solver,
@@ -52,13 +51,31 @@ def sample(
         UsageError: `stop` does not lie inside the process.
         NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
     """
+    end = model.sde.eps if stop is None else stop
+    return transport(
+        model, solver, x, start=model.sde.end, stop=end, generator=generator, denoise=denoise, observers=observers
+    )
+
+
+@torch.no_grad()
+def transport(
+    model: ScoreModel,
+    solver: Solver,
+    x: Tensor,
+    *,
+    start: float,
+    stop: float,
+    generator: Generators = None,
+    denoise: bool = False,
+    observers: tuple[Observer, ...] = (),
+) -> Samples:
+    """x, (B, *), at time `start`, carried to time `stop`, with what it cost; arguments and errors as `sample`."""
     count, info = Evaluations(), dict[str, float]()
     watched = ObservedModel(model, count, *observers)
     began = time.perf_counter()
-    end = model.sde.eps if stop is None else stop
-    x = solver.solve(watched, x, start=model.sde.end, stop=end, generator=generator, info=info)
+    x = solver.solve(watched, x, start=start, stop=stop, generator=generator, info=info)
     if denoise:
-        x = watched.denoise(x, torch.full((len(x),), end, dtype=torch.float64, device=x.device))
+        x = watched.denoise(x, torch.full((len(x),), stop, dtype=torch.float64, device=x.device))
     if bool(non_finite(x).any()):
         raise NumericalError(f"{solver.name}: the samples are not finite after {count.calls} evaluations")
     if x.is_cuda:

@@ -113,13 +113,18 @@ def print_table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def default(info: FieldInfo) -> Any:
+    """A field's default as the command line would be given it."""
+    return str(info.default) if isinstance(info.default, Options) else info.default
+
+
 def explain(cls: type[Options], as_json: bool) -> None:
     """A class's documentation and its options with their kinds and defaults."""
     fields = [
         {
             "option": flag(name),
             "kind": describe_type(info.annotation),
-            "default": "required" if info.is_required() else info.default,
+            "default": "required" if info.is_required() else default(info),
             "meaning": info.description or "",
         }
         for name, info in cls.model_fields.items()

@@ -1,0 +1,185 @@
+"""`scoresde encode | interpolate`: images as latent codes of the probability flow, back again, and in between."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from .. import checkpoint, images
+from ..data import data
+from ..data.picture import read_picture
+from ..errors import DataError, UsageError
+from ..latent import decode, encode, slerp
+from ..model import NetworkModel
+from ..provenance import versions
+from ..registry import table
+from ..sample import Samples
+from ..solvers import Solver, solvers
+from .options import build, device, device_option, field_options, output_folder
+from .sample import Bar
+
+SOLVER = "adams"
+TOL = 1e-5
+
+
+def pictures(files: tuple[Path, ...], model: NetworkModel, folder: Path, count: int) -> Tensor:
+    """The files as images for the model, (B, C, H, W) in [-1, 1]; without files, test images of its training set.
+
+    Raises:
+        UsageError: There are no files, and the model does not say what it was trained on.
+        DataError: A file cannot be read as a picture, or the model's images are not square.
+    """
+    channels, height, width = model.shape
+    if files:
+        if height != width:
+            raise DataError(f"pictures are cut to squares, and the model makes images of {height}x{width}")
+        rows = []
+        for file in files:
+            try:
+                with file.open("rb") as opened:
+                    rows.append(read_picture(opened, str(file), height, channels))
+            except OSError as error:
+                raise DataError(f"{file} cannot be opened: {error.strerror or error}") from None
+        return torch.stack(rows).float() / 127.5 - 1
+    recipe = checkpoint.read_json(folder / checkpoint.CONFIG).get("recipe", {})
+    if "data" not in recipe:
+        raise UsageError(f"{folder.name} does not say what it was trained on; give picture files")
+    return data.build(recipe["data"]).load("test").scaled(slice(0, count))
+
+
+def prepare(
+    model: str, solver: str, options: dict[str, Any], files: tuple[Path, ...], count: int, device_name: str
+) -> tuple[NetworkModel, Solver, Tensor, Path]:
+    """What both commands begin with."""
+    if solver == SOLVER and options.get("tol") is None:
+        options = {**options, "tol": TOL}
+    chosen, folder = build(solvers, solver, options), checkpoint.locate(model)
+    network = checkpoint.load(folder, device(device_name))
+    if network.shape[0] not in (1, 3):
+        raise UsageError(f"{model} makes images of {network.shape[0]} channels; only 1 or 3 can be drawn")
+    return network, chosen, pictures(files, network, folder, count).to(network.device), folder
+
+
+def run(move: Any, network: NetworkModel, solver: Solver, x: Tensor, label: str, quiet: bool) -> Samples:
+    """Encodes or decodes under a progress bar."""
+    layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
+    with tqdm(total=len(x), desc=label, disable=quiet or None, bar_format=layout, leave=False) as bar:
+        done: Samples = move(network, solver, x, observers=(Bar(network.sde, bar, upwards=move is encode),))
+    return done
+
+
+def record(network: NetworkModel, solver: Solver, folder: Path, files: tuple[Path, ...]) -> dict[str, Any]:
+    """What both commands write about themselves."""
+    return {
+        "solver": table(solver),
+        "model": {"name": folder.name, "sha256": checkpoint.read_json(folder / checkpoint.CONFIG)["sha256"]},
+        "sde": table(network.sde),
+        "pictures": [str(file) for file in files],
+        "device": str(network.device),
+        **versions(),
+    }
+
+
+def encode_command(
+    files: tuple[Path, ...],
+    model: str,
+    solver: str,
+    count: int,
+    out: Path | None,
+    device_name: str,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Carry images to their latent codes and back: codes.safetensors, a sheet, and encode.json with the error."""
+    network, chosen, x, folder = prepare(model, solver, options, files, count, device_name)
+    target = output_folder(out or Path("latent") / f"{folder.name}-encode")
+    codes = run(encode, network, chosen, x, "encoding", quiet)
+    back = run(decode, network, chosen, codes.x, "decoding", quiet)
+    errors = (back.x - x).flatten(1).square().mean(1).sqrt()
+    rms = float(errors.square().mean().sqrt())
+    checkpoint.write_tensors(target / "codes.safetensors", {"codes": codes.x.cpu()})
+    shown = {"image": x[:8], "code / 3": codes.x[:8] / 3, "back": back.x[:8]}
+    images.save(images.labelled(shown, zoom=images.zoom_for(x.shape[-2])), target / "sheet.png")
+    written = {
+        **record(network, chosen, folder, files),
+        "rms": rms,
+        "rms_of_each": errors.tolist(),
+        "nfe": {"encode": codes.nfe, "decode": back.nfe},
+        "seconds": {"encode": codes.seconds, "decode": back.seconds},
+    }
+    checkpoint.write_text(target / "encode.json", json.dumps(written, indent=2) + "\n")
+    click.echo(
+        f"{len(x)} images by {chosen!r}: there in {codes.nfe} NFE and back in {back.nfe}, "
+        f"{rms:.1e} root mean square off in [-1, 1], in {target}"
+    )
+
+
+def interpolate_command(
+    files: tuple[Path, ...],
+    model: str,
+    solver: str,
+    frames: int,
+    count: int,
+    out: Path | None,
+    device_name: str,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Draw the way from one image to another, for each pair of them, along the sphere of latent codes."""
+    if len(files) % 2:
+        raise UsageError(f"images are interpolated in pairs, got {len(files)} files")
+    network, chosen, x, folder = prepare(model, solver, options, files, 2 * count, device_name)
+    target = output_folder(out or Path("latent") / f"{folder.name}-interpolate")
+    codes = run(encode, network, chosen, x, "encoding", quiet).x
+    shares = torch.linspace(0, 1, frames, dtype=torch.float64).tolist()
+    between = torch.stack([slerp(codes[::2], codes[1::2], share) for share in shares], 1)  # (pairs, frames, C, H, W)
+    found = run(decode, network, chosen, between.flatten(0, 1), "decoding", quiet)
+    zoom = images.zoom_for(x.shape[-2])
+    images.save(images.sheet(found.x, frames, zoom=zoom), target / "sheet.png")
+    strips = found.x.reshape(between.shape).transpose(0, 1)
+    images.save_animation([images.sheet(row, zoom=zoom) for row in strips], target / "way.gif")
+    written = {**record(network, chosen, folder, files), "shares": shares, "nfe": found.nfe, "seconds": found.seconds}
+    checkpoint.write_text(target / "interpolate.json", json.dumps(written, indent=2) + "\n")
+    click.echo(f"{len(between)} ways of {frames} images by {chosen!r}: {found.nfe} NFE to decode, in {target}")
+
+
+def command(name: str, callback: Any, own: list[click.Parameter], epilog: str) -> click.Command:
+    """One of the two commands, with the options of every ODE solver."""
+    deterministic = {key: cls for key, cls in solvers.all().items() if not cls.stochastic}
+    shared: list[click.Parameter] = [
+        click.Argument(["files"], nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]..."),
+        click.Option(["--model"], default="digits", show_default=True, help="Run, model folder or bundled name."),
+        click.Option(["--solver"], default=SOLVER, show_default=True, metavar="NAME", help="An ODE solver."),
+        click.Option(["--out"], type=click.Path(path_type=Path), help=f"Folder. [default: latent/MODEL-{name}]"),
+        click.Option(["--quiet"], is_flag=True, help="No progress bar."),
+    ]
+    made = click.Command(
+        name, callback=callback, params=[*shared, *own, *field_options(deterministic)], help=callback.__doc__
+    )
+    made.epilog = f"""\b
+Without files, test images of the set that the model was trained on are taken. {SOLVER} has here tol {TOL:g}.
+Options followed by [names] belong to those solvers.
+\b
+Examples:
+{epilog}"""
+    device_option(made)
+    return made
+
+
+def encode_images() -> click.Command:
+    """`scoresde encode`."""
+    number = click.Option(["-n", "count"], type=click.IntRange(1), default=8, show_default=True, help="Test images.")
+    examples = "  scoresde encode -n 4\n  scoresde encode photo.png --model runs/photos --solver rk45 --tol 1e-5"
+    return command("encode", encode_command, [number], examples)
+
+
+def interpolate() -> click.Command:
+    """`scoresde interpolate`."""
+    number = click.Option(["-n", "count"], type=click.IntRange(1), default=4, show_default=True, help="Test pairs.")
+    frames = click.Option(["--frames"], type=click.IntRange(2), default=9, show_default=True, help="Images of a way.")
+    examples = "  scoresde interpolate\n  scoresde interpolate a.png b.png --model runs/photos --frames 12"
+    return command("interpolate", interpolate_command, [frames, number], examples)
