@@ -1,0 +1,122 @@
+"""The cells of a benchmark: one per model and solver, and one for each model's likelihood, each with its key."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from .. import checkpoint
+from ..errors import UsageError
+from ..provenance import versions
+from ..registry import hint, table
+from ..solvers import Solver
+from ..solvers.runge_kutta import RungeKutta
+from .analytic import ANALYTIC, AnalyticSubject
+from .network import NetworkSubject
+from .spec import Spec
+from .subject import Subject
+
+FORMAT = 1
+"""Version of a row's layout; another one is another key."""
+TYPICAL = 60
+"""Evaluations assumed of an adaptive solver, for the progress bar alone."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One thing to measure. Without a solver it is the likelihood of the model."""
+
+    subject: Subject
+    solver: Solver | None
+    spec: Spec
+
+    @property
+    def likelihood(self) -> bool:
+        """Whether a likelihood is computed: of the model itself, or with a Runge-Kutta method at its tolerance."""
+        return self.spec.likelihood > 0 and (self.solver is None or isinstance(self.solver, RungeKutta))
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that the numbers depend on but the machine. Rows of another version are other rows."""
+        spec, current = self.spec, versions()["versions"]
+        found: dict[str, Any] = {
+            "format": FORMAT,
+            "model": self.subject.identity,
+            "device": self.subject.device,
+            "versions": {name: current[name] for name in ("scoresde", "torch")},
+            "seed": spec.seed,
+        }
+        if self.likelihood:
+            found["likelihood"] = spec.likelihood
+        if self.solver is not None:
+            metrics = [] if "analytic" in self.subject.identity else [table(metric) for metric in spec.metric]
+            sampled = {"count": spec.count, "batch": spec.batch, "dtype": spec.dtype, "denoise": self.subject.denoise}
+            found |= {"solver": table(self.solver), **sampled, "metric": metrics, "paths": spec.paths}
+        return found
+
+    @cached_property
+    def key(self) -> str:
+        """The sha256 of the identity as JSON with sorted keys."""
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def cost(self) -> float:
+        """A guess at the evaluations of a sample, for the progress bar."""
+        if self.solver is None:
+            return TYPICAL
+        options = self.solver.model_dump()
+        return float(options.get("steps") or options.get("nfe") or TYPICAL)
+
+    @property
+    def title(self) -> str:
+        """The cell in a few words."""
+        if self.solver is None:
+            return f"{self.subject.name}: likelihood"
+        return f"{self.subject.name}: {' '.join(filter(None, (self.solver.name, changed(self.solver))))}"
+
+
+def changed(solver: Solver) -> str:
+    """The options that differ from the defaults, and always those that say how much work is done."""
+    defaults = {name: info.default for name, info in type(solver).model_fields.items()}
+    values = {name: value for name, value in table(solver).items() if name != "name"}
+    shown = {k: v for k, v in values.items() if k in ("steps", "tol", "nfe") or v != _text(defaults[k])}
+    return " ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in shown.items())
+
+
+def _text(default: Any) -> Any:
+    return default if isinstance(default, bool | int | float | str | None) else str(default)
+
+
+def cells(spec: Spec, subjects: list[Subject]) -> list[Cell]:
+    """Every cell, in the order of the tables; a cell that is asked for twice is there once."""
+    found: dict[str, Cell] = {}
+    for subject in subjects:
+        for solver in [*([None] if spec.likelihood else []), *spec.solver]:
+            cell = Cell(subject, solver, spec)
+            found.setdefault(cell.key, cell)
+    return list(found.values())
+
+
+def subjects(spec: Spec, device: torch.device) -> list[Subject]:
+    """Every model of a benchmark, ready to be sampled.
+
+    Raises:
+        UsageError: A model does not exist, or cannot be judged as the benchmark asks.
+        CheckpointError: A model folder is damaged.
+        DataError: The real images cannot be loaded, or do not fit.
+    """
+    found: list[Subject] = []
+    for name in spec.model:
+        if name in ANALYTIC:
+            found.append(AnalyticSubject(name, spec))
+            continue
+        try:
+            checkpoint.locate(name)
+        except UsageError:
+            known = [*ANALYTIC, *checkpoint.bundled()]
+            raise UsageError(f"no run, bundled or analytic model is called {name!r}. {hint(name, known)}") from None
+        found.append(NetworkSubject(name, spec, device))
+    return found

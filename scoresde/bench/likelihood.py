@@ -1,0 +1,50 @@
+"""The likelihood of real images under a model, and what a solver's tolerance changes in it."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..likelihood import Exact, Hutchinson, bits_per_dim, log_likelihood
+from ..random import stream
+from ..solvers import Solver
+from .spec import Spec
+from .store import Row
+from .subject import Subject
+
+SMALL = 16
+"""Values of a sample up to which the divergence is exact; above, it is one Rademacher probe."""
+
+
+def likelihoods(subject: Subject, spec: Spec, solver: Solver | None) -> Row:
+    """Bits/dim of each of the subject's own data, the same with every solver, and the cost of a batch.
+
+    Args:
+        solver: Its tolerance is used; without one it is rk45 at 1e-5, which is converged.
+
+    Raises:
+        NumericalError: As `log_likelihood`.
+    """
+    x, levels = subject.own
+    dims = x[0].numel()
+    divergence = Exact() if dims <= SMALL else Hutchinson()
+    parts = []
+    for first in range(0, len(x), spec.batch):
+        rows = range(first, min(first + spec.batch, len(x)))
+        probes = [stream(spec.seed, "probes", i, 0) for i in rows]
+        chosen = x[rows.start : rows.stop].to(subject.model.device)
+        parts.append(log_likelihood(subject.model, chosen, solver=solver, divergence=divergence, generator=probes))
+    return {
+        "bits_per_dim": bits(torch.cat([part.log_prob for part in parts]), levels, dims),
+        "likelihood": {
+            "nfe": sum(part.nfe for part in parts) / len(parts),
+            "vjps": sum(part.vjps for part in parts) / len(parts),
+            "seconds": sum(part.seconds for part in parts) / len(parts),
+        },
+    }
+
+
+def bits(log_prob: Tensor, levels: int | None, dims: int) -> list[float]:
+    """Bits/dim of densities in nats, (B,): of grey levels, or without any of the density itself."""
+    values = -log_prob / (dims * math.log(2)) if levels is None else bits_per_dim(log_prob, levels=levels, dims=dims)
+    return [float(value) for value in values]

@@ -1,0 +1,102 @@
+"""A network under benchmark, judged by metrics against real images."""
+
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .. import checkpoint, images
+from ..data import data
+from ..errors import DataError, UsageError
+from ..likelihood import dequantise
+from ..metrics.base import Estimate
+from ..metrics.statistics import Statistics
+from ..random import generators, stream
+from ..registry import table
+from ..sample import sample
+from ..solvers import Solver
+from ..solvers.unipc import UniPC
+from .spec import Spec
+from .subject import SHOWN, Subject
+
+CONVERGED = UniPC(steps=800)
+"""What a network's paths are compared with. On the digits model it is within 2e-6 of twice as many steps, and within
+3e-6 of adams at tol = 1e-6; rk45 at that tolerance, for 1,125 evaluations, is only within 1e-4.
+"""
+
+
+class NetworkSubject(Subject):
+    """A network of a model folder.
+
+    Raises:
+        UsageError: There is no such model, its training data is unknown, or a metric cannot judge such samples.
+        DataError: The real images cannot be loaded.
+    """
+
+    def __init__(self, name: str, spec: Spec, device: torch.device) -> None:
+        folder = checkpoint.locate(name)
+        config = checkpoint.read_json(folder / checkpoint.CONFIG)
+        self.name, self.spec = name, spec
+        self.model = checkpoint.load(folder, device)
+        self.denoise = spec.denoise is not False
+        trained_on = config.get("recipe", {}).get("data")
+        if spec.data is None and trained_on is None:
+            raise UsageError(f'the model {name} does not say what it was trained on: give data = {{ name = "..." }}')
+        self.data = data.build(trained_on) if spec.data is None else spec.data
+        described = {key: config[key] for key in ("sha256", "sde", "network", "model")}
+        self.identity = {**described, "data": table(self.data), "reference": spec.reference}
+        if isinstance(self.reference, Statistics):
+            self.identity["statistics"] = checkpoint.digest(Path(spec.reference))
+        channels, height, width = self.model.shape
+        if spec.likelihood and self.own[0].shape[1:] != self.model.shape:
+            theirs, ours = ("x".join(map(str, s)) for s in (self.own[0].shape[1:], self.model.shape))
+            raise DataError(f"{name} makes images of {ours}, and the data {self.data.name} are of {theirs}")
+        for metric in spec.metric:
+            metric.check(spec.count, (channels, height, width), self.reference)
+
+    @cached_property
+    def reference(self) -> Tensor | Statistics:
+        """The real images as uint8 of 256 levels, (M, C, H, W), or the statistics of their features."""
+        split = self.spec.reference
+        if split.endswith(".npz"):
+            return Statistics.load(split)
+        return images.to_uint8(self.data.load("train" if split == "train" else "test").scaled())
+
+    @cached_property
+    def own(self) -> tuple[Tensor, int | None]:
+        """The first held-out images, dequantised as `likelihood.nll` does."""
+        held_out = self.data.load("test")
+        pixels = held_out.pixels[: self.spec.likelihood]
+        noise = [stream(self.spec.seed, "dequantise", i, 0) for i in range(len(pixels))]
+        return dequantise(pixels, held_out.levels, noise), held_out.levels
+
+    def truth(self) -> list[float] | None:
+        return None
+
+    def keep(self, x: Tensor) -> Tensor:
+        return images.to_uint8(x)
+
+    @cached_property
+    def flowed(self) -> Tensor:
+        """By the network's own flow, in many small steps."""
+        spec, parts = self.spec, list[Tensor]()
+        last = spec.seed + min(spec.paths, spec.count)
+        for first in range(spec.seed, last, spec.batch):
+            sources = generators(range(first, min(first + spec.batch, last)))
+            x = self.model.prior(sources, dtype=getattr(torch, spec.dtype)).double()
+            parts.append(sample(self.model, CONVERGED, x, generator=sources, denoise=self.denoise).x.cpu())
+        return torch.cat(parts)
+
+    def measure(self, x: Tensor, first: Tensor, solver: Solver) -> list[Estimate]:
+        """The distance from the converged end of the path, and what the metrics say."""
+        found = self.errors(first, solver)
+        for metric in self.spec.metric:
+            found += metric.measure(x.to(self.model.device), self.reference, seed=self.spec.seed)
+        return found
+
+    def picture(self, x: Tensor) -> Image.Image | None:
+        if x.shape[1] not in (1, 3):
+            return None
+        return images.sheet(x[:SHOWN].float() / 127.5 - 1, 8, zoom=max(1, 32 // x.shape[-2]))

@@ -1,0 +1,139 @@
+"""The report as one HTML page that needs nothing else: table, plots, samples and provenance."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from .. import plots
+from ..plots import Point
+from .report import FLOOR, Report, columns, facts, flat, floor_rows, floors, number, title
+from .store import Row, Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TEMPLATE = Path(__file__).with_name("page.html")
+WORDS = {"model", "solver", "options", "control"}
+KNOBS = {"tol", "atol", "steps", "nfe"}
+"""Options that say how much work is done: along them a line is drawn."""
+SORTED = {
+    "NFE": "nfe_mean",
+    "work": "work",
+    "VJPs": "vjps",
+    "s per batch": "seconds_mean",
+    "ms per NFE": "seconds_per_nfe",
+    "rejected": "rejected",
+    "NLL error": "nll_error",
+}
+"""Where the number is that a column is sorted by, if it is not the column's own name."""
+
+
+def page(report: Report, store: Store, spec: Mapping[str, Any]) -> str:
+    """The whole page."""
+    models = list(dict.fromkeys(row["model"] for row in report.rows))
+    done = f"{len(report.done)} of {len(report.samples)} rows measured"
+    lead = f"{done}; intervals are at 95 %; NFE are evaluations counted at the model."
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=escape(f"Benchmark of {', '.join(models)}"),
+        lead=escape(lead),
+        table=table(report),
+        facts="\n".join(f"<li>{escape(fact)}</li>" for fact in facts(report)),
+        plots=section("Quality against work", "plots", drawings(report)),
+        sheets=section("Samples", "sheets", sheets(report, store)),
+        provenance=escape(json.dumps(provenance(report, spec), indent=2)),
+    )
+
+
+def table(report: Report) -> str:
+    """The table, each cell with the number or text that it is sorted by."""
+    rows = [columns(report, row) for row in report.samples]
+    heads = [head for head in dict.fromkeys(h for row in rows for h in row) if any(row.get(head) for row in rows)]
+    lines = ["<table>", "<thead><tr>"]
+    for head in heads:
+        kind = ' class="text"' if head in WORDS else ""
+        lines.append(f'<th scope="col"{kind}><button type="button">{escape(head)}</button></th>')
+    lines += ["</tr></thead>", "<tbody>"]
+    named = [(row["status"], flat(report, row), shown) for row, shown in zip(report.samples, rows, strict=True)]
+    named += [("floor", dict(shown), shown) for shown in floor_rows(report)]
+    for status, numbers, shown in named:
+        lines.append(f'<tr class="{status}">')
+        for head in heads:
+            text = shown.get(head, "")
+            value = numbers.get(SORTED.get(head, head), text)
+            main, bracket, rest = escape(text).partition(" [")
+            cell = main + (f' <span class="range">[{rest}</span>' if bracket else "")
+            kind = ' class="text"' if head in WORDS else ""
+            lines.append(f'<td{kind} data-value="{escape("" if value is None else str(value))}">{cell}</td>')
+        lines.append("</tr>")
+    return "\n".join([*lines, "</tbody>", "</table>"])
+
+
+def section(name: str, kind: str, figures: Sequence[str]) -> str:
+    """A heading with figures under it, if there are any."""
+    return "\n".join([f"<h2>{name}</h2>", f'<div class="{kind}">', *figures, "</div>"]) if figures else ""
+
+
+def points(report: Report, model: str, name: str, axis: str) -> dict[str, list[Point]]:
+    """An estimate against the work, a line for each solver of a model whose options differ in the work alone."""
+    found: dict[str, list[Point]] = {}  # a solver without points keeps its place, and so the others their colours
+    for row in report.done:
+        if row["model"] != model:
+            continue
+        others = [part for part in row["options"].split() if part.partition("=")[0] not in KNOBS]
+        label = " ".join([row["solver"]["name"], *others])
+        x = row["nfe"]["mean"] if axis == "nfe" else 1000 * row["seconds"]["mean"] / row["batch"]
+        line = found.setdefault(label, [])
+        line += [Point(x, e["value"], e["low"], e["high"]) for e in row["metrics"] if e["name"] == name]
+    return found
+
+
+def drawing(report: Report, model: str, name: str, axis: str, label: str) -> "Figure | None":
+    """An estimate against the work, if a model has it."""
+    series, floor = points(report, model, name, axis), floors(report, model)
+    values = [p.y for line in series.values() for p in line]
+    if not values:
+        return None
+    wide = min(values) > 0 and max(values) > 8 * min(values)
+    return plots.curves(series, label, name, log_y=wide, level=(FLOOR, floor[name]) if name in floor else None)
+
+
+def drawings(report: Report) -> list[str]:
+    """Each estimate against NFE, and the first also against time, for each model."""
+    figures = []
+    for model in dict.fromkeys(row["model"] for row in report.done):
+        for name in report.measured:
+            for axis, label in (("nfe", "NFE"), ("time", "ms per sample"))[: 2 if name == report.measured[0] else 1]:
+                if figure := drawing(report, model, name, axis, label):
+                    words = f"{model}: {name} against {label}"
+                    picture = plots.inline(figure, words)
+                    figures.append(f"<figure>{picture}<figcaption>{escape(words)}</figcaption></figure>")
+    return figures
+
+
+def sheets(report: Report, store: Store) -> list[str]:
+    """The first samples of each row, the same seeds in each."""
+    figures = []
+    for row in report.done:
+        path = store.picture(row["key"])
+        if path.is_file():
+            data = base64.b64encode(path.read_bytes()).decode()
+            words = f"{row['model']}: {title(row)}"
+            caption = f"<figcaption>{escape(words)}, {number(row['nfe']['mean'])} NFE</figcaption>"
+            picture = f'<img src="data:image/png;base64,{data}" alt="Samples by {escape(words)}">'
+            figures.append(f"<figure>{picture}{caption}</figure>")
+    return figures
+
+
+def provenance(report: Report, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The benchmark, and every environment that a row was measured in."""
+    environments: list[Row] = []
+    for row in report.done:
+        environment = {key: row[key] for key in ("device", "machine", "threads", "versions")}
+        if environment not in environments:
+            environments.append(environment)
+    models = {row["model"]: row["sha256"] for row in report.rows}
+    return {"benchmark": spec, "environments": environments, "models": models}

@@ -1,0 +1,47 @@
+"""Writing the report of a folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..plots import render
+from .cells import Cell
+from .page import drawing, page
+from .report import Report
+from .spec import Spec
+from .store import Store
+from .tables import Layout, as_csv, as_json, markdown
+
+
+def publish(cells: Sequence[Cell], store: Store, spec: Spec, layout: Layout = "table") -> Report:
+    """Writes table.md, table.csv, results.json, index.html and a plot per model, and returns the report.
+
+    They are made from the rows of all processes.
+
+    A process that ends while another writes would leave a report without the other's last row; so each looks again
+    after writing, and the last to write has seen all.
+    """
+    options = spec.model_dump(mode="json")
+    while True:
+        found = store.rows()
+        report = Report.of(cells, found)
+        store.write(
+            {
+                **pictures(report),
+                "table.md": markdown(report, layout),
+                "table.csv": as_csv(report),
+                "results.json": as_json(report, options),
+                "index.html": page(report, store, options),
+            }
+        )
+        if store.rows() == found:
+            return report
+
+
+def pictures(report: Report) -> dict[str, str]:
+    """The first estimate against NFE for each model, as SVG files by their names."""
+    found = {}
+    for model in dict.fromkeys(row["model"] for row in report.done):
+        figures = (drawing(report, model, name, "nfe", "NFE") for name in report.measured)
+        if figure := next(filter(None, figures), None):
+            found[f"{Path(model).name}.svg"] = render(figure).decode()
+    return found

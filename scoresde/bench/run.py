@@ -1,0 +1,219 @@
+"""Running a benchmark: each cell is measured, and added to the store at once, whatever becomes of the others."""
+
+import contextlib
+import math
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from statistics import mean, stdev
+
+import torch
+from torch import Tensor
+
+from .. import images
+from ..errors import NumericalError, ResourceError, ScoreSDEError
+from ..model import Evaluations
+from ..provenance import versions
+from ..random import generators
+from ..registry import table
+from ..sample import Samples, sample
+from ..solvers import Solver
+from .cells import Cell, changed
+from .likelihood import bits, likelihoods
+from .store import Row, Store
+
+WARM = 3
+"""Evaluations before the first batch that is timed."""
+Progress = Callable[[float], object]
+"""Called with the evaluations, times samples, that have been done, by the cell's own guess."""
+
+
+def share() -> tuple[int, int]:
+    """This process's number and how many share the work: of torchrun, of a SLURM array, of both, or 0 of 1."""
+
+    def number(name: str, default: int) -> int:
+        return int(os.environ.get(name) or default)
+
+    task = number("SLURM_ARRAY_TASK_ID", 0) - number("SLURM_ARRAY_TASK_MIN", 0)
+    tasks = number("SLURM_ARRAY_TASK_COUNT", 1)
+    world = number("WORLD_SIZE", 1)
+    return task // number("SLURM_ARRAY_TASK_STEP", 1) * world + number("RANK", 0), tasks * world
+
+
+def run(cells: Sequence[Cell], store: Store, *, rank: int = 0, world: int = 1, progress: Progress) -> Iterator[Row]:
+    """Measures this process's cells that are not done yet, and yields their rows once they are stored.
+
+    A cell that fails leaves a row with the reason, and is tried again the next time.
+
+    Raises:
+        ResourceError: A row cannot be written.
+    """
+    done = {key for key, row in store.rows().items() if row["status"] == "done"}
+    for index, cell in enumerate(cells):
+        if index % world == rank and cell.key not in done:
+            row = attempt(cell, store, progress)
+            store.append(row)
+            yield row
+
+
+def attempt(cell: Cell, store: Store, progress: Progress) -> Row:
+    """The row of a cell, done or failed."""
+    row = head(cell)
+    try:
+        return {**row, **measure(cell, store, progress), "status": "done"}
+    except ScoreSDEError as error:
+        reason = str(error)
+    except Exception as error:  # a stranger's solver or metric may raise anything; the other cells stand
+        reason = f"{type(error).__name__}: {error}"
+    return {**row, "status": "failed", "reason": reason}
+
+
+def head(cell: Cell) -> Row:
+    """What is known of a cell before it is measured."""
+    spec, subject = cell.spec, cell.subject
+    row: Row = {
+        "key": cell.key,
+        "kind": "likelihood" if cell.solver is None else "samples",
+        "model": subject.name,
+        "sha256": subject.sha256,
+        "seeds": [spec.seed, spec.seed + spec.count - 1],
+        "device": subject.device,
+        "machine": machine(subject.model.device),
+        **versions(),
+    }
+    if cell.solver is not None:
+        row |= {
+            "solver": table(cell.solver),
+            "options": changed(cell.solver),
+            "stochastic": cell.solver.noisy,
+            "count": spec.count,
+            "batch": spec.batch,
+            "dtype": spec.dtype,
+            "denoise": subject.denoise,
+        }
+    return row
+
+
+def machine(device: torch.device) -> str:
+    """What the device is, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()}, {os.cpu_count()} cores"
+
+
+def measure(cell: Cell, store: Store, progress: Progress) -> Row:
+    """The numbers of a cell.
+
+    Raises:
+        NumericalError: A number is not finite, or the solver gives up.
+        ResourceError: Not even one sample fits into the memory.
+    """
+    if cell.solver is None:
+        found = likelihoods(cell.subject, cell.spec, None)
+        if (truth := cell.subject.truth()) is not None:
+            found["truth"] = bits(torch.tensor(truth, dtype=torch.float64), None, math.prod(cell.subject.model.shape))
+        progress(cell.cost * cell.spec.count)
+        return found
+    batch, parts = cell.spec.batch, list[Samples]()
+    while not parts:
+        try:
+            parts, x, first, vjps = draw(cell, cell.solver, batch, progress)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            if batch == 1:
+                raise ResourceError("the memory does not hold a single sample") from None
+            batch //= 2  # the same samples, since each has a seed of its own
+    found = {"batch": batch, "vjps": vjps, **costs(parts, batch, cell.spec.count)}
+    found["metrics"] = [asdict(estimate) for estimate in cell.subject.measure(x, first, cell.solver)]
+    if bad := [e["name"] for e in found["metrics"] if not math.isfinite(e["value"])]:
+        raise NumericalError(f"{', '.join(bad)} of the samples is not a finite number")
+    if cell.likelihood:
+        found |= likelihoods(cell.subject, cell.spec, cell.solver)
+    if picture := cell.subject.picture(x):
+        images.save(picture, store.picture(cell.key))
+    return found
+
+
+class Derivatives:
+    """An observer that counts how often a derivative of the model is computed by running back through it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
+        if eps.requires_grad:
+            eps.register_hook(self._seen)  # type: ignore[no-untyped-call]
+
+    def _seen(self, gradient: Tensor) -> None:
+        self.count += 1
+
+
+def draw(cell: Cell, solver: Solver, batch: int, progress: Progress) -> tuple[list[Samples], Tensor, Tensor, float]:
+    """Samples of every seed, batch by batch, without their x; what is kept of them, (N, *); the first `paths` of them
+    as they are, (K, *) in float64; the derivatives taken, per batch.
+    """
+    spec, subject, backward = cell.spec, cell.subject, Derivatives()
+    parts, kept, whole = list[Samples](), list[Tensor](), list[Tensor]()
+    dtype = getattr(torch, spec.dtype)
+    for first in range(spec.seed, spec.seed + spec.count, batch):
+        seeds = range(first, min(first + batch, spec.seed + spec.count))
+        if not parts:
+            warm_up(cell, solver, seeds)
+        sources = generators(seeds)
+        x = subject.model.prior(sources, dtype=dtype)
+        synchronise(x.device)
+        observers = (backward,)
+        part = sample(subject.model, solver, x, generator=sources, denoise=subject.denoise, observers=observers)
+        kept.append(subject.keep(part.x))
+        whole.append(part.x[: max(0, spec.paths + spec.seed - first)].double().cpu())
+        parts.append(replace(part, x=part.x[:0]))  # the samples themselves need not stay on the device
+        progress(cell.cost * len(seeds))
+    return parts, torch.cat(kept), torch.cat(whole), backward.count / len(parts)
+
+
+class _Warm(Exception):
+    """Ends a solver's run after its first evaluations."""
+
+
+def warm_up(cell: Cell, solver: Solver, seeds: Sequence[int]) -> None:
+    """The first evaluations of a batch, in which libraries are loaded and kernels chosen."""
+    count, sources = Evaluations(), generators(seeds)
+
+    def stop(x: Tensor, t: Tensor, eps: Tensor) -> None:
+        count(x, t, eps)
+        if count.calls >= WARM:
+            raise _Warm
+
+    x = cell.subject.model.prior(sources, dtype=getattr(torch, cell.spec.dtype))
+    with contextlib.suppress(_Warm):
+        sample(cell.subject.model, solver, x, generator=sources, denoise=cell.subject.denoise, observers=(stop,))
+
+
+def synchronise(device: torch.device) -> None:
+    """Waits for what the device still has to do, so that it is not counted to what comes."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of the machine or of the device is full."""
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or "not enough memory" in str(error) or "can't allocate memory" in str(error)
+
+
+def costs(parts: Sequence[Samples], batch: int, count: int) -> Row:
+    """What samples cost. Seconds are of whole batches, unless the only one is not whole."""
+    calls = [part.nfe for part in parts]
+    sizes = [min(batch, count - i * batch) for i in range(len(parts))]
+    whole = [part.seconds for part, size in zip(parts, sizes, strict=True) if size == batch]
+    seconds = whole or [part.seconds for part in parts]
+    known = [part.info for part in parts]
+    return {
+        "nfe": {"mean": mean(calls), "min": min(calls), "max": max(calls)},
+        "work": sum(part.work * size for part, size in zip(parts, sizes, strict=True)) / count,
+        "seconds": {"mean": mean(seconds), "sd": stdev(seconds) if len(seconds) > 1 else None, "batches": len(seconds)},
+        "seconds_per_nfe": sum(part.seconds for part in parts) / sum(calls),
+        "info": {key: sum(i[key] * n for i, n in zip(known, sizes, strict=True)) / count for key in known[0]},
+    }

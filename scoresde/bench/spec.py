@@ -1,0 +1,152 @@
+"""What a benchmark is told: models, solvers with swept options, samples and metrics, as TOML or as flags."""
+
+import itertools
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_origin
+
+from pydantic import Field, PlainSerializer, field_validator
+
+from ..data import DataOptions, data
+from ..errors import UsageError
+from ..metrics import Metric, metrics
+from ..registry import Options, hint, table
+from ..solvers import Solver, solvers
+
+DEFAULT = Path(__file__).with_name("default.toml")
+
+
+def expand(entry: str | Mapping[str, Any]) -> Iterator[Solver]:
+    """Every solver of a table in which a list of values means each of them in turn.
+
+    As a text it is written "dpm:tol=1e-1/1e-2,order=3".
+
+    Raises:
+        UsageError: The entry does not describe solvers.
+    """
+    if isinstance(entry, str):
+        name, _, rest = entry.partition(":")
+        parts = [part.partition("=") for part in filter(None, rest.split(","))]
+        if bad := [key for key, equals, _ in parts if not equals]:
+            raise UsageError(f"{bad[0]!r} in {entry!r} has no value: a solver is written as name:key=value,key=v1/v2")
+        entry = {"name": name, **{key: text.split("/") if "/" in text else text for key, _, text in parts}}
+    options = dict(entry)
+    if "name" not in options:
+        raise UsageError(f"a solver has no name. {hint('', solvers.all())}")
+    cls = solvers[str(options.pop("name"))]
+
+    def choices(key: str, value: Any) -> list[Any]:
+        field = cls.model_fields.get(key)
+        whole = field is not None and get_origin(field.annotation) is tuple
+        swept = isinstance(value, list) and (not whole or (bool(value) and isinstance(value[0], list)))
+        if swept and not value:
+            raise UsageError(f"{key} of {cls.name} is an empty list: give at least one value")
+        return value if swept else [value]
+
+    axes = [choices(key, value) for key, value in options.items()]
+    for values in itertools.product(*axes):
+        yield cls(**dict(zip(options, values, strict=True)))
+
+
+def _all(entries: Any, read: Any, kind: str) -> list[Any]:
+    """What `read` makes of each entry; the error lists every entry that cannot be read."""
+    found: list[Any] = []
+    mistakes: list[str] = []
+    for entry in [entries] if isinstance(entries, str | Mapping) else entries:
+        if isinstance(entry, Options):
+            found.append(entry)
+            continue
+        if not isinstance(entry, str | Mapping):
+            mistakes.append(f"[{kind}] {entry!r} is neither a table nor a text")
+            continue
+        try:
+            found += read(entry)
+        except UsageError as error:
+            mistakes.append(f"[{kind}] {error}")
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
+    return found
+
+
+class Spec(Options):
+    """A benchmark: every model is sampled with every solver, from the same seeds."""
+
+    name = "benchmark"
+    model: tuple[str, ...] = Field(
+        ("digits",), min_length=1, description="Runs, model folders, bundled names, or gaussian, gm2, gm192."
+    )
+    solver: tuple[Annotated[Solver, PlainSerializer(table)], ...] = Field(
+        min_length=1, description="Tables or texts; a list of values means each of them in turn."
+    )
+    metric: tuple[Annotated[Metric, PlainSerializer(table)], ...] = Field(
+        (), description="Tables or texts; what samples of networks are judged by."
+    )
+    data: Annotated[DataOptions, PlainSerializer(table)] | None = Field(
+        None, description="Real images for metrics and likelihoods; none takes the set the network was trained on."
+    )
+    reference: str = Field("train", description="train, test, or an .npz file of statistics: what is compared with.")
+    count: int = Field(512, ge=2, description="Samples per solver; sample i uses the seed `seed` + i.")
+    batch: int = Field(64, ge=1, description="Samples at a time.")
+    seed: int = Field(0, ge=0, description="First seed.")
+    dtype: Literal["float32", "float64"] = Field("float32", description="Of the state; a network computes in its own.")
+    denoise: bool | None = Field(
+        None, description="End with E[x_0 | x_stop]; by default for networks, and not for analytic models."
+    )
+    likelihood: int = Field(64, ge=0, description="Held-out images whose likelihood is computed; 0 leaves it out.")
+    paths: int = Field(64, ge=0, description="Samples whose end is compared with the true end of their path.")
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("solver", mode="before")
+    @classmethod
+    def _solvers(cls, value: Any) -> Any:
+        return _all(value, lambda entry: list(expand(entry)), "solver")
+
+    @field_validator("metric", mode="before")
+    @classmethod
+    def _metrics(cls, value: Any) -> Any:
+        return _all(value, lambda e: [metrics.parse(e) if isinstance(e, str) else metrics.build(e)], "metric")
+
+    @field_validator("reference")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ("train", "test") and not value.endswith(".npz"):
+            raise ValueError(f"reference must be train, test or an .npz file of statistics, got {value!r}")
+        return value
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _data(cls, value: Any) -> Any:
+        if value is None or isinstance(value, DataOptions):
+            return value
+        try:
+            return data.parse(value) if isinstance(value, str) else data.build(value)
+        except UsageError as error:
+            raise ValueError(f"[data] {error}") from None
+
+
+def load(path: str | Path | None, changes: Mapping[str, Any] | None = None) -> Spec:
+    """The benchmark of a TOML file, or the default one, with some keys changed.
+
+    Raises:
+        UsageError: There is no such file, or anything in it is wrong; the message lists every mistake.
+    """
+    file = DEFAULT if path is None else Path(path)
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"no benchmark file is called {str(path)!r}; without one the default runs") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} is not a benchmark: {error}") from None
+    try:
+        return Spec(**{**tables, **(changes or {})})
+    except UsageError as error:
+        mistakes = str(error).split("; ")
+        where = "the default benchmark" if path is None else f"the benchmark {file}"
+        where += " as the options change it" if changes else ""
+        count = f"{len(mistakes)} mistake{'s' * (len(mistakes) > 1)}"
+        raise UsageError("\n  ".join([f"{count} in {where}:", *mistakes])) from None

@@ -1,0 +1,126 @@
+"""`scoresde bench`: what samples cost and what they are worth, for every solver on every model."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from tqdm.auto import tqdm
+
+from ..bench.cells import cells, subjects
+from ..bench.compare import compare as differences
+from ..bench.compare import read
+from ..bench.publish import publish
+from ..bench.report import title
+from ..bench.run import run as measure
+from ..bench.run import share
+from ..bench.spec import load
+from ..bench.store import Store
+from ..bench.tables import Layout, markdown
+from ..errors import NumericalError, UsageError
+from .options import device, device_option, json_option, output_folder, print_table
+
+
+class BenchGroup(click.Group):
+    """A group whose command `run` need not be named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args if args and args[0] in self.commands else ["run", *args])
+
+
+@click.group(cls=BenchGroup)
+def bench() -> None:
+    """Compare solvers and models."""
+
+
+@bench.command(
+    epilog="""\b
+SPEC is a TOML file with the keys model, solver, metric, count, batch, seed, dtype, denoise, data, reference,
+likelihood and paths; options replace its keys. Without SPEC the default benchmark runs, on the digits model.
+\b
+A model is a run, a model folder, a bundled name, or one of gaussian, gm2 and gm192, whose law is known.
+A solver is written NAME:KEY=VALUE,KEY=VALUE; values separated by / are taken in turn.
+\b
+Measured cells are kept in the folder: the same command goes on where it was interrupted. Under torchrun or in a
+SLURM array, each process takes its share of the cells.
+\b
+Examples:
+  scoresde bench
+  scoresde bench benchmarks/specs/analytic.toml --device cpu
+  scoresde bench --model gm2 --solver dpm:tol=1e-1/1e-2 --solver "unipc:steps=10/20,order=3" -n 256
+  torchrun --nproc-per-node 4 -m scoresde bench benchmarks/specs/analytic.toml --out bench/analytic
+  scoresde bench compare bench/before bench/after""",
+)
+@click.argument("spec", required=False)
+@click.option("--model", multiple=True, help="A model; can be given several times.")
+@click.option("--solver", multiple=True, help="Solvers, such as dpm:tol=1e-1/1e-2; can be given several times.")
+@click.option("--metric", multiple=True, help="A metric, such as fd:extractor=digits; can be given several times.")
+@click.option("-n", "count", type=int, help="Samples per solver.")
+@click.option("--batch", type=int, help="Samples at a time.")
+@click.option("--seed", type=int, help="Sample i uses seed + i.")
+@click.option("--likelihood", type=int, help="Real images whose likelihood is computed; 0 leaves it out.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder. [default: bench/SPEC, or bench/MODEL]")
+@click.option("--layout", type=click.Choice(["table", "tolerance"]), default="table", show_default=True,
+              help="Shape of the table that is printed and of table.md.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Check everything, print the cells and stop.")
+@click.option("--quiet", is_flag=True, help="No progress bar and no table.")
+@device_option
+def run(
+    spec: str | None, out: Path | None, layout: Layout, dry_run: bool, quiet: bool, device_name: str, **changes: Any
+) -> None:
+    """Measure NFE, time, sample quality and likelihood of every solver on every model."""
+    given = {key: value for key, value in changes.items() if value not in (None, ())}
+    chosen = load(spec, given)
+    if device_name == "auto" and torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
+        device_name = f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
+    todo = cells(chosen, subjects(chosen, device(device_name)))
+    if dry_run:
+        for cell in todo:
+            click.echo(f"{cell.key[:16]}  {cell.title}")
+        return
+    rank, world = share()
+    named = Path(spec).stem if spec else "-".join(Path(name).name for name in chosen.model) if given else "default"
+    store = Store(output_folder(out or Path("bench") / named), rank)
+    total = sum(cell.cost * chosen.count for i, cell in enumerate(todo) if i % world == rank)
+    with tqdm(total=total, disable=quiet or None, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
+        done = store.rows()
+        own = [cell for i, cell in enumerate(todo) if i % world == rank]
+        bar.update(sum(cell.cost * chosen.count for cell in own if done.get(cell.key, {}).get("status") == "done"))
+        for row in measure(todo, store, rank=rank, world=world, progress=bar.update):
+            bar.set_postfix_str(f"{row['model']} {row.get('solver', {}).get('name', 'likelihood')}")
+    report = publish(todo, store, chosen, layout)
+    if not quiet and rank == 0:
+        click.echo(markdown(report, layout))
+    click.echo(f"{len(report.rows) - report.missing} of {len(report.rows)} cells in {store.folder}: open index.html")
+    if report.failed and not report.missing:  # while others still measure: torchrun would end them at an error
+        names = ", ".join(f"{row['model']} {title(row) if 'solver' in row else 'likelihood'}" for row in report.failed)
+        raise NumericalError(f"{len(report.failed)} of {len(report.rows)} cells failed, the others stand: {names}")
+
+
+@bench.command(
+    epilog="""\b
+A difference counts if it exceeds the root of the sum of the squares of both half-widths. Rows are compared if they
+have model, solver, samples, batch, seeds, dtype and device in common; versions and weights may differ.
+\b
+Examples:
+  scoresde bench compare bench/before bench/after
+  scoresde bench compare bench/before bench/after --all --json"""
+)
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@click.option("--all", "everything", is_flag=True, help="Also what does not differ.")
+@json_option
+def compare(a: Path, b: Path, everything: bool, as_json: bool) -> None:
+    """Show what differs between the benchmarks of two folders, A and B, beyond its interval."""
+    ours, theirs = read(a), read(b)
+    found = differences(ours, theirs)
+    if not found:
+        raise UsageError(f"{a} and {b} have no row in common; `scoresde bench compare --help` says when rows are")
+    shown = [row for row in found if everything or row["differs"]]
+    print_table(shown, as_json)
+    if not as_json:
+        rows = len({(row["model"], row["solver"]) for row in found})
+        beyond = sum(row["differs"] for row in found)
+        common = f"{rows} rows that both have, of {len(ours)} and {len(theirs)}"
+        click.echo(f"{beyond} of {len(found)} quantities differ, in {common}")

@@ -1,0 +1,114 @@
+"""Figures of benchmarks as SVG or PNG. Matplotlib is imported when one is drawn, and its global state left alone."""
+
+import html
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = ("#1c86c7", "#d55e00", "#009e73", "#cc6fa5", "#b08a00", "#3a9bd6", "#8b6bd1", "#7a7a7a")
+"""After Okabe and Ito, in tones that can be seen on white and on black."""
+MARKERS = "os^Dv<>pP*Xh"
+INK = "#010203"
+"""Stands for the colour of the page's text, which a picture cannot know."""
+
+
+class Point(NamedTuple):
+    """A measured point, with the ends of its interval where there is one."""
+
+    x: float
+    y: float
+    low: float | None = None
+    high: float | None = None
+
+
+def curves(
+    series: Mapping[str, Sequence[Point]],
+    x_label: str,
+    y_label: str,
+    *,
+    log_y: bool = False,
+    level: tuple[str, float] | None = None,
+) -> "Figure":
+    """One line per series over a logarithmic x, with intervals; the points are joined in the order of x.
+
+    Args:
+        series: By name; the name decides the colour by its place, so an empty series holds a place.
+        log_y: Logarithmic y; values that are not positive are left out.
+        level: A horizontal line with its name.
+    """
+    from matplotlib.figure import Figure  # not pyplot: no window, no global list of figures
+
+    rows = -(-sum(map(bool, series.values())) // 3)
+    figure = Figure(figsize=(4.6, 3.2 + 0.18 * rows), layout="constrained")
+    axes = figure.add_subplot()
+    for i, (name, points) in enumerate(series.items()):
+        shown = sorted(p for p in points if p.x > 0 and (p.y > 0 or not log_y))
+        if not shown:
+            continue
+        colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+        dashes = "--" if i // len(COLOURS) % 2 else "-"
+        x, y = [p.x for p in shown], [p.y for p in shown]
+        axes.plot(x, y, dashes, label=name, color=colour, marker=marker, markersize=4, linewidth=1.2)
+        for p in shown:
+            if p.low is not None and p.high is not None and (p.low > 0 or not log_y):
+                axes.vlines(p.x, p.low, p.high, colour, linewidth=0.8)
+    if level is not None:
+        axes.axhline(level[1], color=INK, linewidth=0.8, linestyle=":", label=level[0])
+    axes.set_xscale("log")
+    if log_y:
+        axes.set_yscale("log")
+    axes.set_xlabel(x_label, color=INK)
+    axes.set_ylabel(y_label, color=INK)
+    axes.grid(True, which="major", color=INK, alpha=0.15, linewidth=0.6)
+    axes.tick_params(which="both", colors=INK, labelsize=8)
+    for side, spine in axes.spines.items():
+        spine.set_color(INK)
+        spine.set_visible(side in ("left", "bottom"))
+    _plain_ticks(axes)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8, labelcolor=INK)
+    return figure
+
+
+def _plain_ticks(axes: "object") -> None:
+    """Numbers such as 20 and 100 at the ticks of x instead of powers of ten."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis = axes.xaxis  # type: ignore[attr-defined]
+    axis.set_major_locator(LogLocator(10, (1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def render(figure: "Figure", kind: Literal["svg", "png"] = "svg") -> bytes:
+    """A figure as a file without date or random names, so that equal figures are equal bytes."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "scoresde", "svg.fonttype": "none"}):
+        metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+        figure.savefig(buffer, format=kind, dpi=160, metadata=metadata)
+    return buffer.getvalue()
+
+
+def inline(figure: "Figure", title: str) -> str:
+    """A figure as an <svg> element for a page, in the colour and font of the text around it."""
+    figure.patch.set_alpha(0)
+    for axes in figure.axes:
+        axes.patch.set_alpha(0)
+    text = render(figure).decode()
+    text = re.sub(r"<metadata>.*?</metadata>|<\?xml.*?\?>|<!DOCTYPE.*?>", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]+">', "<g>", text)  # names that the next figure on the page would have, too
+    box = re.search(r'viewBox="[\d. ]+"', text)
+    text = re.sub(
+        r"<svg.*?>",
+        f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {box.group() if box else ""} role="img" '
+        f'aria-label="{html.escape(title)}">',
+        text,
+        count=1,
+        flags=re.DOTALL,
+    )
+    return text.replace(INK, "currentColor").strip()
