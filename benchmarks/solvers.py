@@ -3,8 +3,10 @@
     python benchmarks/solvers.py --problem gm192 --out benchmarks/results/solvers-gm192.md
 
 The truth is SciPy's DOP853 at 1e-12 in another variable. The same noise goes through every solver in float64, from
-t = 1 to t = 1e-3, without the final denoising. Errors are root mean squares over the values of a sample: their median
-over the samples, and their root mean square over the samples, which one sample that ends in another mode dominates.
+t = 1 to t = 1e-3, without the final denoising; diffusers' schedulers, in float32, go between the ends of their own
+chain, with the score at exactly their noise levels, and are measured against the truth between those. Errors are root
+mean squares over the values of a sample: their median over the samples, and their root mean square over the samples,
+which one sample that ends in another mode dominates.
 """
 
 import json
@@ -18,13 +20,34 @@ from torch import Tensor
 from scoresde import checkpoint
 from scoresde.gaussian import GaussianMixtureModel
 from scoresde.model import Evaluations, ObservedModel
+from scoresde.plots import Point, curves, render
 from scoresde.problems import PROBLEMS, problem, reference
 from scoresde.provenance import versions
-from scoresde.random import stream
+from scoresde.random import generators
 from scoresde.solvers import AdaptiveSolver, GridSolver, Solver, solvers
 
 BUDGETS = (5, 10, 15, 20, 30, 50, 100)
 TOLERANCES = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)
+VARIANTS: dict[str, list[dict[str, object]]] = {
+    "unipc": [{"lower_order_final": True}, {"order": 2, "lower_order_final": True}, {"prediction": "data"}],
+    "eab": [{"order": 2}, {"order": 4, "grid": "karras:rho=7"}],
+    "deis": [{"grid": "logsnr"}],
+    "ipndm": [{"grid": "karras:rho=7"}],
+    "rk45": [{"controller": "pi"}],
+    "rk23": [{"controller": "pi"}],
+}
+"""Options besides each solver's own examples: published details whose price the tables show."""
+PEERS: dict[str, tuple[str, dict[str, object]]] = {
+    "diffusers DDIM": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False}),
+    "diffusers DPM-Solver++ 2M": ("DPMSolverMultistepScheduler", {}),
+    "diffusers DPM-Solver++ 2M, exponential": ("DPMSolverMultistepScheduler", {"use_exponential_sigmas": True}),
+    "diffusers UniPC-3": ("UniPCMultistepScheduler", {"solver_order": 3}),
+    "diffusers UniPC-3, exponential": (
+        "UniPCMultistepScheduler",
+        {"solver_order": 3, "use_exponential_sigmas": True},
+    ),
+}
+PLOTTED = ("euler", "heun", "dpm++", "deis", "unipc", "eab order=4", "adams", "dpm", "rk45", "scipy method=DOP853")
 SAMPLES = {"gm2": 256, "gm192": 64}
 STOP = 1e-3
 
@@ -49,7 +72,7 @@ def measure(solver: Solver, model: GaussianMixtureModel, x: Tensor, truth: Tenso
 def fixed(cls: type[Solver], model: GaussianMixtureModel, x: Tensor, truth: Tensor) -> list[dict[str, object]]:
     """Every example of a fixed-grid solver at every budget, with as many steps as the budget allows."""
     rows = []
-    for options in ({}, *cls.examples):
+    for options in ({}, *cls.examples, *VARIANTS.get(cls.name, ())):
         if cls(**options).noisy:
             continue
         per_step = Evaluations()
@@ -64,12 +87,55 @@ def adaptive(cls: type[Solver], model: GaussianMixtureModel, x: Tensor, truth: T
     """Every example of an adaptive solver at every tolerance, with one number for both."""
     return [
         {**measure(cls(tol=tol, atol=tol, **options), model, x, truth), "tol": tol}
-        for options in ({}, *cls.examples)
+        for options in ({}, *cls.examples, *VARIANTS.get(cls.name, ()))
         for tol in TOLERANCES
     ]
 
 
+def peers(model: GaussianMixtureModel, x: Tensor) -> list[dict[str, object]]:
+    """diffusers' schedulers at every budget."""
+    import diffusers
+
+    rows: list[dict[str, object]] = []
+    truths: dict[tuple[float, float], Tensor] = {}
+    for label, (name, options) in PEERS.items():
+        for budget in BUDGETS:
+            if name != "DDIMScheduler":
+                options = {**options, "final_sigmas_type": "sigma_min"}
+            scheduler = getattr(diffusers, name)(**options)
+            scheduler.set_timesteps(budget)
+            if name == "DDIMScheduler":  # it goes on to the first level of its chain after the last evaluation
+                alphas = scheduler.alphas_cumprod.double()
+                at = torch.cat([alphas[scheduler.timesteps], alphas[:1]])
+                log_snr = 0.5 * (at / (1 - at)).log()
+            else:
+                log_snr = -scheduler.sigmas.double().log()
+            times = model.sde.time(log_snr)
+            ends = float(times[0]), float(times[-1])
+            if ends not in truths:
+                truths[ends] = reference(model, x, start=ends[0], stop=ends[1])
+            state = x.float()
+            for t, now in zip(scheduler.timesteps, times, strict=False):
+                eps = model.eps(state.double(), now.expand(len(x))).float()
+                state = scheduler.step(eps, t, state).prev_sample
+            error = (state.double() - truths[ends]).flatten(1).square().mean(1).sqrt()
+            figures = {"median": float(error.median()), "rms": float(error.square().mean().sqrt())}
+            rows.append({"peer": label, "nfe": len(scheduler.timesteps), **figures, "budget": budget})
+    return rows
+
+
+def plot(rows: list[dict[str, object]], name: str) -> bytes:
+    """Median error against evaluations: what a batch of the adaptive solvers spends, and what the grids were given."""
+    series: dict[str, list[Point]] = {title: [] for title in (*PLOTTED, "diffusers UniPC-3, exponential")}
+    for row in rows:
+        if label(row) in series:
+            series[label(row)].append(Point(float(str(row["nfe"])), float(str(row["median"]))))
+    return render(curves(series, "evaluations", f"median error on {name}", log_y=True))
+
+
 def label(row: dict[str, object]) -> str:
+    if "peer" in row:
+        return str(row["peer"])
     defaults = solvers[str(row["solver"])]().model_dump()
     own = {k: v for k, v in row["options"].items() if k not in ("steps", "tol", "atol") and v != defaults[k]}
     return " ".join([str(row["solver"]), *(f"{k}={v}" for k, v in own.items())])
@@ -104,7 +170,7 @@ def tables(rows: list[dict[str, object]]) -> str:
 def main(name: str, only: tuple[str, ...], out: Path | None) -> None:
     torch.set_num_threads(1)
     model = problem(name)
-    x = model.prior(stream(1, name), SAMPLES[name], dtype=torch.float64)
+    x = model.prior(generators([1])[0], SAMPLES[name], dtype=torch.float64)
     truth = reference(model, x, start=1.0, stop=STOP)
     rows: list[dict[str, object]] = []
     for cls in solvers.all().values():
@@ -115,6 +181,8 @@ def main(name: str, only: tuple[str, ...], out: Path | None) -> None:
         elif issubclass(cls, AdaptiveSolver):
             rows += adaptive(cls, model, x, truth)
         click.echo(cls.name, err=True)
+    if not only:
+        rows += peers(model, x)
     text = tables(rows)
     click.echo(text)
     if out:
@@ -124,6 +192,7 @@ def main(name: str, only: tuple[str, ...], out: Path | None) -> None:
             f"{SAMPLES[name]} samples, seed 1, float64, one thread, {environment}.",
         ]
         checkpoint.write_text(out, "\n\n".join([*head, " ".join(__doc__.split("\n\n")[2].split()), text]) + "\n")
+        out.with_suffix(".svg").write_bytes(plot(rows, name))
         checkpoint.write_text(out.with_suffix(".jsonl"), "".join(json.dumps(row, default=str) + "\n" for row in rows))
 
 

@@ -26,7 +26,7 @@ class DDIM(MarkovSolver):
     examples = ({"eta": 1.0},)
     steps: int = Field(50, ge=1, description="Number of steps.")
     grid: GridOption = LogSNRGrid()
-    eta: float = Field(0.0, ge=0, le=1, description="Share of the noise: 0 adds none, 1 as much as DDPM.")
+    eta: float = Field(0.0, ge=0, le=1, description="Share of the noise: 0 adds none, 1 as much as the reverse SDE.")
 
     @property
     def noisy(self) -> bool:

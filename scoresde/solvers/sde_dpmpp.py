@@ -4,12 +4,15 @@ import math
 from itertools import pairwise
 from typing import ClassVar
 
+import torch
+from pydantic import Field
 from torch import Tensor
 
 from ..model import ScoreModel
 from ..random import Generators, randn_like
 from ..sde import Level
 from .base import GridSolver, Ordered, solvers
+from .exponential import combine, predict
 
 
 def slopes(past: list[tuple[Level, Tensor]], h: float) -> list[Tensor]:
@@ -26,17 +29,23 @@ def slopes(past: list[tuple[Level, Tensor]], h: float) -> list[Tensor]:
 class SDEDPMSolverPP(Ordered, GridSolver):
     """The reverse SDE in λ = log α/σ with the denoised D = (x - σ ε)/α expanded about the start of the step.
 
-    x_s = σ_s/σ_t e⁻ʰ x + α_s ((1 - e⁻²ʰ) D + ...) + σ_s √(1 - e⁻²ʰ) z, h = λ_s - λ_t. Order 2 (2M) adds
-    ½ (1 - e⁻²ʰ) h D'; order 3 (3M) adds (1 - (1 - e⁻²ʰ)/2h) h D' + (½ - (2h - 1 + e⁻²ʰ)/4h²) h² D'', the exact
-    moments. diffusers has -½ in place of ½ there and half of D'', which leaves order 1. Derivatives come from
-    the steps before. The law has order 2 at most, because no prediction knows the noise of its own step.
+    x_s = σ_s/σ_t exp(-ηh) x + α_s (w D + ...) + σ_s √(1 - exp(-2ηh)) z, h = λ_s - λ_t, w = 1 - exp(-kh), k = 1 + η.
+    Order 2 (2M) adds ½ w h D'; order 3 (3M) adds m h D' + (½ - m/kh) h² D'' with m = 1 - w/kh, the exact moments.
+    diffusers has -½ in place of ½ there and half of D'', which leaves order 1. Derivatives come from the steps before.
+    The law has order 2 at most, because no prediction knows the noise of its own step. Every η has the same marginals:
+    η = 1 is the reverse SDE, η = 0 the probability flow.
 
     Reference: Lu et al. 2022, https://arxiv.org/abs/2211.01095.
     """
 
     stochastic: ClassVar[bool] = True
-    examples = ({"order": 1}, {"order": 3})
+    examples = ({"order": 1}, {"order": 3}, {"eta": 0.0}, {"eta": 0.5})
     orders = (1, 2, 3)
+    eta: float = Field(1.0, ge=0, le=1, description="Share of the noise: 0 adds none, 1 as much as the reverse SDE.")
+
+    @property
+    def noisy(self) -> bool:
+        return self.eta > 0
 
     @property
     def claimed_order(self) -> float:
@@ -46,15 +55,17 @@ class SDEDPMSolverPP(Ordered, GridSolver):
         past: list[tuple[Level, Tensor]] = []
         for t, s in pairwise(levels):
             h = s.log_snr - t.log_snr
-            past = [(t, (x - t.sigma * model.eps(x, t.rows(x))) / t.alpha), *past[: self.order - 1]]
-            weight = -math.expm1(-2 * h)
+            past = [(t, predict(model, x, t, "data")), *past[: self.order - 1]]
+            rate = (1 + self.eta) * h
+            weight = -math.expm1(-rate)
             drift = weight * past[0][1]
             match slopes(past, h):
                 case [slope]:
                     drift = drift + weight / 2 * slope
                 case [slope, bend]:
-                    first = 1 - weight / (2 * h)
-                    drift = drift + first * slope + (0.5 - first / (2 * h)) * bend
-            x = (s.sigma / t.sigma * math.exp(-h)) * x + s.alpha * drift
-            x = x + (s.sigma * math.sqrt(weight)) * randn_like(x, generator)
+                    first = 1 - weight / rate
+                    drift = drift + first * slope + (0.5 - first / rate) * bend
+            x = combine(s.sigma / t.sigma * math.exp(-self.eta * h), x, [s.alpha], [drift])
+            if self.eta:
+                x = torch.add(x, randn_like(x, generator), alpha=s.sigma * math.sqrt(-math.expm1(-2 * self.eta * h)))
         return x
