@@ -1,0 +1,22 @@
+"""The likelihood of data under a model: by the probability flow, and the variational bound of a discrete chain."""
+
+from .bits import NLL, bits_per_dim, dequantise, nll
+from .divergence import Divergence, Exact, Hutchinson, interleaved
+from .flow import Likelihood, log_likelihood
+from .vlb import VLB, chain, vlb
+
+__all__ = [
+    "NLL",
+    "VLB",
+    "Divergence",
+    "Exact",
+    "Hutchinson",
+    "Likelihood",
+    "bits_per_dim",
+    "chain",
+    "dequantise",
+    "interleaved",
+    "log_likelihood",
+    "nll",
+    "vlb",
+]

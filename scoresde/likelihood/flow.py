@@ -1,0 +1,174 @@
+"""The log-density of a score model along its probability flow."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..controllers import ProportionalIntegral
+from ..errors import UsageError
+from ..model import Evaluations, ObservedModel, Observer, ScoreModel, non_finite, standard_normal_log_prob
+from ..random import Generators
+from ..sde import SDE, expand
+from ..solvers import Solver
+from ..solvers.adaptive import integrate
+from ..solvers.embedded_pair import pair_stepping
+from ..solvers.guard import Guard
+from ..solvers.runge_kutta import RK45, RungeKutta
+from .divergence import Divergence, Exact, Hutchinson
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """log p(x) of some samples, what it is made of, and what it cost. All (B,) tensors are float64, in nats."""
+
+    log_prob: Tensor
+    """log p_eps(x), (B,): prior and divergence together. This is what a network defines, and what is published."""
+    prior: Tensor
+    """log N(x_T; 0, prior_std² I), (B,), at the end of the flow."""
+    divergence: Tensor
+    """∫ ∇·v dt from eps to the end, (B,)."""
+    correction: Tensor
+    """log p_0(x) - log p_eps(x) to first order in eps, (B,). Not in log_prob: see `at_zero`."""
+    standard_error: Tensor
+    """Of log_prob, from the spread of the probes, (B,): 0 if exact, NaN for a single probe, which has no spread."""
+    latent: Tensor
+    """x_T, (B, *): x at the end of the flow."""
+    nfe: int
+    """Sequential evaluations of the model by the whole batch."""
+    vjps: int
+    """Vector-Jacobian products in all of them."""
+    seconds: float
+    """Wall-clock time."""
+    info: Mapping[str, float]
+    """Steps and rejected steps, means over the samples."""
+
+    @property
+    def at_zero(self) -> Tensor:
+        """log p_0(x), (B,): log_prob with the correction for stopping at eps.
+
+        It is as good as the model is smooth below eps. Where the correction is not small, as with a network that was
+        trained on images without dequantisation, the density has no limit at t = 0, and log_prob depends on eps.
+        """
+        return self.log_prob + self.correction
+
+
+def angle(sde: SDE, t: Tensor) -> Tensor:
+    """θ = arctan(σ/α) in radians, (B,): the clock of the likelihood, in which the flow is smooth at both ends."""
+    return torch.atan(torch.exp(-sde.log_snr(t)))
+
+
+@torch.no_grad()
+def log_likelihood(
+    model: ScoreModel,
+    x: Tensor,
+    *,
+    solver: Solver | None = None,
+    divergence: Divergence | None = None,
+    eps: float = 1e-5,
+    generator: Generators = None,
+    observers: tuple[Observer, ...] = (),
+) -> Likelihood:
+    """log p_eps(x) = log N(x_T; 0, prior_std² I) + ∫ ∇·v dt along the probability flow, in nats, for x (B, *).
+
+    The flow is solved for y = x/√(α² + σ²) in the angle θ = arctan(σ/α), whatever the process:
+
+        dy/dθ = (ε - y sin θ)/cos θ,    d log p/dθ = -(tr ∂ε/∂y - D sin θ)/cos θ.
+
+    An evaluation is one forward pass and the products of `divergence` on it. The tolerance holds for the root mean
+    square over the D values of y and, with equal weight, for the log-density in nats per dimension. The state is
+    float64, whatever the network's dtype.
+
+    Args:
+        solver: rk23, rk45 or dop853 with their options; by default rk45 with tol = 1e-5 and the controller pi. The
+            few long steps of a likelihood are more evenly accurate with it than with i, at equal cost.
+        divergence: `Exact()` or `Hutchinson(...)`; by default one Rademacher probe.
+        eps: Time at which x is placed. The correction to t = 0 comes from the first evaluation, at no cost.
+        generator: Source of the probes; one per row makes a sample's likelihood depend on its own seed alone.
+        observers: Called with (x, t, eps) after each evaluation of the model.
+
+    Raises:
+        UsageError: The solver is another one, x does not have the model's shape, or eps is not inside the process.
+        NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
+
+    Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, section 4.3 and appendix D.2.
+    """
+    rk = RK45(tol=1e-5, controller=ProportionalIntegral()) if solver is None else solver
+    estimator = Hutchinson() if divergence is None else divergence
+    sde, dims = model.sde, x[0].numel()
+    if not isinstance(rk, RungeKutta):
+        raise UsageError(f"the likelihood is solved by rk23, rk45 or dop853, got {rk.name}")
+    if tuple(x.shape[1:]) != model.shape:
+        raise UsageError(f"the model takes samples of shape {model.shape}, got {tuple(x.shape[1:])}")
+    if not 0 < eps < sde.end:
+        raise UsageError(f"eps must lie between 0 and {sde.end:g}, got {eps:g}")
+    if (bad := non_finite(x)).any():
+        raise UsageError(f"the likelihood needs finite samples; sample {int(bad.nonzero()[0])} of {len(x)} is not")
+    began = time.perf_counter()
+    count, info = Evaluations(), dict[str, float]()
+    watched = ObservedModel(model, count, Guard(rk.name, finite=False, budget=rk.max_nfe), *observers)
+    probes = estimator.draw(x.double(), generator)
+    copies = math.ceil(dims / len(probes))  # as many columns as values: equal weight in the norm
+
+    def moment(theta: Tensor) -> Tensor:
+        return sde.time(-torch.log(torch.tan(theta))).clamp(eps, sde.end)
+
+    def slope(state: Tensor, theta: Tensor) -> Tensor:
+        t = moment(theta)
+        with torch.enable_grad():
+            y = state[:, :dims].reshape(x.shape).detach().requires_grad_()
+            out = watched.eps(expand(scale(sde, t), y) * y, t)
+            drift = (out - expand(torch.sin(theta), y) * y) / expand(torch.cos(theta), y)
+            trace = estimator.trace(drift, y, probes)
+        return torch.cat([drift.detach().flatten(1), trace.repeat(1, copies) / dims], dim=1)
+
+    ends = torch.tensor([eps, sde.end], dtype=torch.float64, device=x.device)
+    (first, last), (nu0, nu1) = angle(sde, ends).tolist(), scale(sde, ends).tolist()
+    y = torch.cat([x.double().flatten(1) / nu0, x.new_zeros(len(x), len(probes) * copies).double()], dim=1)
+    stepping = pair_stepping(
+        slope, y, first, last, pair=rk.pair, tol=rk.tol, atol=rk.absolute, control=rk.control
+    )._replace(position=lambda t: angle(sde, t), time=moment)
+    if rk.first_step is not None:
+        stepping = stepping._replace(first=rk.first_step)
+    (state,) = integrate(stepping, [eps, sde.end], rk.controller, rk.name, info)
+    latent = nu1 * state[:, :dims].reshape(x.shape)
+    integral = dims * (state[:, dims : dims + len(probes)] + math.log(nu1 / nu0))
+    back = _to_zero(sde, ends[:1], y[:, :dims], stepping.f[:, : dims + len(probes)])
+    prior = standard_normal_log_prob(latent / sde.prior_std) - dims * math.log(sde.prior_std)
+    spread = integral.std(1) / math.sqrt(len(probes)) if len(probes) > 1 else torch.full_like(prior, torch.nan)
+    if latent.is_cuda:
+        torch.cuda.synchronize(latent.device)
+    return Likelihood(
+        log_prob=prior + integral.mean(1),
+        prior=prior,
+        divergence=integral.mean(1),
+        correction=back.mean(1),
+        standard_error=torch.zeros_like(prior) if isinstance(estimator, Exact) else spread,
+        latent=latent,
+        nfe=count.calls,
+        vjps=count.calls * estimator.vjps(dims),
+        seconds=time.perf_counter() - began,
+        info=info,
+    )
+
+
+def scale(sde: SDE, t: Tensor) -> Tensor:
+    """√(α² + σ²), (B,): 1 for the variance-preserving processes."""
+    return torch.sqrt(sde.alpha(t) ** 2 + sde.sigma(t) ** 2)
+
+
+def _to_zero(sde: SDE, t: Tensor, y: Tensor, slope: Tensor) -> Tensor:
+    """log p_0(x) - log p_t(x) at x = √(α² + σ²) y, y (B, D), for each probe, (B, R), from the slope there.
+
+    p_t is p_0 scaled by α and blurred by the heat equation for the time ½ α² (r_t² - r_0²), r = σ/α. To first order,
+    log p_0 = log p_t + log α (D + x·s) - ½ α² (r_t² - r_0²) (∇·s + s·s) with s = ∇log p_t.
+    """
+    dims, theta, nu, sigma, start = y.shape[1], angle(sde, t), scale(sde, t), sde.sigma(t), torch.zeros_like(t)
+    eps = slope[:, :dims] * torch.cos(theta) + y * torch.sin(theta)
+    trace = dims * (slope[:, dims:] * torch.cos(theta) + torch.sin(theta)) / nu
+    along, length = ((v * eps).sum(1, keepdim=True) / sigma for v in (nu * y, eps / sigma))
+    blur = sigma**2 - (sde.alpha(t) * sde.sigma(start) / sde.alpha(start)) ** 2
+    return sde.log_alpha(t) * (dims - along) + 0.5 * blur * (trace / sigma - length)
