@@ -23,6 +23,8 @@ class ScoreModel(nn.Module, ABC):
     sde: SDE
     shape: tuple[int, ...]
     """Shape of one sample, without the batch: (C, H, W) for images."""
+    draws: bool = False
+    """Whether an evaluation draws noise, so that two of them at one point differ."""
 
     @abstractmethod
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
@@ -57,6 +59,14 @@ class ScoreModel(nn.Module, ABC):
             count = len(generator)
         z = randn((count, *self.shape), generator, dtype=dtype).to(self.device)
         return self.sde.prior_std * z
+
+    def observed(self, *observers: Observer) -> "ScoreModel":
+        """The model with its evaluations shown to observers; a model around a model shows those of the inner one."""
+        return ObservedModel(self, *observers)
+
+    def finish(self, x: Tensor) -> Tensor:
+        """The data x, (B, *), as they are handed out; a conditioned model writes in what is known for certain."""
+        return x
 
     @property
     def device(self) -> torch.device:
@@ -153,7 +163,7 @@ class ObservedModel(ScoreModel):
     def __init__(self, model: ScoreModel, *observers: Observer) -> None:
         super().__init__()
         self.model, self.observers = model, observers
-        self.sde, self.shape = model.sde, model.shape
+        self.sde, self.shape, self.draws = model.sde, model.shape, model.draws
 
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
         eps = self.model.eps(x, t)
@@ -161,17 +171,29 @@ class ObservedModel(ScoreModel):
             observer(x, t, eps)
         return eps
 
+    def finish(self, x: Tensor) -> Tensor:
+        return self.model.finish(x)
+
 
 class Evaluations:
-    """Counts evaluations: `calls` is the sequential number (NFE), `rows` the samples in all of them."""
+    """Counts evaluations: `calls` is the sequential number (NFE), `rows` the samples in all of them.
+
+    `vjps` is the number of vector-Jacobian products, each a backward pass through one of the evaluations.
+    """
 
     def __init__(self) -> None:
         self.calls = 0
         self.rows = 0
+        self.vjps = 0
 
     def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
         self.calls += 1
         self.rows += len(x)
+        if eps.requires_grad:
+            eps.register_hook(self._pulled_back)  # type: ignore[no-untyped-call]
+
+    def _pulled_back(self, gradient: Tensor) -> None:
+        self.vjps += 1
 
 
 def non_finite(x: Tensor) -> Tensor:

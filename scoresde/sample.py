@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .errors import NumericalError
+from .errors import NumericalError, UsageError
 from .model import Evaluations, ObservedModel, Observer, ScoreModel, non_finite
 from .random import Generators
-from .solvers import Solver
+from .solvers import OneStepSolver, Solver
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,13 @@ class Samples:
     """Wall-clock time."""
     info: Mapping[str, float]
     """What the solver alone knows: steps and rejected steps, means over the samples."""
+    vjps: int = 0
+    """Sequential vector-Jacobian products of the model, which some conditioners take."""
+
+    @property
+    def cost(self) -> int:
+        """nfe + 2 vjps: a backward pass costs about two forward ones."""
+        return self.nfe + 2 * self.vjps
 
 
 def sample(
@@ -48,7 +55,7 @@ def sample(
         observers: Called with (x, t, eps) after each evaluation of the model.
 
     Raises:
-        UsageError: `stop` does not lie inside the process.
+        UsageError: `stop` does not lie inside the process, or the solver cannot follow a model that draws noise.
         NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
     """
     end = model.sde.eps if stop is None else stop
@@ -70,14 +77,21 @@ def transport(
     observers: tuple[Observer, ...] = (),
 ) -> Samples:
     """x, (B, *), at time `start`, carried to time `stop`, with what it cost; arguments and errors as `sample`."""
+    if model.draws and not isinstance(solver, OneStepSolver):
+        reason = "compares" if solver.adaptive else "combines"
+        raise UsageError(
+            f"{solver.name} {reason} evaluations at different times, and this model draws new noise at each: "
+            "use em, ancestral or pc, or a conditioner without noise of its own, such as replace or covariance"
+        )
     count, info = Evaluations(), dict[str, float]()
-    watched = ObservedModel(model, count, *observers)
+    counted = model.observed(count)
+    watched = ObservedModel(counted, *observers) if observers else counted
     began = time.perf_counter()
     x = solver.solve(watched, x, start=start, stop=stop, generator=generator, info=info)
     if denoise:
-        x = watched.denoise(x, torch.full((len(x),), stop, dtype=torch.float64, device=x.device))
+        x = watched.finish(watched.denoise(x, torch.full((len(x),), stop, dtype=torch.float64, device=x.device)))
     if bool(non_finite(x).any()):
         raise NumericalError(f"{solver.name}: the samples are not finite after {count.calls} evaluations")
     if x.is_cuda:
         torch.cuda.synchronize(x.device)
-    return Samples(x, count.calls, count.rows / len(x), time.perf_counter() - began, info)
+    return Samples(x, count.calls, count.rows / len(x), time.perf_counter() - began, info, count.vjps)

@@ -20,14 +20,14 @@ from scoresde.bench import estimates
 from scoresde.bench.analytic import DRAWS, AnalyticSubject
 from scoresde.bench.cells import cells, subjects
 from scoresde.bench.report import Report
-from scoresde.bench.run import Derivatives, run, share
+from scoresde.bench.run import run, share
 from scoresde.bench.spec import Spec, load
 from scoresde.bench.store import Store
 from scoresde.cli import scoresde
 from scoresde.data import data
 from scoresde.errors import UsageError
 from scoresde.likelihood import nll
-from scoresde.model import ObservedModel, ScoreModel
+from scoresde.model import ScoreModel
 from scoresde.random import generators
 from scoresde.sample import sample
 from scoresde.solvers import solvers
@@ -192,19 +192,6 @@ def test_without_memory_the_batch_is_halved_and_the_samples_stay(tmp_path, error
 
     (row,) = run(cells(spec, [subject(spec, never)]), Store(tmp_path / "c"), progress=lambda done: None)
     assert row["status"] == "failed" and "does not hold a single sample" in row["reason"]
-
-
-def test_derivatives_are_counted(gaussian):
-    counter = Derivatives()
-    model = ObservedModel(gaussian, counter)
-    x = gaussian.prior(generators(range(3)), dtype=torch.float64).requires_grad_()
-    t = torch.full((3,), 0.5, dtype=torch.float64)
-    eps = model.eps(x, t)
-    for _ in range(2):
-        torch.autograd.grad(eps.sum(), x, retain_graph=True)
-    with torch.no_grad():
-        model.eps(x, t)
-    assert counter.count == 2
 
 
 def test_sweeps_are_products_in_texts_and_tables():

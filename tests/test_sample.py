@@ -9,6 +9,7 @@ from PIL import Image
 from scoresde import images
 from scoresde.errors import NumericalError, UsageError
 from scoresde.gaussian import GaussianModel
+from scoresde.model import Evaluations, ObservedModel
 from scoresde.random import choose, generators, permutation, rand, randn, randn_like, stream
 from scoresde.sample import sample
 from scoresde.sde import VPSDE
@@ -93,3 +94,16 @@ def test_samples_that_are_not_finite_are_never_returned():
     model = GaussianModel(torch.zeros(2), torch.ones(2), VPSDE())
     with pytest.raises(NumericalError, match="starting noise of samples 0, 1 of 2"):
         sample(model, solvers["euler"](), torch.full((2, 2), math.nan))
+
+
+def test_derivatives_are_counted(gaussian):
+    counter = Evaluations()
+    model = ObservedModel(gaussian, counter)
+    x = gaussian.prior(generators(range(3)), dtype=torch.float64).requires_grad_()
+    t = torch.full((3,), 0.5, dtype=torch.float64)
+    eps = model.eps(x, t)
+    for _ in range(2):
+        torch.autograd.grad(eps.sum(), x, retain_graph=True)
+    with torch.no_grad():
+        model.eps(x, t)
+    assert counter.vjps == 2 and counter.calls == 2

@@ -118,14 +118,14 @@ def measure(cell: Cell, store: Store, progress: Progress) -> Row:
     batch, parts = cell.spec.batch, list[Samples]()
     while not parts:
         try:
-            parts, x, first, vjps = draw(cell, cell.solver, batch, progress)
+            parts, x, first = draw(cell, cell.solver, batch, progress)
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
             if batch == 1:
                 raise ResourceError("the memory does not hold a single sample") from None
             batch //= 2  # the same samples, since each has a seed of its own
-    found = {"batch": batch, "vjps": vjps, **costs(parts, batch, cell.spec.count)}
+    found = {"batch": batch, **costs(parts, batch, cell.spec.count)}
     found["metrics"] = [asdict(estimate) for estimate in cell.subject.measure(x, first, cell.solver)]
     if bad := [e["name"] for e in found["metrics"] if not math.isfinite(e["value"])]:
         raise NumericalError(f"{', '.join(bad)} of the samples is not a finite number")
@@ -136,25 +136,11 @@ def measure(cell: Cell, store: Store, progress: Progress) -> Row:
     return found
 
 
-class Derivatives:
-    """An observer that counts how often a derivative of the model is computed by running back through it."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
-        if eps.requires_grad:
-            eps.register_hook(self._seen)  # type: ignore[no-untyped-call]
-
-    def _seen(self, gradient: Tensor) -> None:
-        self.count += 1
-
-
-def draw(cell: Cell, solver: Solver, batch: int, progress: Progress) -> tuple[list[Samples], Tensor, Tensor, float]:
+def draw(cell: Cell, solver: Solver, batch: int, progress: Progress) -> tuple[list[Samples], Tensor, Tensor]:
     """Samples of every seed, batch by batch, without their x; what is kept of them, (N, *); the first `paths` of them
-    as they are, (K, *) in float64; the derivatives taken, per batch.
+    as they are, (K, *) in float64.
     """
-    spec, subject, backward = cell.spec, cell.subject, Derivatives()
+    spec, subject = cell.spec, cell.subject
     parts, kept, whole = list[Samples](), list[Tensor](), list[Tensor]()
     dtype = getattr(torch, spec.dtype)
     for first in range(spec.seed, spec.seed + spec.count, batch):
@@ -164,13 +150,12 @@ def draw(cell: Cell, solver: Solver, batch: int, progress: Progress) -> tuple[li
         sources = generators(seeds)
         x = subject.model.prior(sources, dtype=dtype)
         synchronise(x.device)
-        observers = (backward,)
-        part = sample(subject.model, solver, x, generator=sources, denoise=subject.denoise, observers=observers)
+        part = sample(subject.model, solver, x, generator=sources, denoise=subject.denoise)
         kept.append(subject.keep(part.x))
         whole.append(part.x[: max(0, spec.paths + spec.seed - first)].double().cpu())
         parts.append(replace(part, x=part.x[:0]))  # the samples themselves need not stay on the device
         progress(cell.cost * len(seeds))
-    return parts, torch.cat(kept), torch.cat(whole), backward.count / len(parts)
+    return parts, torch.cat(kept), torch.cat(whole)
 
 
 class _Warm(Exception):
@@ -212,6 +197,7 @@ def costs(parts: Sequence[Samples], batch: int, count: int) -> Row:
     known = [part.info for part in parts]
     return {
         "nfe": {"mean": mean(calls), "min": min(calls), "max": max(calls)},
+        "vjps": mean(part.vjps for part in parts),
         "work": sum(part.work * size for part, size in zip(parts, sizes, strict=True)) / count,
         "seconds": {"mean": mean(seconds), "sd": stdev(seconds) if len(seconds) > 1 else None, "batches": len(seconds)},
         "seconds_per_nfe": sum(part.seconds for part in parts) / sum(calls),
