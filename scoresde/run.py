@@ -56,7 +56,7 @@ class Run:
     def draw(self, state: TrainState) -> None:
         """Writes a sheet of samples by the averaged weights, always from the same seeds."""
         sources = generators(range(SHEET))
-        x = sample(state.ema, solvers["dpm"](), state.ema.prior(sources)).x
+        x = sample(state.ema, solvers["adams"](), state.ema.prior(sources)).x
         if x.shape[1] in (1, 3):
             path = self.folder / "samples" / f"images_{state.images:09d}.png"
             images.save(images.sheet(x, zoom=images.zoom_for(x.shape[-2])), path)
