@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .. import checkpoint, images
+from .. import checkpoint, images, tune
 from .. import sample as sampling
 from ..errors import UsageError
 from ..model import NetworkModel, Observer
@@ -24,16 +24,19 @@ from .options import build, device, device_option, field_options, output_folder
 
 
 class Bar:
-    """An observer that shows how much of the way from noise to data a batch has gone, in log-SNR."""
+    """An observer that shows how much of the way from noise to data, or upwards, a batch has gone, in log-SNR."""
 
-    def __init__(self, sde: SDE, bar: Any) -> None:
+    def __init__(self, sde: SDE, bar: Any, *, upwards: bool = False) -> None:
         ends = sde.log_snr(torch.tensor([sde.end, sde.eps], dtype=torch.float64))
-        self.sde, self.first, self.last, self.bar = sde, float(ends[0]), float(ends[1]), bar
+        ends = ends.flip(0) if upwards else ends
+        self.sde, self.upwards = sde, upwards
+        self.first, self.last, self.bar = float(ends[0]), float(ends[1]), bar
         self.calls, self.done = 0, 0.0
 
     def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
         self.calls += 1
-        share = (float(self.sde.log_snr(t.max())) - self.first) / (self.last - self.first)
+        slowest = t.min() if self.upwards else t.max()
+        share = (float(self.sde.log_snr(slowest)) - self.first) / (self.last - self.first)
         self.bar.set_postfix_str(f"NFE {self.calls}", refresh=False)
         self.bar.update(max(0.0, min(share, 1.0) - self.done) * len(x))
         self.done = max(self.done, min(share, 1.0))
@@ -53,10 +56,13 @@ def run(
     **options: Any,
 ) -> None:
     """Draw samples from a model: a sheet, one PNG per seed, and samples.json with what they cost."""
-    chosen = build(solvers, solver, options)
+    tuned = options.get("grid") == "tuned"
+    chosen = build(solvers, solver, options | {"grid": None} if tuned else options)
     if trajectory is not None and trajectory < 2:
         raise UsageError(f"--trajectory needs at least 2 frames, got {trajectory}")
     folder = checkpoint.locate(model)
+    if tuned:
+        chosen = tune.tuned(chosen, folder)
     network = checkpoint.load(folder, device(device_name))
     if network.shape[0] not in (1, 3):
         raise UsageError(f"{model} makes images of {network.shape[0]} channels; only 1 or 3 can be drawn")
@@ -121,7 +127,7 @@ def sample() -> click.Command:
     """The command, with one option per field of any solver."""
     own = [
         click.Option(["--model"], default="digits", show_default=True, help="Run, model folder or bundled name."),
-        click.Option(["--solver"], default="dpm", show_default=True, metavar="NAME", help="See `scoresde solvers`."),
+        click.Option(["--solver"], default="adams", show_default=True, metavar="NAME", help="See `scoresde solvers`."),
         click.Option(["-n", "count"], type=click.IntRange(1), default=64, show_default=True, help="Samples."),
         click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Sample i uses seed + i."),
         click.Option(["--batch"], type=click.IntRange(1), default=64, show_default=True, help="Samples at a time."),
@@ -132,11 +138,13 @@ def sample() -> click.Command:
     ]
     command = click.Command("sample", callback=run, params=[*own, *field_options(solvers.all())], help=run.__doc__)
     command.epilog = """\b
-Options followed by [names] belong to those solvers.
+Options followed by [names] belong to those solvers. With --grid tuned the steps lie where `scoresde tune` has put
+them for this model, solver and number of steps.
 \b
 Examples:
   scoresde sample --solver dpm --tol 1e-2
   scoresde sample --model runs/digits --solver pc --steps 200 -n 16 --seed 7 --out out
-  scoresde sample --solver rk45 --trajectory 10 --animation webp"""
+  scoresde sample --solver rk45 --trajectory 10 --animation webp
+  scoresde sample --model models/digits --solver unipc --steps 5 --grid tuned"""
     device_option(command)
     return command
