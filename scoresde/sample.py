@@ -89,7 +89,7 @@ def transport(
     began = time.perf_counter()
     x = solver.solve(watched, x, start=start, stop=stop, generator=generator, info=info)
     if denoise:
-        x = watched.finish(watched.denoise(x, torch.full((len(x),), stop, dtype=torch.float64, device=x.device)))
+        x = model.finish(watched.denoise(x, torch.full((len(x),), stop, dtype=torch.float64, device=x.device)))
     if bool(non_finite(x).any()):
         raise NumericalError(f"{solver.name}: the samples are not finite after {count.calls} evaluations")
     if x.is_cuda:

@@ -16,11 +16,12 @@ LAYERS = [
     ["brownian"],
     ["registry"],
     ["sde", "controllers"],
-    ["grids"],
-    ["model"],
+    ["grids", "krylov"],
+    ["model", "covariance", "observations"],
     ["gaussian"],
     ["problems"],
     ["solvers"],
+    ["conditioners"],
     ["trajectory"],
     ["sample"],
     ["likelihood", "latent"],
@@ -28,7 +29,7 @@ LAYERS = [
     ["checkpoint", "config"],
     ["features"],
     ["metrics"],
-    ["images", "describe", "check", "plots"],
+    ["images", "describe", "check", "plots", "stats"],
     ["train"],
     ["run"],
     ["tune"],
@@ -40,7 +41,7 @@ LAYERS = [
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py" or path.parent != ROOT)
 SHARED = ("__init__.py", "base.py", "guard.py", "adaptive.py", "embedded_pair.py", "exponential.py")
-PLUGINS = [p for p in FILES if p.parent.name in ("solvers", "data", "metrics") and p.name not in SHARED]
+PLUGINS = [p for p in FILES if p.parent.name in ("solvers", "conditioners", "data", "metrics") and p.name not in SHARED]
 
 
 def layer(path):

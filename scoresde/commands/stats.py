@@ -1,0 +1,65 @@
+"""`scoresde stats`: the covariance of a model's data, for conditioning."""
+
+from pathlib import Path
+
+import click
+
+from .. import checkpoint, stats
+from ..covariance import KINDS, Kind, estimate
+from ..errors import UsageError
+from ..registry import hint
+from .likelihood import images_of
+from .options import json_option, print_table
+from .tune import home
+
+
+def chosen(text: str) -> list[Kind]:
+    """The kinds in a text such as "channel,dct".
+
+    Raises:
+        UsageError: One of them does not exist.
+    """
+    names = text.split(",")
+    if unknown := [name for name in names if name not in KINDS]:
+        raise UsageError(f"--kinds takes any of {', '.join(KINDS)}, got {unknown[0]!r}. {hint(unknown[0], KINDS)}")
+    return [kind for kind in KINDS if kind in names]
+
+
+@click.command(
+    "stats",
+    epilog="""\b
+A bundled model is left as it is: its copy in models/NAME, or --out, gets the files.
+\b
+Examples:
+  scoresde stats digits
+  scoresde stats runs/cifar10 --kinds channel,dct,full
+  scoresde stats runs/photos --data folder:path=photographs""",
+)
+@click.argument("model")
+@click.option("--data", "data_name", metavar="NAME[:KEY=VALUE,...]", help="Images. [default: the model's training set]")
+@click.option("-n", "count", type=click.IntRange(2), default=50_000, show_default=True, help="Images, at most.")
+@click.option("--kinds", default="channel,dct", show_default=True, help="Any of channel, dct and full.")
+@click.option("--out", type=click.Path(path_type=Path), help="Model folder for the files. [default: the model's]")
+@json_option
+def statistics(model: str, data_name: str | None, count: int, kinds: str, out: Path | None, as_json: bool) -> None:
+    """Estimate the covariance of MODEL's data and keep it beside the weights, for the conditioners."""
+    folder = checkpoint.locate(model)
+    names = chosen(kinds)
+    title, images = images_of(model, data_name, "train", None)
+    x = images.scaled(slice(0, count))
+    found = [estimate(x, kind) for kind in names]
+    for covariance in found:
+        covariance.check(tuple(checkpoint.read_json(folder / checkpoint.CONFIG)["shape"]))
+    target = home(folder, out)
+    stats.save(target, found, {"data": title, "images": len(x)})
+    rows = [
+        {
+            "kind": covariance.kind,
+            "directions": covariance.variances.numel(),
+            "least": float(f"{covariance.variances.min():.3g}"),
+            "greatest": float(f"{covariance.variances.max():.3g}"),
+            "folder": str(target),
+        }
+        for covariance in found
+    ]
+    print_table(rows, as_json)

@@ -1,0 +1,151 @@
+"""What a conditioner is: it makes a model of p(x) into a model of p(x | y), which any solver can use."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from pydantic import ConfigDict
+from torch import Tensor
+
+from ..errors import NumericalError, UsageError
+from ..krylov import Precondition, Solution, conjugate_gradients, same, scaled
+from ..model import Observer, ScoreModel
+from ..observations import LinearObservation, Observation
+from ..random import Generators
+from ..registry import Options, Registry
+from ..sde import expand
+
+PRODUCTS, TOL = 5000, 1e-8
+"""Products and relative residual at which `gaussian_update` ends; the residual is that of A x̂_0."""
+
+Rule = Callable[[ScoreModel, Tensor, Tensor], Tensor]
+"""Maps (model, x, t) to the conditional ε, (B, *)."""
+
+
+class ConditionedModel(ScoreModel):
+    """A model around a model, bound to the measurements y of B samples: row i of x is conditioned on row i of y."""
+
+    def __init__(
+        self, model: ScoreModel, observation: Observation, y: Tensor, rule: Rule, *, draws: bool = False
+    ) -> None:
+        super().__init__()
+        self.model, self.observation, self.y, self.rule = model, observation, y, rule
+        self.sde, self.shape, self.draws = model.sde, model.shape, draws or model.draws
+
+    def eps(self, x: Tensor, t: Tensor) -> Tensor:
+        if len(x) != len(self.y):
+            raise UsageError(f"the model is conditioned on the measurements of {len(self.y)} samples, got {len(x)}")
+        return self.rule(self.model, x, t)
+
+    def observed(self, *observers: Observer) -> ScoreModel:
+        around = self.model.observed(*observers)
+        return ConditionedModel(around, self.observation, self.y, self.rule, draws=self.draws)
+
+    def finish(self, x: Tensor) -> Tensor:
+        return self.observation.write(self.model.finish(x), self.y.to(x))
+
+
+class Conditioner(Options, ABC):
+    """A way to impose a measurement. Fields are options; a conditioner has no other state."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    def condition(
+        self, model: ScoreModel, observation: Observation, y: Tensor, generator: Generators = None
+    ) -> ConditionedModel:
+        """The model of p(x | y) for B samples.
+
+        Args:
+            y: (B, *m), one measurement per sample; `y.expand(B, ...)` makes many samples of one.
+            generator: Source of the conditioner's own noise, if it has any; one per sample as for a solver.
+
+        Raises:
+            UsageError: y is not finite or not a measurement of the model's samples, or the method is not made for it.
+        """
+        observation.check(y, model.shape)
+        return self._condition(model, observation, y, generator)
+
+    @abstractmethod
+    def _condition(
+        self, model: ScoreModel, observation: Observation, y: Tensor, generator: Generators
+    ) -> ConditionedModel:
+        """The method itself, on checked arguments."""
+
+
+class LinearConditioner(Conditioner):
+    """Base of conditioners that need Aᵀ."""
+
+    def _condition(
+        self, model: ScoreModel, observation: Observation, y: Tensor, generator: Generators
+    ) -> ConditionedModel:
+        if not isinstance(observation, LinearObservation):
+            raise UsageError(f"{self.name} takes linear observations, {type(observation).__name__} is none; use dps")
+        return self._linear(model, observation, y, generator)
+
+    @abstractmethod
+    def _linear(
+        self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators
+    ) -> ConditionedModel:
+        """The method itself, on a linear observation."""
+
+
+conditioners: Registry[Conditioner] = Registry("conditioner", "scoresde.conditioners")
+
+
+def moved(model: ScoreModel, x: Tensor, t: Tensor, eps: Tensor, shift: Tensor) -> Tensor:
+    """ε of the denoised x̂_0 + shift, where ε is that of x̂_0: ε - α/σ shift, (B, *)."""
+    return eps - expand(torch.exp(model.sde.log_snr(t)), x) * shift.to(eps)
+
+
+def noise_variance(model: ScoreModel, t: Tensor) -> Tensor:
+    """σ²/α², the variance of the noise in x_t/α, (B,) in float64."""
+    return torch.exp(-2 * model.sde.log_snr(t.double()))
+
+
+def predicted(model: ScoreModel, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    """x̂_0 = (x - σ ε)/α, (B, *)."""
+    return (x - expand(model.sde.sigma(t), x) * eps) / expand(model.sde.alpha(t), x)
+
+
+def gaussian_update(
+    observation: LinearObservation,
+    residual: Tensor,
+    noise: Tensor,
+    multiply: Callable[[Tensor], Tensor],
+    precondition: Precondition = same,
+) -> Solution:
+    """u with (noise² I + A V Aᵀ) u = residual, (B, *m), and V Aᵀ u, (B, *), in float64.
+
+    V Aᵀ u is what a measurement with this noise adds to the mean of N(x̂_0, V).
+
+    Args:
+        noise: Its standard deviation for each row, (B,).
+        multiply: Maps v, (B, *), to V v.
+
+    Raises:
+        NumericalError: Conjugate gradients do not converge.
+    """
+    found = conjugate_gradients(
+        lambda p: multiply(observation.adjoint(p)),
+        lambda p, wide: observation.forward(wide) + scaled(noise**2, p),
+        residual.double(),
+        products=PRODUCTS,
+        precondition=precondition,
+        tol=TOL,
+    )
+    if bool(found.missed.any()):
+        raise NumericalError(
+            f"conditioning on {type(observation).__name__} does not converge in {PRODUCTS} products: its parts "
+            "contradict each other, which a noise above 0 allows, or its adjoint is not the transpose of its forward"
+        )
+    return found
+
+
+def no_gradient(conditioner: Conditioner, x: Tensor) -> None:
+    """Looks whether somebody differentiates through a conditioner that is made of derivatives itself.
+
+    Raises:
+        UsageError: Somebody does.
+    """
+    if torch.is_grad_enabled() and x.requires_grad:
+        raise UsageError(f"{conditioner.name} takes derivatives and has none itself; use covariance or projection")

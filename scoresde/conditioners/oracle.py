@@ -1,0 +1,79 @@
+"""Exact conditioning, for mixtures of normal laws."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..errors import NumericalError, UsageError
+from ..gaussian import GaussianMixtureModel
+from ..model import ScoreModel
+from ..observations import LinearObservation, Pixels
+from ..random import Generators, choose, randn
+from .base import ConditionedModel, LinearConditioner, conditioners
+
+
+class PosteriorMixture(GaussianMixtureModel):
+    """Σ_k w_k(y) N(m_k + G_k (y - A m_k), C_k - G_k A C_k), G_k = C_k Aᵀ S_k⁻¹, S_k = A C_k Aᵀ + σ_y² I.
+
+    w_k(y) is proportional to w_k N(y; A m_k, S_k). Row i is conditioned on row i of y.
+
+    Raises:
+        UsageError: The observation is not the same for all rows.
+        NumericalError: An S_k is singular: y is exact, and redundant or impossible under the mixture.
+    """
+
+    def __init__(self, prior: GaussianMixtureModel, observation: LinearObservation, y: Tensor) -> None:
+        if isinstance(observation, Pixels) and len(observation.mask) > 1:
+            raise UsageError(f"oracle takes one mask for all samples, got {len(observation.mask)}")
+        means, covariances = prior.means, prior.bases * prior.variances[:, None] @ prior.bases.mT
+        unit = torch.eye(means.shape[1], dtype=means.dtype, device=means.device).reshape(-1, *prior.shape)
+        a = observation.forward(unit).flatten(1).T
+        seen = a.any(1)  # an unseen pixel is a row of zeros
+        a = a[seen]
+        s = a @ covariances @ a.T + observation.noise**2 * torch.eye(len(a)).to(a)
+        factor, failed = torch.linalg.cholesky_ex(s)
+        if bool(failed.any()):
+            raise NumericalError("the measurement's covariance A C Aᵀ is singular: give the observation some noise")
+        gains = torch.cholesky_solve(a @ covariances, factor).mT  # G_k, (K, D, m)
+        rest = torch.eye(a.shape[1]).to(a) - gains @ a
+        # C - G A C in the form of Joseph, a sum of squares, which rounding cannot make negative.
+        posterior = rest @ covariances @ rest.mT + observation.noise**2 * gains @ gains.mT
+        super().__init__(means.reshape(-1, *prior.shape), posterior, prior.sde)
+        centres = [m.reshape(1, *prior.shape).expand(len(y), *prior.shape) for m in means]
+        offsets = [observation.residual(centre, y.double()).flatten(1)[:, seen] for centre in centres]
+        residual = torch.stack(offsets, 1)  # y - A m_k, (B, K, m)
+        white = torch.linalg.solve_triangular(factor, residual.permute(1, 2, 0), upper=False)  # (K, m, B)
+        log_det = 2 * factor.diagonal(dim1=1, dim2=2).log().sum(1)
+        log_y = -0.5 * (white.square().sum(1).T + log_det + len(a) * math.log(2 * math.pi))
+        self.log_weights = torch.log_softmax(prior.log_weights + log_y, 1)  # (B, K)
+        self.means = means + torch.einsum("kdm,bkm->bkd", gains, residual)  # (B, K, D)
+
+    def draw(self, count: int, generator: torch.Generator, t: float = 0.0) -> Tensor:
+        """One exact sample for each row, (B, *), so that count must be B; otherwise as for a mixture."""
+        if count != len(self.means):
+            raise UsageError(f"the posterior has one law for each of {len(self.means)} rows, got the count {count}")
+        at, rows = torch.tensor([t], dtype=torch.float64), torch.arange(count)
+        which = torch.cat([choose(w.exp(), 1, generator) for w in self.log_weights])
+        z = randn((2, *self.means[:, 0].shape), generator, dtype=torch.float64).to(self.means.device)
+        spread = torch.einsum("bde,be->bd", self.bases[which], self.variances[which].sqrt() * z[0])
+        alpha, sigma = (float(self.sde.alpha(at)), float(self.sde.sigma(at))) if t else (1.0, 0.0)
+        return (alpha * (self.means[rows, which] + spread) + sigma * z[1]).reshape(count, *self.shape)
+
+
+@conditioners("oracle")
+class Oracle(LinearConditioner):
+    """∇ log p_t(x | y) itself, where the data are a mixture of normal laws: the truth for the other conditioners.
+
+    The posterior of a mixture is a mixture, which diffuses in closed form. Reference: Bishop 2006, Pattern
+    Recognition and Machine Learning, equations 2.113 to 2.117.
+    """
+
+    def _linear(
+        self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators
+    ) -> ConditionedModel:
+        if not isinstance(model, GaussianMixtureModel):
+            raise UsageError(f"oracle knows the posterior of mixtures only, not of a {type(model).__name__}")
+        return ConditionedModel(
+            PosteriorMixture(model, observation, y), observation, y, lambda posterior, x, t: posterior.eps(x, t)
+        )

@@ -1,0 +1,36 @@
+"""Conditioning by projection of the denoised sample."""
+
+import torch
+from torch import Tensor
+
+from ..krylov import scaled
+from ..model import ScoreModel
+from ..observations import LinearObservation
+from ..random import Generators
+from .base import ConditionedModel, LinearConditioner, conditioners, gaussian_update, moved, noise_variance, predicted
+
+
+@conditioners("projection")
+class Projection(LinearConditioner):
+    """x̂_0 + A⁺ (y - A x̂_0): the denoised sample with what is seen taken from y, and all else left as it is.
+
+    With noise it is x̂_0 + v Aᵀ (σ_y² I + v A Aᵀ)⁻¹ (y - A x̂_0), v = σ²/α². Both are `covariance` for data of
+    infinite variance, in which what is seen says nothing of what is not: a baseline, biased wherever it does.
+
+    Reference: Wang et al. 2023, https://arxiv.org/abs/2212.00490 (DDNM).
+    """
+
+    def _linear(
+        self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators
+    ) -> ConditionedModel:
+        def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
+            eps, variance = model.eps(x, t), noise_variance(model, t)
+            residual = observation.residual(predicted(model, x, t, eps), y.to(x))
+            if observation.noise:
+                noise = torch.full_like(variance, observation.noise)
+                shift = gaussian_update(observation, residual, noise, lambda v: scaled(variance, v)).spread
+            else:
+                shift = observation.pinv(residual)
+            return moved(model, x, t, eps, shift)
+
+        return ConditionedModel(model, observation, y, rule)

@@ -1,0 +1,99 @@
+"""Conditioning by replacement of what is seen in the noisy sample."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..model import ScoreModel
+from ..observations import LinearObservation
+from ..random import Generators, randn_like
+from ..sde import SDE, expand
+from .base import ConditionedModel, LinearConditioner, conditioners
+
+
+@conditioners("replace")
+class Replacement(LinearConditioner):
+    """∇ log p(x_t | y) ≈ ∇ log p(x_t with its seen part put to α A⁺y + σ z), the heuristic of score_sde.
+
+    It leaves out what y says of the unseen part of x_t, takes y for exact, and stays biased at any number of steps.
+    z is drawn once for each sample, which every solver can follow. The seen part of the state goes to A⁺y.
+
+    Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, appendices I.2 and I.3.
+    """
+
+    as_published: bool = Field(False, description="As score_sde: new z at each evaluation, at the last one's level.")
+
+    def _linear(
+        self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators
+    ) -> ConditionedModel:
+        rule = (Lagging if self.as_published else OneLine)(observation, observation.pinv(y), generator)
+        return ReplacedModel(model, observation, y, rule, draws=self.as_published)
+
+
+class Line(ABC):
+    """A rule that puts the seen part of x_t near the line α A⁺y + σ z before the model is asked."""
+
+    def __init__(self, observation: LinearObservation, known: Tensor, generator: Generators) -> None:
+        self.observation, self.known, self.generator = observation, known, generator
+
+    def put(self, x: Tensor, seen: Tensor) -> Tensor:
+        """x, (B, *), with its seen part taken from `seen`."""
+        return x + self.observation.project(seen.to(x) - x)
+
+    @abstractmethod
+    def begin(self, sde: SDE, x: Tensor) -> Tensor:
+        """Where a run begins, for noise x, (B, *)."""
+
+    @abstractmethod
+    def __call__(self, model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
+        """The conditional ε, (B, *)."""
+
+
+class OneLine(Line):
+    """The corrected form: on the line of one z. The state's own seen part moves straight to A⁺y."""
+
+    def __init__(self, observation: LinearObservation, known: Tensor, generator: Generators) -> None:
+        super().__init__(observation, known, generator)
+        self.z = randn_like(known, generator)
+
+    def begin(self, sde: SDE, x: Tensor) -> Tensor:
+        return self._onto(sde, x, torch.full((len(x),), sde.end, dtype=torch.float64, device=x.device))
+
+    def _onto(self, sde: SDE, x: Tensor, t: Tensor) -> Tensor:
+        return self.put(x, expand(sde.alpha(t), x) * self.known.to(x) + expand(sde.sigma(t), x) * self.z.to(x))
+
+    def __call__(self, model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
+        eps = model.eps(self._onto(model.sde, x, t), t)
+        return self.put(eps, (x - expand(model.sde.alpha(t), x) * self.known.to(x)) / expand(model.sde.sigma(t), x))
+
+
+class Lagging(Line):
+    """The published form. It remembers the time of the evaluation before; a later time than that is a new run."""
+
+    before: Tensor | None = None
+
+    def begin(self, sde: SDE, x: Tensor) -> Tensor:
+        return self.put(x, self.known)
+
+    def __call__(self, model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
+        seen = self.known.to(x)
+        if self.before is not None and bool((self.before >= t).all()):
+            alpha, sigma = model.sde.alpha(self.before), model.sde.sigma(self.before)
+            seen = expand(alpha, x) * seen + expand(sigma, x) * randn_like(x, self.generator)
+        self.before = t
+        return model.eps(self.put(x, seen), t)
+
+
+class ReplacedModel(ConditionedModel):
+    """A conditioned model that begins and ends on the line, also where y is noisy."""
+
+    rule: Line
+
+    def prior(self, generator: Generators, count: int | None = None, *, dtype: torch.dtype = torch.float32) -> Tensor:
+        return self.rule.begin(self.sde, super().prior(generator, count, dtype=dtype))
+
+    def finish(self, x: Tensor) -> Tensor:
+        x = super().finish(x)
+        return self.rule.put(x, self.rule.known) if self.observation.noise else x

@@ -1,0 +1,118 @@
+"""Krylov methods for S u = b where S is only known by what it does, each row of a batch by itself.
+
+S is given in two halves, S p = gather(p, spread(p)), because what is wanted in the end is spread(u): it is summed up
+along the way and costs no product of its own.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+Spread = Callable[[Tensor], Tensor]
+"""Maps (B, *m) to (B, *), linear in each row."""
+Gather = Callable[[Tensor, Tensor], Tensor]
+"""Maps p, (B, *m), and spread(p) to S p, (B, *m)."""
+Precondition = Callable[[Tensor], Tensor]
+"""Maps b, (B, *m), to something near S⁻¹ b."""
+
+
+class Solution(NamedTuple):
+    """Where a method ended."""
+
+    u: Tensor
+    """(B, *m)."""
+    spread: Tensor
+    """spread(u), (B, *)."""
+    missed: Tensor
+    """Which rows have not reached the tolerance, (B,)."""
+
+
+class KrylovMethod(Protocol):
+    """What `conjugate_gradients` and `gmres` are."""
+
+    def __call__(
+        self, spread: Spread, gather: Gather, b: Tensor, *, products: int, precondition: Precondition
+    ) -> Solution:
+        """u after the given number of products with S."""
+
+
+def same(b: Tensor) -> Tensor:
+    """The preconditioner that does nothing."""
+    return b
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """The inner product of each row of a with that of b, (B,)."""
+    return (a * b).flatten(1).sum(1)
+
+
+def scaled(a: Tensor, x: Tensor) -> Tensor:
+    """x, (B, *), with row i multiplied by a[i]."""
+    return a.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1)) * x
+
+
+def conjugate_gradients(
+    spread: Spread,
+    gather: Gather,
+    b: Tensor,
+    *,
+    products: int,
+    precondition: Precondition = same,
+    tol: float = 0.0,
+) -> Solution:
+    """S u = b for a symmetric positive semi-definite S, u in the range of S.
+
+    A row ends when |b - S u| <= tol |b|, or where S has no positive curvature; the others go on without it.
+
+    Reference: Hestenes and Stiefel 1952, https://doi.org/10.6028/jres.049.044.
+    """
+    u, image, residual = torch.zeros_like(b), torch.zeros(()), b
+    p = precondition(residual)
+    limit, rho = tol**2 * dot(b, b), dot(residual, p)
+    missed = dot(b, b) > limit
+    for done in range(1, products + 1):
+        wide = spread(p)
+        narrow = gather(p, wide)
+        curvature = dot(p, narrow)
+        going = missed & (curvature > 0)
+        step = torch.where(going, rho / torch.where(going, curvature, 1), 0)
+        u, residual = u + scaled(step, p), residual - scaled(step, narrow)
+        image = scaled(step, wide) if done == 1 else image + scaled(step, wide)
+        missed = missed & (dot(residual, residual) > limit)
+        if done == products or (tol and not bool(missed.any())):
+            break
+        z = precondition(residual)
+        before, rho = rho, dot(residual, z)
+        p = z + scaled(torch.where(going & missed, rho / torch.where(before > 0, before, 1), 0), p)
+    return Solution(u, image, missed)
+
+
+def gmres(spread: Spread, gather: Gather, b: Tensor, *, products: int, precondition: Precondition = same) -> Solution:
+    """S u = b for any S: the least |b - S u| over the Krylov space of S M⁻¹, with M⁻¹ the preconditioner.
+
+    Reference: Saad and Schultz 1986, https://doi.org/10.1137/0907058.
+    """
+    length = dot(b, b).sqrt()
+    basis, directions, images = [scaled(reciprocal(length), b)], [], []
+    h = b.new_zeros(len(b), products + 1, products)
+    for j in range(products):
+        directions.append(precondition(basis[j]))
+        images.append(spread(directions[j]))
+        w = gather(directions[j], images[j])
+        for i, v in enumerate(basis):
+            h[:, i, j] = dot(w, v)
+            w = w - scaled(h[:, i, j], v)
+        h[:, j + 1, j] = dot(w, w).sqrt()
+        basis.append(scaled(reciprocal(h[:, j + 1, j]), w))
+    # The pseudo-inverse, because the space of a row may end before the others do.
+    weights = length[:, None] * torch.linalg.pinv(h)[:, :, 0]
+    u = sum((scaled(c, d) for c, d in zip(weights.T, directions, strict=True)), torch.zeros_like(b))
+    image = sum((scaled(c, v) for c, v in zip(weights.T, images, strict=True)), torch.zeros_like(images[0]))
+    return Solution(u, image, length > 0)
+
+
+def reciprocal(a: Tensor) -> Tensor:
+    """1/a, and 0 where a is 0, (B,)."""
+    return torch.where(a > 0, 1 / torch.where(a > 0, a, 1), 0)

@@ -1,0 +1,22 @@
+"""Observations: what is known of a sample before it is drawn."""
+
+from .base import LinearObservation, NamedObservation, Observation, OrthogonalObservation, observations
+from .given import Blur, LinearOperator, NonLinear, Pixels
+from .named import ROUNDING, ChannelMean, Crop, Downsample, Luma
+
+__all__ = [
+    "ROUNDING",
+    "Blur",
+    "ChannelMean",
+    "Crop",
+    "Downsample",
+    "LinearObservation",
+    "LinearOperator",
+    "Luma",
+    "NamedObservation",
+    "NonLinear",
+    "Observation",
+    "OrthogonalObservation",
+    "Pixels",
+    "observations",
+]

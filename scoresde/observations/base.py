@@ -1,0 +1,107 @@
+"""What an observation is."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..errors import NumericalError, UsageError
+from ..krylov import conjugate_gradients
+from ..registry import Registry, WrittenOptions
+
+PRODUCTS, TOL = 1000, 1e-10
+"""Products and relative residual at which the pseudo-inverse of a given operator ends."""
+
+
+class Observation(ABC):
+    """A measurement of samples x, (B, *); y is (B, *m), one row per sample."""
+
+    noise: float
+    """σ_y, the standard deviation of the measurement's error; 0 for what is known exactly."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """A x, (B, *m), differentiable."""
+
+    def residual(self, x: Tensor, y: Tensor) -> Tensor:
+        """y - A x, (B, *m)."""
+        return y - self.forward(x)
+
+    def write(self, x: Tensor, y: Tensor) -> Tensor:
+        """x, (B, *), with what y says for certain written into it; here nothing is certain."""
+        return x
+
+    def check(self, y: Tensor, shape: tuple[int, ...]) -> None:
+        """Looks whether y, (B, *m), is a finite measurement of samples of the given shape.
+
+        Raises:
+            UsageError: It is not.
+        """
+        blank = y.new_zeros(len(y), *shape)
+        expected = tuple(self.forward(blank).shape)
+        if tuple(y.shape) != expected:
+            raise UsageError(f"{type(self).__name__} of {len(y)} samples of shape {shape} is {expected}, got {y.shape}")
+        if not bool(torch.isfinite(self.residual(blank, y)).all()):
+            raise UsageError("the measurement y must be finite")
+
+
+class LinearObservation(Observation):
+    """A measurement with a matrix A, the same for all samples or one for each."""
+
+    @abstractmethod
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Aᵀ y, (B, *)."""
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """A⁺ y, (B, *): of all x with the least |A x - y| the shortest.
+
+        Raises:
+            NumericalError: The iteration does not converge, as when `adjoint` is not the transpose of `forward`.
+        """
+        found = conjugate_gradients(
+            self.forward, lambda p, seen: self.adjoint(seen), self.adjoint(y), products=PRODUCTS, tol=TOL
+        )
+        if bool(found.missed.any()):
+            raise NumericalError(
+                f"the pseudo-inverse of {type(self).__name__} is not found to {TOL:g} in {PRODUCTS} products: "
+                "use float64, and check that its adjoint is the transpose of its forward"
+            )
+        return found.u
+
+    def project(self, x: Tensor) -> Tensor:
+        """A⁺ A x, (B, *): the part of x that the measurement sees, and nothing else."""
+        return self.pinv(self.forward(x))
+
+    def write(self, x: Tensor, y: Tensor) -> Tensor:
+        """The point nearest to x, (B, *), that has the measurement y; x itself if the measurement is noisy."""
+        return x if self.noise else x + self.pinv(self.residual(x, y))
+
+
+class OrthogonalObservation(LinearObservation):
+    """A measurement whose rows are orthogonal and of one length g, so that A⁺ = Aᵀ/g².
+
+    The rows of A/g are an orthonormal basis of what is seen: white noise is white in it, so that the coordinates
+    of x_t there are α y/g + σ z, z ~ N(0, I), whatever the unseen ones are.
+    """
+
+    @property
+    @abstractmethod
+    def gain(self) -> float:
+        """g, the one singular value of A that is not 0."""
+
+    def pinv(self, y: Tensor) -> Tensor:
+        return self.adjoint(y) / self.gain**2
+
+    def basis(self, x: Tensor) -> Tensor:
+        """The coordinates A x/g of x in the orthonormal basis, (B, *m)."""
+        return self.forward(x) / self.gain
+
+
+class NamedObservation(WrittenOptions, OrthogonalObservation):
+    """Base of the observations that are nothing but their options. As text: "luma" or "downsample:factor=4"."""
+
+    noise: float = Field(0.0, ge=0, description="Standard deviation of the measurement's error, for data in [-1, 1].")
+
+
+observations: Registry[NamedObservation] = Registry("observation", "scoresde.observations")

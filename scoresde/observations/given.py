@@ -1,0 +1,133 @@
+"""Observations that are made of what the user has: a mask, a kernel, functions."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..errors import UsageError
+from .base import LinearObservation, Observation, OrthogonalObservation
+
+
+def not_negative(noise: float) -> float:
+    """The standard deviation of an error, after a look at it.
+
+    Raises:
+        UsageError: It is negative or not a finite number.
+    """
+    if not 0 <= noise < float("inf"):
+        raise UsageError(f"the noise of an observation must be a number of at least 0, got {noise}")
+    return float(noise)
+
+
+class Pixels(OrthogonalObservation):
+    """Inpainting: the pixels where the mask is 1 are known. y is an image; what it has elsewhere is not read.
+
+    Args:
+        mask: (1, 1, H, W), or (B, 1, H, W) with one mask for each sample, of zeros and ones.
+
+    Raises:
+        UsageError: The mask has another shape or other values.
+    """
+
+    @property
+    def gain(self) -> float:
+        return 1.0
+
+    def __init__(self, mask: Tensor, noise: float = 0.0) -> None:
+        if mask.ndim != 4 or mask.shape[1] != 1:
+            raise UsageError(f"a mask has the shape (B, 1, H, W), B being 1 for all samples, got {tuple(mask.shape)}")
+        if not bool(((mask == 0) | (mask == 1)).all()):
+            raise UsageError("a mask holds only 1, for known pixels, and 0, for those to be drawn")
+        self.mask, self.noise = mask.bool(), not_negative(noise)
+
+    def _known(self, x: Tensor) -> Tensor:
+        if x.ndim != 4 or x.shape[2:] != self.mask.shape[2:] or len(self.mask) not in (1, len(x)):
+            raise UsageError(f"a mask of shape {tuple(self.mask.shape)} does not fit images of shape {tuple(x.shape)}")
+        return self.mask.to(x.device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(self._known(x), x, 0)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.forward(y)
+
+    def residual(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.where(self._known(x), y - x, 0)
+
+    def write(self, x: Tensor, y: Tensor) -> Tensor:
+        return x if self.noise else torch.where(self._known(x), y, x)
+
+
+class LinearOperator(LinearObservation):
+    """Any linear measurement.
+
+    Args:
+        forward: A, from (B, *) to (B, *m), in the dtype that it is given; linear systems are solved in float64.
+        adjoint: Aᵀ, back from (B, *m) to (B, *).
+    """
+
+    def __init__(
+        self, forward: Callable[[Tensor], Tensor], adjoint: Callable[[Tensor], Tensor], noise: float = 0.0
+    ) -> None:
+        self._forward, self._adjoint, self.noise = forward, adjoint, not_negative(noise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._forward(x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self._adjoint(y)
+
+
+class Blur(LinearObservation):
+    """Convolution of each channel with a kernel, periodic at the edges.
+
+    Frequencies that the kernel leaves less than `cut` of the strongest count as removed altogether.
+
+    Args:
+        kernel: (h, w), both odd, centred.
+
+    Raises:
+        UsageError: The kernel has another shape or no weight.
+    """
+
+    cut = 1e-3
+
+    def __init__(self, kernel: Tensor, noise: float = 0.0) -> None:
+        if kernel.ndim != 2 or not all(n % 2 for n in kernel.shape) or not bool(kernel.any()):
+            raise UsageError(f"the kernel of a blur is (h, w), both odd, and not 0, got shape {tuple(kernel.shape)}")
+        self.kernel, self.noise = kernel.double(), not_negative(noise)
+
+    def _transfer(self, x: Tensor) -> Tensor:
+        """The factor of each frequency of images of the size of x, (H, W/2 + 1), complex."""
+        (h, w), (height, width) = self.kernel.shape, x.shape[-2:]
+        if h > height or w > width:
+            raise UsageError(f"a kernel of {h}x{w} does not fit images of {height}x{width}")
+        padded = torch.nn.functional.pad(self.kernel, (0, width - w, 0, height - h))
+        transfer = torch.fft.rfft2(padded.roll((-(h // 2), -(w // 2)), (0, 1)))
+        kept = transfer.abs() >= self.cut * transfer.abs().max()
+        return torch.where(kept, transfer, 0).to(x.device, torch.promote_types(x.dtype, torch.complex64))
+
+    def _filtered(self, x: Tensor, factor: Tensor) -> Tensor:
+        filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(x) * factor, s=x.shape[-2:])
+        return filtered
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._filtered(x, self._transfer(x))
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self._filtered(y, self._transfer(y).conj())
+
+    def pinv(self, y: Tensor) -> Tensor:
+        transfer = self._transfer(y)
+        return self._filtered(y, torch.where(transfer == 0, 0, 1 / torch.where(transfer == 0, 1, transfer)))
+
+
+class NonLinear(Observation):
+    """y = f(x) + noise for any differentiable f from (B, *) to (B, *m)."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], noise: float = 0.0) -> None:
+        self.function, self.noise = function, not_negative(noise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
