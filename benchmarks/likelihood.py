@@ -157,7 +157,7 @@ def of_probes(model: ScoreModel, x: Tensor) -> list[str]:
     lines = ["| products | " + " | ".join(kinds) + " |", "|---|" + "---|" * len(kinds)]
     many = x.repeat(8, *[1] * (x.ndim - 1))
     options = {"solver": solvers["rk45"](tol=1e-2, controller="pi"), "generator": None, "eps": 1e-4}
-    for count in (1, 3, 15):
+    for count in (1, 3, 6, 15):
         cells = []
         for name, make in kinds.items():
             if name == "hutch++" and count < 3:

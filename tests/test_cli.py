@@ -154,7 +154,8 @@ def test_lists_and_explanations(run):
     assert {row["solver"] for row in rows} == set(solvers.all()) and all("http" in row["reference"] for row in rows)
     assert "dpm" in run("solvers")
     explained = json.loads(run("solvers dpm --json"))
-    assert {row["option"] for row in explained["options"]} == {"--tol", "--atol", "--control", "--order", "--max-nfe"}
+    own = {"--tol", "--atol", "--control", "--controller", "--first-step", "--order", "--max-nfe"}
+    assert {row["option"] for row in explained["options"]} == own
     assert "arxiv.org/abs/2206.00927" in run("solvers dpm") and "--order" in run("solvers dpm")
     assert {row["name"] for row in json.loads(run("datasets --json"))} == set(data.all())
     assert "--download" in run("datasets cifar10")
@@ -173,10 +174,10 @@ def test_describe(run):
 
 def test_check_solver(run, tmp_path, monkeypatch):
     """A good solver passes; one with a wrong step, its own randomness and a hidden evaluation fails by name."""
-    rows = {row["promise"]: row for row in json.loads(run("check-solver euler --json"))}
-    assert all(row["verdict"] == "ok" for row in rows.values()) and "order 1 on a mixture" in rows
-    assert json.loads(run("check-solver dpm order=2 --json"))[0]["verdict"] == "ok"
-    assert "law of the data" in run("check-solver em steps=50")
+    rows = {row["promise"]: row for row in json.loads(run("check-solver euler --fast --json"))}
+    assert all(row["verdict"] == "ok" for row in rows.values()) and "order on a mixture" in rows
+    assert json.loads(run("check-solver dpm order=2 --fast --json"))[0]["verdict"] == "ok"
+    assert "law of the data" in run("check-solver em steps=50 --fast")
     (tmp_path / "wrong.py").write_text(
         "import torch\n"
         "from scoresde.solvers import OneStepSolver\n"
@@ -189,8 +190,9 @@ def test_check_solver(run, tmp_path, monkeypatch):
         "        return x - 1e-6 * x.mean()\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    rows = {row["promise"]: row["verdict"] for row in json.loads(run("check-solver wrong:Wrong --json", 1))}
-    failed = {"order 2 on a mixture", "a function of its seed", "independent of its batch", "gradients flow"}
+    rows = {row["promise"]: row["verdict"] for row in json.loads(run("check-solver wrong:Wrong --fast --json", 1))}
+    failed = {"order on a Gaussian", "order on a mixture", "a function of its seed", "independent of its batch"}
+    failed |= {"gradients flow", "law on ve"}  # where plain Euler steps in t are too long
     assert {promise for promise, verdict in rows.items() if verdict == "FAILED"} == failed
     assert "is not a class of solvers" in run("check-solver pathlib:Path", 2)
     assert "cannot import" in run("check-solver nowhere:Solver", 2)

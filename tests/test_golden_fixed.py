@@ -4,9 +4,11 @@ The problem of the published runs is that of test_golden.py.
 """
 
 import math
+from itertools import pairwise
 
 import mpmath
 import pytest
+import scipy.integrate
 import torch
 
 from scoresde.errors import UsageError
@@ -193,6 +195,28 @@ def test_weights_in_another_variable(variable):
         lambda x: mpmath.exp(4.5 - x) * float(variable(f64(float(x)))) ** 2, mpmath.linspace(-1, 4.5, 12)
     )
     assert float((fine * variable(nodes).square()).sum()) == pytest.approx(float(exact), rel=1e-11)
+
+
+@pytest.mark.parametrize(("scheme", "variable"), [("tab", lambda t, rho: t), ("rho-ab", lambda t, rho: rho)])
+def test_deis_integrates_its_polynomials_over_long_steps(scheme, variable):
+    """C_j = α_s ∫ L_j dρ by SciPy, for three steps from noise to data, the last with a history of three."""
+    sde, order = VPSDE(), 3
+    levels = sde.levels([1.0, 0.5, 0.15, 1e-3])
+    plan = solvers["deis"](scheme=scheme, order=order).plan(sde, levels, [1, 2, 3])
+    rho = lambda level: level.sigma / level.alpha
+    for i, (t, s) in enumerate(pairwise(levels)):
+        nodes = [variable(level.time, rho(level)) for level in levels[i::-1]]
+
+        def lagrange(r, j, nodes=nodes):
+            at = variable(float(sde.time(f64(-math.log(r)))[0]), r)
+            return math.prod((at - n) / (nodes[j] - n) for k, n in enumerate(nodes) if k != j)
+
+        expected = [
+            s.alpha
+            * scipy.integrate.quad(lagrange, rho(t), rho(s), args=(j,), epsabs=1e-12, epsrel=1e-10, limit=500)[0]
+            for j in range(i + 1)
+        ]
+        assert plan[i][1][: i + 1] == pytest.approx(expected, rel=1e-7)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5])

@@ -39,13 +39,14 @@ NAME is a solver of `scoresde solvers`, or module:Class for one that is not regi
 \b
 Examples:
   scoresde check-solver dpm
-  scoresde check-solver dpm order=2
+  scoresde check-solver dpm order=2 --fast
   scoresde check-solver my_package.solvers:Midpoint --json""",
 )
 @click.argument("name")
 @click.argument("options", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--fast", is_flag=True, help="Measure with less precision, in about two seconds, as the tests do.")
 @json_option
-def check_solver(name: str, options: tuple[str, ...], as_json: bool) -> None:
+def check_solver(name: str, options: tuple[str, ...], fast: bool, as_json: bool) -> None:
     """Measure a solver's order, law, seeds, batches, counting, faults and gradients; exit with 1 if it fails one."""
     cls = find(name)
     if bad := [option for option in options if "=" not in option]:
@@ -53,7 +54,7 @@ def check_solver(name: str, options: tuple[str, ...], as_json: bool) -> None:
     given = dict(option.split("=", 1) for option in options)
     cls(**given)
     rows, failed = [], False
-    for verdict in check(functools.partial(cls, **given)):
+    for verdict in check(functools.partial(cls, **given), fast=fast):
         failed = failed or not verdict.kept
         rows.append(
             {

@@ -61,7 +61,9 @@ class ExponentialAdams(PerSampleSolver):
             ):
                 moved = moved.addcmul_(weight, value)
             new = [denoise(moved, log_snr + h)]
-            for distance, difference in zip(columns(end - nodes, x), differences, strict=True):
+            # A row that waits, with a step of zero, is at its node; what it computes is not used, but must be finite.
+            distances = columns(torch.where(end == nodes, 1.0, end - nodes), x)
+            for distance, difference in zip(distances, differences, strict=True):
                 new.append((new[-1] - difference).div_(distance))
             corrected = moved.clone()
             corrector = columns(integrals[:, 1:] * (orders == order[:, None]), x)

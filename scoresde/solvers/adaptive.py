@@ -69,9 +69,14 @@ class Stepping(NamedTuple):
 
 
 def rms(v: Tensor, control: Control) -> Tensor:
-    """Root mean square of v, (B, *), as (B,) float64: of each row, of the batch, or of the worst row."""
+    """Root mean square of v, (B, *), as (B,) float64: of each row, of the batch, or of the worst row.
+
+    It carries no gradient: a step's length decides about the accuracy of a result, not about its value.
+    """
     dtype = torch.promote_types(v.dtype, torch.float32)
-    rows: Tensor = torch.linalg.vector_norm(v.flatten(1), dim=1, dtype=dtype).double() / math.sqrt(v[0].numel())
+    rows: Tensor = torch.linalg.vector_norm(v.detach().flatten(1), dim=1, dtype=dtype).double() / math.sqrt(
+        v[0].numel()
+    )
     if control == "batch":
         rows = rows.square().mean().sqrt().expand_as(rows)
     elif control == "max":

@@ -1,0 +1,28 @@
+"""Whether a solver keeps its promises, measured on problems whose answer is known.
+
+The promises are those that any solver has to keep, from whatever distribution it comes; the tests put every registered
+solver to the fast measurement of them, and `scoresde check-solver` one solver to the thorough measurement.
+"""
+
+from collections.abc import Iterator
+
+from . import accuracy, conduct
+from .base import Build, Promise, Verdict
+
+PROMISES: tuple[Promise, ...] = (*accuracy.PROMISES, *conduct.PROMISES)
+
+
+def check(build: Build, *, fast: bool = False) -> Iterator[Verdict]:
+    """Every promise that applies to a solver, as it is measured.
+
+    Args:
+        build: The solver's class, or a function that makes one from options.
+        fast: Measures with less precision, in about two seconds instead of half a minute.
+    """
+    solver = build()
+    for promise in PROMISES:
+        if promise.applies(solver):
+            yield promise.verdict(build, fast=fast)
+
+
+__all__ = ["PROMISES", "Build", "Promise", "Verdict", "check"]
