@@ -26,13 +26,13 @@ class Likelihood:
     """log p(x) of some samples, what it is made of, and what it cost. All (B,) tensors are float64, in nats."""
 
     log_prob: Tensor
-    """log p_eps(x), (B,): prior and divergence together. This is what a network defines, and what is published."""
+    """log p_eps(x), (B,), prior and divergence together. This is what a network defines, and what is published."""
     prior: Tensor
     """log N(x_T; 0, prior_std² I), (B,), at the end of the flow."""
     divergence: Tensor
     """∫ ∇·v dt from eps to the end, (B,)."""
     correction: Tensor
-    """log p_0(x) - log p_eps(x) to first order in eps, (B,). Not in log_prob: see `at_zero`."""
+    """log p_0(x) - log p_eps(x) to first order in eps, (B,). Not in log_prob; see `at_zero`."""
     standard_error: Tensor
     """Of log_prob, from the spread of the probes, (B,): 0 if exact, NaN for a single probe, which has no spread."""
     latent: Tensor
@@ -48,7 +48,7 @@ class Likelihood:
 
     @property
     def at_zero(self) -> Tensor:
-        """log p_0(x), (B,): log_prob with the correction for stopping at eps.
+        """log p_0(x), (B,), which is log_prob with the correction for stopping at eps.
 
         It is as good as the model is smooth below eps. Where the correction is not small, as with a network that was
         trained on images without dequantisation, the density has no limit at t = 0, and log_prob depends on eps.
