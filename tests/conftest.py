@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from scoresde.cli import scoresde
 from scoresde.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.sde import VPSDE
 
@@ -24,3 +26,17 @@ def mixture():
         [[[0.04, 0.01], [0.01, 0.02]], [[0.02, -0.01], [-0.01, 0.05]], [[0.03, 0.0], [0.0, 0.01]]], dtype=torch.float64
     )
     return GaussianMixtureModel(means, covariances, VPSDE(), weights=[0.5, 0.3, 0.2])
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs a command line in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(line, code=0):
+        result = CliRunner().invoke(scoresde, line.split(), prog_name="scoresde")
+        assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+        assert "Traceback" not in result.output
+        return result.output
+
+    return call

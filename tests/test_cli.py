@@ -7,27 +7,12 @@ import time
 
 import pytest
 import torch
-from click.testing import CliRunner
 from PIL import Image
 
 from scoresde import checkpoint
-from scoresde.cli import COMMANDS, scoresde
+from scoresde.cli import COMMANDS
 from scoresde.data import data
 from scoresde.solvers import solvers
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Runs a command line in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(line, code=0):
-        result = CliRunner().invoke(scoresde, line.split(), prog_name="scoresde")
-        assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-        assert "Traceback" not in result.output
-        return result.output
-
-    return call
 
 
 def test_help_is_fast_and_complete():

@@ -5,29 +5,14 @@ import math
 
 import pytest
 import torch
-from click.testing import CliRunner
 from PIL import Image
 
 from scoresde import checkpoint
-from scoresde.cli import scoresde
 from scoresde.data import data
 from scoresde.errors import UsageError
 from scoresde.latent import decode, encode, slerp
 from scoresde.random import stream
 from scoresde.solvers import solvers
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def call(line, code=0):
-        result = CliRunner().invoke(scoresde, line.split(), prog_name="scoresde")
-        assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-        assert "Traceback" not in result.output
-        return result.output
-
-    return call
 
 
 @pytest.mark.parametrize("name", ["rk45", "adams", "dpm", "eab"])
