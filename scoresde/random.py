@@ -5,6 +5,7 @@ Noise is drawn on the CPU and then moved, so that a seed means the same image on
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -71,6 +72,11 @@ def permutation(count: int, generator: torch.Generator) -> Tensor:
 def seed_global(seed: int) -> None:
     """Seeds torch's global generator, from which network initialisation and dropout draw."""
     torch.manual_seed(seed)
+
+
+def undisturbed() -> AbstractContextManager[None]:
+    """A context after which torch's global generator is as before, for libraries that draw from it."""
+    return torch.random.fork_rng(devices=[])
 
 
 def numpy_stream(seed: int) -> np.random.Generator:

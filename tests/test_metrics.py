@@ -10,10 +10,8 @@ import pytest
 import scipy.linalg
 import scipy.stats
 import torch
-from click.testing import CliRunner
 from PIL import Image
 
-from scoresde.cli import scoresde
 from scoresde.data import data
 from scoresde.errors import CheckpointError, DataError, NumericalError, ResourceError, UsageError
 from scoresde.images import to_uint8
@@ -461,18 +459,6 @@ def test_images_must_be_bytes(digits):
 
 
 # the command
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def call(line, code=0):
-        result = CliRunner().invoke(scoresde, line.split(), prog_name="scoresde")
-        assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-        return result.output
-
-    return call
 
 
 def test_the_command_measures_a_run_of_samples(run, tmp_path, digits):

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..errors import CheckpointError, DataError
+from ..random import undisturbed
 from .base import Metric, extract
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -48,7 +49,7 @@ def _network(path: Path, changed: int, size: int) -> tuple[Any, str]:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     try:
-        with torch.random.fork_rng(devices=[]):  # torch-fidelity draws weights from torch's generator before it loads
+        with undisturbed():  # torch-fidelity draws weights from torch's generator before it loads
             net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path))
     except RuntimeError as error:
         raise CheckpointError(f"{path} holds other weights than Inception's: {str(error).splitlines()[-1]}") from None
