@@ -34,6 +34,7 @@ class TrainOptions(Options):
     predicts: str = Field("eps", pattern="^(eps|x0|v)$", description="What the network's output means.")
     time_scale: float = Field(999.0, gt=0, description="Factor from time to the network's label.")
     flip: bool = Field(False, description="Mirror every second image at random.")
+    channels_last: bool = Field(False, description="Keep the channels of a pixel together: faster from about 16x16 on.")
     log_every: int = Field(10_000, ge=1, description="Images between two lines of metrics.jsonl.")
     sample_every: int = Field(100_000, ge=1, description="Images between two sheets of samples.")
     save_every: int = Field(100_000, ge=1, description="Images between two checkpoints.")

@@ -130,6 +130,10 @@ class Run:
             index, name = key.split(".", 1)
             adam.setdefault(int(index), {})[name] = value
         groups = state.optimizer.state_dict()["param_groups"]
+        for parameter, moments in zip(state.model.parameters(), (adam[i] for i in sorted(adam)), strict=True):
+            for name, value in moments.items():
+                if value.shape == parameter.shape:  # the fused optimiser reads moments in the parameter's own order
+                    moments[name] = torch.empty_like(parameter).copy_(value)
         state.optimizer.load_state_dict({"state": adam, "param_groups": groups})
         state.step, state.images = int(content["step"]), int(content["images"])
 

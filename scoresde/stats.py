@@ -8,8 +8,12 @@ from typing import Any
 from torch import Tensor
 
 from . import checkpoint
+from .conditioners import Conditioner
+from .conditioners.covariance import CovarianceUser
 from .covariance import KINDS, Covariance, Kind
 from .errors import CheckpointError, UsageError
+from .observations import Observation
+from .observations.named import Grey
 
 TENSORS, RECORD = "covariance.safetensors", "covariance.json"
 FORMAT = 1
@@ -41,14 +45,50 @@ def load(name: str | Path = "digits", kind: Kind = "dct") -> Covariance:
     folder = checkpoint.locate(name)
     if kind not in KINDS:
         raise UsageError(f"the kind of a covariance must be one of {', '.join(KINDS)}, got {kind!r}")
-    missing = UsageError(f"{name} has no {kind} covariance: make it with `scoresde stats {name} --kinds {kind}`")
+    found = every(folder).get(kind)
+    if found is None:
+        raise UsageError(f"{name} has no {kind} covariance: make it with `scoresde stats {name} --kinds {kind}`")
+    return found
+
+
+def every(folder: Path) -> dict[Kind, Covariance]:
+    """All covariances in a model's folder, by their kind.
+
+    Raises:
+        CheckpointError: The files are damaged, or of another version.
+    """
     if not (folder / RECORD).exists():
-        raise missing
+        return {}
     record = checkpoint.read_json(folder / RECORD)
     if record.get("format") != FORMAT:
         raise CheckpointError(f"{folder / RECORD} has the format {record.get('format')}; this version reads {FORMAT}")
     tensors = checkpoint.read_tensors(folder / TENSORS, str(record.get("sha256")))
-    found = [tensors[key].double() for key in sorted(tensors) if key.startswith(f"{kind}.")]
-    if not found:
-        raise missing
-    return Covariance(kind, tuple(int(n) for n in record["shape"]), found[0], tuple(found[1:]))
+    shape, found = tuple(int(n) for n in record["shape"]), dict[Kind, Covariance]()
+    for kind in KINDS:
+        if parts := [tensors[key].double() for key in sorted(tensors) if key.startswith(f"{kind}.")]:
+            found[kind] = Covariance(kind, shape, parts[0], tuple(parts[1:]))
+    return found
+
+
+def fitted(conditioner: Conditioner, name: str | Path, observation: Observation) -> Conditioner:
+    """The conditioner with the covariance of a model's data that it asks for.
+
+    `auto` is `full` where the model has it, else `channel` for grey and `dct` for everything else, else what there is.
+    A conditioner that needs no covariance, or was given one, is returned as it is.
+
+    Raises:
+        UsageError: The model does not exist, or has not the kind that is asked for.
+        CheckpointError: The files are damaged, or of another version.
+    """
+    if not isinstance(conditioner, CovarianceUser) or conditioner.covariance or conditioner.kind == "none":
+        return conditioner
+    if conditioner.kind != "auto":
+        return conditioner.given(load(name, conditioner.kind))
+    found = every(checkpoint.locate(name))
+    rest: tuple[Kind, ...] = ("channel", "dct") if isinstance(observation, Grey) else ("dct", "channel")
+    best = next((found[kind] for kind in ("full", *rest) if kind in found), None)
+    if best is not None:
+        return conditioner.given(best)
+    if conditioner.optional:
+        return conditioner
+    raise UsageError(f"{name} has no covariance yet: make it with `scoresde stats {name}`, or use another conditioner")

@@ -44,6 +44,8 @@ def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> 
     label = ScaledLabel(config.train.time_scale)
     predicts = config.train.predicts
     model = NetworkModel(net, config.sde, shape, label=label, predicts=predicts).to(device)  # type: ignore[arg-type]
+    if config.train.channels_last:
+        model = model.to(memory_format=torch.channels_last)
     ema = copy.deepcopy(model).eval().requires_grad_(False)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.train.learning_rate, fused=True)
     return TrainState(model, ema, optimizer)

@@ -424,7 +424,7 @@ OTHER = covariance.full(torch.eye(4), (1, 2, 2))
             UsageError,
             "mixtures",
         ),
-        (lambda: conditioners["covariance"](), UsageError, "covariance is missing"),
+        (lambda: conditioners["covariance"]().condition(PRIOR, Luma(), GREYS), UsageError, "needs that of the data"),
         (lambda: build("moment", products=0), UsageError, "products must be at least 1, got 0"),
         (lambda: build("dps", rate=-1), UsageError, "rate must be greater than 0, got -1"),
         (lambda: conditioners["repalce"], UsageError, "Did you mean 'replace'?"),

@@ -118,8 +118,9 @@ def test_averaged_weights_forget_with_the_half_life():
     assert next(state.ema.parameters()).flatten()[0].item() == pytest.approx(0.5, rel=1e-5)
 
 
-def test_a_resumed_run_ends_bit_for_bit_as_an_uninterrupted_one(tmp_path):
-    chosen = config("network.dropout=0.1", "train.flip=true")
+@pytest.mark.parametrize("channels_last", ["false", "true"])
+def test_a_resumed_run_ends_bit_for_bit_as_an_uninterrupted_one(tmp_path, channels_last):
+    chosen = config("network.dropout=0.1", "train.flip=true", f"train.channels_last={channels_last}")
     whole = finish(chosen, fresh(chosen))
     part, run = fresh(chosen), Run(tmp_path, chosen, {})
     for state in train(chosen, digits(), part):

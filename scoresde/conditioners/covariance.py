@@ -1,12 +1,13 @@
 """Conditioning with the covariance of the data."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, PlainSerializer
 from torch import Tensor
 
 from ..covariance import Covariance
+from ..errors import UsageError
 from ..krylov import Solution
 from ..model import ScoreModel
 from ..observations import LinearObservation, OrthogonalObservation
@@ -21,7 +22,24 @@ from .base import (
     predicted,
 )
 
-CovarianceOption = Annotated[Covariance, PlainSerializer(str)]
+CovarianceOption = Annotated[Covariance | None, PlainSerializer(lambda covariance: covariance and str(covariance))]
+KindOption = Literal["auto", "none", "channel", "dct", "full"]
+
+
+class CovarianceUser(LinearConditioner):
+    """Base of conditioners that need the covariance of the data, given as such or by the kind that is wanted."""
+
+    kind: KindOption = Field("auto", description="Which of the covariances kept with the model is used.")
+    covariance: CovarianceOption = Field(None, description="The covariance itself, from `estimate`; or by its kind.")
+
+    optional: ClassVar[bool] = False
+    """Whether it also works without."""
+
+    def given(self, covariance: Covariance) -> Self:
+        """The same conditioner with this covariance."""
+        return type(self)(
+            **{**{name: getattr(self, name) for name in type(self).model_fields}, "covariance": covariance}
+        )
 
 
 def update(
@@ -43,7 +61,7 @@ def update(
 
 
 @conditioners("covariance")
-class CovarianceConditioner(LinearConditioner):
+class CovarianceConditioner(CovarianceUser):
     """x̂_0 + V Aᵀ (σ_y² I + A V Aᵀ)⁻¹ (y - A x̂_0), V = (Σ⁻¹ + α²/σ² I)⁻¹, Σ the covariance of the data.
 
     It is exact for normal data with this Σ. One evaluation, no backward pass, no strength to be tuned.
@@ -51,11 +69,14 @@ class CovarianceConditioner(LinearConditioner):
     Reference: Yismaw et al. 2024, https://arxiv.org/abs/2409.08906 (CoDPS).
     """
 
-    covariance: CovarianceOption = Field(description="Covariance of the data, from `estimate` or a model's folder.")
-
     def _linear(
         self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators
     ) -> ConditionedModel:
+        if self.covariance is None:
+            raise UsageError(
+                "covariance needs that of the data: give covariance=estimate(images), or take it from a model's folder "
+                "with stats.fitted(conditioner, MODEL, observation)"
+            )
         covariance = self.covariance.to(y.device)
         covariance.check(model.shape)
 

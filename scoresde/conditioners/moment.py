@@ -1,6 +1,6 @@
 """Conditioning with the covariance that the model itself predicts."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -10,36 +10,29 @@ from ..krylov import KrylovMethod, conjugate_gradients, gmres, scaled
 from ..model import ScoreModel
 from ..observations import LinearObservation
 from ..random import Generators
-from .base import (
-    ConditionedModel,
-    LinearConditioner,
-    conditioners,
-    moved,
-    no_gradient,
-    noise_variance,
-    predicted,
-)
-from .covariance import CovarianceOption, update
+from .base import ConditionedModel, conditioners, moved, no_gradient, noise_variance, predicted
+from .covariance import CovarianceUser, update
 
 METHODS: dict[str, KrylovMethod] = {"cg": conjugate_gradients, "gmres": gmres}
 
 
 @conditioners("moment")
-class MomentConditioner(LinearConditioner):
+class MomentConditioner(CovarianceUser):
     """x̂_0 + V Aᵀ (s² I + A V Aᵀ)⁻¹ (y - A x̂_0), V = Cov[x_0 | x_t] = σ²/α ∂x̂_0/∂x_t, by Tweedie's second formula.
 
     V is known by its products alone, each one a backward pass, of which an iterative method takes `products`. s² is
     σ_y² + error² σ²/α²: a network that misses ε by `error` misses x̂_0 by error σ/α, and without this term what it is
     wrongly sure of is divided by next to nothing. An exact score has `error` 0, and a symmetric V, for which `cg`
-    needs the fewest products; the derivative of a network is not symmetric, and `gmres` does not mind.
+    needs the fewest products; the derivative of a network is not symmetric, and `gmres` does not mind. The covariance
+    of the data, if there is one, is the preconditioner.
 
     Reference: Rozet et al. 2024, https://arxiv.org/abs/2405.13712 (MMPS).
     """
 
+    optional: ClassVar[bool] = True
     products: int = Field(1, ge=1, description="Backward passes for each evaluation.")
     method: Literal["cg", "gmres"] = Field("gmres", description="Iterative method: for a symmetric V, or for any.")
     error: float = Field(0.1, ge=0, description="Root mean square error of the model's ε; 0 for an exact score.")
-    covariance: CovarianceOption | None = Field(None, description="Covariance of the data, as a preconditioner.")
 
     def _linear(
         self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators

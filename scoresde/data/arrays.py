@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 
 from ..errors import DataError
-from .base import Images, Split, data
+from .base import Images, Reduce, Split, data, reduced
 from .held_out import HeldOut
 
 
@@ -16,6 +16,7 @@ class Arrays(HeldOut):
     """The array `images`, (N, H, W, C) or (N, H, W) uint8, of an .npz file, with `labels`, (N,), if it has them."""
 
     test_path: str | None = Field(None, description="File of the test images, in place of a share held out of path.")
+    reduce: Reduce = 1
 
     def load(self, split: Split) -> Images:
         """The images (C, H, W) of a split, with their labels.
@@ -26,7 +27,7 @@ class Arrays(HeldOut):
         images, labels = _arrays(self.test_path if self.test_path and split == "test" else self.path)
         index = torch.arange(len(images)) if self.test_path else self.chosen(len(images), split)
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2)[index].contiguous()
-        return Images(pixels, labels=None if labels is None else torch.from_numpy(labels)[index])
+        return Images(reduced(pixels, self.reduce), labels=None if labels is None else torch.from_numpy(labels)[index])
 
 
 def _arrays(path: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:

@@ -2,15 +2,17 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from ..registry import Options, Registry
 
 Split = Literal["train", "test"]
+Reduce = Annotated[int, Field(ge=1, description="Side of the squares of pixels whose mean becomes one pixel.")]
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,21 @@ class DataOptions(Options, ABC):
     @abstractmethod
     def load(self, split: Split) -> Images:
         """The training images, or those held out for testing."""
+
+
+def reduced(pixels: Tensor, factor: int) -> Tensor:
+    """The mean of every factor x factor pixels, rounded, (..., H, W) uint8 -> (..., ⌊H/factor⌋, ⌊W/factor⌋) uint8.
+
+    Raises:
+        UsageError: No pixel would be left.
+    """
+    if min(pixels.shape[-2:]) < factor:
+        height, width = pixels.shape[-2:]
+        raise UsageError(f"images of {height}x{width} pixels cannot be reduced by {factor}")
+    if factor == 1:
+        return pixels
+    means = [torch.nn.functional.avg_pool2d(part.float(), factor).round() for part in torch.split(pixels, 4096)]
+    return torch.cat(means).to(torch.uint8)
 
 
 data: Registry[DataOptions] = Registry("data set", "scoresde.data")

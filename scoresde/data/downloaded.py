@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from ..errors import DataError
-from .base import DataOptions, Images, Split, data
+from .base import DataOptions, Images, Reduce, Split, data, reduced
 
 
 class Downloaded(DataOptions):
@@ -19,6 +19,7 @@ class Downloaded(DataOptions):
 
     root: str = Field("data", min_length=1, description="Folder that the data set is kept in.")
     download: bool = Field(True, description="Download the data set if it is not in root.")
+    reduce: Reduce = 1
 
     kind: ClassVar[str]
     """Name of the class in torchvision.datasets."""
@@ -29,7 +30,8 @@ class Downloaded(DataOptions):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return self.image
+        channels, height, width = self.image
+        return channels, height // self.reduce, width // self.reduce
 
     def load(self, split: Split) -> Images:
         """The images of a split, with labels.
@@ -49,7 +51,7 @@ class Downloaded(DataOptions):
         pixels = torch.as_tensor(loaded.data)
         # MNIST is (N, H, W), CIFAR-10 (N, H, W, C).
         pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
-        return Images(pixels, labels=torch.as_tensor(loaded.targets, dtype=torch.int64))
+        return Images(reduced(pixels, self.reduce), labels=torch.as_tensor(loaded.targets, dtype=torch.int64))
 
     def _advice(self, folder: Path) -> str:
         if not self.download:

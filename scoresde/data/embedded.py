@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import DataError
 from ..random import permutation, stream
-from .base import DataOptions, Images, Split, data
+from .base import DataOptions, Images, Split, data, reduced
 
 
 def _datasets() -> Any:
@@ -72,13 +72,8 @@ class Photos(DataOptions):
             full = torch.from_numpy(photo.copy()).permute(2, 0, 1)
             border = full.shape[2] * 4 // 5  # cut before halving: no pixel may be the mean of pixels from both sides
             part = full[:, :, :border] if split == "train" else full[:, :, border:]
-            crops += [_grid(part, self.size, self.stride), _grid(_halved(part), self.size, self.stride)]
+            crops += [_grid(part, self.size, self.stride), _grid(reduced(part, 2), self.size, self.stride)]
         return Images(torch.cat(crops))
-
-
-def _halved(image: Tensor) -> Tensor:
-    """The mean of every 2x2 pixels, (C, H, W) uint8 -> (C, ⌊H/2⌋, ⌊W/2⌋) uint8."""
-    return torch.nn.functional.avg_pool2d(image.float(), 2).round().to(torch.uint8)
 
 
 def _grid(image: Tensor, size: int, stride: int) -> Tensor:
