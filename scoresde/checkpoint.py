@@ -151,7 +151,7 @@ def load(name: str | Path = "digits", device: str | torch.device = "cpu") -> Net
         label, predicts = ScaledLabel(config["model"]["time_scale"]), config["model"]["predicts"]
         sha256 = config["sha256"]
         net = network.build((shape[0], shape[1], shape[2]))
-        model = NetworkModel(net, sde, shape, label=label, predicts=predicts)
+        model = NetworkModel(net, sde, shape, label=label, predicts=predicts, classes=network.classes)
     except KeyError as error:
         raise CheckpointError(f"{folder / CONFIG} lacks the entry {error}") from None
     except (ScoreSDEError, TypeError, ValueError, IndexError) as error:

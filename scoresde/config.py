@@ -33,6 +33,7 @@ class TrainOptions(Options):
     earliest: float = Field(1e-5, gt=0, lt=1, description="Earliest time trained, as the likelihood needs.")
     predicts: str = Field("eps", pattern="^(eps|x0|v)$", description="What the network's output means.")
     time_scale: float = Field(999.0, gt=0, description="Factor from time to the network's label.")
+    label_dropout: float = Field(0.1, ge=0, le=1, description="Share of class labels that are hidden, for guidance.")
     flip: bool = Field(False, description="Mirror every second image at random.")
     channels_last: bool = Field(False, description="Keep the channels of a pixel together: faster from about 16x16 on.")
     log_every: int = Field(10_000, ge=1, description="Images between two lines of metrics.jsonl.")

@@ -25,10 +25,22 @@ class ScoreModel(nn.Module, ABC):
     """Shape of one sample, without the batch: (C, H, W) for images."""
     draws: bool = False
     """Whether an evaluation draws noise, so that two of them at one point differ."""
+    classes: int = 0
+    """Number of class labels that the model knows; 0 if it knows none."""
 
     @abstractmethod
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
         """ε = E[z | x_t], the predicted noise, (B, *)."""
+
+    def class_eps(self, x: Tensor, t: Tensor, classes: Tensor) -> Tensor:
+        """ε = E[z | x_t, c] for the class c of each row, (B,); `classes` itself, one beyond the last, means none.
+
+        Raises:
+            UsageError: The model knows no classes.
+        """
+        raise UsageError(
+            f"a {type(self).__name__} knows no classes: guide a network that was trained with them, then condition that"
+        )
 
     def score(self, x: Tensor, t: Tensor) -> Tensor:
         """∇ log p_t(x) = -ε/σ, (B, *)."""
@@ -84,6 +96,7 @@ class NetworkModel(ScoreModel):
         shape: Shape of one sample, (C, H, W).
         label: Maps times, (B,), to what the network takes as its time input.
         predicts: What the network's output means. Channels beyond C, such as a learned variance, are cut off.
+        classes: Number of class labels that it knows; if any, it is also called as net(x, label, classes).
 
     Raises:
         UsageError: `predicts` is none of the four.
@@ -97,17 +110,25 @@ class NetworkModel(ScoreModel):
         *,
         label: Callable[[Tensor], Tensor] | None = None,
         predicts: Prediction = "eps",
+        classes: int = 0,
     ) -> None:
         super().__init__()
         if predicts not in ("eps", "x0", "v", "score"):
             raise UsageError(f"predicts must be 'eps', 'x0', 'v' or 'score', got {predicts!r}")
         self.net, self.sde, self.shape, self.predicts = net, sde, tuple(shape), predicts
         self.label = ScaledLabel() if label is None else label
+        self.classes = classes
 
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
+        return self._predicted(x, t)
+
+    def class_eps(self, x: Tensor, t: Tensor, classes: Tensor) -> Tensor:
+        return self._predicted(x, t, classes) if self.classes else super().class_eps(x, t, classes)
+
+    def _predicted(self, x: Tensor, t: Tensor, *classes: Tensor) -> Tensor:
         dtype = next((p.dtype for p in self.net.parameters()), x.dtype)
         # The label stays in float32: bfloat16 would merge neighbouring noise levels.
-        out: Tensor = self.net(x.to(dtype), self.label(t).to(torch.promote_types(dtype, torch.float32)))
+        out: Tensor = self.net(x.to(dtype), self.label(t).to(torch.promote_types(dtype, torch.float32)), *classes)
         out = out.to(x.dtype)[:, : x.shape[1]]
         if self.predicts == "eps":
             return out
@@ -163,10 +184,15 @@ class ObservedModel(ScoreModel):
     def __init__(self, model: ScoreModel, *observers: Observer) -> None:
         super().__init__()
         self.model, self.observers = model, observers
-        self.sde, self.shape, self.draws = model.sde, model.shape, model.draws
+        self.sde, self.shape, self.draws, self.classes = model.sde, model.shape, model.draws, model.classes
 
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
-        eps = self.model.eps(x, t)
+        return self._shown(x, t, self.model.eps(x, t))
+
+    def class_eps(self, x: Tensor, t: Tensor, classes: Tensor) -> Tensor:
+        return self._shown(x, t, self.model.class_eps(x, t, classes))
+
+    def _shown(self, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         for observer in self.observers:
             observer(x, t, eps)
         return eps
@@ -194,6 +220,13 @@ class Evaluations:
 
     def _pulled_back(self, gradient: Tensor) -> None:
         self.vjps += 1
+
+
+def all_finite(x: Tensor) -> bool:
+    """Whether x holds no NaN and no infinity."""
+    # One sum sees every NaN and infinity, but can also overflow by itself.
+    total = (x.detach() if x.requires_grad else x).sum()
+    return math.isfinite(total.item()) or bool(torch.isfinite(x).all())
 
 
 def non_finite(x: Tensor) -> Tensor:

@@ -114,7 +114,11 @@ class Run:
 
         if content.get("format") != checkpoint.FORMAT:
             raise CheckpointError(f"a checkpoint has the format {content.get('format')}, not {checkpoint.FORMAT}")
-        before, now = content["config"], self.config.tables()
+        try:  # options that are younger than the checkpoint had their defaults
+            before = parse(content["config"], "of the checkpoint").tables()
+        except ScoreSDEError as error:
+            raise CheckpointError(str(error)) from None
+        now = self.config.tables()
         changed = [
             f"{name}.{key}"
             for name, rows in now.items()

@@ -43,7 +43,9 @@ def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> 
     net = config.network.build(shape)
     label = ScaledLabel(config.train.time_scale)
     predicts = config.train.predicts
-    model = NetworkModel(net, config.sde, shape, label=label, predicts=predicts).to(device)  # type: ignore[arg-type]
+    classes = config.network.classes
+    model = NetworkModel(net, config.sde, shape, label=label, predicts=predicts, classes=classes)  # type: ignore[arg-type]
+    model = model.to(device)
     if config.train.channels_last:
         model = model.to(memory_format=torch.channels_last)
     ema = copy.deepcopy(model).eval().requires_grad_(False)
@@ -62,17 +64,20 @@ def order(images: int, seed: int, first: int, count: int) -> Tensor:
     return torch.cat(index)
 
 
-def batch(images: Images, options: TrainOptions, step: int) -> Tensor:
-    """The images of a step, in [-1, 1], (B, C, H, W)."""
-    x = images.scaled(order(len(images), options.seed, step * options.batch, options.batch))
+def batch(images: Images, options: TrainOptions, step: int) -> tuple[Tensor, Tensor | None]:
+    """The images of a step, in [-1, 1], (B, C, H, W), and their labels, (B,), if they have any."""
+    index = order(len(images), options.seed, step * options.batch, options.batch)
+    x, labels = images.scaled(index), None if images.labels is None else images.labels[index]
     if options.flip:
         mirrored = rand((len(x),), stream(options.seed, "flip", step)) < 0.5
         x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
-    return x
+    return x, labels
 
 
-def loss(model: NetworkModel, x0: Tensor, options: TrainOptions, step: int) -> Tensor:
+def loss(model: NetworkModel, x0: Tensor, options: TrainOptions, step: int, labels: Tensor | None = None) -> Tensor:
     """Mean of |z - ε(α x_0 + σ z, t)|², or of the error of what else the network predicts; times in float64.
+
+    A network with classes is given the labels, (B,), of which a share is replaced by "no class".
 
     The times of a batch are spread evenly, t_i = u + i/B modulo 1, which lowers the variance of the loss without
     changing its mean (Kingma et al. 2021, https://arxiv.org/abs/2107.00630, appendix I.1).
@@ -84,7 +89,11 @@ def loss(model: NetworkModel, x0: Tensor, options: TrainOptions, step: int) -> T
     z = randn(x0.shape, stream(options.seed, "noise", step)).to(x0.device)
     alpha, sigma = expand(sde.alpha(t), x0), expand(sde.sigma(t), x0)
     target = {"eps": z, "x0": x0, "v": alpha * z - sigma * x0}[model.predicts]
-    out: Tensor = model.net(alpha * x0 + sigma * z, model.label(t).to(x0.dtype))
+    condition = []
+    if model.classes and labels is not None:
+        hidden = rand((len(x0),), stream(options.seed, "label", step)) < options.label_dropout
+        condition = [torch.where(hidden, model.classes, labels).to(x0.device)]
+    out: Tensor = model.net(alpha * x0 + sigma * z, model.label(t).to(x0.dtype), *condition)
     return (out[:, : x0.shape[1]] - target).square().mean()
 
 
@@ -119,12 +128,21 @@ def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainSt
     options = config.train
     if images.shape != state.model.shape:
         raise DataError(f"the images have the shape {images.shape}, the model takes {state.model.shape}")
+    if classes := state.model.classes:
+        if images.labels is None:
+            raise DataError(f"the network has {classes} classes and the images have no labels: set network.classes = 0")
+        if int(images.labels.min()) < 0 or int(images.labels.max()) >= classes:
+            found = f"{int(images.labels.min())} to {int(images.labels.max())}"
+            raise DataError(
+                f"the labels of the images go from {found}: a network of {classes} classes takes 0 to {classes - 1}"
+            )
     device = state.model.device
     parameters = list(state.model.parameters())
     state.model.train()
     while state.images < options.images:
         seed_global(int(stream(options.seed, "dropout", state.step).initial_seed()))
-        value = loss(state.model, batch(images, options, state.step).to(device), options, state.step)
+        x0, labels = batch(images, options, state.step)
+        value = loss(state.model, x0.to(device), options, state.step, labels)
         state.optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(parameters, options.clip, foreach=True)

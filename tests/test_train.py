@@ -203,7 +203,7 @@ def test_a_signal_saves_and_the_run_goes_on_to_the_same_weights(tmp_path, number
     command = [sys.executable, "-m", "scoresde", "train", "digits", *assignments, "--out", str(tmp_path), "--quiet"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    for _ in range(600):
+    for _ in range(6000):
         if (tmp_path / "metrics.jsonl").exists():
             break
         time.sleep(0.05)

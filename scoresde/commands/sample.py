@@ -20,6 +20,7 @@ from ..registry import table
 from ..sde import SDE
 from ..solvers import Solver, solvers
 from ..trajectory import Trajectory
+from .guidance import labels
 from .options import build, device, device_option, field_options, output_folder
 
 
@@ -51,6 +52,9 @@ def run(
     out: Path | None,
     trajectory: int | None,
     animation: str,
+    classes: str | None,
+    guidance: float | None,
+    guidance_interval: str | None,
     device_name: str,
     quiet: bool,
     **options: Any,
@@ -66,6 +70,9 @@ def run(
     network = checkpoint.load(folder, device(device_name))
     if network.shape[0] not in (1, 3):
         raise UsageError(f"{model} makes images of {network.shape[0]} channels; only 1 or 3 can be drawn")
+    asked = labels(classes, count, guidance, guidance_interval)
+    if asked:
+        asked.around(network, 0, count)  # says what is wrong before a folder is made
     target = output_folder(out or Path("samples") / f"{folder.name}-{solver}")
     recorder = Trajectory(network.sde, trajectory) if trajectory else None
     batches = []
@@ -75,12 +82,12 @@ def run(
             observers: list[Observer] = [Bar(network.sde, bar)]
             if recorder and first == 0:
                 observers.append(recorder)
-            x = network.prior(sources)
-            batches.append(sampling.sample(network, chosen, x, generator=sources, observers=tuple(observers)))
+            x, guided = network.prior(sources), asked.around(network, first, len(sources)) if asked else network
+            batches.append(sampling.sample(guided, chosen, x, generator=sources, observers=tuple(observers)))
         bar.update(count - bar.n)
     x = torch.cat([part.x for part in batches])
     write(target, x, seed, recorder, animation)
-    record = describe(chosen, network, batches, folder, seed)
+    record = describe(chosen, network, batches, folder, seed) | (asked.record if asked else {})
     checkpoint.write_text(target / "samples.json", json.dumps(record, indent=2) + "\n")
     click.echo(
         f"{count} samples by {chosen!r}: {record['nfe']:g} NFE, {record['seconds']:.2f} s in "
@@ -134,6 +141,9 @@ def sample() -> click.Command:
         click.Option(["--out"], type=click.Path(path_type=Path), help="Folder. [default: samples/MODEL-SOLVER]"),
         click.Option(["--trajectory"], type=int, metavar="FRAMES", help="Also a strip and an animation of the way."),
         click.Option(["--animation"], type=click.Choice(["gif", "webp"]), default="gif", help="Its format."),
+        click.Option(["--class", "classes"], metavar="C[,C...]", help="Class of the samples, or classes in turn."),
+        click.Option(["--guidance"], type=float, metavar="W", help="Scale of guidance to the class; 1 is none."),
+        click.Option(["--guidance-interval"], metavar="LOW,HIGH", help="Times between which the scale holds."),
         click.Option(["--quiet"], is_flag=True, help="No progress bar."),
     ]
     command = click.Command("sample", callback=run, params=[*own, *field_options(solvers.all())], help=run.__doc__)
@@ -145,6 +155,7 @@ Examples:
   scoresde sample --solver dpm --tol 1e-2
   scoresde sample --model runs/digits --solver pc --steps 200 -n 16 --seed 7 --out out
   scoresde sample --solver rk45 --trajectory 10 --animation webp
-  scoresde sample --model models/digits --solver unipc --steps 5 --grid tuned"""
+  scoresde sample --model models/digits --solver unipc --steps 5 --grid tuned
+  scoresde sample --model runs/labelled --class 0,1,2 --guidance 2 -n 12"""
     device_option(command)
     return command

@@ -2,13 +2,16 @@
 
 from abc import ABC, abstractmethod
 
+from pydantic import Field
 from torch import nn
 
 from ..registry import Options, Registry
 
 
 class NetworkOptions(Options, ABC):
-    """Options of an architecture. `build` makes the module, called as net(x, label)."""
+    """Options of an architecture. `build` makes the module, called as net(x, label), or net(x, label, classes)."""
+
+    classes: int = Field(0, ge=0, description="Number of class labels that the network can be given.")
 
     @abstractmethod
     def build(self, shape: tuple[int, int, int]) -> nn.Module:

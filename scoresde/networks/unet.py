@@ -32,7 +32,6 @@ class UNetOptions(NetworkOptions):
     resampling: Resampling = Field("conv", description="How levels are joined: by convolutions, or by plain averages.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of features dropped in each block while training.")
     extra_channels: int = Field(0, ge=0, description="Input channels beyond the image's, for a condition.")
-    classes: int = Field(0, ge=0, description="Number of class labels that the network can be given.")
     learned_variance: bool = Field(False, description="Give a second output of the image's shape, for the variance.")
     bottleneck: Literal["same", "halved"] = Field(
         "same", description="Whether the middle has the resolution of the last level, or half of it."
