@@ -1,18 +1,21 @@
 """One registry for everything that has a name on the command line, and the options such a thing carries."""
 
 import difflib
+import functools
 import importlib
 import importlib.metadata
 import logging
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Generic, Literal, ParamSpec, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .errors import UsageError
 
 T = TypeVar("T", bound="Options")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Options(BaseModel):
@@ -30,6 +33,20 @@ class Options(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise UsageError("; ".join(explain(type(self), error))) from None
+
+
+def remembered(make: Callable[P, R]) -> Callable[P, R]:
+    """A pure function of options and numbers that keeps its last results, by the values of its arguments."""
+    kept = cast(Callable[P, R], functools.lru_cache(maxsize=64)(make))
+
+    @functools.wraps(make)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return kept(*args, **kwargs)
+        except TypeError:  # an option that is a list has no hash
+            return make(*args, **kwargs)
+
+    return call
 
 
 class WrittenOptions(Options):

@@ -33,7 +33,7 @@ class Level(NamedTuple):
 
     def rows(self, x: Tensor) -> Tensor:
         """The time as a model takes it: (B,), float64."""
-        return torch.full((len(x),), self.time, dtype=torch.float64, device=x.device)
+        return x.new_full((x.shape[0],), self.time, dtype=torch.float64)
 
 
 class SDE(Options, ABC):

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from ..brownian import BrownianNoise
 from ..errors import NumericalError, UsageError
-from ..grids import GridOption, LogSNRGrid, QuadraticGrid
-from ..model import ObservedModel, ScoreModel, non_finite
+from ..grids import Grid, GridOption, LogSNRGrid, QuadraticGrid
+from ..model import ObservedModel, ScoreModel, all_finite, non_finite
 from ..random import Generators, randn_like
-from ..registry import Options, Registry
-from ..sde import Level
+from ..registry import Options, Registry, remembered
+from ..sde import SDE, Level
 from .guard import Guard, rows
 
 Info = MutableMapping[str, float]
@@ -85,8 +85,8 @@ class Solver(Options, ABC):
             raise UsageError(f"start and stop must differ and lie in (0, {end:g}], got {start:g} and {stop:g}")
         if self.noisy and stop > start:
             raise UsageError(f"{self.name} only runs from noise to data, got start {start:g} and stop {stop:g}")
-        if (bad := non_finite(x)).any():
-            raise NumericalError(f"the starting noise of {rows(bad)} is not finite")
+        if not all_finite(x):
+            raise NumericalError(f"the starting noise of {rows(non_finite(x))} is not finite")
         return ObservedModel(model, Guard(self.name, finite=not self.retries, budget=self._budget()))
 
     def _budget(self) -> float:
@@ -114,6 +114,12 @@ class Ordered(Solver):
         return self
 
 
+@remembered
+def levels_of(grid: Grid, sde: SDE, start: float, stop: float, steps: int) -> tuple[Level, ...]:
+    """The process at the times of a grid: the same for every batch, so it is worked out once."""
+    return tuple(sde.levels(grid.times(sde, start, stop, steps)))
+
+
 class GridSolver(Solver):
     """Base of solvers that walk a given grid of times; they implement `walk`."""
 
@@ -123,8 +129,7 @@ class GridSolver(Solver):
     def _solve(
         self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators, info: Info
     ) -> Tensor:
-        times = self.grid.times(model.sde, start, stop, self.steps)
-        return self.walk(model, x, model.sde.levels(times), generator)
+        return self.walk(model, x, list(levels_of(self.grid, model.sde, start, stop, self.steps)), generator)
 
     @abstractmethod
     def walk(self, model: ScoreModel, x: Tensor, levels: list[Level], generator: Generators) -> Tensor:

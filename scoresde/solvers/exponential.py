@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..model import ScoreModel
 from ..random import Generators
+from ..registry import remembered
 from ..sde import SDE, Level
 from .base import GridSolver, Ordered
 
@@ -203,8 +204,7 @@ class Multistep(Ordered, GridSolver):
 
     def walk(self, model: ScoreModel, x: Tensor, levels: list[Level], generator: Generators) -> Tensor:
         history: list[Tensor] = []
-        plan = self.plan(model.sde, levels, self.step_orders(len(levels) - 1))
-        for t, (keep, terms) in zip(levels[:-1], plan, strict=True):
+        for t, (keep, terms) in zip(levels[:-1], planned(self, model.sde, tuple(levels)), strict=True):
             history = [predict(model, x, t, self.target), *history[: self.order - 1]]
             x = combine(keep, x, terms, history)
         return x
@@ -212,3 +212,9 @@ class Multistep(Ordered, GridSolver):
     @abstractmethod
     def plan(self, sde: SDE, levels: Sequence[Level], orders: Sequence[int]) -> Plan:
         """The coefficients of every step, each of which uses as many predictions as its order."""
+
+
+@remembered
+def planned(solver: Multistep, sde: SDE, levels: tuple[Level, ...]) -> Plan:
+    """The solver's plan, worked out once for all batches."""
+    return solver.plan(sde, levels, solver.step_orders(len(levels) - 1))

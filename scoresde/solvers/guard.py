@@ -1,11 +1,9 @@
 """What stops a solver whose predictions are not finite, or that spends too much."""
 
-import math
-
 from torch import Tensor
 
 from ..errors import NumericalError
-from ..model import Evaluations, non_finite
+from ..model import all_finite, non_finite
 
 
 class Guard:
@@ -13,14 +11,13 @@ class Guard:
 
     def __init__(self, solver: str, *, finite: bool, budget: float) -> None:
         self.solver, self.finite, self.budget = solver, finite, budget
-        self.count = Evaluations()
+        self.calls = 0
 
     def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
-        self.count(x, t, eps)
-        # One sum sees every NaN and infinity; the rows are looked at only if it is one.
-        if self.finite and not math.isfinite(float(eps.detach().sum())) and (bad := non_finite(eps)).any():
-            raise not_finite(self.solver, bad, t, self.count.calls)
-        if self.count.calls > self.budget:
+        self.calls += 1
+        if self.finite and not all_finite(eps):
+            raise not_finite(self.solver, non_finite(eps), t, self.calls)
+        if self.calls > self.budget:
             raise NumericalError(
                 f"{self.solver} has not ended after max_nfe = {self.budget:g} evaluations, at t = {t.min():.3g}: "
                 "raise tol or max_nfe, or use a solver with fixed steps"

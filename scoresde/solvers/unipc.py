@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ..model import ScoreModel
 from ..random import Generators
+from ..registry import remembered
 from ..sde import SDE, Level
 from .base import Order, solvers
-from .exponential import Multistep, Plan, Target, TargetOption, adams, combine, move, predict
+from .exponential import Multistep, Plan, Target, TargetOption, adams, combine, move, planned, predict
 
 
 @solvers("unipc")
@@ -63,14 +64,19 @@ class UniPC(Multistep):
         return step.gain * step.constant, step.gain * (step.h if self.variant == "bh1" else step.constant) / 2
 
     def walk(self, model: ScoreModel, x: Tensor, levels: list[Level], generator: Generators) -> Tensor:
-        orders = self.step_orders(len(levels) - 1)
-        predictors, correctors = self.plan(model.sde, levels, orders), self.corrections(levels, orders)
+        predictors, correctors = planned(self, model.sde, tuple(levels)), corrected(self, tuple(levels))
         history = [predict(model, x, levels[0], self.target)]
-        for (_, s), (keep, terms), (_, corrected) in zip(pairwise(levels), predictors, correctors, strict=True):
+        for (_, s), (keep, terms), (_, with_end) in zip(pairwise(levels), predictors, correctors, strict=True):
             guess = combine(keep, x, terms, history)
             if s is levels[-1]:
                 return guess
             history = [predict(model, guess, s, self.target), *history]
-            x = combine(keep, x, corrected, history) if self.corrector else guess
+            x = combine(keep, x, with_end, history) if self.corrector else guess
             history = history[: self.order]
         return x
+
+
+@remembered
+def corrected(solver: UniPC, levels: tuple[Level, ...]) -> Plan:
+    """The coefficients of all its corrections, worked out once for all batches."""
+    return solver.corrections(levels, solver.step_orders(len(levels) - 1))
