@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import scipy.fft
 import torch
 from torch import Tensor
 
+from .cosine import cosines
 from .errors import DataError, UsageError
 from .krylov import scaled
 
@@ -55,6 +55,28 @@ class Covariance:
         factors = tuple(factor.to(device) for factor in self.factors)
         return Covariance(self.kind, self.shape, self.variances.to(device), factors)
 
+    def resized(self, shape: tuple[int, ...]) -> "Covariance":
+        """The covariance of larger or smaller pieces of the same pictures, with samples of another height and width.
+
+        For data that look alike everywhere the variance of cosine k of n is their spectrum at frequency k/n, which is
+        interpolated in its logarithm. What it is below the lowest frequency of the smaller size is a guess.
+
+        Raises:
+            UsageError: A full covariance belongs to its size; or the shape has other channels.
+        """
+        if self.shape == tuple(shape):
+            return self
+        if self.kind == "full" or len(shape) != 3 or shape[0] != self.shape[0]:
+            advice = "take the kind dct or channel" if self.kind == "full" else "only height and width may differ"
+            raise UsageError(f"the {self} cannot be resized to {tuple(shape)}: {advice}")
+        if self.kind == "channel":
+            return Covariance(self.kind, tuple(shape), self.variances, self.factors)
+        logs = self.variances.clamp_min(torch.finfo(torch.float64).tiny).log()
+        for axis, size in enumerate(shape[1:], 1):
+            logs = interpolated(logs.movedim(axis, -1), size).movedim(-1, axis)
+        factors = (self.factors[0], *(cosines(n).to(logs) for n in shape[1:]))
+        return Covariance(self.kind, tuple(shape), logs.exp(), factors)
+
     def posterior(self, v: Tensor, variance: Tensor) -> Tensor:
         """V v, V = (Σ⁻¹ + I/variance)⁻¹, for v (B, *) and one variance for each row, (B,).
 
@@ -62,8 +84,15 @@ class Covariance:
         """
         return self._multiplied(v, self._posterior(v, variance))
 
-    def precision(self, v: Tensor, variance: Tensor, gain: float, noise: Tensor) -> Tensor:
-        """(gain² V + noise² I)⁻¹ v, (B, *), with V as above, noise (B,); directions without variance are left out."""
+    def precision(self, v: Tensor, variance: Tensor, gain: float | Tensor, noise: Tensor) -> Tensor:
+        """(G V G + noise² I)⁻¹ v, (B, *), with V as above, noise (B,); directions without variance are left out.
+
+        Args:
+            gain: G, one factor for all directions; or one for each cosine frequency, (H, W), which commutes with V in
+                the kind `dct` alone: for another kind v is returned as it is.
+        """
+        if isinstance(gain, Tensor) and self.kind != "dct":
+            return v
         spread = gain**2 * self._posterior(v, variance)
         spread = spread + scaled(noise.to(v) ** 2, torch.ones_like(spread))
         return self._multiplied(v, torch.where(spread > 0, 1 / torch.where(spread > 0, spread, 1), 0))
@@ -122,9 +151,18 @@ def estimate(images: Tensor, kind: Kind = "dct") -> Covariance:
     variances, colours = torch.linalg.eigh(torch.einsum("nihw,njhw->ij", offset, offset) / offset[:, 0].numel())
     if kind == "channel":
         return Covariance(kind, shape, shrunk(variances.clamp_min(0))[:, None, None], (colours,))
-    rows, columns = (torch.from_numpy(scipy.fft.dct(np.eye(n), norm="ortho", axis=0)).T for n in shape[1:])
+    rows, columns = (cosines(n) for n in shape[1:])
     c = torch.einsum("nchw,ck,hi,wj->nkij", offset, colours, rows, columns)
     return Covariance(kind, shape, shrunk(c.square().mean(0)), (colours, rows, columns))
+
+
+def interpolated(values: Tensor, size: int) -> Tensor:
+    """Values at the frequencies k/n, (..., n), at k/size, (..., size); above the highest they keep its value."""
+    n = values.shape[-1]
+    at = (torch.arange(size, dtype=torch.float64, device=values.device) * n / size).clamp_max(n - 1)
+    below = at.long().clamp_max(max(n - 2, 0))
+    share = at - below
+    return (1 - share) * values[..., below] + share * values[..., (below + 1).clamp_max(n - 1)]
 
 
 def shrunk(variances: Tensor) -> Tensor:

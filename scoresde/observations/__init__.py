@@ -1,6 +1,7 @@
 """Observations: what is known of a sample before it is drawn."""
 
 from .base import LinearObservation, NamedObservation, Observation, OrthogonalObservation, observations
+from .blurred import GaussianBlur
 from .given import Blur, LinearOperator, NonLinear, Pixels
 from .named import ROUNDING, ChannelMean, Crop, Downsample, Luma
 
@@ -10,6 +11,7 @@ __all__ = [
     "ChannelMean",
     "Crop",
     "Downsample",
+    "GaussianBlur",
     "LinearObservation",
     "LinearOperator",
     "Luma",

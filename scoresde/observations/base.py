@@ -1,6 +1,7 @@
 """What an observation is."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from pydantic import Field
@@ -12,6 +13,9 @@ from ..registry import Registry, WrittenOptions
 
 PRODUCTS, TOL = 1000, 1e-10
 """Products and relative residual at which the pseudo-inverse of a given operator ends."""
+
+
+Precision = Callable[[Tensor, float | Tensor], Tensor]
 
 
 class Observation(ABC):
@@ -73,6 +77,15 @@ class LinearObservation(Observation):
         """A⁺ A x, (B, *): the part of x that the measurement sees, and nothing else."""
         return self.pinv(self.forward(x))
 
+    def near_inverse(self, b: Tensor, precision: Precision) -> Tensor:
+        """Nearly (A V Aᵀ + noise² I)⁻¹ b, (B, *m), a preconditioner; here nothing is known, and it is b.
+
+        Args:
+            precision: Maps v, (B, *), and a gain g, a number or one for each cosine frequency, to
+                (g² V + noise² I)⁻¹ v.
+        """
+        return b
+
     def write(self, x: Tensor, y: Tensor) -> Tensor:
         """The point nearest to x, (B, *), that has the measurement y; x itself if the measurement is noisy."""
         return x if self.noise else x + self.pinv(self.residual(x, y))
@@ -93,13 +106,16 @@ class OrthogonalObservation(LinearObservation):
     def pinv(self, y: Tensor) -> Tensor:
         return self.adjoint(y) / self.gain**2
 
+    def near_inverse(self, b: Tensor, precision: Precision) -> Tensor:
+        return self.forward(precision(self.adjoint(b), self.gain)) / self.gain**2
+
     def basis(self, x: Tensor) -> Tensor:
         """The coordinates A x/g of x in the orthonormal basis, (B, *m)."""
         return self.forward(x) / self.gain
 
 
-class NamedObservation(WrittenOptions, OrthogonalObservation):
-    """Base of the observations that are nothing but their options. As text: "luma" or "downsample:factor=4"."""
+class NamedObservation(WrittenOptions, LinearObservation):
+    """Base of the linear observations that are nothing but their options. As text: "luma" or "downsample:factor=4"."""
 
     noise: float = Field(0.0, ge=0, description="Standard deviation of the measurement's error, for data in [-1, 1].")
 

@@ -8,13 +8,13 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from ..errors import UsageError
-from .base import NamedObservation, observations
+from .base import NamedObservation, OrthogonalObservation, observations
 
 ROUNDING = 1 / (127.5 * math.sqrt(12))
 """Standard deviation of the rounding to one of 256 levels, in [-1, 1]: 0.00226."""
 
 
-class Grey(NamedObservation):
+class Grey(NamedObservation, OrthogonalObservation):
     """Base of the weighted means w·x over the channels of each pixel, y (B, 1, H, W)."""
 
     weights: ClassVar[tuple[float, ...]]
@@ -55,7 +55,7 @@ class ChannelMean(Grey):
 
 
 @observations("downsample")
-class Downsample(NamedObservation):
+class Downsample(NamedObservation, OrthogonalObservation):
     """Super-resolution: the means over squares of factor x factor pixels are known, y (B, C, H/factor, W/factor)."""
 
     factor: int = Field(2, ge=1, description="Side of the squares, in pixels.")
@@ -74,7 +74,7 @@ class Downsample(NamedObservation):
 
 
 @observations("crop")
-class Crop(NamedObservation):
+class Crop(NamedObservation, OrthogonalObservation):
     """Outpainting: the image is known but for margins, y (B, C, H - top - bottom, W - left - right)."""
 
     top: int = Field(0, ge=0, description="Rows to be drawn above.")

@@ -1,0 +1,14 @@
+"""The cosine basis, in which images that look alike everywhere have uncorrelated values."""
+
+import numpy as np
+import scipy.fft
+import torch
+from torch import Tensor
+
+
+def cosines(n: int) -> Tensor:
+    """The orthonormal cosines of n pixels, (n, n), frequency k in column k, in float64.
+
+    Reference: Ahmed, Natarajan and Rao 1974, https://doi.org/10.1109/T-C.1974.223784.
+    """
+    return torch.from_numpy(scipy.fft.dct(np.eye(n), norm="ortho", axis=0)).T
