@@ -14,6 +14,10 @@ from .errors import ScoreSDEError
 COMMANDS = {
     "train": ("train:train", "Train a score network."),
     "sample": ("sample:sample", "Draw samples from a model with any solver."),
+    "colourise": ("colourise:colourise", "Draw colours for grey pictures."),
+    "colorize": ("colourise:colourise", "The same as colourise."),
+    "inpaint": ("inpaint:inpaint", "Fill a hole in pictures."),
+    "restore": ("restore:restore", "Restore pictures that were made smaller, blurred or cut."),
     "likelihood": ("likelihood:likelihood", "Compute the bits per dimension of images under a model."),
     "encode": ("latent:encode_images", "Carry images to latent codes and back."),
     "interpolate": ("latent:interpolate", "Draw the way from one image to another."),

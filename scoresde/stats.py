@@ -3,18 +3,20 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from . import checkpoint
-from .conditioners import Conditioner
 from .conditioners.covariance import CovarianceUser
 from .covariance import KINDS, Covariance, Kind
 from .errors import CheckpointError, UsageError
 from .observations import Observation
 from .observations.named import Grey
+from .registry import Options
 
+Method = TypeVar("Method", bound=Options)
+"""A conditioner or a posterior sampler."""
 TENSORS, RECORD = "covariance.safetensors", "covariance.json"
 FORMAT = 1
 """Version of the files' layout. A reader refuses any other."""
@@ -70,25 +72,31 @@ def every(folder: Path) -> dict[Kind, Covariance]:
     return found
 
 
-def fitted(conditioner: Conditioner, name: str | Path, observation: Observation) -> Conditioner:
-    """The conditioner with the covariance of a model's data that it asks for.
+def fitted(method: Method, name: str | Path, observation: Observation, shape: tuple[int, ...] | None = None) -> Method:
+    """The conditioner or posterior sampler with the covariance of a model's data that it asks for.
 
     `auto` is `full` where the model has it, else `channel` for grey and `dct` for everything else, else what there is.
-    A conditioner that needs no covariance, or was given one, is returned as it is.
+    A method that needs no covariance, or was given one, is returned as it is.
+
+    Args:
+        shape: Of the samples, where it is not that of the data: the covariance is then resized to it.
 
     Raises:
-        UsageError: The model does not exist, or has not the kind that is asked for.
+        UsageError: The model does not exist, or has not the kind that is asked for, or it cannot be resized.
         CheckpointError: The files are damaged, or of another version.
     """
-    if not isinstance(conditioner, CovarianceUser) or conditioner.covariance or conditioner.kind == "none":
-        return conditioner
-    if conditioner.kind != "auto":
-        return conditioner.given(load(name, conditioner.kind))
+    if not isinstance(method, CovarianceUser) or method.covariance or method.kind == "none":
+        return method
+    if method.kind != "auto":
+        wanted = load(name, method.kind)
+        return method.given(wanted.resized(shape) if shape else wanted)
     found = every(checkpoint.locate(name))
+    if shape:
+        found = {k: c.resized(shape) for k, c in found.items() if k != "full" or c.shape == tuple(shape)}
     rest: tuple[Kind, ...] = ("channel", "dct") if isinstance(observation, Grey) else ("dct", "channel")
     best = next((found[kind] for kind in ("full", *rest) if kind in found), None)
     if best is not None:
-        return conditioner.given(best)
-    if conditioner.optional:
-        return conditioner
-    raise UsageError(f"{name} has no covariance yet: make it with `scoresde stats {name}`, or use another conditioner")
+        return method.given(best)
+    if method.optional:
+        return method
+    raise UsageError(f"{name} has no covariance yet: make it with `scoresde stats {name}`, or use another method")

@@ -1,0 +1,252 @@
+"""What `scoresde colourise | inpaint | restore` share: pictures in, samples of p(x | y) for each of them out."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import click
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import pad
+from tqdm.auto import tqdm
+
+from .. import checkpoint, images, pictures, stats
+from .. import sample as sampling
+from ..conditioners import Conditioner, conditioners
+from ..errors import DataError, UsageError
+from ..model import NetworkModel, ScoreModel
+from ..observations import Observation
+from ..random import generators
+from ..registry import table
+from ..solvers import Solver, solvers
+from ..tiles import TiledModel
+from .latent import record
+from .options import build, device, device_option, field_options, output_folder
+from .sample import Bar
+
+SOLVER, STEPS = "dpm++", 20
+SHOWN, ROWS = 8, 32
+"""Samples of a picture, and pictures, that the sheet shows."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture as a problem."""
+
+    seen: Tensor
+    """What is known, as the sheet shows it, (1|3, H, W)."""
+    y: Tensor
+    """The measurement, (1, *m)."""
+    observation: Observation | None
+    """How it was made; None if nothing is known."""
+    shape: tuple[int, ...]
+    """Of the samples, (C, H, W)."""
+    note: str
+    """What was done to the picture."""
+    truth: Tensor | None = None
+    """(C, H, W)."""
+    solved: bool = False
+    """Whether y is the answer."""
+    beside: Mapping[str, Image.Image] = field(default_factory=dict)
+    """Pictures that are written too, by the ending of their names."""
+
+
+Prepare = Callable[[Path, tuple[int, ...]], Case]
+"""Makes a file into a problem for a model of images of a shape."""
+
+
+def run(
+    command: str,
+    prepare: Prepare,
+    files: tuple[Path, ...],
+    inputs: Sequence[Path],
+    *,
+    model: str,
+    solver: str,
+    conditioner: str,
+    count: int,
+    seed: int,
+    batch: int,
+    out: Path | None,
+    device_name: str,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Draws samples for every picture, and writes them, a sheet and a record.
+
+    Raises:
+        DataError: Pictures could not be read; the others are done, if there are any.
+    """
+    if solver == SOLVER and options.get("steps") is None:
+        options = {**options, "steps": STEPS}
+    chosen, given = build(solvers, solver, options), conditioners.parse(conditioner)
+    folder = checkpoint.locate(model)
+    network = checkpoint.load(folder, device(device_name))
+    found = pictures.found(files)
+    target = out or Path(command) / (files[0].stem if len(files) == 1 else folder.name)
+    guard(target, [*found, *inputs])
+    rows, drawn, skipped = [], [], list[DataError]()
+    layout = "{l_bar}{bar}| {elapsed}{postfix}"
+    with tqdm(total=len(found) * count, unit="image", disable=quiet or None, bar_format=layout) as bar:
+        for number, (file, name) in enumerate(zip(found, names(found), strict=True), 1):
+            try:
+                case = prepare(file, network.shape)
+            except DataError as error:
+                skipped.append(error)
+                if len(found) > 1:
+                    bar.write(f"skipped: {error}")
+            else:
+                output_folder(target)
+                parts = draw(case, network, folder, given, chosen, range(seed, seed + count), batch, bar)
+                x = torch.cat([part.x for part in parts])
+                written = write(target, name, case, x, seed)
+                rows.append({"picture": str(file), "done": case.note, "files": written, **cost(parts)})
+                drawn.append((case, x[:SHOWN].cpu()))
+                bar.write(f"{file}: {case.note}")
+            bar.update(number * count - bar.n)
+    if not rows:
+        raise skipped[0] if len(skipped) == 1 else DataError(f"none of {len(skipped)} pictures could be read")
+    images.save(sheet(drawn[:ROWS]), target / "sheet.png")
+    content = {
+        **record(network, chosen, folder, files),
+        "conditioner": table(given),
+        "seeds": [seed, seed + count - 1],
+        "pictures": rows,
+        "skipped": [str(error) for error in skipped],
+    }
+    checkpoint.write_text(target / f"{command}.json", json.dumps(content, indent=2) + "\n")
+    nfe, vjps, seconds = (mean(row[key] for row in rows) for key in ("nfe", "vjps", "seconds"))
+    many = [f"{n} {word}{'s' * (n > 1)}" for n, word in ((count, "sample"), (len(rows), "picture"))]
+    click.echo(
+        f"{many[0]} for each of {many[1]} by {given.name} and {chosen!r}: "
+        f"{nfe:g} NFE, {vjps:g} products, {seconds:.2f} s a picture, in {target}"
+    )
+    if skipped:
+        raise DataError(f"{len(skipped)} of {len(found)} pictures were skipped, the others are done: {skipped[0]}")
+
+
+def guard(target: Path, inputs: Sequence[Path]) -> None:
+    """Looks whether the results would lie beside a file that was given, or in its place.
+
+    Raises:
+        UsageError: They would.
+    """
+    for file in inputs:
+        if target.resolve() in (file.resolve().parent, file.parent.resolve()):
+            raise UsageError(f"--out {target} is the folder of {file}, beside which nothing is written: choose another")
+
+
+def names(files: Sequence[Path]) -> list[str]:
+    """What the results of each file are called: its name without the ending, if that is enough to tell them apart."""
+    stems, whole = Counter(file.stem for file in files), Counter(file.name for file in files)
+    return [
+        file.stem if stems[file.stem] == 1 else file.name if whole[file.name] == 1 else f"{i}-{file.name}"
+        for i, file in enumerate(files)
+    ]
+
+
+def draw(
+    case: Case,
+    network: NetworkModel,
+    folder: Path,
+    conditioner: Conditioner,
+    solver: Solver,
+    seeds: range,
+    batch: int,
+    bar: Any,
+) -> list[sampling.Samples]:
+    """Samples of p(x | y), in batches, one for each seed."""
+    if case.solved:
+        return [sampling.Samples(case.y.expand(len(seeds), *case.shape), 0, 0.0, 0.0, {})]
+    base: ScoreModel = network
+    if case.shape != network.shape:
+        base = TiledModel(network, case.shape, batch=batch)
+    parts, y = [], case.y.to(network.device)
+    if case.observation:
+        conditioner = stats.fitted(conditioner, folder, case.observation, case.shape)
+    for first in range(0, len(seeds), batch):
+        sources, around = generators(seeds[first : first + batch]), base
+        if case.observation:
+            many = y.expand(len(sources), *y.shape[1:])
+            around = conditioner.condition(base, case.observation, many, sources)
+        x = around.prior(sources)
+        watched = (Bar(network.sde, bar),)
+        parts.append(sampling.sample(around, solver, x, generator=sources, observers=watched))
+    return parts
+
+
+def write(target: Path, name: str, case: Case, x: Tensor, seed: int) -> list[str]:
+    """The pictures of one case; returns what they are called."""
+    found = {f"{name}-{seed + i:06d}.png": images.single(image) for i, image in enumerate(x)}
+    found |= {f"{name}-{ending}": picture for ending, picture in case.beside.items()}
+    for file, picture in found.items():
+        images.save(picture, target / file)
+    return list(found)
+
+
+def sheet(drawn: Sequence[tuple[Case, Tensor]]) -> Image.Image:
+    """A row for each picture: what is known, the samples, and the truth where there is one."""
+    size = [max(case.shape[axis] for case, _ in drawn) for axis in (1, 2)]
+    columns = max(1 + len(x) + (case.truth is not None) for case, x in drawn)
+    nothing = torch.full((3, *size), 64 / 127.5 - 1)  # the grey between the images
+
+    def padded(image: Tensor) -> Tensor:
+        height, width = image.shape[1:]
+        bare = (0, size[1] - width, 0, size[0] - height)
+        return pad(image.expand(3, -1, -1), bare, value=float(nothing[0, 0, 0]))
+
+    cells: list[Tensor] = []
+    for case, x in drawn:
+        row = [case.seen, *x] + ([] if case.truth is None else [case.truth])
+        cells += [*map(padded, row), *[nothing] * (columns - len(row))]
+    return images.sheet(torch.stack(cells), columns, zoom=images.zoom_for(size[0]))
+
+
+def cost(parts: Sequence[sampling.Samples]) -> dict[str, Any]:
+    """What the samples of one picture cost."""
+    count = sum(len(part.x) for part in parts)
+    return {
+        "nfe": mean(part.nfe for part in parts),
+        "vjps": mean(part.vjps for part in parts),
+        "cost": mean(part.cost for part in parts),
+        "work": sum(part.work * len(part.x) for part in parts) / count,
+        "seconds": sum(part.seconds for part in parts),
+        "info": {key: mean(part.info[key] for part in parts) for key in parts[0].info},
+    }
+
+
+def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: str) -> click.Command:
+    """One of the commands, with the options of every solver."""
+    path = click.Path(path_type=Path)
+    shared: list[click.Parameter] = [
+        click.Argument(["files"], nargs=-1, required=True, type=path, metavar="IMAGE|FOLDER..."),
+        click.Option(["--model"], default="photos", show_default=True, help="Run, model folder or bundled name."),
+        *own,
+        click.Option(["-n", "count"], type=click.IntRange(1), default=4, show_default=True, help="Samples a picture."),
+        click.Option(["--conditioner"], default="covariance", show_default=True, metavar="NAME[:KEY=VALUE,...]",
+                     help="How what is known is imposed, such as moment:products=3."),
+        click.Option(["--solver"], default=SOLVER, show_default=True, metavar="NAME", help="See `scoresde solvers`."),
+        click.Option(["--fit"], type=click.Choice(["resize", "tile"]), default="resize", show_default=True,
+                     help="Pictures larger than the model's are resized and cut to its size, or drawn whole in "
+                     "overlapping tiles; smaller ones are enlarged."),
+        click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Sample i uses seed + i."),
+        click.Option(["--batch"], type=click.IntRange(1), default=64, show_default=True,
+                     help="Samples, or tiles, at a time."),
+        click.Option(["--out"], type=path, help=f"Folder. [default: {name}/IMAGE, or {name}/MODEL for several]"),
+        click.Option(["--quiet"], is_flag=True, help="No progress bar."),
+    ]  # fmt: skip
+    made = click.Command(name, callback=callback, params=[*shared, *field_options(solvers.all())])
+    made.help = callback.__doc__
+    made.epilog = f"""\b
+{SOLVER} has here {STEPS} steps. Options followed by [names] belong to those solvers. The model needs the covariance
+of its data, which `scoresde stats` estimates; --conditioner projection does without.
+\b
+Examples:
+{examples}"""
+    device_option(made)
+    return made
