@@ -1,7 +1,7 @@
 """Sampling, and the accounting that the benchmark reports."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,7 @@ from .errors import NumericalError, UsageError
 from .model import Evaluations, ObservedModel, Observer, ScoreModel, non_finite
 from .random import Generators
 from .solvers import OneStepSolver, Solver
+from .solvers.base import Info
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,6 @@ def sample(
     )
 
 
-@torch.no_grad()
 def transport(
     model: ScoreModel,
     solver: Solver,
@@ -83,15 +83,36 @@ def transport(
             f"{solver.name} {reason} evaluations at different times, and this model draws new noise at each: "
             "use em, ancestral or pc, or a conditioner without noise of its own, such as replace or covariance"
         )
+
+    def run(watched: ScoreModel, info: Info) -> Tensor:
+        end = solver.solve(watched, x, start=start, stop=stop, generator=generator, info=info)
+        if not denoise:
+            return end
+        return model.finish(watched.denoise(end, torch.full((len(x),), stop, dtype=torch.float64, device=x.device)))
+
+    return accounted(model, run, solver.name, observers)
+
+
+@torch.no_grad()
+def accounted(
+    model: ScoreModel, run: Callable[[ScoreModel, Info], Tensor], name: str, observers: tuple[Observer, ...] = ()
+) -> Samples:
+    """What `run` makes of the model, (B, *), with what it cost; the one place where that is counted and timed.
+
+    Args:
+        run: Called with the model under observation and with what it may fill in as `Samples.info`.
+        name: Of the method, for the error.
+
+    Raises:
+        NumericalError: A value is not finite.
+    """
     count, info = Evaluations(), dict[str, float]()
     counted = model.observed(count)
     watched = ObservedModel(counted, *observers) if observers else counted
     began = time.perf_counter()
-    x = solver.solve(watched, x, start=start, stop=stop, generator=generator, info=info)
-    if denoise:
-        x = model.finish(watched.denoise(x, torch.full((len(x),), stop, dtype=torch.float64, device=x.device)))
+    x = run(watched, info)
     if bool(non_finite(x).any()):
-        raise NumericalError(f"{solver.name}: the samples are not finite after {count.calls} evaluations")
+        raise NumericalError(f"{name}: the samples are not finite after {count.calls} evaluations")
     if x.is_cuda:
         torch.cuda.synchronize(x.device)
     return Samples(x, count.calls, count.rows / len(x), time.perf_counter() - began, info, count.vjps)

@@ -24,7 +24,7 @@ LAYERS = [
     ["conditioners"],
     ["trajectory"],
     ["sample"],
-    ["likelihood", "latent"],
+    ["likelihood", "latent", "posterior"],
     ["data", "networks", "provenance"],
     ["checkpoint", "config", "pictures"],
     ["features"],
@@ -41,7 +41,8 @@ LAYERS = [
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py" or path.parent != ROOT)
 SHARED = ("__init__.py", "base.py", "guard.py", "adaptive.py", "embedded_pair.py", "exponential.py")
-PLUGINS = [p for p in FILES if p.parent.name in ("solvers", "conditioners", "data", "metrics") and p.name not in SHARED]
+FOLDERS = ("solvers", "conditioners", "posterior", "data", "metrics")
+PLUGINS = [p for p in FILES if p.parent.name in FOLDERS and p.parent.parent == ROOT and p.name not in SHARED]
 
 
 def layer(path):

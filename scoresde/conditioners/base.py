@@ -78,9 +78,7 @@ class LinearConditioner(Conditioner):
     def _condition(
         self, model: ScoreModel, observation: Observation, y: Tensor, generator: Generators
     ) -> ConditionedModel:
-        if not isinstance(observation, LinearObservation):
-            raise UsageError(f"{self.name} takes linear observations, {type(observation).__name__} is none; use dps")
-        return self._linear(model, observation, y, generator)
+        return self._linear(model, linear(self, observation), y, generator)
 
     @abstractmethod
     def _linear(
@@ -90,6 +88,17 @@ class LinearConditioner(Conditioner):
 
 
 conditioners: Registry[Conditioner] = Registry("conditioner", "scoresde.conditioners")
+
+
+def linear(method: Options, observation: Observation) -> LinearObservation:
+    """The observation, for a method that needs Aᵀ.
+
+    Raises:
+        UsageError: It has none.
+    """
+    if not isinstance(observation, LinearObservation):
+        raise UsageError(f"{method.name} takes linear observations, {type(observation).__name__} is none; use dps")
+    return observation
 
 
 def moved(model: ScoreModel, x: Tensor, t: Tensor, eps: Tensor, shift: Tensor) -> Tensor:

@@ -3,15 +3,16 @@
 from typing import Annotated, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, PlainSerializer
+from pydantic import ConfigDict, Field, PlainSerializer
 from torch import Tensor
 
 from ..covariance import Covariance
 from ..errors import UsageError
 from ..krylov import Solution
 from ..model import ScoreModel
-from ..observations import LinearObservation, OrthogonalObservation
+from ..observations import LinearObservation
 from ..random import Generators
+from ..registry import Options
 from .base import (
     ConditionedModel,
     LinearConditioner,
@@ -26,8 +27,10 @@ CovarianceOption = Annotated[Covariance | None, PlainSerializer(lambda covarianc
 KindOption = Literal["auto", "none", "channel", "dct", "full"]
 
 
-class CovarianceUser(LinearConditioner):
-    """Base of conditioners that need the covariance of the data, given as such or by the kind that is wanted."""
+class CovarianceUser(Options):
+    """Options of what needs the covariance of the data, given as such or by the kind that is wanted."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     kind: KindOption = Field("auto", description="Which of the covariances kept with the model is used.")
     covariance: CovarianceOption = Field(None, description="The covariance itself, from `estimate`; or by its kind.")
@@ -36,10 +39,24 @@ class CovarianceUser(LinearConditioner):
     """Whether it also works without."""
 
     def given(self, covariance: Covariance) -> Self:
-        """The same conditioner with this covariance."""
+        """The same with this covariance."""
         return type(self)(
             **{**{name: getattr(self, name) for name in type(self).model_fields}, "covariance": covariance}
         )
+
+    def fitting(self, model: ScoreModel, y: Tensor) -> Covariance:
+        """The covariance, on the device of y, after a look whether it is that of the model's samples.
+
+        Raises:
+            UsageError: It is missing, or that of samples of another shape.
+        """
+        if self.covariance is None:
+            raise UsageError(
+                f"{self.name} needs that of the data: give covariance=estimate(images), or take it from a model's "
+                f"folder with stats.fitted({self.name}, MODEL, observation)"
+            )
+        self.covariance.check(model.shape)
+        return self.covariance.to(y.device)
 
 
 def update(
@@ -47,21 +64,18 @@ def update(
 ) -> Solution:
     """`gaussian_update` with V = (Σ⁻¹ + I/variance)⁻¹.
 
-    Where the rows of A/g are orthonormal, A/g (noise² I + g² V)⁻¹ Aᵀ/g is nearly the inverse, and makes some twenty
-    products enough where there would be a thousand.
+    The preconditioner, the observation's `near_inverse`, makes some twenty products enough where there would be a
+    thousand.
     """
 
     def near_inverse(b: Tensor) -> Tensor:
-        if not isinstance(observation, OrthogonalObservation):
-            return b
-        wide = covariance.precision(observation.adjoint(b), variance, observation.gain, noise)
-        return observation.forward(wide) / observation.gain**2
+        return observation.near_inverse(b, lambda v, gain: covariance.precision(v, variance, gain, noise))
 
     return gaussian_update(observation, residual, noise, lambda v: covariance.posterior(v, variance), near_inverse)
 
 
 @conditioners("covariance")
-class CovarianceConditioner(CovarianceUser):
+class CovarianceConditioner(CovarianceUser, LinearConditioner):
     """x̂_0 + V Aᵀ (σ_y² I + A V Aᵀ)⁻¹ (y - A x̂_0), V = (Σ⁻¹ + α²/σ² I)⁻¹, Σ the covariance of the data.
 
     It is exact for normal data with this Σ. One evaluation, no backward pass, no strength to be tuned.
@@ -72,13 +86,7 @@ class CovarianceConditioner(CovarianceUser):
     def _linear(
         self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators
     ) -> ConditionedModel:
-        if self.covariance is None:
-            raise UsageError(
-                "covariance needs that of the data: give covariance=estimate(images), or take it from a model's folder "
-                "with stats.fitted(conditioner, MODEL, observation)"
-            )
-        covariance = self.covariance.to(y.device)
-        covariance.check(model.shape)
+        covariance = self.fitting(model, y)
 
         def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
             eps, variance = model.eps(x, t), noise_variance(model, t)

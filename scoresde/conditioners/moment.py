@@ -10,14 +10,14 @@ from ..krylov import KrylovMethod, conjugate_gradients, gmres, scaled
 from ..model import ScoreModel
 from ..observations import LinearObservation
 from ..random import Generators
-from .base import ConditionedModel, conditioners, moved, no_gradient, noise_variance, predicted
+from .base import ConditionedModel, LinearConditioner, conditioners, moved, no_gradient, noise_variance, predicted
 from .covariance import CovarianceUser, update
 
 METHODS: dict[str, KrylovMethod] = {"cg": conjugate_gradients, "gmres": gmres}
 
 
 @conditioners("moment")
-class MomentConditioner(CovarianceUser):
+class MomentConditioner(CovarianceUser, LinearConditioner):
     """x̂_0 + V Aᵀ (s² I + A V Aᵀ)⁻¹ (y - A x̂_0), V = Cov[x_0 | x_t] = σ²/α ∂x̂_0/∂x_t, by Tweedie's second formula.
 
     V is known by its products alone, each one a backward pass, of which an iterative method takes `products`. s² is
@@ -37,9 +37,7 @@ class MomentConditioner(CovarianceUser):
     def _linear(
         self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators
     ) -> ConditionedModel:
-        covariance = self.covariance and self.covariance.to(y.device)
-        if covariance:
-            covariance.check(model.shape)
+        covariance = self.covariance and self.fitting(model, y)
 
         def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
             no_gradient(self, x)

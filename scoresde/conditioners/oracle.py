@@ -13,6 +13,25 @@ from ..random import Generators, choose, randn
 from .base import ConditionedModel, LinearConditioner, conditioners
 
 
+def dense(
+    name: str, observation: LinearObservation, shape: tuple[int, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """The rows of A that see anything, (m, D) in float64, and which they are among all of them.
+
+    Args:
+        name: Of the method, for the error.
+
+    Raises:
+        UsageError: The observation is not the same for all rows of a batch.
+    """
+    if isinstance(observation, Pixels) and len(observation.mask) > 1:
+        raise UsageError(f"{name} takes one mask for all samples, got {len(observation.mask)}")
+    unit = torch.eye(math.prod(shape), dtype=torch.float64, device=device).reshape(-1, *shape)
+    a = observation.forward(unit).flatten(1).T
+    seen = a.any(1)  # an unseen pixel is a row of zeros
+    return a[seen], seen
+
+
 class PosteriorMixture(GaussianMixtureModel):
     """Σ_k w_k(y) N(m_k + G_k (y - A m_k), C_k - G_k A C_k), G_k = C_k Aᵀ S_k⁻¹, S_k = A C_k Aᵀ + σ_y² I.
 
@@ -24,13 +43,8 @@ class PosteriorMixture(GaussianMixtureModel):
     """
 
     def __init__(self, prior: GaussianMixtureModel, observation: LinearObservation, y: Tensor) -> None:
-        if isinstance(observation, Pixels) and len(observation.mask) > 1:
-            raise UsageError(f"oracle takes one mask for all samples, got {len(observation.mask)}")
         means, covariances = prior.means, prior.bases * prior.variances[:, None] @ prior.bases.mT
-        unit = torch.eye(means.shape[1], dtype=means.dtype, device=means.device).reshape(-1, *prior.shape)
-        a = observation.forward(unit).flatten(1).T
-        seen = a.any(1)  # an unseen pixel is a row of zeros
-        a = a[seen]
+        a, seen = dense("oracle", observation, prior.shape, means.device)
         s = a @ covariances @ a.T + observation.noise**2 * torch.eye(len(a)).to(a)
         factor, failed = torch.linalg.cholesky_ex(s)
         if bool(failed.any()):

@@ -10,6 +10,17 @@ from ..random import Generators
 from .base import ConditionedModel, LinearConditioner, conditioners, gaussian_update, moved, noise_variance, predicted
 
 
+def isotropic_update(observation: LinearObservation, residual: Tensor, variance: Tensor) -> Tensor:
+    """v Aᵀ (σ_y² I + v A Aᵀ)⁻¹ residual, (B, *), what a measurement adds to the mean of N(x, v I), v (B,).
+
+    Without noise it is A⁺ residual.
+    """
+    if not observation.noise:
+        return observation.pinv(residual)
+    noise = torch.full_like(variance, observation.noise)
+    return gaussian_update(observation, residual, noise, lambda v: scaled(variance, v)).spread
+
+
 @conditioners("projection")
 class Projection(LinearConditioner):
     """x̂_0 + A⁺ (y - A x̂_0): the denoised sample with what is seen taken from y, and all else left as it is.
@@ -26,11 +37,6 @@ class Projection(LinearConditioner):
         def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
             eps, variance = model.eps(x, t), noise_variance(model, t)
             residual = observation.residual(predicted(model, x, t, eps), y.to(x))
-            if observation.noise:
-                noise = torch.full_like(variance, observation.noise)
-                shift = gaussian_update(observation, residual, noise, lambda v: scaled(variance, v)).spread
-            else:
-                shift = observation.pinv(residual)
-            return moved(model, x, t, eps, shift)
+            return moved(model, x, t, eps, isotropic_update(observation, residual, variance))
 
         return ConditionedModel(model, observation, y, rule)

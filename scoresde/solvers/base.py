@@ -15,7 +15,7 @@ from ..errors import NumericalError, UsageError
 from ..grids import Grid, GridOption, LogSNRGrid, QuadraticGrid
 from ..model import ObservedModel, ScoreModel, all_finite, non_finite
 from ..random import Generators, randn_like
-from ..registry import Options, Registry, remembered
+from ..registry import Registry, WrittenOptions, remembered
 from ..sde import SDE, Level
 from .guard import Guard, rows
 
@@ -30,7 +30,7 @@ Control = Annotated[
 Order = Annotated[int, Field(ge=1, le=4, description="Order of the method.")]
 
 
-class Solver(Options, ABC):
+class Solver(WrittenOptions, ABC):
     """Carries x from p_start to p_stop. Fields are options; a solver has no other state."""
 
     stochastic: ClassVar[bool] = False

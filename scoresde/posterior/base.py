@@ -1,0 +1,204 @@
+"""What a posterior sampler is: it draws from p(x | y) by a loop of its own around an unconditional model."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Annotated, Any
+
+import torch
+from pydantic import BeforeValidator, Field, PlainSerializer
+from torch import Tensor
+
+from ..conditioners import Conditioner
+from ..conditioners.projection import Projection
+from ..errors import UsageError
+from ..model import ObservedModel, Observer, ScoreModel
+from ..observations import Observation, OrthogonalObservation
+from ..random import randn_like
+from ..registry import Options, Registry
+from ..sample import Samples, accounted
+from ..sde import Level
+from ..solvers import GridSolver, OneStepSolver, Solver, solvers
+from ..solvers.base import Info, MarkovSolver
+from ..solvers.guard import Guard
+
+Sources = Sequence[torch.Generator]
+"""One generator for each sample."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is asked of a sampler: B samples of p(x | y), on checked arguments."""
+
+    model: ScoreModel
+    observation: Observation
+    y: Tensor
+    generator: Sources
+    stop: float
+
+    def start(self) -> Tensor:
+        """Noise at the end of the process, (B, *)."""
+        return self.model.prior(self.generator, dtype=self.y.dtype).to(self.y.device)
+
+    def noise(self, x: Tensor) -> Tensor:
+        """z ~ N(0, I) of the shape of x, (B, *)."""
+        return randn_like(x, self.generator)
+
+    def denoised(self, model: ScoreModel, x: Tensor) -> Tensor:
+        """E[x_0 | x_stop] under a model, (B, *)."""
+        return model.denoise(x, torch.full((len(x),), self.stop, dtype=torch.float64, device=x.device))
+
+
+class PosteriorSampler(Options, ABC):
+    """A way to draw from p(x | y). Fields are options; a sampler has no other state."""
+
+    def draw(
+        self,
+        model: ScoreModel,
+        observation: Observation,
+        y: Tensor,
+        *,
+        generator: Sources,
+        stop: float | None = None,
+        observers: tuple[Observer, ...] = (),
+    ) -> Samples:
+        """Samples of p(x | y), (B, *), in the dtype of y, denoised, with what is known for certain written in.
+
+        Args:
+            model: The unconditional model of p(x).
+            y: (B, *m), one measurement per sample; `y.expand(B, ...)` makes many samples of one.
+            generator: One per sample, which then depends on its own seed alone.
+            stop: Time at which the noise ends; by default the SDE's `eps`.
+            observers: Called with (x, t, eps) after each evaluation of the model.
+
+        Raises:
+            UsageError: y is not finite or not a measurement of the model's samples, there is not one generator for
+                each of them, `stop` does not lie inside the process, or the method is not made for the observation.
+            NumericalError: A value is not finite.
+        """
+        problem = self._problem(model, observation, y, generator, stop)
+
+        def run(watched: ScoreModel, info: Info) -> Tensor:
+            x = self._draw(replace(problem, model=self._guarded(watched)), info)
+            return observation.write(model.finish(x), y.to(x))
+
+        return accounted(model, run, self.name, observers)
+
+    def _problem(
+        self, model: ScoreModel, observation: Observation, y: Tensor, generator: Sources, stop: float | None
+    ) -> Problem:
+        """The problem, after a look at the arguments."""
+        end = model.sde.eps if stop is None else stop
+        if not 0 < end < model.sde.end:
+            raise UsageError(f"stop must lie in (0, {model.sde.end:g}), got {end:g}")
+        if not isinstance(generator, Sequence) or len(generator) != len(y):
+            given = len(generator) if isinstance(generator, Sequence) else "a single source"
+            raise UsageError(f"{self.name} takes one generator for each of {len(y)} samples, got {given}")
+        observation.check(y, model.shape)
+        return Problem(model, observation, y.to(torch.promote_types(y.dtype, torch.float32)), generator, end)
+
+    def _guarded(self, model: ScoreModel) -> ScoreModel:
+        return ObservedModel(model, Guard(self.name, finite=True, budget=math.inf))
+
+    @abstractmethod
+    def _draw(self, problem: Problem, info: Info) -> Tensor:
+        """The method itself: samples at time 0, (B, *)."""
+
+
+posteriors: Registry[PosteriorSampler] = Registry("posterior sampler", "scoresde.posterior")
+
+
+def noisy(kind: type[Solver], what: str, use: str) -> Callable[[Any], Any]:
+    """A check of the option `solver`: one of a kind, that adds all the noise of the reverse SDE.
+
+    The samplers need draws from p(x_s | x_t). The probability flow has the same marginals, but maps x_t to one x_s:
+    in split Gibbs sampling it counts the prior by half.
+    """
+
+    def check(value: Any) -> Any:
+        solver = solvers.parse(value)
+        if not isinstance(solver, Solver):
+            return solver
+        all_noise = solver.noisy and getattr(solver, "eta", 1.0) == 1
+        own_noise = not issubclass(kind, OneStepSolver) or not getattr(solver, "brownian", False)
+        if not (isinstance(solver, kind) and all_noise and own_noise):
+            raise ValueError(f"the solver must {what}, which {solver} does not: use {use}")
+        return solver
+
+    return check
+
+
+ONE_STEP = "draw each of its steps anew from the reverse SDE"
+StepOption = Annotated[
+    OneStepSolver,
+    BeforeValidator(noisy(OneStepSolver, ONE_STEP, "ancestral, em, reverse-diffusion, pc or ddim:eta=1")),
+    PlainSerializer(str),
+    Field(validate_default=True, description="The solver whose steps are taken, with its options, as in em:steps=50."),
+]
+KernelOption = Annotated[
+    MarkovSolver,
+    BeforeValidator(noisy(MarkovSolver, "have a transition density", "ancestral, em, reverse-diffusion or ddim:eta=1")),
+    PlainSerializer(str),
+    Field(validate_default=True, description="The solver whose transitions are weighted, as in ancestral:steps=50."),
+]
+InnerOption = Annotated[
+    Solver,
+    BeforeValidator(noisy(Solver, "follow the reverse SDE", "sde-dpm++, ancestral, em, pc or ddim:eta=1")),
+    PlainSerializer(str),
+    Field(validate_default=True, description="The solver of the inner runs, with its options."),
+]
+
+
+class Seen:
+    """What an orthogonal measurement says of x_t: its coordinates are α y/g + √(σ² - α² e²) z, with e = σ_y/g.
+
+    y/g = A x_0/g + e n is itself a state of the process, in the coordinates that are seen and at the level τ where
+    σ/α = e. Above τ they are replaced by what lies between, at τ by y itself, and below it the reverse process, that
+    forgets nothing of x_τ, goes on alone.
+
+    Reference: Cardoso et al. 2023, https://arxiv.org/abs/2308.07983 (MCGDiff), for the state at τ.
+
+    Raises:
+        UsageError: The rows of A are not orthogonal and of one length.
+    """
+
+    def __init__(self, method: PosteriorSampler, problem: Problem) -> None:
+        if not isinstance(problem.observation, OrthogonalObservation):
+            raise UsageError(
+                f"{method.name} takes pixels, luma, mean, downsample or crop, {type(problem.observation).__name__} "
+                "has rows that are not orthogonal; use gibbs or smc"
+            )
+        self.problem, self.observation = problem, problem.observation
+        self.known = self.observation.pinv(problem.y)
+        self.error = self.observation.noise / self.observation.gain
+
+    def levels(self, solver: GridSolver) -> tuple[list[Level], list[Level]]:
+        """The levels of the solver's grid down to τ, and those from τ on, which are none where τ is below the last."""
+        sde, stop = self.problem.model.sde, self.problem.stop
+        times = solver.grid.times(sde, sde.end, stop, solver.steps)
+        tau = 0.0
+        if self.error:
+            (tau,) = sde.time(torch.tensor([-math.log(self.error)], dtype=torch.float64)).tolist()
+        if tau <= stop:
+            return sde.levels(times), []
+        tau = min(tau, sde.end)
+        above, below = [t for t in times if t > tau], [t for t in times if t < tau]
+        return sde.levels([*above, tau]), sde.levels([tau, *below])
+
+    def put(self, x: Tensor, level: Level) -> Tensor:
+        """x, (B, *), with its seen coordinates drawn anew."""
+        variance = level.sigma**2 - (level.alpha * self.error) ** 2
+        seen = level.alpha * self.known.to(x) + math.sqrt(max(variance, 0.0)) * self.problem.noise(x)
+        return x + self.observation.project(seen - x)
+
+    def finish(self, x: Tensor, solver: OneStepSolver, below: list[Level]) -> Tensor:
+        """x, (B, *), at τ or at the last level, carried on and denoised. Returns E[x_0 | x_stop, y]."""
+        problem = self.problem
+        if not below:
+            closing: Conditioner = Projection()
+            return problem.denoised(closing.condition(problem.model, self.observation, problem.y), x)
+        for t, s in pairwise(below):
+            x = solver.step(problem.model, x, t, s, problem.generator)
+        return problem.denoised(problem.model, x)

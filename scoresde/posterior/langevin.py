@@ -1,0 +1,50 @@
+"""Annealed Langevin dynamics."""
+
+import math
+from itertools import pairwise
+
+from pydantic import Field
+from torch import Tensor
+
+from ..conditioners.base import predicted
+from ..conditioners.projection import Projection
+from ..sde import Level
+from ..solvers.ancestral import Ancestral
+from ..solvers.base import Info
+from .base import PosteriorSampler, Problem, Seen, StepOption, posteriors
+
+
+@posteriors("langevin")
+class AnnealedLangevin(PosteriorSampler):
+    """After each step of a solver, some of x ← c + e^{-h} (x - c) + σ √(1 - e^{-2h}) z, c = α x̂_0 for what is not seen.
+
+    This is Langevin dynamics of step h σ², exact but for x̂_0, which it holds fixed. What is seen has the centre
+    c = α (y + λ (y - A x̂_0)/g) instead, on y's far side: at rest the prediction then agrees with y, and so tells the
+    unseen part what y implies, where replacement tells it no more than y with noise does. No backward pass. The law is
+    that of the posterior as the steps, inner ones and outer ones, become many and short, and only then.
+
+    Reference: Zheng et al. 2025, https://arxiv.org/abs/2502.03491 (LanPaint), for the score of what is seen.
+    """
+
+    solver: StepOption = Ancestral(steps=20)
+    inner: int = Field(5, ge=0, description="Langevin steps at each level.")
+    length: float = Field(0.3, gt=0, le=1, description="Length h of a Langevin step, in units of σ².")
+    strength: float = Field(4.0, ge=0, description="λ: how far the predicted part of what is seen is drawn to y.")
+
+    def _draw(self, problem: Problem, info: Info) -> Tensor:
+        seen = Seen(self, problem)
+        levels, below = seen.levels(self.solver)
+        conditioned = Projection().condition(problem.model, seen.observation, problem.y)
+        x = seen.put(problem.start(), levels[0])
+        for t, s in pairwise(levels):
+            x = self.solver.step(conditioned, x, t, s, problem.generator)
+            for _ in range(self.inner):
+                x = self._moved(problem, seen, x, s)
+        return seen.finish(seen.put(x, levels[-1]) if below else x, self.solver, below)
+
+    def _moved(self, problem: Problem, seen: Seen, x: Tensor, s: Level) -> Tensor:
+        """x, (B, *), after one Langevin step at level s."""
+        t, kept = s.rows(x), math.exp(-self.length)
+        x0 = predicted(problem.model, x, t, problem.model.eps(x, t))
+        centre = s.alpha * (x0 + (1 + self.strength) * seen.observation.project(seen.known.to(x) - x0))
+        return centre + kept * (x - centre) + s.sigma * math.sqrt(1 - kept**2) * problem.noise(x)

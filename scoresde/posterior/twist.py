@@ -1,0 +1,92 @@
+"""What weights and guides the particles of `smc`: a normal approximation to p(y | x_t)."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..conditioners.base import linear, moved, predicted
+from ..conditioners.oracle import dense
+from ..covariance import Covariance
+from ..errors import UsageError
+from ..model import ScoreModel
+from ..observations import ROUNDING
+from ..registry import Options
+from ..sde import Level, expand
+from .base import Problem
+
+LARGEST = 4096
+"""Numbers in a measurement up to which the m x m matrix S is factorised, once for each level."""
+
+
+class Asked(NamedTuple):
+    """The model's answer at some particles, and what y says to it."""
+
+    eps: Tensor
+    """ε, (N, *)."""
+    guided: Tensor
+    """ε - σ ∇ log p(y | x_t), (N, *)."""
+    log_p: Tensor
+    """log p(y | x_t) in nats, (N,), float64."""
+    x0: Tensor
+    """E[x_0 | x_t, y] for normal x_0, (N, *)."""
+
+
+class Twist:
+    """p(y | x_t) ≈ N(y; A x̂_0, S), S = σ_y² I + A V Aᵀ, V = (Σ⁻¹ + α²/σ² I)⁻¹; exact for normal data, and as t -> 0.
+
+    Args:
+        copies: Particles for each sample: row i of y belongs to rows i copies .. (i + 1) copies - 1 of x.
+        gradient: Whether ∇ is the derivative, a backward pass, or takes σ²/α ∂x̂_0/∂x_t for V, which needs none.
+
+    Raises:
+        UsageError: A is not linear, has too many rows, or is not the same for all samples.
+    """
+
+    def __init__(self, method: Options, problem: Problem, covariance: Covariance, copies: int, gradient: bool) -> None:
+        self.observation, self.covariance, self.gradient = linear(method, problem.observation), covariance, gradient
+        self.y = problem.y.repeat_interleave(copies, 0)
+        self.noise = max(problem.observation.noise, ROUNDING)
+        self.a, self.seen = dense(method.name, self.observation, problem.model.shape, problem.y.device)
+        if len(self.a) > LARGEST:
+            raise UsageError(
+                f"{method.name} factorises a matrix as large as y, of at most {LARGEST} numbers, got {len(self.a)}: "
+                "use travel, langevin or gibbs"
+            )
+
+    def __call__(self, model: ScoreModel, x: Tensor, level: Level, last: bool = False) -> Asked:
+        """The model asked at x, (N, *); `last` spares the derivative where nobody is guided any more."""
+        t, gradient = level.rows(x), self.gradient and not last
+        with torch.set_grad_enabled(gradient):
+            x = x.detach().requires_grad_(gradient)
+            eps = model.eps(x, t)
+            x0 = predicted(model, x, t, eps)
+        variance = torch.full((len(self.a),), math.exp(-2 * level.log_snr), dtype=torch.float64, device=x.device)
+        spread = self.covariance.posterior(self.a.reshape(-1, *model.shape), variance).flatten(1)  # A V, (m, D)
+        s = self.a @ spread.T + self.noise**2 * torch.eye(len(self.a)).to(self.a)
+        factor = torch.linalg.cholesky(s)
+        residual = self.observation.residual(x0.detach(), self.y.to(x)).flatten(1)[:, self.seen].double().T
+        white = torch.linalg.solve_triangular(factor, residual, upper=False)
+        u = torch.linalg.solve_triangular(factor.T, white, upper=True).T  # S⁻¹ (y - A x̂_0), (N, m)
+        log_p = -0.5 * (white.square().sum(0) + len(self.a) * math.log(2 * math.pi)) - factor.diagonal().log().sum()
+        shift = (u @ spread).reshape(x.shape)
+        if gradient:
+            (slope,) = torch.autograd.grad(x0, x, (u @ self.a).reshape(x.shape).to(x0))
+            guided = eps.detach() - expand(model.sde.sigma(t), x) * slope
+        else:
+            guided = moved(model, x, t, eps, shift)
+        return Asked(eps.detach(), guided, log_p, x0.detach() + shift.to(x0))
+
+
+class Told(ScoreModel):
+    """A model that has been asked already, for the transition of a solver: it only knows the answer at x."""
+
+    def __init__(self, model: ScoreModel, x: Tensor, eps: Tensor) -> None:
+        super().__init__()
+        self.sde, self.shape, self.at, self.answer = model.sde, model.shape, x, eps
+
+    def eps(self, x: Tensor, t: Tensor) -> Tensor:
+        if x is not self.at:
+            raise UsageError("smc takes solvers whose transition evaluates the model once, where it begins: ancestral")
+        return self.answer
