@@ -32,6 +32,8 @@ class GaussianMixtureModel(ScoreModel):
     log_weights: Tensor
     variances: Tensor
     bases: Tensor
+    shared = False
+    """Whether all modes have one full covariance, which saves most of the work."""
 
     def __init__(self, means: Tensor, covariances: Tensor, sde: SDE, weights: Sequence[float] | None = None) -> None:
         super().__init__()
@@ -40,7 +42,9 @@ class GaussianMixtureModel(ScoreModel):
         if c.shape == means.shape:
             variances, bases = c.flatten(1), torch.eye(flat.shape[1], dtype=torch.float64).expand(count, -1, -1)
         elif c.shape == (count, flat.shape[1], flat.shape[1]):
-            variances, bases = torch.linalg.eigh(c)  # C_k = Q diag(v) Qᵀ, and so is α² C_k + σ² I
+            self.shared = count > 1 and bool((c == c[:1]).all())
+            variances, bases = torch.linalg.eigh(c[:1] if self.shared else c)  # C_k = Q diag(v) Qᵀ, so α² C_k + σ² I
+            variances, bases = variances.expand(count, -1), bases.expand(count, -1, -1)
         else:
             raise UsageError(f"covariances of shape {tuple(c.shape)} do not fit means of shape {tuple(means.shape)}")
         if variances.min() < -1e-12 * variances.abs().max():
@@ -56,8 +60,11 @@ class GaussianMixtureModel(ScoreModel):
     def _components(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x - α m_k in the eigenbasis of C_k, and the variances there, (B, K, D); log w_k N(x; ...), (B, K)."""
         alpha, sigma = (v.double()[:, None, None] for v in (self.sde.alpha(t), self.sde.sigma(t)))
-        offset = x.double().flatten(1)[:, None] - alpha * self.means
-        offset = torch.einsum("kde,bkd->bke", self.bases, offset)
+        flat = x.double().flatten(1)[:, None]
+        if self.shared:  # x and the means are turned before they are B K differences
+            offset = flat @ self.bases[0] - alpha * (self.means @ self.bases[0])
+        else:
+            offset = torch.einsum("kde,bkd->bke", self.bases, flat - alpha * self.means)
         variance = alpha**2 * self.variances + sigma**2
         log_p = -0.5 * (offset**2 / variance + variance.log() + math.log(2 * math.pi)).sum(-1)
         return offset, variance, self.log_weights + log_p
@@ -65,8 +72,12 @@ class GaussianMixtureModel(ScoreModel):
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
         offset, variance, log_p = self._components(x, t)
         share = torch.softmax(log_p, dim=1)[..., None]  # of each component in p_t at x
-        minus_score = torch.einsum("kde,bke->bd", self.bases, share * offset / variance)
+        minus_score = torch.einsum("kde,bke->bd", self.bases[: 1 if self.shared else None], share * offset / variance)
         return (expand(self.sde.sigma(t).double(), minus_score) * minus_score).reshape(x.shape).to(x.dtype)
+
+    def shares(self, x: Tensor, t: Tensor) -> Tensor:
+        """p_t(k | x), (B, K): how likely it is that x, (B, *), comes from each mode."""
+        return torch.softmax(self._components(x, t)[2], dim=1)
 
     def log_prob(self, x: Tensor, t: Tensor) -> Tensor:
         """log p_t(x) in nats, (B,), for x (B, *) and t (B,); t = 0 is the data law itself."""

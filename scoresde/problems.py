@@ -31,13 +31,12 @@ def cosine_basis(size: int) -> np.ndarray:
     return np.asarray(basis)
 
 
-def gm192(sde: SDE | None = None) -> GaussianMixtureModel:
-    """Ten modes with the spectrum of images, (3, 8, 8).
+def image_mixture(size: int, modes: int, seed: int, sde: SDE | None = None) -> GaussianMixtureModel:
+    """Modes with the spectrum of images, (3, size, size).
 
-    Means and covariances have a power-law spectrum in cosine frequencies and opponent colours; the smallest
-    standard deviation is 0.018, that of a pixel 0.42.
+    Means and covariances have a power-law spectrum in cosine frequencies and opponent colours.
     """
-    rng, size, modes = numpy_stream(0), 8, 10
+    rng = numpy_stream(seed)
     colours = np.array([[1.0, 1, 1], [1, -1, 0], [1, 1, -2]])
     colours /= np.linalg.norm(colours, axis=1, keepdims=True)
     basis = np.kron(colours, np.kron(cosine_basis(size), cosine_basis(size)))
@@ -52,6 +51,14 @@ def gm192(sde: SDE | None = None) -> GaussianMixtureModel:
     means = (means @ basis).reshape(modes, 3, size, size)
     tensors = torch.from_numpy(means), torch.from_numpy(covariances)
     return GaussianMixtureModel(*tensors, sde or VPSDE(), weights.tolist())
+
+
+def gm192(sde: SDE | None = None) -> GaussianMixtureModel:
+    """Ten modes with the spectrum of images, (3, 8, 8).
+
+    The smallest standard deviation is 0.018, that of a pixel 0.42.
+    """
+    return image_mixture(8, 10, 0, sde)
 
 
 PROBLEMS: dict[str, Callable[[], GaussianMixtureModel]] = {"gm2": gm2, "gm192": gm192}

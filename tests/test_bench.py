@@ -20,8 +20,9 @@ from scoresde.bench.analytic import DRAWS, AnalyticSubject
 from scoresde.bench.cells import cells, subjects
 from scoresde.bench.report import Report
 from scoresde.bench.run import run, share
-from scoresde.bench.spec import Spec, load
+from scoresde.bench.spec import Spec
 from scoresde.bench.store import Store
+from scoresde.bench.suites import load
 from scoresde.data import data
 from scoresde.errors import UsageError
 from scoresde.likelihood import nll
@@ -142,7 +143,7 @@ def test_the_interval_of_the_median_is_scipys():
 def test_the_jackknife_of_a_mean_is_its_standard_error():
     """For a mean with one value per block the jackknife is exact: t times the standard error."""
     x = torch.rand(20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    ours = estimates.jackknife("mean", lambda part: float(part.mean()), x, 0.0)
+    (ours,) = estimates.jackknife(("mean",), lambda part: part.mean(0, keepdim=True), x, (0.0,))
     theirs = scipy.stats.ttest_1samp(x.numpy(), 0.0).confidence_interval(0.95)
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
 

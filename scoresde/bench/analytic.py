@@ -19,7 +19,7 @@ from ..registry import table
 from ..solvers import Solver
 from .estimates import difference, jackknife
 from .spec import Spec
-from .subject import SHOWN, Subject
+from .subject import SHOWN, ModelSubject
 
 ANALYTIC = {"gaussian": gaussian, **PROBLEMS}
 SLICED = SlicedWasserstein(directions=64)
@@ -27,7 +27,7 @@ DRAWS = 4096
 """Exact samples that the law of an analytic model is taken from."""
 
 
-class AnalyticSubject(Subject):
+class AnalyticSubject(ModelSubject):
     """A Gaussian or a mixture, on the CPU. Its samples stay at the time where the solver stops, whose law is known.
 
     Raises:
@@ -37,7 +37,7 @@ class AnalyticSubject(Subject):
     model: GaussianMixtureModel
 
     def __init__(self, name: str, spec: Spec) -> None:
-        self.name, self.spec, self.denoise = name, spec, False
+        self.name, self.spec, self.denoise, self.paths = name, spec, False, spec.paths
         self.model = ANALYTIC[name]()
         if spec.denoise:
             raise UsageError(f"the law of {name} is known where a solver stops, not denoised: set denoise = false")
@@ -80,7 +80,10 @@ class AnalyticSubject(Subject):
         """The sliced Wasserstein distance from the exact samples; its floor is that of as many other exact ones."""
         others = self.model.draw(len(x), stream(self.spec.seed, "floor", self.name), self.model.sde.eps)
         floor = SLICED.values(others.flatten(1).float(), self.sorted)[0]
-        return jackknife("SW", lambda part: SLICED.values(part, self.sorted)[0], x.flatten(1).float(), floor)
+        found = jackknife(
+            ("SW",), lambda part: torch.tensor(SLICED.values(part, self.sorted)), x.flatten(1).float(), (floor,)
+        )
+        return found[0]
 
     @cached_property
     def own(self) -> tuple[Tensor, int | None]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,12 +12,12 @@ import torch
 from .. import checkpoint
 from ..errors import UsageError
 from ..provenance import versions
-from ..registry import hint, table
+from ..registry import Options, hint, table
 from ..solvers import Solver
 from ..solvers.runge_kutta import RungeKutta
 from .analytic import ANALYTIC, AnalyticSubject
 from .network import NetworkSubject
-from .spec import Spec
+from .spec import Settings, Spec
 from .subject import Subject
 
 FORMAT = 1
@@ -31,12 +32,13 @@ class Cell:
 
     subject: Subject
     solver: Solver | None
-    spec: Spec
+    spec: Settings
 
     @property
     def likelihood(self) -> bool:
         """Whether a likelihood is computed: of the model itself, or with a Runge-Kutta method at its tolerance."""
-        return self.spec.likelihood > 0 and (self.solver is None or isinstance(self.solver, RungeKutta))
+        wanted = isinstance(self.spec, Spec) and self.spec.likelihood > 0
+        return wanted and (self.solver is None or isinstance(self.solver, RungeKutta))
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -49,12 +51,17 @@ class Cell:
             "versions": {name: current[name] for name in ("scoresde", "torch")},
             "seed": spec.seed,
         }
-        if self.likelihood:
-            found["likelihood"] = spec.likelihood
+        if self.subject.around:
+            found["around"] = self.subject.around
         if self.solver is not None:
-            metrics = [] if "analytic" in self.subject.identity else [table(metric) for metric in spec.metric]
             sampled = {"count": spec.count, "batch": spec.batch, "dtype": spec.dtype, "denoise": self.subject.denoise}
-            found |= {"solver": table(self.solver), **sampled, "metric": metrics, "paths": spec.paths}
+            found |= {"solver": table(self.solver), **sampled}
+        if isinstance(spec, Spec):
+            if self.likelihood:
+                found["likelihood"] = spec.likelihood
+            if self.solver is not None:
+                metrics = [] if "analytic" in self.subject.identity else [table(metric) for metric in spec.metric]
+                found |= {"metric": metrics, "paths": spec.paths}
         return found
 
     @cached_property
@@ -75,13 +82,14 @@ class Cell:
         """The cell in a few words."""
         if self.solver is None:
             return f"{self.subject.name}: likelihood"
-        return f"{self.subject.name}: {' '.join(filter(None, (self.solver.name, changed(self.solver))))}"
+        words = (self.subject.conditioner, self.solver.name, changed(self.solver))
+        return f"{self.subject.name}: {' '.join(filter(None, words))}"
 
 
-def changed(solver: Solver) -> str:
+def changed(options: Options) -> str:
     """The options that differ from the defaults, and always those that say how much work is done."""
-    defaults = {name: info.default for name, info in type(solver).model_fields.items()}
-    values = {name: value for name, value in table(solver).items() if name != "name"}
+    defaults = {name: info.default for name, info in type(options).model_fields.items()}
+    values = {name: value for name, value in table(options).items() if name != "name"}
     shown = {k: v for k, v in values.items() if k in ("steps", "tol", "nfe") or v != _text(defaults[k])}
     return " ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in shown.items())
 
@@ -90,13 +98,17 @@ def _text(default: Any) -> Any:
     return default if isinstance(default, bool | int | float | str | None) else str(default)
 
 
-def cells(spec: Spec, subjects: list[Subject]) -> list[Cell]:
-    """Every cell, in the order of the tables; a cell that is asked for twice is there once."""
+def cells(spec: Spec, subjects: Sequence[Subject]) -> list[Cell]:
+    """Every cell, in the order of the tables."""
+    solvers = [*([None] if spec.likelihood else []), *spec.solver]
+    return distinct(Cell(subject, solver, spec) for subject in subjects for solver in solvers)
+
+
+def distinct(cells: Iterable[Cell]) -> list[Cell]:
+    """The cells, one that is asked for twice being there once."""
     found: dict[str, Cell] = {}
-    for subject in subjects:
-        for solver in [*([None] if spec.likelihood else []), *spec.solver]:
-            cell = Cell(subject, solver, spec)
-            found.setdefault(cell.key, cell)
+    for cell in cells:
+        found.setdefault(cell.key, cell)
     return list(found.values())
 
 

@@ -10,7 +10,7 @@ from ..errors import UsageError
 from .report import number, title
 from .store import Row
 
-SAME = ("model", "solver", "count", "batch", "seeds", "dtype", "denoise", "device")
+SAME = ("model", "conditioner", "solver", "count", "batch", "seeds", "dtype", "denoise", "device")
 """What two rows must have in common to be compared; versions, machines and weights may be what is asked about."""
 
 
@@ -50,7 +50,7 @@ def compare(a: list[Row], b: list[Row]) -> list[dict[str, Any]]:
     """
 
     def identity(row: Row) -> str:
-        return json.dumps([row[name] for name in SAME], sort_keys=True)
+        return json.dumps([row.get(name) for name in SAME], sort_keys=True)
 
     others, found = {identity(row): row for row in b}, []
     for row in a:

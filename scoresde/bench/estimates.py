@@ -4,14 +4,17 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from scipy.special import stdtrit
+from scipy.special import ndtr, stdtrit
 from scipy.stats import binom
 from torch import Tensor
 
 from ..metrics.base import BLOCKS, Estimate
+from ..random import choose, stream
 
 NORMAL = 1.96
 """Half-width of a 95 % interval in standard errors."""
+RESAMPLES = 4000
+"""Resampled means of the bootstrap."""
 
 
 def standard_error(values: Tensor) -> float:
@@ -40,14 +43,32 @@ def difference(name: str, a: Tensor, b: Tensor) -> Estimate:
     return estimate(name, value, value - half, value + half, len(b))
 
 
-def jackknife(name: str, value: Callable[[Tensor], float], x: Tensor, floor: float) -> Estimate:
-    """A function of all samples, (N, *), with the block jackknife's interval, as metrics have it (`Metric`)."""
+def jackknife(
+    names: Sequence[str], values: Callable[[Tensor], Tensor], x: Tensor, floors: Sequence[float]
+) -> list[Estimate]:
+    """Functions of all samples, (N, *) -> (K,), with the block jackknife's intervals, as metrics have it (`Metric`)."""
     count = min(BLOCKS, len(x))
     block = torch.arange(len(x)) % count
-    left = torch.tensor([value(x[block != g]) for g in range(count)], dtype=torch.float64)
-    half = float(stdtrit(count - 1, 0.975)) * math.sqrt((count - 1) * float(left.var(correction=0)))
-    found = value(x)
-    return Estimate(name=name, value=found, low=found - half, high=found + half, floor=floor, n=len(x))
+    left = torch.stack([values(x[block != g]) for g in range(count)]).double()
+    half = float(stdtrit(count - 1, 0.975)) * ((count - 1) * left.var(0, correction=0)).sqrt()
+    found = values(x).double()
+    ends = zip(names, found.tolist(), (found - half).tolist(), (found + half).tolist(), floors, strict=True)
+    return [Estimate(name=n, value=v, low=low, high=high, floor=f, n=len(x)) for n, v, low, high, f in ends]
+
+
+def bootstrap(name: str, values: Sequence[float], floor: float) -> Estimate:
+    """The mean of a few values with the expanded percentile interval of the bootstrap.
+
+    It ends at the quantiles Φ(±t √(n/(n - 1))) of resampled means, t being Student's. Those at Φ(±1.96) hold the
+    mean of five normal values in four of five cases only.
+
+    Reference: Hesterberg 2015, https://arxiv.org/abs/1411.5279, section 4.5.
+    """
+    x, n = torch.tensor(values, dtype=torch.float64), len(values)
+    means = x[choose(torch.ones(n), RESAMPLES * n, stream(0, "bootstrap")).reshape(RESAMPLES, n)].mean(1)
+    tail = float(ndtr(-stdtrit(n - 1, 0.975) * math.sqrt(n / (n - 1))))
+    low, high = means.quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
+    return Estimate(name=name, value=float(x.mean()), low=low, high=high, floor=floor, n=n)
 
 
 def paired(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:

@@ -10,13 +10,13 @@ from ..random import stream
 from ..solvers import Solver
 from .spec import Spec
 from .store import Row
-from .subject import Subject
+from .subject import ModelSubject
 
 SMALL = 16
 """Values of a sample up to which the divergence is exact; above, it is one Rademacher probe."""
 
 
-def likelihoods(subject: Subject, spec: Spec, solver: Solver | None) -> Row:
+def likelihoods(subject: ModelSubject, spec: Spec, solver: Solver | None) -> Row:
     """Bits/dim of each of the subject's own data, the same with every solver, and the cost of a batch.
 
     Args:

@@ -19,7 +19,7 @@ from ..sample import sample
 from ..solvers import Solver
 from ..solvers.unipc import UniPC
 from .spec import Spec
-from .subject import SHOWN, Subject
+from .subject import SHOWN, ModelSubject
 
 CONVERGED = UniPC(steps=800)
 """What a network's paths are compared with. On the digits model it is within 2e-6 of twice as many steps, and within
@@ -27,7 +27,7 @@ CONVERGED = UniPC(steps=800)
 """
 
 
-class NetworkSubject(Subject):
+class NetworkSubject(ModelSubject):
     """A network of a model folder.
 
     Raises:
@@ -38,7 +38,7 @@ class NetworkSubject(Subject):
     def __init__(self, name: str, spec: Spec, device: torch.device) -> None:
         folder = checkpoint.locate(name)
         config = checkpoint.read_json(folder / checkpoint.CONFIG)
-        self.name, self.spec = name, spec
+        self.name, self.spec, self.paths = name, spec, spec.paths
         self.model = checkpoint.load(folder, device)
         self.denoise = spec.denoise is not False
         trained_on = config.get("recipe", {}).get("data")

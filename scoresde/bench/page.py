@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TEMPLATE = Path(__file__).with_name("page.html")
-WORDS = {"model", "solver", "options", "control"}
+WORDS = {"model", "conditioner", "solver", "options", "control"}
 KNOBS = {"tol", "atol", "steps", "nfe"}
 """Options that say how much work is done: along them a line is drawn."""
 SORTED = {
@@ -84,7 +84,7 @@ def points(report: Report, model: str, name: str, axis: str) -> dict[str, list[P
         if row["model"] != model:
             continue
         others = [part for part in row["options"].split() if part.partition("=")[0] not in KNOBS]
-        label = " ".join([row["solver"]["name"], *others])
+        label = " ".join(filter(None, [row.get("conditioner"), row["solver"]["name"], *others]))
         x = row["nfe"]["mean"] if axis == "nfe" else 1000 * row["seconds"]["mean"] / row["batch"]
         line = found.setdefault(label, [])
         line += [Point(x, e["value"], e["low"], e["high"]) for e in row["metrics"] if e["name"] == name]

@@ -1,5 +1,6 @@
 """Writing the report of a folder."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,12 +8,12 @@ from ..plots import render
 from .cells import Cell
 from .page import drawing, page
 from .report import Report
-from .spec import Spec
+from .spec import Settings
 from .store import Store
 from .tables import Layout, as_csv, as_json, markdown
 
 
-def publish(cells: Sequence[Cell], store: Store, spec: Spec, layout: Layout = "table") -> Report:
+def publish(cells: Sequence[Cell], store: Store, spec: Settings, layout: Layout = "table") -> Report:
     """Writes table.md, table.csv, results.json, index.html and a plot per model, and returns the report.
 
     They are made from the rows of all processes.
@@ -43,5 +44,5 @@ def pictures(report: Report) -> dict[str, str]:
     for model in dict.fromkeys(row["model"] for row in report.done):
         figures = (drawing(report, model, name, "nfe", "NFE") for name in report.measured)
         if figure := next(filter(None, figures), None):
-            found[f"{Path(model).name}.svg"] = render(figure).decode()
+            found[f"{re.sub('[^A-Za-z0-9._-]+', '-', Path(model).name)}.svg"] = render(figure).decode()
     return found

@@ -77,8 +77,8 @@ class Report:
 
 
 def title(row: Row) -> str:
-    """A row's solver and options."""
-    return " ".join(filter(None, (row["solver"]["name"], row["options"])))
+    """A row's conditioner, if it has one, and its solver and options."""
+    return " ".join(filter(None, (row.get("conditioner"), row["solver"]["name"], row["options"])))
 
 
 def number(value: float | None) -> str:
@@ -110,7 +110,8 @@ def seconds(row: Row) -> str:
 
 def columns(report: Report, row: Row) -> dict[str, str]:
     """A row's cells in the table, by the heads of their columns; what all rows share is left out."""
-    cells = {"model": row["model"], "solver": row["solver"]["name"], "options": row["options"]}
+    cells = {"model": row["model"], "conditioner": row.get("conditioner", "")}
+    cells |= {"solver": row["solver"]["name"], "options": row["options"]}
     if row["status"] != "done":
         return {**cells, "NFE": row["status"]}
     cells |= {"NFE": evaluations(row), **dict.fromkeys([*report.measured, "NLL error"], "")}
@@ -190,6 +191,7 @@ def flat(report: Report, row: Row) -> dict[str, Any]:
     low, high = row["seeds"]
     cells: dict[str, Any] = {
         **{key: row.get(key) for key in ("model", "sha256", "status", "options", "count", "batch", "dtype", "denoise")},
+        "conditioner": row.get("conditioner"),
         "solver": row["solver"]["name"],
         "control": row["solver"].get("control"),
         "first_seed": low,

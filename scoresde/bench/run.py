@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from .. import images
-from ..errors import NumericalError, ResourceError, ScoreSDEError
+from ..errors import NumericalError, ResourceError, ScoreSDEError, UsageError
 from ..model import Evaluations
 from ..provenance import versions
-from ..random import generators
 from ..registry import table
-from ..sample import Samples, sample
+from ..sample import Samples
 from ..solvers import Solver
 from .cells import Cell, changed
 from .likelihood import bits, likelihoods
 from .store import Row, Store
+from .subject import ModelSubject, Subject
 
 WARM = 3
 """Evaluations before the first batch that is timed."""
@@ -77,11 +77,13 @@ def head(cell: Cell) -> Row:
         "kind": "likelihood" if cell.solver is None else "samples",
         "model": subject.name,
         "sha256": subject.sha256,
-        "seeds": [spec.seed, spec.seed + spec.count - 1],
+        "seeds": [spec.seed, spec.seed + subject.count - 1],
         "device": subject.device,
         "machine": machine(subject.model.device),
         **versions(),
     }
+    if subject.conditioner:
+        row |= {"conditioner": subject.conditioner}
     if cell.solver is not None:
         row |= {
             "solver": table(cell.solver),
@@ -109,11 +111,10 @@ def measure(cell: Cell, store: Store, progress: Progress) -> Row:
         NumericalError: A number is not finite, or the solver gives up.
         ResourceError: Not even one sample fits into the memory.
     """
+    subject = cell.subject
     if cell.solver is None:
-        found = likelihoods(cell.subject, cell.spec, None)
-        if (truth := cell.subject.truth()) is not None:
-            found["truth"] = bits(torch.tensor(truth, dtype=torch.float64), None, math.prod(cell.subject.model.shape))
-        progress(cell.cost * cell.spec.count)
+        found = density(subject)
+        progress(cell.cost * subject.count)
         return found
     batch, parts = cell.spec.batch, list[Samples]()
     while not parts:
@@ -125,14 +126,30 @@ def measure(cell: Cell, store: Store, progress: Progress) -> Row:
             if batch == 1:
                 raise ResourceError("the memory does not hold a single sample") from None
             batch //= 2  # the same samples, since each has a seed of its own
-    found = {"batch": batch, **costs(parts, batch, cell.spec.count)}
-    found["metrics"] = [asdict(estimate) for estimate in cell.subject.measure(x, first, cell.solver)]
+    sizes = [len(seeds) for seeds in subject.batches(batch)]
+    found = {"batch": batch, **costs(parts, batch, sizes)}
+    found["metrics"] = [asdict(estimate) for estimate in subject.measure(x, first, cell.solver)]
     if bad := [e["name"] for e in found["metrics"] if not math.isfinite(e["value"])]:
         raise NumericalError(f"{', '.join(bad)} of the samples is not a finite number")
-    if cell.likelihood:
-        found |= likelihoods(cell.subject, cell.spec, cell.solver)
-    if picture := cell.subject.picture(x):
+    if isinstance(subject, ModelSubject) and cell.likelihood:
+        found |= likelihoods(subject, subject.spec, cell.solver)
+    if picture := subject.picture(x):
         images.save(picture, store.picture(cell.key))
+    return found
+
+
+def density(subject: Subject) -> Row:
+    """The likelihood of a model's own data, and the truth where it is known.
+
+    Raises:
+        UsageError: The subject is no model by itself.
+        NumericalError: As `likelihoods`.
+    """
+    if not isinstance(subject, ModelSubject):
+        raise UsageError(f"the likelihood of {subject.name} is not measured: it has no data of its own")
+    found = likelihoods(subject, subject.spec, None)
+    if (truth := subject.truth()) is not None:
+        found["truth"] = bits(torch.tensor(truth, dtype=torch.float64), None, math.prod(subject.model.shape))
     return found
 
 
@@ -140,19 +157,15 @@ def draw(cell: Cell, solver: Solver, batch: int, progress: Progress) -> tuple[li
     """Samples of every seed, batch by batch, without their x; what is kept of them, (N, *); the first `paths` of them
     as they are, (K, *) in float64.
     """
-    spec, subject = cell.spec, cell.subject
+    subject, last = cell.subject, cell.spec.seed + cell.subject.paths
     parts, kept, whole = list[Samples](), list[Tensor](), list[Tensor]()
-    dtype = getattr(torch, spec.dtype)
-    for first in range(spec.seed, spec.seed + spec.count, batch):
-        seeds = range(first, min(first + batch, spec.seed + spec.count))
+    for seeds in subject.batches(batch):
         if not parts:
             warm_up(cell, solver, seeds)
-        sources = generators(seeds)
-        x = subject.model.prior(sources, dtype=dtype)
-        synchronise(x.device)
-        part = sample(subject.model, solver, x, generator=sources, denoise=subject.denoise)
+        synchronise(subject.model.device)
+        part = subject.sample(solver, seeds)
         kept.append(subject.keep(part.x))
-        whole.append(part.x[: max(0, spec.paths + spec.seed - first)].double().cpu())
+        whole.append(part.x[: max(0, last - seeds.start)].double().cpu())
         parts.append(replace(part, x=part.x[:0]))  # the samples themselves need not stay on the device
         progress(cell.cost * len(seeds))
     return parts, torch.cat(kept), torch.cat(whole)
@@ -162,18 +175,17 @@ class _Warm(Exception):
     """Ends a solver's run after its first evaluations."""
 
 
-def warm_up(cell: Cell, solver: Solver, seeds: Sequence[int]) -> None:
+def warm_up(cell: Cell, solver: Solver, seeds: range) -> None:
     """The first evaluations of a batch, in which libraries are loaded and kernels chosen."""
-    count, sources = Evaluations(), generators(seeds)
+    count = Evaluations()
 
     def stop(x: Tensor, t: Tensor, eps: Tensor) -> None:
         count(x, t, eps)
         if count.calls >= WARM:
             raise _Warm
 
-    x = cell.subject.model.prior(sources, dtype=getattr(torch, cell.spec.dtype))
     with contextlib.suppress(_Warm):
-        sample(cell.subject.model, solver, x, generator=sources, denoise=cell.subject.denoise, observers=(stop,))
+        cell.subject.sample(solver, seeds, (stop,))
 
 
 def synchronise(device: torch.device) -> None:
@@ -188,10 +200,9 @@ def out_of_memory(error: BaseException) -> bool:
     return known or "not enough memory" in str(error) or "can't allocate memory" in str(error)
 
 
-def costs(parts: Sequence[Samples], batch: int, count: int) -> Row:
-    """What samples cost. Seconds are of whole batches, unless the only one is not whole."""
-    calls = [part.nfe for part in parts]
-    sizes = [min(batch, count - i * batch) for i in range(len(parts))]
+def costs(parts: Sequence[Samples], batch: int, sizes: Sequence[int]) -> Row:
+    """What samples cost. Seconds are of whole batches, unless there is none."""
+    calls, count = [part.nfe for part in parts], sum(sizes)
     whole = [part.seconds for part, size in zip(parts, sizes, strict=True) if size == batch]
     seconds = whole or [part.seconds for part in parts]
     known = [part.info for part in parts]

@@ -1,40 +1,41 @@
 """What a benchmark is told: models, solvers with swept options, samples and metrics, as TOML or as flags."""
 
 import itertools
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_origin
 
 from pydantic import Field, PlainSerializer, field_validator
 
 from ..data import DataOptions, data
 from ..errors import UsageError
 from ..metrics import Metric, metrics
-from ..registry import Options, hint, table
+from ..registry import Options, Registry, hint, table
 from ..solvers import Solver, solvers
 
 DEFAULT = Path(__file__).with_name("default.toml")
+T = TypeVar("T", bound=Options)
 
 
-def expand(entry: str | Mapping[str, Any]) -> Iterator[Solver]:
-    """Every solver of a table in which a list of values means each of them in turn.
+def expand(entry: str | Mapping[str, Any], registry: Registry[T]) -> Iterator[T]:
+    """Every solver, or what else the registry holds, of a table in which a list of values means each of them in turn.
 
     As a text it is written "dpm:tol=1e-1/1e-2,order=3".
 
     Raises:
-        UsageError: The entry does not describe solvers.
+        UsageError: The entry does not describe any.
     """
+    kind = registry.kind
     if isinstance(entry, str):
         name, _, rest = entry.partition(":")
         parts = [part.partition("=") for part in filter(None, rest.split(","))]
         if bad := [key for key, equals, _ in parts if not equals]:
-            raise UsageError(f"{bad[0]!r} in {entry!r} has no value: a solver is written as name:key=value,key=v1/v2")
+            raise UsageError(f"{bad[0]!r} in {entry!r} has no value: a {kind} is written as name:key=value,key=v1/v2")
         entry = {"name": name, **{key: text.split("/") if "/" in text else text for key, _, text in parts}}
     options = dict(entry)
     if "name" not in options:
-        raise UsageError(f"a solver has no name. {hint('', solvers.all())}")
-    cls = solvers[str(options.pop("name"))]
+        raise UsageError(f"a {kind} has no name. {hint('', registry.all())}")
+    cls = registry[str(options.pop("name"))]
 
     def choices(key: str, value: Any) -> list[Any]:
         field = cls.model_fields.get(key)
@@ -49,7 +50,7 @@ def expand(entry: str | Mapping[str, Any]) -> Iterator[Solver]:
         yield cls(**dict(zip(options, values, strict=True)))
 
 
-def _all(entries: Any, read: Any, kind: str) -> list[Any]:
+def every(entries: Any, read: Any, kind: str) -> list[Any]:
     """What `read` makes of each entry; the error lists every entry that cannot be read."""
     found: list[Any] = []
     mistakes: list[str] = []
@@ -69,10 +70,19 @@ def _all(entries: Any, read: Any, kind: str) -> list[Any]:
     return found
 
 
-class Spec(Options):
+class Settings(Options):
+    """What all benchmarks have in common."""
+
+    name: ClassVar[str] = "benchmark"
+    count: int = Field(512, ge=2, description="Samples; sample i uses the seed `seed` + i.")
+    batch: int = Field(64, ge=1, description="Samples at a time.")
+    seed: int = Field(0, ge=0, description="First seed.")
+    dtype: Literal["float32", "float64"] = Field("float32", description="Of the state; a network computes in its own.")
+
+
+class Spec(Settings):
     """A benchmark: every model is sampled with every solver, from the same seeds."""
 
-    name = "benchmark"
     model: tuple[str, ...] = Field(
         ("digits",), min_length=1, description="Runs, model folders, bundled names, or gaussian, gm2, gm192."
     )
@@ -86,10 +96,6 @@ class Spec(Options):
         None, description="Real images for metrics and likelihoods; none takes the set the network was trained on."
     )
     reference: str = Field("train", description="train, test, or an .npz file of statistics: what is compared with.")
-    count: int = Field(512, ge=2, description="Samples per solver; sample i uses the seed `seed` + i.")
-    batch: int = Field(64, ge=1, description="Samples at a time.")
-    seed: int = Field(0, ge=0, description="First seed.")
-    dtype: Literal["float32", "float64"] = Field("float32", description="Of the state; a network computes in its own.")
     denoise: bool | None = Field(
         None, description="End with E[x_0 | x_stop]; by default for networks, and not for analytic models."
     )
@@ -104,12 +110,12 @@ class Spec(Options):
     @field_validator("solver", mode="before")
     @classmethod
     def _solvers(cls, value: Any) -> Any:
-        return _all(value, lambda entry: list(expand(entry)), "solver")
+        return every(value, lambda entry: list(expand(entry, solvers)), "solver")
 
     @field_validator("metric", mode="before")
     @classmethod
     def _metrics(cls, value: Any) -> Any:
-        return _all(value, lambda e: [metrics.parse(e) if isinstance(e, str) else metrics.build(e)], "metric")
+        return every(value, lambda e: [metrics.parse(e) if isinstance(e, str) else metrics.build(e)], "metric")
 
     @field_validator("reference")
     @classmethod
@@ -127,26 +133,3 @@ class Spec(Options):
             return data.parse(value) if isinstance(value, str) else data.build(value)
         except UsageError as error:
             raise ValueError(f"[data] {error}") from None
-
-
-def load(path: str | Path | None, changes: Mapping[str, Any] | None = None) -> Spec:
-    """The benchmark of a TOML file, or the default one, with some keys changed.
-
-    Raises:
-        UsageError: There is no such file, or anything in it is wrong; the message lists every mistake.
-    """
-    file = DEFAULT if path is None else Path(path)
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"no benchmark file is called {str(path)!r}; without one the default runs") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{file} is not a benchmark: {error}") from None
-    try:
-        return Spec(**{**tables, **(changes or {})})
-    except UsageError as error:
-        mistakes = str(error).split("; ")
-        where = "the default benchmark" if path is None else f"the benchmark {file}"
-        where += " as the options change it" if changes else ""
-        count = f"{len(mistakes)} mistake{'s' * (len(mistakes) > 1)}"
-        raise UsageError("\n  ".join([f"{count} in {where}:", *mistakes])) from None

@@ -3,15 +3,20 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor
 
 from ..metrics.base import Estimate
-from ..model import ScoreModel
+from ..model import Observer, ScoreModel
+from ..random import generators
+from ..sample import Samples, sample
 from ..solvers import Solver
 from .estimates import median, root
+from .spec import Settings, Spec
 
 SHOWN = 16
 """Samples in the picture of a cell."""
@@ -21,10 +26,17 @@ class Subject(ABC):
     """A model under benchmark, with what its samples are compared with."""
 
     name: str
+    spec: Settings
     model: ScoreModel
     denoise: bool
     identity: dict[str, Any]
     """What determines the model's predictions."""
+    around: dict[str, Any] = {}
+    """What is around the model, as JSON holds it."""
+    conditioner: str = ""
+    """The same in words."""
+    paths: int = 0
+    """How many of the first samples are kept whole."""
 
     @property
     def sha256(self) -> str:
@@ -36,9 +48,50 @@ class Subject(ABC):
         """Kind of the device the model is on."""
         return self.model.device.type
 
+    @property
+    def count(self) -> int:
+        """Samples in all."""
+        return self.spec.count
+
+    def batches(self, size: int) -> Iterator[range]:
+        """The seeds of the samples, at most `size` at a time."""
+        last = self.spec.seed + self.count
+        for first in range(self.spec.seed, last, size):
+            yield range(first, min(first + size, last))
+
+    def sample(self, solver: Solver, seeds: range, observers: tuple[Observer, ...] = ()) -> Samples:
+        """The samples of some seeds, a batch.
+
+        Raises:
+            UsageError: The solver is not made for the model.
+            NumericalError: As `sample`.
+        """
+        sources = generators(seeds)
+        x = self.model.prior(sources, dtype=getattr(torch, self.spec.dtype))
+        return sample(self.model, solver, x, generator=sources, denoise=self.denoise, observers=observers)
+
     @abstractmethod
     def keep(self, x: Tensor) -> Tensor:
         """What is kept of samples, (B, *), for the measurement, on the CPU."""
+
+    @abstractmethod
+    def measure(self, x: Tensor, first: Tensor, solver: Solver) -> list[Estimate]:
+        """What samples of the seeds `seed` .. `seed` + N - 1 are worth.
+
+        Args:
+            x: What was kept of them, (N, *).
+            first: The first `paths` of them as they are, (K, *), float64 on the CPU.
+        """
+
+    @abstractmethod
+    def picture(self, x: Tensor) -> Image.Image | None:
+        """The first samples, if they are images."""
+
+
+class ModelSubject(Subject):
+    """A model by itself, whose paths have true ends and which has data to find likely."""
+
+    spec: Spec
 
     @property
     @abstractmethod
@@ -52,15 +105,6 @@ class Subject(ABC):
         squares = (first - self.flowed).flatten(1).square().mean(1)
         return [median("error", squares.sqrt()), root("rms error", squares)]
 
-    @abstractmethod
-    def measure(self, x: Tensor, first: Tensor, solver: Solver) -> list[Estimate]:
-        """What samples of the seeds `seed` .. `seed` + N - 1 are worth.
-
-        Args:
-            x: What was kept of them, (N, *).
-            first: The first `paths` of them as they are, (K, *), float64 on the CPU.
-        """
-
     @property
     @abstractmethod
     def own(self) -> tuple[Tensor, int | None]:
@@ -69,7 +113,3 @@ class Subject(ABC):
     @abstractmethod
     def truth(self) -> list[float] | None:
         """log p of its own data in nats, where it is known."""
-
-    @abstractmethod
-    def picture(self, x: Tensor) -> Image.Image | None:
-        """The first samples, if they are images."""

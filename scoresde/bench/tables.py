@@ -47,7 +47,7 @@ def by_tolerance(report: Report) -> str:
                 mistake = f" (error {number(error['value'])})" if error else ""
                 cells["NLL"] = f"{fmean(converged['bits_per_dim']):.3f}{mistake}"
             cells[f"Speed (s per {size}, {batches} batches)"] = seconds(row)
-        name = " ".join(filter(None, (f"{row['model']}, {row['solver']['name']}", others)))
+        name = " ".join(filter(None, (f"{row['model']},", row.get("conditioner"), row["solver"]["name"], others)))
         groups.setdefault(name, []).append(cells)
     return "\n\n".join(f"### {name}\n\n{lines(rows)}" for name, rows in groups.items())
 

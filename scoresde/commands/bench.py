@@ -8,15 +8,14 @@ import click
 import torch
 from tqdm.auto import tqdm
 
-from ..bench.cells import cells, subjects
 from ..bench.compare import compare as differences
 from ..bench.compare import read
 from ..bench.publish import publish
 from ..bench.report import title
 from ..bench.run import run as measure
 from ..bench.run import share
-from ..bench.spec import load
 from ..bench.store import Store
+from ..bench.suites import SUITES, load, plan
 from ..bench.tables import Layout, markdown
 from ..errors import NumericalError, UsageError
 from .options import device, device_option, json_option, output_folder, print_table
@@ -53,10 +52,13 @@ Examples:
   scoresde bench compare bench/before bench/after""",
 )
 @click.argument("spec", required=False)
+@click.option("--suite", type=click.Choice(list(SUITES)), help="What is compared. [default: as SPEC says, or solvers]")
 @click.option("--model", multiple=True, help="A model; can be given several times.")
 @click.option("--solver", multiple=True, help="Solvers, such as dpm:tol=1e-1/1e-2; can be given several times.")
+@click.option("--problem", multiple=True, help="posterior: a problem, such as colour16:task=luma/inpaint.")
+@click.option("--method", multiple=True, help='posterior: such as "covariance:kind=full dpm++:steps=10/20".')
 @click.option("--metric", multiple=True, help="A metric, such as fd:extractor=digits; can be given several times.")
-@click.option("-n", "count", type=int, help="Samples per solver.")
+@click.option("-n", "count", type=int, help="Samples per solver, or per measurement.")
 @click.option("--batch", type=int, help="Samples at a time.")
 @click.option("--seed", type=int, help="Sample i uses seed + i.")
 @click.option("--likelihood", type=int, help="Real images whose likelihood is computed; 0 leaves it out.")
@@ -67,26 +69,36 @@ Examples:
 @click.option("--quiet", is_flag=True, help="No progress bar and no table.")
 @device_option
 def run(
-    spec: str | None, out: Path | None, layout: Layout, dry_run: bool, quiet: bool, device_name: str, **changes: Any
+    spec: str | None,
+    suite: str | None,
+    out: Path | None,
+    layout: Layout,
+    dry_run: bool,
+    quiet: bool,
+    device_name: str,
+    **changes: Any,
 ) -> None:
     """Measure NFE, time, sample quality and likelihood of every solver on every model."""
     given = {key: value for key, value in changes.items() if value not in (None, ())}
-    chosen = load(spec, given)
+    chosen = load(spec, given, suite)
     if device_name == "auto" and torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
         device_name = f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
-    todo = cells(chosen, subjects(chosen, device(device_name)))
+    todo = plan(chosen, device(device_name))
     if dry_run:
         for cell in todo:
             click.echo(f"{cell.key[:16]}  {cell.title}")
         return
     rank, world = share()
-    named = Path(spec).stem if spec else "-".join(Path(name).name for name in chosen.model) if given else "default"
+    models = dict.fromkeys(Path(cell.subject.name).name for cell in todo) if given else ()
+    named = Path(spec).stem if spec else "-".join(models) or suite or "default"
     store = Store(output_folder(out or Path("bench") / named), rank)
-    total = sum(cell.cost * chosen.count for i, cell in enumerate(todo) if i % world == rank)
+    total = sum(cell.cost * cell.subject.count for i, cell in enumerate(todo) if i % world == rank)
     with tqdm(total=total, disable=quiet or None, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
         done = store.rows()
         own = [cell for i, cell in enumerate(todo) if i % world == rank]
-        bar.update(sum(cell.cost * chosen.count for cell in own if done.get(cell.key, {}).get("status") == "done"))
+        bar.update(
+            sum(cell.cost * cell.subject.count for cell in own if done.get(cell.key, {}).get("status") == "done")
+        )
         for row in measure(todo, store, rank=rank, world=world, progress=bar.update):
             bar.set_postfix_str(f"{row['model']} {row.get('solver', {}).get('name', 'likelihood')}")
     report = publish(todo, store, chosen, layout)

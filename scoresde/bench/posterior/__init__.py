@@ -1,0 +1,1 @@
+"""Conditional sampling under benchmark: methods held against posteriors that are known in closed form."""

@@ -1,0 +1,83 @@
+"""What the posterior suite is told: problems, methods, and how much is drawn for each measurement."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field, PlainSerializer, field_validator
+
+from ...conditioners import Conditioner, conditioners
+from ...errors import UsageError
+from ...observations import NamedObservation, observations
+from ...registry import Options, table
+from ...solvers import Solver, solvers
+from ..spec import Settings, every, expand
+from .problems import PosteriorProblem, problems
+
+DEFAULT = Path(__file__).parent.with_name("posterior.toml")
+NONE = "none"
+"""Stands for the conditioner of the unconditional model."""
+
+
+class Method(Options):
+    """A way to draw from p(x | y): a conditioner with a solver."""
+
+    name: ClassVar[str] = "method"
+    conditioner: Annotated[Conditioner | None, PlainSerializer(lambda c: c and table(c))] = Field(
+        description="How y is imposed; none leaves the model unconditional."
+    )
+    solver: Annotated[Solver, PlainSerializer(table)] = Field(description="What draws from the conditioned model.")
+    believed: Annotated[NamedObservation | None, PlainSerializer(lambda o: o and table(o))] = Field(
+        None, description="What the conditioner takes y for, if it is not what y is."
+    )
+    denoise: bool = Field(True, description="End with E[x_0 | x_stop]; score_sde's published heuristic does not.")
+
+
+def methods(entry: str | Mapping[str, Any]) -> Iterator[Method]:
+    """Every method of a table in which a list of values means each of them in turn.
+
+    As a text it is a conditioner and a solver, "covariance:kind=channel/full dpm++:steps=10/20".
+
+    Raises:
+        UsageError: The entry does not describe methods.
+    """
+    if isinstance(entry, str):
+        words = entry.split()
+        if len(words) != 2:
+            raise UsageError(f"a method is written as a conditioner and a solver with a space between, got {entry!r}")
+        entry = {"conditioner": words[0], "solver": words[1]}
+    options = dict(entry)
+    if missing := [key for key in ("conditioner", "solver") if key not in options]:
+        raise UsageError(f"a method has no {' and no '.join(missing)}: give both")
+    how, tools = options.pop("conditioner"), options.pop("solver")
+    if isinstance(believed := options.pop("believed", None), str):
+        believed = observations.parse(believed)
+    for conditioner in [None] if how in (None, NONE) else expand(how, conditioners):
+        for tool in tools if isinstance(tools, list) else [tools]:
+            for solver in expand(tool, solvers):
+                yield Method(conditioner=conditioner, solver=solver, believed=believed, **options)
+
+
+class PosteriorSpec(Settings):
+    """A benchmark: for each problem, every method draws from the posteriors of the same measurements."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    problem: tuple[Annotated[PosteriorProblem, PlainSerializer(table)], ...] = Field(
+        min_length=1, description="Tables or texts; a list of values means each of them in turn."
+    )
+    method: tuple[Method, ...] = Field(
+        min_length=1, description="Tables or texts of a conditioner and a solver."
+    )
+    measurements: int = Field(4, ge=2, description="Measurements for each of which there are `count` samples.")
+    others: int = Field(512, ge=0, description="Other measurements, all different, for what is asked across them.")
+    ranks: int = Field(7, ge=1, description="Samples for each of the others, among which its true x has a rank.")
+
+    @field_validator("problem", mode="before")
+    @classmethod
+    def _problems(cls, value: Any) -> Any:
+        return every(value, lambda entry: list(expand(entry, problems)), "problem")
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _methods(cls, value: Any) -> Any:
+        return every(value, lambda entry: list(methods(entry)), "method")

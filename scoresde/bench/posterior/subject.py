@@ -1,0 +1,92 @@
+"""A problem under benchmark with one method: samples of every measurement, judged by exact ones."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ...conditioners.covariance import CovarianceUser
+from ...metrics.base import Estimate
+from ...model import Observer, ScoreModel
+from ...observations import LinearObservation
+from ...random import Generators, generators
+from ...sample import Samples, sample
+from ...solvers import Solver
+from ..cells import changed
+from ..subject import Subject
+from .judge import Judge, judged
+from .measurements import Measurements
+from .spec import Method
+
+
+class Problem:
+    """What all methods on a problem share: the measurements and their judges, made when they are first needed."""
+
+    def __init__(self, measurements: Measurements) -> None:
+        self.measurements = measurements
+
+    @cached_property
+    def judges(self) -> list[Judge]:
+        """One for each group."""
+        return [Judge(group) for group in self.measurements.groups]
+
+
+class PosteriorSubject(Subject):
+    """The model of a problem, conditioned on its measurements in one way, on the CPU."""
+
+    def __init__(self, problem: Problem, method: Method) -> None:
+        measurements = problem.measurements
+        self.name, self.spec, self.model = measurements.problem.title, measurements.spec, measurements.model
+        self.problem, self.method, self.denoise = problem, method, method.denoise
+        self.identity = measurements.identity
+        self.around = method.model_dump(mode="json", exclude={"solver"})
+        self.conditioner = "unconditional"
+        if method.conditioner is not None:
+            believed = f"as {method.believed.name}" if method.believed else ""
+            self.conditioner = " ".join(filter(None, (method.conditioner.name, changed(method.conditioner), believed)))
+
+    @property
+    def count(self) -> int:
+        return self.problem.measurements.total
+
+    def batches(self, size: int) -> Iterator[range]:
+        first = self.spec.seed
+        for numbers in self.problem.measurements.batches(size):
+            yield range(first + numbers.start, first + numbers.stop)
+
+    def conditioned(self, observation: LinearObservation, y: Tensor, source: Generators) -> ScoreModel:
+        """The model of p(x | y) as the method has it.
+
+        Raises:
+            UsageError: The method is not made for the problem.
+        """
+        conditioner, believed = self.method.conditioner, self.method.believed
+        if conditioner is None:
+            return self.model
+        if isinstance(conditioner, CovarianceUser) and conditioner.kind != "none":
+            kind = "full" if conditioner.kind == "auto" else conditioner.kind
+            conditioner = conditioner.given(self.problem.measurements.covariance(kind))
+        if believed is not None:
+            observation = believed.model_copy(update={"noise": observation.noise})
+        return conditioner.condition(self.model, observation, y, source)
+
+    def sample(self, solver: Solver, seeds: range, observers: tuple[Observer, ...] = ()) -> Samples:
+        first = self.spec.seed
+        group, y = self.problem.measurements.rows(range(seeds.start - first, seeds.stop - first))
+        sources = generators(seeds)
+        model = self.conditioned(group.observation, y, sources)
+        x = model.prior(sources, dtype=getattr(torch, self.spec.dtype))
+        found = sample(model, solver, x, generator=sources, denoise=self.denoise, observers=observers)
+        return found if self.denoise else replace(found, x=model.finish(found.x))
+
+    def keep(self, x: Tensor) -> Tensor:
+        return x.double().cpu()
+
+    def measure(self, x: Tensor, first: Tensor, solver: Solver) -> list[Estimate]:
+        return judged(self.problem.measurements, self.problem.judges, x)
+
+    def picture(self, x: Tensor) -> Image.Image | None:
+        return None

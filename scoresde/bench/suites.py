@@ -1,0 +1,69 @@
+"""The suites of `scoresde bench`: what each is told, and the cells that it measures."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import UsageError
+from ..registry import hint
+from .cells import Cell, cells, distinct, subjects
+from .posterior import spec as posterior
+from .posterior.measurements import Measurements
+from .posterior.subject import PosteriorSubject, Problem
+from .spec import DEFAULT, Settings, Spec
+
+SUITES: dict[str, tuple[type[Settings], Path]] = {
+    "solvers": (Spec, DEFAULT),
+    "posterior": (posterior.PosteriorSpec, posterior.DEFAULT),
+}
+"""What a benchmark of each suite is, and the one that runs by default."""
+
+
+def load(path: str | Path | None, changes: Mapping[str, Any] | None = None, suite: str | None = None) -> Settings:
+    """The benchmark of a TOML file, or the default one of a suite, with some keys changed.
+
+    Args:
+        suite: By default what the file says it is, with its key `suite`; without a file, or that key, `solvers`.
+
+    Raises:
+        UsageError: There is no such file, or anything in it is wrong; the message lists every mistake.
+    """
+    file = SUITES[suite or "solvers"][1] if path is None else Path(path)
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"no benchmark file is called {str(path)!r}; without one the default runs") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} is not a benchmark: {error}") from None
+    kind = str(tables.pop("suite", suite or "solvers"))
+    if kind not in SUITES:
+        raise UsageError(f"no suite is called {kind!r}. {hint(kind, SUITES)}")
+    if suite not in (None, kind):
+        raise UsageError(f"{file} is a benchmark of the suite {kind}, not of {suite}: leave out --suite")
+    try:
+        return SUITES[kind][0](**{**tables, **(changes or {})})
+    except UsageError as error:
+        mistakes = str(error).split("; ")
+        where = "the default benchmark" if path is None else f"the benchmark {file}"
+        where += " as the options change it" if changes else ""
+        count = f"{len(mistakes)} mistake{'s' * (len(mistakes) > 1)}"
+        raise UsageError("\n  ".join([f"{count} in {where}:", *mistakes])) from None
+
+
+def plan(spec: Settings, device: torch.device) -> list[Cell]:
+    """Every cell of a benchmark of any suite.
+
+    Raises:
+        UsageError, CheckpointError, DataError: As `subjects`.
+    """
+    if isinstance(spec, Spec):
+        return cells(spec, subjects(spec, device))
+    if not isinstance(spec, posterior.PosteriorSpec):
+        raise UsageError(f"there are no cells for a {type(spec).__name__}")
+    chosen = [Problem(Measurements(problem, spec)) for problem in spec.problem]
+    return distinct(
+        Cell(PosteriorSubject(problem, method), method.solver, spec) for problem in chosen for method in spec.method
+    )
