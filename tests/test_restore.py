@@ -74,6 +74,7 @@ def test_colourise_writes_samples_a_sheet_and_a_record(go, tmp_path, models):
     assert record["model"]["sha256"] == checkpoint.read_json(models / "3" / "config.json")["sha256"]
     (row,) = record["pictures"]
     assert (row["nfe"], row["vjps"], row["cost"], row["work"]) == (4, 0, 4, 4)
+    assert row["picture"] == "a.png" and row["observation"] == "luma"
     with Image.open(out / "sheet.png") as sheet:
         assert sheet.size == (8 * (4 * 9 + 1), 8 * 10)  # known, two samples, truth
 
@@ -235,7 +236,8 @@ def test_a_degraded_original_is_the_truth_of_every_task(go, tmp_path, task):
     noise(9, 12).save(tmp_path / "a.png")
     said = go(f"restore a.png --task {task} --degrade --fit tile --out out")
     kept = 8 if task.startswith("down") else 9
-    assert (f"12x9, its middle 12x{kept} cut out" if kept == 8 else "a.png: 12x9 2 samples") in said
+    tiles = 2 if kept == 8 else 4
+    assert ("a.png: 12x9, its middle 12x8 cut out" if kept == 8 else "a.png: 12x9") + f", in {tiles} tiles 2 s" in said
     assert pixels(tmp_path / "out" / "a-000001.png").shape == (kept, 12, 3)
     with Image.open(tmp_path / "out" / "sheet.png") as sheet:
         zoom = images.zoom_for(kept)

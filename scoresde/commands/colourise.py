@@ -8,7 +8,8 @@ import click
 from .. import pictures
 from ..errors import UsageError
 from ..observations import Luma
-from .conditional import Case, command, run
+from .conditional import command, run
+from .results import Case
 
 
 def run_colourise(files: tuple[Path, ...], fit: pictures.Way, **options: Any) -> None:

@@ -1,61 +1,32 @@
 """What `scoresde colourise | inpaint | restore` share: pictures in, samples of p(x | y) for each of them out."""
 
 import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import click
 import torch
-from PIL import Image
-from torch import Tensor
-from torch.nn.functional import pad
 from tqdm.auto import tqdm
 
 from .. import checkpoint, images, pictures, stats
 from .. import sample as sampling
 from ..conditioners import Conditioner, conditioners
-from ..errors import DataError, UsageError
+from ..errors import DataError
 from ..model import NetworkModel, ScoreModel
-from ..observations import Observation
 from ..random import generators
 from ..registry import table
 from ..solvers import Solver, solvers
 from ..tiles import TiledModel
 from .latent import record
 from .options import build, device, device_option, field_options, output_folder
+from .results import Case, cost, guard, names, sheet, write
 from .sample import Bar
 
 SOLVER, STEPS = "dpm++", 20
 SHOWN, ROWS = 8, 32
 """Samples of a picture, and pictures, that the sheet shows."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One picture as a problem."""
-
-    seen: Tensor
-    """What is known, as the sheet shows it, (1|3, H, W)."""
-    y: Tensor
-    """The measurement, (1, *m)."""
-    observation: Observation | None
-    """How it was made; None if nothing is known."""
-    shape: tuple[int, ...]
-    """Of the samples, (C, H, W)."""
-    note: str
-    """What was done to the picture."""
-    truth: Tensor | None = None
-    """(C, H, W)."""
-    solved: bool = False
-    """Whether y is the answer."""
-    beside: Mapping[str, Image.Image] = field(default_factory=dict)
-    """Pictures that are written too, by the ending of their names."""
-
-
 Prepare = Callable[[Path, tuple[int, ...]], Case]
 """Makes a file into a problem for a model of images of a shape."""
 
@@ -102,12 +73,15 @@ def run(
                     bar.write(f"skipped: {error}")
             else:
                 output_folder(target)
-                parts = draw(case, network, folder, given, chosen, range(seed, seed + count), batch, bar)
+                around = of_size(network, case.shape, batch)
+                tiles = around.tiles if isinstance(around, TiledModel) else 1
+                note = case.note + (f", in {tiles} tiles" if tiles > 1 else "")
+                bar.write(f"{file}: {note}")
+                parts = draw(case, around, folder, given, chosen, range(seed, seed + count), batch, bar)
                 x = torch.cat([part.x for part in parts])
                 written = write(target, name, case, x, seed)
-                rows.append({"picture": str(file), "done": case.note, "files": written, **cost(parts)})
+                rows.append({"picture": str(file), "done": note, "files": written, **cost(case, parts)})
                 drawn.append((case, x[:SHOWN].cpu()))
-                bar.write(f"{file}: {case.note}")
             bar.update(number * count - bar.n)
     if not rows:
         raise skipped[0] if len(skipped) == 1 else DataError(f"none of {len(skipped)} pictures could be read")
@@ -130,29 +104,14 @@ def run(
         raise DataError(f"{len(skipped)} of {len(found)} pictures were skipped, the others are done: {skipped[0]}")
 
 
-def guard(target: Path, inputs: Sequence[Path]) -> None:
-    """Looks whether the results would lie beside a file that was given, or in its place.
-
-    Raises:
-        UsageError: They would.
-    """
-    for file in inputs:
-        if target.resolve() in (file.resolve().parent, file.parent.resolve()):
-            raise UsageError(f"--out {target} is the folder of {file}, beside which nothing is written: choose another")
-
-
-def names(files: Sequence[Path]) -> list[str]:
-    """What the results of each file are called: its name without the ending, if that is enough to tell them apart."""
-    stems, whole = Counter(file.stem for file in files), Counter(file.name for file in files)
-    return [
-        file.stem if stems[file.stem] == 1 else file.name if whole[file.name] == 1 else f"{i}-{file.name}"
-        for i, file in enumerate(files)
-    ]
+def of_size(network: NetworkModel, shape: tuple[int, ...], batch: int) -> ScoreModel:
+    """The model of images of a shape: the network, or tiles of it."""
+    return network if shape == network.shape else TiledModel(network, shape, batch=batch)
 
 
 def draw(
     case: Case,
-    network: NetworkModel,
+    model: ScoreModel,
     folder: Path,
     conditioner: Conditioner,
     solver: Solver,
@@ -163,61 +122,18 @@ def draw(
     """Samples of p(x | y), in batches, one for each seed."""
     if case.solved:
         return [sampling.Samples(case.y.expand(len(seeds), *case.shape), 0, 0.0, 0.0, {})]
-    base: ScoreModel = network
-    if case.shape != network.shape:
-        base = TiledModel(network, case.shape, batch=batch)
-    parts, y = [], case.y.to(network.device)
+    parts, y = [], case.y.to(model.device)
     if case.observation:
         conditioner = stats.fitted(conditioner, folder, case.observation, case.shape)
     for first in range(0, len(seeds), batch):
-        sources, around = generators(seeds[first : first + batch]), base
+        sources, around = generators(seeds[first : first + batch]), model
         if case.observation:
             many = y.expand(len(sources), *y.shape[1:])
-            around = conditioner.condition(base, case.observation, many, sources)
+            around = conditioner.condition(model, case.observation, many, sources)
         x = around.prior(sources)
-        watched = (Bar(network.sde, bar),)
+        watched = (Bar(model.sde, bar),)
         parts.append(sampling.sample(around, solver, x, generator=sources, observers=watched))
     return parts
-
-
-def write(target: Path, name: str, case: Case, x: Tensor, seed: int) -> list[str]:
-    """The pictures of one case; returns what they are called."""
-    found = {f"{name}-{seed + i:06d}.png": images.single(image) for i, image in enumerate(x)}
-    found |= {f"{name}-{ending}": picture for ending, picture in case.beside.items()}
-    for file, picture in found.items():
-        images.save(picture, target / file)
-    return list(found)
-
-
-def sheet(drawn: Sequence[tuple[Case, Tensor]]) -> Image.Image:
-    """A row for each picture: what is known, the samples, and the truth where there is one."""
-    size = [max(case.shape[axis] for case, _ in drawn) for axis in (1, 2)]
-    columns = max(1 + len(x) + (case.truth is not None) for case, x in drawn)
-    nothing = torch.full((3, *size), 64 / 127.5 - 1)  # the grey between the images
-
-    def padded(image: Tensor) -> Tensor:
-        height, width = image.shape[1:]
-        bare = (0, size[1] - width, 0, size[0] - height)
-        return pad(image.expand(3, -1, -1), bare, value=float(nothing[0, 0, 0]))
-
-    cells: list[Tensor] = []
-    for case, x in drawn:
-        row = [case.seen, *x] + ([] if case.truth is None else [case.truth])
-        cells += [*map(padded, row), *[nothing] * (columns - len(row))]
-    return images.sheet(torch.stack(cells), columns, zoom=images.zoom_for(size[0]))
-
-
-def cost(parts: Sequence[sampling.Samples]) -> dict[str, Any]:
-    """What the samples of one picture cost."""
-    count = sum(len(part.x) for part in parts)
-    return {
-        "nfe": mean(part.nfe for part in parts),
-        "vjps": mean(part.vjps for part in parts),
-        "cost": mean(part.cost for part in parts),
-        "work": sum(part.work * len(part.x) for part in parts) / count,
-        "seconds": sum(part.seconds for part in parts),
-        "info": {key: mean(part.info[key] for part in parts) for key in parts[0].info},
-    }
 
 
 def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: str) -> click.Command:

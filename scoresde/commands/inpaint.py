@@ -13,7 +13,8 @@ from ..errors import UsageError
 from ..masks import masks
 from ..observations import Pixels
 from ..random import stream
-from .conditional import Case, command, run
+from .conditional import command, run
+from .results import Case
 
 HOLE = -0.5
 """The grey that the sheet shows for what is not known, in [-1, 1]."""

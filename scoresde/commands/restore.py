@@ -9,7 +9,8 @@ import torch
 from .. import pictures
 from ..observations import Downsample, LinearObservation, NamedObservation, observations
 from ..random import randn, stream
-from .conditional import Case, command, run
+from .conditional import command, run
+from .results import Case
 
 
 def task(text: str, noise: float | None) -> NamedObservation:
