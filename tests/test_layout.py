@@ -18,7 +18,7 @@ LAYERS = [
     ["sde", "controllers", "masks"],
     ["grids", "krylov", "cosine"],
     ["model", "covariance", "observations"],
-    ["gaussian", "guidance", "tiles"],
+    ["gaussian", "guidance", "clipping", "tiles"],
     ["problems"],
     ["solvers"],
     ["conditioners"],

@@ -12,8 +12,9 @@ from tqdm.auto import tqdm
 
 from .. import checkpoint, images, tune
 from .. import sample as sampling
+from ..clipping import ClippedModel
 from ..errors import UsageError
-from ..model import NetworkModel, Observer
+from ..model import NetworkModel, Observer, ScoreModel
 from ..provenance import versions
 from ..random import generators
 from ..registry import table
@@ -55,6 +56,7 @@ def run(
     classes: str | None,
     guidance: float | None,
     guidance_interval: str | None,
+    clip: bool,
     device_name: str,
     quiet: bool,
     **options: Any,
@@ -82,12 +84,13 @@ def run(
             observers: list[Observer] = [Bar(network.sde, bar)]
             if recorder and first == 0:
                 observers.append(recorder)
-            x, guided = network.prior(sources), asked.around(network, first, len(sources)) if asked else network
+            guided: ScoreModel = asked.around(network, first, len(sources)) if asked else network
+            guided, x = ClippedModel(guided) if clip else guided, network.prior(sources)
             batches.append(sampling.sample(guided, chosen, x, generator=sources, observers=tuple(observers)))
         bar.update(count - bar.n)
     x = torch.cat([part.x for part in batches])
     write(target, x, seed, recorder, animation)
-    record = describe(chosen, network, batches, folder, seed) | (asked.record if asked else {})
+    record = describe(chosen, network, batches, folder, seed) | (asked.record if asked else {}) | {"clip": clip}
     checkpoint.write_text(target / "samples.json", json.dumps(record, indent=2) + "\n")
     click.echo(
         f"{count} samples by {chosen!r}: {record['nfe']:g} NFE, {record['seconds']:.2f} s in "
@@ -144,6 +147,7 @@ def sample() -> click.Command:
         click.Option(["--class", "classes"], metavar="C[,C...]", help="Class of the samples, or classes in turn."),
         click.Option(["--guidance"], type=float, metavar="W", help="Scale of guidance to the class; 1 is none."),
         click.Option(["--guidance-interval"], metavar="LOW,HIGH", help="Times between which the scale holds."),
+        click.Option(["--clip"], is_flag=True, help="Cut the predicted images off at black and white."),
         click.Option(["--quiet"], is_flag=True, help="No progress bar."),
     ]
     command = click.Command("sample", callback=run, params=[*own, *field_options(solvers.all())], help=run.__doc__)
