@@ -22,6 +22,7 @@ COMMANDS = {
     "encode": ("latent:encode_images", "Carry images to latent codes and back."),
     "interpolate": ("latent:interpolate", "Draw the way from one image to another."),
     "solvers": ("lists:solvers", "List the solvers, or explain one."),
+    "conditioners": ("lists:conditioners", "List what conditional sampling is made of, or explain one."),
     "check-solver": ("check:check_solver", "Measure whether a solver keeps its promises."),
     "bench": ("bench:bench", "Measure what every solver costs and what its samples are worth."),
     "tune": ("tune:tune", "Find the time grid on which a solver needs the fewest evaluations."),

@@ -11,6 +11,7 @@ from PIL import Image
 
 from scoresde import checkpoint
 from scoresde.cli import COMMANDS
+from scoresde.conditioners import conditioners
 from scoresde.data import data
 from scoresde.solvers import solvers
 
@@ -87,6 +88,7 @@ def test_every_solver_samples_from_the_command_line(run, tmp_path, name):
         ("sample --solver rk45 --max-nfe 20 -n 2 --quiet", 5, "rk45 has not ended after max_nfe = 20 evaluations"),
         ("solvers dpmm", 2, "Did you mean 'dpm'?"),
         ("datasets digitz", 2, "Did you mean 'digits'?"),
+        ("conditioners covarience", 2, "Did you mean 'covariance'?"),
         ("describe digitz", 2, "Did you mean 'digits'?"),
         ("describe digits --size 8 network.chanels=8", 2, "chanels is not an option of unet"),
         ("train digitz", 2, "no configuration file is called 'digitz'. Did you mean 'digits'?"),
@@ -143,6 +145,9 @@ def test_lists_and_explanations(run):
     assert {row["option"] for row in explained["options"]} == own
     assert "arxiv.org/abs/2206.00927" in run("solvers dpm") and "--order" in run("solvers dpm")
     assert {row["name"] for row in json.loads(run("datasets --json"))} == set(data.all())
+    parts = {(row["kind"], row["name"]) for row in json.loads(run("conditioners --json"))}
+    assert parts >= {("conditioner", name) for name in conditioners.all()} | {("posterior sampler", "smc")}
+    assert "products=" in run("conditioners moment") and "Yismaw et al. 2024" in run("conditioners")
     assert "--download" in run("datasets cifar10")
     assert json.loads(run("models --json"))[0]["model"] == "digits"
 

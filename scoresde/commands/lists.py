@@ -1,12 +1,18 @@
-"""`scoresde solvers | datasets | models`: what there is, and what each is."""
+"""`scoresde solvers | conditioners | datasets | models`: what there is, and what each is."""
 
 import re
+from collections.abc import Mapping
 
 import click
 
 from .. import checkpoint
+from ..conditioners import conditioners as by_model
 from ..data import data
-from ..solvers import Solver
+from ..errors import UsageError
+from ..masks import masks
+from ..observations import observations
+from ..posterior import posteriors
+from ..registry import Options, hint
 from ..solvers import solvers as registry
 from .options import explain, flag, json_option, print_table
 
@@ -16,8 +22,8 @@ def summary(cls: type) -> str:
     return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
 
 
-def reference(cls: type[Solver]) -> str:
-    """Where a solver was published: what its documentation says after "Reference:"."""
+def reference(cls: type[Options]) -> str:
+    """Where a method was published: what its documentation says after "Reference:"."""
     found = re.search(r"References?:\s*(.*)", cls.__doc__ or "", re.DOTALL)
     return " ".join(found.group(1).split()).rstrip(".") if found else ""
 
@@ -40,6 +46,33 @@ def solvers(name: str | None, as_json: bool) -> None:
         }
         for solver, cls in registry.all().items()
     ]
+    print_table(rows, as_json)
+    return None
+
+
+@click.command(epilog="\b\nExamples:\n  scoresde conditioners\n  scoresde conditioners covariance")
+@click.argument("name", required=False)
+@json_option
+def conditioners(name: str | None, as_json: bool) -> None:
+    """List what conditional sampling is made of, or explain the one called NAME with its options."""
+    kinds: dict[str, Mapping[str, type[Options]]] = {
+        "conditioner": by_model.all(),
+        "posterior sampler": posteriors.all(),
+        "observation": observations.all(),
+        "mask": masks.all(),
+    }
+    if name:
+        known = {each: cls for classes in kinds.values() for each, cls in classes.items()}
+        if name not in known:
+            raise UsageError(f"nothing for conditional sampling is called {name!r}. {hint(name, known)}")
+        return explain(known[name], as_json, "{}=".format)  # written as name:option=value
+    rows = [
+        {"kind": kind, "name": each, "options": " ".join(cls.model_fields), "reference": reference(cls)}
+        for kind, classes in kinds.items()
+        for each, cls in classes.items()
+    ]
+    if not as_json:
+        rows = [{**row, "reference": re.split(r"(?<=\d{4}),", row["reference"])[0]} for row in rows]
     print_table(rows, as_json)
     return None
 

@@ -118,11 +118,11 @@ def default(info: FieldInfo) -> Any:
     return str(info.default) if isinstance(info.default, Options) else info.default
 
 
-def explain(cls: type[Options], as_json: bool) -> None:
-    """A class's documentation and its options with their kinds and defaults."""
+def explain(cls: type[Options], as_json: bool, spelling: Callable[[str], str] = flag) -> None:
+    """A class's documentation and its options with their spelling, kinds and defaults."""
     fields = [
         {
-            "option": flag(name),
+            "option": spelling(name),
             "kind": describe_type(info.annotation),
             "default": "required" if info.is_required() else default(info),
             "meaning": info.description or "",
