@@ -17,6 +17,7 @@ from scoresde.cli import COMMANDS
 from scoresde.conditioners import conditioners
 from scoresde.errors import DataError
 from scoresde.observations import Luma
+from scoresde.posterior import posteriors
 from scoresde.random import generators, numpy_stream, randn, stream
 from scoresde.sample import sample
 from scoresde.solvers import solvers
@@ -256,6 +257,44 @@ def test_every_conditioner_by_its_text(go, tmp_path, conditioner):
     products = {"moment:products=2": 2, "dps:rate=10": 1}.get(conditioner, 0)
     assert record["pictures"][0]["vjps"] == 4 * products and record["pictures"][0]["nfe"] == 4
     assert np.array_equal(pixels(tmp_path / "out" / "a-000000.png")[5:], pixels(tmp_path / "a.png")[5:])
+
+
+POSTERIORS = {
+    "travel": "travel:resamplings=2,jump=2,solver=ancestral:steps=4",
+    "smc": "smc:particles=3,solver=ancestral:steps=4",
+    "langevin": "langevin:inner=1,solver=ancestral:steps=4",
+    "gibbs": "gibbs:rounds=2,start=0.5,solver=ancestral:steps=4",
+}
+
+
+@pytest.mark.parametrize("name", posteriors.all())
+def test_every_posterior_sampler_by_its_text(go, run, tmp_path, models, name):
+    noise(8, 8).save(tmp_path / "a.png")
+    line = (
+        f"inpaint a.png --box 1,1,5,5 --model {models / 'tame'} -n 2 --posterior {POSTERIORS[name]} --out out --quiet"
+    )
+    assert "2 samples for each of 1 picture by" in run(line)
+    record = json.loads((tmp_path / "out" / "inpaint.json").read_text())
+    assert record["posterior"]["name"] == name and "solver" not in record and record["pictures"][0]["nfe"] > 4
+    one, two = (pixels(tmp_path / "out" / f"a-00000{i}.png") for i in (0, 1))
+    assert np.array_equal(one[5:], pixels(tmp_path / "a.png")[5:]) and not np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("extra", ["--solver em", "--conditioner dps", "--steps 5", "--tol 0.1"])
+def test_a_posterior_sampler_takes_no_other_method(run, tmp_path, models, extra):
+    noise(8, 8).save(tmp_path / "a.png")
+    text = run(f"colourise a.png --model {models / '3'} --posterior smc {extra}", 2)
+    assert f"takes no {extra.split()[0]}" in " ".join(text.split())
+
+
+def test_predictions_can_be_clipped_before_they_are_conditioned(go, tmp_path):
+    """What is known stays as it is, and the record says so; the random network's samples leave the range without."""
+    noise(8, 8).save(tmp_path / "a.png")
+    go("inpaint a.png --box 1,1,5,5 --out plain")
+    go("inpaint a.png --box 1,1,5,5 --clip --out clipped")
+    plain, clipped = (pixels(tmp_path / out / "a-000000.png") for out in ("plain", "clipped"))
+    assert np.array_equal(clipped[5:], plain[5:]) and not np.array_equal(clipped, plain)
+    assert json.loads((tmp_path / "clipped" / "inpaint.json").read_text())["clip"] is True
 
 
 def test_a_sample_depends_on_its_seed_and_not_on_the_batch(go, tmp_path):

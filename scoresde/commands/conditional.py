@@ -2,31 +2,101 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import click
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from .. import checkpoint, images, pictures, stats
 from .. import sample as sampling
+from ..clipping import ClippedModel
 from ..conditioners import Conditioner, conditioners
-from ..errors import DataError
-from ..model import NetworkModel, ScoreModel
+from ..errors import DataError, UsageError
+from ..model import ScoreModel
+from ..posterior import PosteriorSampler, posteriors
 from ..random import generators
 from ..registry import table
 from ..solvers import Solver, solvers
 from ..tiles import TiledModel
 from .latent import record
-from .options import build, device, device_option, field_options, output_folder
+from .options import build, device, device_option, field_options, flag, output_folder
 from .results import Case, cost, guard, names, sheet, write
 from .sample import Bar
 
-SOLVER, STEPS = "dpm++", 20
+SOLVER, STEPS, CONDITIONER = "dpm++", 20, "covariance"
 SHOWN, ROWS = 8, 32
 """Samples of a picture, and pictures, that the sheet shows."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """How samples are drawn: by a conditioner and a solver, or by a posterior sampler, which has what it needs."""
+
+    solver: Solver
+    conditioner: Conditioner
+    posterior: PosteriorSampler | None
+
+    def __str__(self) -> str:
+        return f"{self.conditioner.name} and {self.solver!r}" if self.posterior is None else repr(self.posterior)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What is written of it."""
+        if self.posterior is not None:
+            return {"posterior": table(self.posterior)}
+        return {"solver": table(self.solver), "conditioner": table(self.conditioner)}
+
+    def draw(
+        self, case: Case, model: ScoreModel, folder: Path, seeds: range, batch: int, bar: Any
+    ) -> list[sampling.Samples]:
+        """Samples of p(x | y), in batches, one for each seed, with the covariance of the model's data."""
+        if case.solved:
+            return [sampling.Samples(case.y.expand(len(seeds), *case.shape), 0, 0.0, 0.0, {})]
+        seen, y, parts = case.observation, case.y.to(model.device), []
+        chosen = self.posterior or self.conditioner
+        fitted = stats.fitted(chosen, folder, seen, case.shape) if seen else chosen
+        for first in range(0, len(seeds), batch):
+            sources, around = generators(seeds[first : first + batch]), model
+            many, progress = y.expand(len(sources), *y.shape[1:]), Bar(model.sde, bar)
+
+            def watch(x: Tensor, t: Tensor, eps: Tensor, b: int = len(sources), progress: Bar = progress) -> None:
+                progress(x[:b], t, eps)  # a sample may have many particles
+
+            if seen and isinstance(fitted, PosteriorSampler):
+                parts.append(fitted.draw(model, seen, many, generator=sources, observers=(watch,)))
+                continue
+            if seen and isinstance(fitted, Conditioner):
+                around = fitted.condition(model, seen, many, sources)
+            x = around.prior(sources)
+            parts.append(sampling.sample(around, self.solver, x, generator=sources, observers=(watch,)))
+        return parts
+
+
+def method(solver: str | None, conditioner: str | None, posterior: str | None, options: dict[str, Any]) -> Method:
+    """The method that was asked for; `options` are those of the solver.
+
+    Raises:
+        UsageError: A name or an option does not exist, or a posterior sampler is given a solver or conditioner beside.
+    """
+    beside = [key for key, value in options.items() if value is not None]
+    if posterior and (solver or conditioner or beside):
+        extra = flag(beside[0]) if beside else "--solver" if solver else "--conditioner"
+        raise UsageError(f"--posterior has its options in its text, as in smc:solver=em:steps=50, and takes no {extra}")
+    name = solver or SOLVER
+    if name == SOLVER and options.get("steps") is None:
+        options = {**options, "steps": STEPS}
+    return Method(
+        build(solvers, name, options),
+        conditioners.parse(conditioner or CONDITIONER),
+        posteriors.parse(posterior) if posterior else None,
+    )
+
+
 Prepare = Callable[[Path, tuple[int, ...]], Case]
 """Makes a file into a problem for a model of images of a shape."""
 
@@ -38,8 +108,10 @@ def run(
     inputs: Sequence[Path],
     *,
     model: str,
-    solver: str,
-    conditioner: str,
+    solver: str | None,
+    conditioner: str | None,
+    posterior: str | None,
+    clip: bool,
     count: int,
     seed: int,
     batch: int,
@@ -53,10 +125,7 @@ def run(
     Raises:
         DataError: Pictures could not be read; the others are done, if there are any.
     """
-    if solver == SOLVER and options.get("steps") is None:
-        options = {**options, "steps": STEPS}
-    chosen, given = build(solvers, solver, options), conditioners.parse(conditioner)
-    folder = checkpoint.locate(model)
+    chosen, folder = method(solver, conditioner, posterior, options), checkpoint.locate(model)
     network = checkpoint.load(folder, device(device_name))
     found = pictures.found(files)
     target = out or Path(command) / (files[0].stem if len(files) == 1 else folder.name)
@@ -73,11 +142,11 @@ def run(
                     bar.write(f"skipped: {error}")
             else:
                 output_folder(target)
-                around = of_size(network, case.shape, batch)
+                around = of_size(ClippedModel(network) if clip else network, case.shape, batch)
                 tiles = around.tiles if isinstance(around, TiledModel) else 1
                 note = case.note + (f", in {tiles} tiles" if tiles > 1 else "")
                 bar.write(f"{file}: {note}")
-                parts = draw(case, around, folder, given, chosen, range(seed, seed + count), batch, bar)
+                parts = chosen.draw(case, around, folder, range(seed, seed + count), batch, bar)
                 x = torch.cat([part.x for part in parts])
                 written = write(target, name, case, x, seed)
                 rows.append({"picture": str(file), "done": note, "files": written, **cost(case, parts)})
@@ -87,8 +156,9 @@ def run(
         raise skipped[0] if len(skipped) == 1 else DataError(f"none of {len(skipped)} pictures could be read")
     images.save(sheet(drawn[:ROWS]), target / "sheet.png")
     content = {
-        **record(network, chosen, folder, files),
-        "conditioner": table(given),
+        **chosen.record,
+        "clip": clip,
+        **record(network, folder, files),
         "seeds": [seed, seed + count - 1],
         "pictures": rows,
         "skipped": [str(error) for error in skipped],
@@ -97,43 +167,16 @@ def run(
     nfe, vjps, seconds = (mean(row[key] for row in rows) for key in ("nfe", "vjps", "seconds"))
     many = [f"{n} {word}{'s' * (n > 1)}" for n, word in ((count, "sample"), (len(rows), "picture"))]
     click.echo(
-        f"{many[0]} for each of {many[1]} by {given.name} and {chosen!r}: "
+        f"{many[0]} for each of {many[1]} by {chosen}: "
         f"{nfe:g} NFE, {vjps:g} products, {seconds:.2f} s a picture, in {target}"
     )
     if skipped:
         raise DataError(f"{len(skipped)} of {len(found)} pictures were skipped, the others are done: {skipped[0]}")
 
 
-def of_size(network: NetworkModel, shape: tuple[int, ...], batch: int) -> ScoreModel:
-    """The model of images of a shape: the network, or tiles of it."""
-    return network if shape == network.shape else TiledModel(network, shape, batch=batch)
-
-
-def draw(
-    case: Case,
-    model: ScoreModel,
-    folder: Path,
-    conditioner: Conditioner,
-    solver: Solver,
-    seeds: range,
-    batch: int,
-    bar: Any,
-) -> list[sampling.Samples]:
-    """Samples of p(x | y), in batches, one for each seed."""
-    if case.solved:
-        return [sampling.Samples(case.y.expand(len(seeds), *case.shape), 0, 0.0, 0.0, {})]
-    parts, y = [], case.y.to(model.device)
-    if case.observation:
-        conditioner = stats.fitted(conditioner, folder, case.observation, case.shape)
-    for first in range(0, len(seeds), batch):
-        sources, around = generators(seeds[first : first + batch]), model
-        if case.observation:
-            many = y.expand(len(sources), *y.shape[1:])
-            around = conditioner.condition(model, case.observation, many, sources)
-        x = around.prior(sources)
-        watched = (Bar(model.sde, bar),)
-        parts.append(sampling.sample(around, solver, x, generator=sources, observers=watched))
-    return parts
+def of_size(model: ScoreModel, shape: tuple[int, ...], batch: int) -> ScoreModel:
+    """The model of images of a shape: the model itself, or tiles of it."""
+    return model if shape == model.shape else TiledModel(model, shape, batch=batch)
 
 
 def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: str) -> click.Command:
@@ -144,9 +187,12 @@ def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: 
         click.Option(["--model"], default="photos", show_default=True, help="Run, model folder or bundled name."),
         *own,
         click.Option(["-n", "count"], type=click.IntRange(1), default=4, show_default=True, help="Samples a picture."),
-        click.Option(["--conditioner"], default="covariance", show_default=True, metavar="NAME[:KEY=VALUE,...]",
-                     help="How what is known is imposed, such as moment:products=3."),
-        click.Option(["--solver"], default=SOLVER, show_default=True, metavar="NAME", help="See `scoresde solvers`."),
+        click.Option(["--conditioner"], metavar="NAME[:KEY=VALUE,...]",
+                     help=f"How what is known is imposed, such as moment:products=3. [default: {CONDITIONER}]"),
+        click.Option(["--solver"], metavar="NAME", help=f"See `scoresde solvers`. [default: {SOLVER}]"),
+        click.Option(["--posterior"], metavar="NAME[:KEY=VALUE,...]",
+                     help="In place of both: gibbs, langevin, smc:particles=16 or travel, which take longer."),
+        click.Option(["--clip"], is_flag=True, help="Cut off predicted data at black and white, before what is known."),
         click.Option(["--fit"], type=click.Choice(["resize", "tile"]), default="resize", show_default=True,
                      help="Pictures larger than the model's are resized and cut to its size, or drawn whole in "
                      "overlapping tiles; smaller ones are enlarged."),

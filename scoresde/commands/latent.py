@@ -72,10 +72,9 @@ def run(move: Any, network: NetworkModel, solver: Solver, x: Tensor, label: str,
     return done
 
 
-def record(network: NetworkModel, solver: Solver, folder: Path, files: tuple[Path, ...]) -> dict[str, Any]:
-    """What both commands write about themselves."""
+def record(network: NetworkModel, folder: Path, files: tuple[Path, ...]) -> dict[str, Any]:
+    """What commands with pictures write about themselves, but for the method."""
     return {
-        "solver": table(solver),
         "model": {"name": folder.name, "sha256": checkpoint.read_json(folder / checkpoint.CONFIG)["sha256"]},
         "sde": table(network.sde),
         "pictures": [str(file) for file in files],
@@ -105,7 +104,8 @@ def encode_command(
     shown = {"image": x[:8], "code / 3": codes.x[:8] / 3, "back": back.x[:8]}
     images.save(images.labelled(shown, zoom=images.zoom_for(x.shape[-2])), target / "sheet.png")
     written = {
-        **record(network, chosen, folder, files),
+        "solver": table(chosen),
+        **record(network, folder, files),
         "rms": rms,
         "rms_of_each": errors.tolist(),
         "nfe": {"encode": codes.nfe, "decode": back.nfe},
@@ -142,7 +142,13 @@ def interpolate_command(
     images.save(images.sheet(found.x, frames, zoom=zoom), target / "sheet.png")
     strips = found.x.reshape(between.shape).transpose(0, 1)
     images.save_animation([images.sheet(row, zoom=zoom) for row in strips], target / "way.gif")
-    written = {**record(network, chosen, folder, files), "shares": shares, "nfe": found.nfe, "seconds": found.seconds}
+    written = {
+        "solver": table(chosen),
+        **record(network, folder, files),
+        "shares": shares,
+        "nfe": found.nfe,
+        "seconds": found.seconds,
+    }
     checkpoint.write_text(target / "interpolate.json", json.dumps(written, indent=2) + "\n")
     click.echo(f"{len(between)} ways of {frames} images by {chosen!r}: {found.nfe} NFE to decode, in {target}")
 
