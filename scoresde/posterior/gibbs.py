@@ -45,7 +45,7 @@ class SplitGibbs(PosteriorSampler):
             rows = torch.full((len(z),), variance, dtype=torch.float64, device=z.device)
             return z + isotropic_update(observation, observation.residual(z, y), rows).to(z)
 
-        x = y.new_zeros(len(y), *problem.model.shape)
+        x, rho = y.new_zeros(len(y), *problem.model.shape), self.start
         for k in range(self.rounds):
             rho = max(self.start * self.decay**k, self.end)
             # x has the noise of the last level already. A draw of z and a measurement of it, pulled to y together,
@@ -58,4 +58,4 @@ class SplitGibbs(PosteriorSampler):
             x = self.solver.solve(
                 problem.model, level.alpha * z, start=time, stop=problem.stop, generator=problem.generator
             )
-        return pulled(problem.denoised(problem.model, x), y, self.end**2)
+        return pulled(problem.denoised(problem.model, x), y, rho**2)

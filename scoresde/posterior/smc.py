@@ -35,8 +35,9 @@ class TwistedSMC(CovarianceUser, PosteriorSampler):
     solver: KernelOption = Ancestral(steps=100)
     particles: int = Field(16, ge=1, description="Particles for each sample: an evaluation has as many rows for it.")
     proposal: Literal["gradient", "covariance"] = Field(
-        "gradient", description="What guides: a derivative of the model, or its covariance without a backward pass."
+        "covariance", description="What guides: the covariance of the data, or a backward pass through the model."
     )
+    error: float = Field(0.1, ge=0, description="Root mean square error of the model's ε; 0 for an exact score.")
     threshold: float = Field(0.5, ge=0, le=1, description="Share of effective particles below which all are redrawn.")
 
     @torch.no_grad()
@@ -54,7 +55,8 @@ class TwistedSMC(CovarianceUser, PosteriorSampler):
 
     def _populations(self, problem: Problem) -> Particles:
         model, y, b, k = problem.model, problem.y, len(problem.y), self.particles
-        twist = Twist(self, problem, self.fitting(model, y), k, self.proposal == "gradient")
+        gradient = self.proposal == "gradient"
+        twist = Twist(self, problem, self.fitting(model, y), copies=k, error=self.error, gradient=gradient)
         levels = model.sde.levels(self.solver.grid.times(model.sde, model.sde.end, problem.stop, self.solver.steps))
 
         def noise() -> Tensor:
@@ -67,8 +69,8 @@ class TwistedSMC(CovarianceUser, PosteriorSampler):
         for t, s in pairwise(levels):
             poor = sizes[-1] < self.threshold * k
             if bool(poor.any()):
-                kept = systematic(log_w, problem.generator)
-                kept = torch.where(poor[:, None], kept, torch.arange(k, device=y.device))
+                kept = torch.arange(k, device=y.device).repeat(b, 1)
+                kept[poor] = systematic(log_w[poor], [problem.generator[i] for i in poor.nonzero().flatten().tolist()])
                 rows = (kept + k * torch.arange(b, device=y.device)[:, None]).flatten()
                 x, asked = x[rows], Asked(*(part[rows] for part in asked))
                 log_z = torch.where(poor, log_z + torch.logsumexp(log_w, 1) - math.log(k), log_z)

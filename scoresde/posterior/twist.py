@@ -34,7 +34,9 @@ class Asked(NamedTuple):
 
 
 class Twist:
-    """p(y | x_t) ≈ N(y; A x̂_0, S), S = σ_y² I + A V Aᵀ, V = (Σ⁻¹ + α²/σ² I)⁻¹; exact for normal data, and as t -> 0.
+    """p(y | x_t) ≈ N(y; A x̂_0, S), S = s² I + A V Aᵀ, V = (Σ⁻¹ + α²/σ² I)⁻¹; exact for normal data.
+
+    s² is σ_y² + error² σ²/α², as in `moment`, and σ_y² at the last level.
 
     Args:
         copies: Particles for each sample: row i of y belongs to rows i copies .. (i + 1) copies - 1 of x.
@@ -44,10 +46,12 @@ class Twist:
         UsageError: A is not linear, has too many rows, or is not the same for all samples.
     """
 
-    def __init__(self, method: Options, problem: Problem, covariance: Covariance, copies: int, gradient: bool) -> None:
-        self.observation, self.covariance, self.gradient = linear(method, problem.observation), covariance, gradient
+    def __init__(
+        self, method: Options, problem: Problem, covariance: Covariance, *, copies: int, error: float, gradient: bool
+    ) -> None:
+        self.observation, self.covariance = linear(method, problem.observation), covariance
         self.y = problem.y.repeat_interleave(copies, 0)
-        self.noise = max(problem.observation.noise, ROUNDING)
+        self.noise, self.error, self.gradient = max(problem.observation.noise, ROUNDING), error, gradient
         self.a, self.seen = dense(method.name, self.observation, problem.model.shape, problem.y.device)
         if len(self.a) > LARGEST:
             raise UsageError(
@@ -62,14 +66,16 @@ class Twist:
             x = x.detach().requires_grad_(gradient)
             eps = model.eps(x, t)
             x0 = predicted(model, x, t, eps)
-        variance = torch.full((len(self.a),), math.exp(-2 * level.log_snr), dtype=torch.float64, device=x.device)
-        spread = self.covariance.posterior(self.a.reshape(-1, *model.shape), variance).flatten(1)  # A V, (m, D)
-        s = self.a @ spread.T + self.noise**2 * torch.eye(len(self.a)).to(self.a)
+        variance, size = math.exp(-2 * level.log_snr), len(self.a)
+        each = torch.full((size,), variance, dtype=torch.float64, device=x.device)
+        spread = self.covariance.posterior(self.a.reshape(-1, *model.shape), each).flatten(1)  # A V, (m, D)
+        noise = self.noise**2 + (0.0 if last else self.error**2 * variance)
+        s = self.a @ spread.T + noise * torch.eye(size, dtype=torch.float64, device=x.device)
         factor = torch.linalg.cholesky(s)
         residual = self.observation.residual(x0.detach(), self.y.to(x)).flatten(1)[:, self.seen].double().T
         white = torch.linalg.solve_triangular(factor, residual, upper=False)
         u = torch.linalg.solve_triangular(factor.T, white, upper=True).T  # S⁻¹ (y - A x̂_0), (N, m)
-        log_p = -0.5 * (white.square().sum(0) + len(self.a) * math.log(2 * math.pi)) - factor.diagonal().log().sum()
+        log_p = -0.5 * (white.square().sum(0) + size * math.log(2 * math.pi)) - factor.diagonal().log().sum()
         shift = (u @ spread).reshape(x.shape)
         if gradient:
             (slope,) = torch.autograd.grad(x0, x, (u @ self.a).reshape(x.shape).to(x0))
