@@ -24,7 +24,7 @@ from ..registry import table
 from ..solvers import Solver, solvers
 from ..tiles import TiledModel
 from .latent import record
-from .options import build, device, device_option, field_options, flag, output_folder
+from .options import build, device, device_option, drawable, field_options, flag, output_folder
 from .results import Case, cost, guard, names, sheet, write
 from .sample import Bar
 
@@ -127,6 +127,7 @@ def run(
     """
     chosen, folder = method(solver, conditioner, posterior, options), checkpoint.locate(model)
     network = checkpoint.load(folder, device(device_name))
+    drawable(model, network.shape)
     found = pictures.found(files)
     target = out or Path(command) / (files[0].stem if len(files) == 1 else folder.name)
     guard(target, [*found, *inputs])

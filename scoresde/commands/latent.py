@@ -19,7 +19,7 @@ from ..provenance import versions
 from ..registry import table
 from ..sample import Samples
 from ..solvers import Solver, solvers
-from .options import build, device, device_option, field_options, output_folder
+from .options import build, device, device_option, drawable, field_options, output_folder
 from .sample import Bar
 
 SOLVER = "adams"
@@ -59,8 +59,7 @@ def prepare(
         options = {**options, "tol": TOL}
     chosen, folder = build(solvers, solver, options), checkpoint.locate(model)
     network = checkpoint.load(folder, device(device_name))
-    if network.shape[0] not in (1, 3):
-        raise UsageError(f"{model} makes images of {network.shape[0]} channels; only 1 or 3 can be drawn")
+    drawable(model, network.shape)
     return network, chosen, pictures(files, network, folder, count).to(network.device), folder
 
 

@@ -76,6 +76,16 @@ def output_folder(path: Path) -> Path:
     return path
 
 
+def drawable(name: str, shape: tuple[int, ...]) -> None:
+    """Looks whether the samples of a model, of the given shape, can be pictures.
+
+    Raises:
+        UsageError: They cannot.
+    """
+    if shape[0] not in (1, 3):
+        raise UsageError(f"{name} makes images of {shape[0]} channels; only 1 or 3 can be drawn")
+
+
 def device(name: str) -> torch.device:
     """The device of that name; "auto" is the first GPU, or the CPU.
 

@@ -22,7 +22,7 @@ from ..sde import SDE
 from ..solvers import Solver, solvers
 from ..trajectory import Trajectory
 from .guidance import labels
-from .options import build, device, device_option, field_options, output_folder
+from .options import build, device, device_option, drawable, field_options, output_folder
 
 
 class Bar:
@@ -70,8 +70,7 @@ def run(
     if tuned:
         chosen = tune.tuned(chosen, folder)
     network = checkpoint.load(folder, device(device_name))
-    if network.shape[0] not in (1, 3):
-        raise UsageError(f"{model} makes images of {network.shape[0]} channels; only 1 or 3 can be drawn")
+    drawable(model, network.shape)
     asked = labels(classes, count, guidance, guidance_interval)
     if asked:
         asked.around(network, 0, count)  # says what is wrong before a folder is made
