@@ -11,11 +11,11 @@ import scipy.stats
 import torch
 from click.testing import CliRunner
 
+from scoresde.bench.conditional.judge import Judge, calibrated, judged, marginal
+from scoresde.bench.conditional.measurements import Measurements
+from scoresde.bench.conditional.problems import problems
+from scoresde.bench.conditional.spec import PosteriorSpec
 from scoresde.bench.estimates import bootstrap
-from scoresde.bench.posterior.judge import Judge, calibrated, judged, marginal
-from scoresde.bench.posterior.measurements import Measurements
-from scoresde.bench.posterior.problems import problems
-from scoresde.bench.posterior.spec import PosteriorSpec
 from scoresde.bench.report import title
 from scoresde.bench.run import run
 from scoresde.bench.store import Store
@@ -29,7 +29,7 @@ from scoresde.registry import table
 from scoresde.solvers import solvers
 
 SMALL = {"count": 64, "batch": 64, "measurements": 2, "others": 64, "ranks": 3, "dtype": "float64"}
-WORDS = "--suite posterior --problem grid25 -n 20 --batch 32 --quiet --out out".split()
+TOML = 'suite = "posterior"\nproblem = "grid25"\nmethod = "oracle ddim"\ncount = 20\nmeasurements = 2\nothers = 0\n'
 SPECS = Path(__file__).parent.parent / "benchmarks" / "specs"
 CPU = torch.device("cpu")
 
@@ -59,7 +59,10 @@ def bench(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def call(words, code=0):
-        result = CliRunner().invoke(scoresde, ["bench", *words, *WORDS], prog_name="scoresde")
+        (tmp_path / "small.toml").write_text(TOML)
+        spec = [] if any(word.endswith(".toml") for word in words) else ["small.toml"]
+        line = ["bench", *words, *spec, "--suite", "posterior", "--quiet", "--out", "out"]
+        result = CliRunner().invoke(scoresde, line, prog_name="scoresde")
         assert result.exit_code == code and "Traceback" not in result.output, f"{result.output}\n{result.exception!r}"
         return result.output
 
@@ -260,6 +263,25 @@ def test_what_a_conditioner_believes_is_what_it_imposes(tmp_path):
     assert wrong["residual"]["value"] > 3 and right["residual"]["value"] < 0.1
 
 
+def test_samplers_and_unconditional_models_are_methods_too(tmp_path):
+    """A sampler with its covariance, the count of its rows, and a method that is for some problems only."""
+    spec = PosteriorSpec(
+        **{**SMALL, "count": 8, "others": 0, "problem": ["grid25:rows=1", "colour16:task=luma"]},
+        method=["smc:particles=3,solver=ancestral:steps=5", {"solver": "gibbs:rounds=2/3", "on": ["colour16"]}],
+    )
+    todo = plan(spec, CPU)
+    assert [cell.title for cell in todo] == [
+        "grid25:rows=1: smc solver=ancestral:steps=5 particles=3",
+        "colour16 luma: smc solver=ancestral:steps=5 particles=3",
+        "colour16 luma: gibbs rounds=2",
+        "colour16 luma: gibbs rounds=3",
+    ]
+    rows = list(run(todo[:2], Store(tmp_path), progress=lambda done: None))
+    assert [(row["status"], row["nfe"]["mean"], row["work"]) for row in rows] == [("done", 6, 18)] * 2, rows
+    assert all("conditioner" not in row for row in rows)
+    assert PosteriorSpec(**json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
+
+
 def test_the_covariance_is_that_of_draws_from_the_prior():
     vectors, pictures = measurements("grid25"), measurements("colour16:task=luma")
     for bed in (vectors, pictures):
@@ -284,21 +306,22 @@ def test_the_second_run_does_nothing_and_a_cut_one_goes_on(bench, tmp_path):
     bench(methods)
     kept = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
     assert [row["metrics"] for row in kept] == [json.loads(text)["metrics"] for text in whole.splitlines()]
-    assert "SW/floor" in (tmp_path / "out" / "grid25.svg").read_text()
+    assert "SW/floor" in (tmp_path / "out" / "grid25-rows-2.svg").read_text()
 
 
 def test_a_failed_cell_leaves_the_others(bench, tmp_path):
     said = bench(["--method", "replace:as_published=true dpm++:steps=4", "--method", "covariance ddim:steps=4"], 5)
-    assert "1 of 2 cells failed, the others stand: grid25 replace as_published=True dpm++ steps=4" in said
+    assert "1 of 2 cells failed, the others stand: grid25:rows=2 replace as_published=True dpm++ steps=4" in said
     table = (tmp_path / "out" / "table.md").read_text()
-    assert "| grid25 | covariance | ddim | steps=4 | 5 |" in table
-    assert "| grid25 | replace as_published=True | dpm++ | steps=4 | failed |" in table
+    assert "| grid25:rows=2 | covariance | ddim | steps=4 | 5 |" in table
+    assert "| grid25:rows=2 | replace as_published=True | dpm++ | steps=4 | failed |" in table
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--method", "oracle"], "a method is written as a conditioner and a solver with a space between"),
+        (["--method", "oracle"], "no posterior sampler is called 'oracle'. There are: gibbs, langevin, smc, travel."),
+        (["--method", "oracle with ddim"], "a method is a conditioner, a space and a solver, or a sampler alone, got"),
         (["--method", "orakel ddim"], "no conditioner is called 'orakel'. Did you mean 'oracle'?"),
         (["--method", "oracle dimm"], "no solver is called 'dimm'. Did you mean 'ddim'?"),
         (["--method", "dps:rate ddim"], "'rate' in 'dps:rate' has no value: a conditioner is written as"),
@@ -319,7 +342,7 @@ def test_a_mistake_is_one_sentence_before_anything_is_sampled(bench, tmp_path, w
 def test_the_default_suite_is_sound():
     spec = load(None, suite="posterior")
     assert {problem.name for problem in spec.problem} == {"grid25", "colour16"}
-    assert len({cell.key for cell in plan(spec, CPU)}) == len(spec.problem) * len(spec.method)
+    assert len({cell.key for cell in plan(spec, CPU)}) == len(spec.problem) * (len(spec.method) - 1) + 1
     assert PosteriorSpec(**json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
     with pytest.raises(UsageError, match="measurements must be at least 2, got 1"):
         load(None, {"measurements": 1}, "posterior")

@@ -16,10 +16,9 @@ from ..metrics.sliced import SlicedWasserstein
 from ..problems import PROBLEMS, reference
 from ..random import generators, stream
 from ..registry import table
-from ..solvers import Solver
 from .estimates import difference, jackknife
 from .spec import Spec
-from .subject import SHOWN, ModelSubject
+from .subject import SHOWN, ModelSubject, Tool
 
 ANALYTIC = {"gaussian": gaussian, **PROBLEMS}
 SLICED = SlicedWasserstein(directions=64)
@@ -97,7 +96,7 @@ class AnalyticSubject(ModelSubject):
     def keep(self, x: Tensor) -> Tensor:
         return x.cpu()
 
-    def measure(self, x: Tensor, first: Tensor, solver: Solver) -> list[Estimate]:
+    def measure(self, x: Tensor, first: Tensor, solver: Tool) -> list[Estimate]:
         """The distance from the true end of the path, and two distances of laws.
 
         The cross-entropy gap E_p[log p] - E_samples[log p], in nats per dimension, is negative where samples crowd at

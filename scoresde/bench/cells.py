@@ -13,12 +13,11 @@ from .. import checkpoint
 from ..errors import UsageError
 from ..provenance import versions
 from ..registry import Options, hint, table
-from ..solvers import Solver
 from ..solvers.runge_kutta import RungeKutta
 from .analytic import ANALYTIC, AnalyticSubject
 from .network import NetworkSubject
 from .spec import Settings, Spec
-from .subject import Subject
+from .subject import Subject, Tool
 
 FORMAT = 1
 """Version of a row's layout; another one is another key."""
@@ -31,7 +30,7 @@ class Cell:
     """One thing to measure. Without a solver it is the likelihood of the model."""
 
     subject: Subject
-    solver: Solver | None
+    solver: Tool | None
     spec: Settings
 
     @property
@@ -90,7 +89,7 @@ def changed(options: Options) -> str:
     """The options that differ from the defaults, and always those that say how much work is done."""
     defaults = {name: info.default for name, info in type(options).model_fields.items()}
     values = {name: value for name, value in table(options).items() if name != "name"}
-    shown = {k: v for k, v in values.items() if k in ("steps", "tol", "nfe") or v != _text(defaults[k])}
+    shown = {k: v for k, v in values.items() if k in ("steps", "tol", "nfe", "particles") or v != _text(defaults[k])}
     return " ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in shown.items())
 
 

@@ -16,10 +16,9 @@ from ..metrics.statistics import Statistics
 from ..random import generators, stream
 from ..registry import table
 from ..sample import sample
-from ..solvers import Solver
 from ..solvers.unipc import UniPC
 from .spec import Spec
-from .subject import SHOWN, ModelSubject
+from .subject import SHOWN, ModelSubject, Tool
 
 CONVERGED = UniPC(steps=800)
 """What a network's paths are compared with. On the digits model it is within 2e-6 of twice as many steps, and within
@@ -89,7 +88,7 @@ class NetworkSubject(ModelSubject):
             parts.append(sample(self.model, CONVERGED, x, generator=sources, denoise=self.denoise).x.cpu())
         return torch.cat(parts)
 
-    def measure(self, x: Tensor, first: Tensor, solver: Solver) -> list[Estimate]:
+    def measure(self, x: Tensor, first: Tensor, solver: Tool) -> list[Estimate]:
         """The distance from the converged end of the path, and what the metrics say."""
         found = self.errors(first, solver)
         for metric in self.spec.metric:

@@ -21,7 +21,7 @@ from ..solvers import Solver
 from .cells import Cell, changed
 from .likelihood import bits, likelihoods
 from .store import Row, Store
-from .subject import ModelSubject, Subject
+from .subject import ModelSubject, Subject, Tool
 
 WARM = 3
 """Evaluations before the first batch that is timed."""
@@ -88,7 +88,7 @@ def head(cell: Cell) -> Row:
         row |= {
             "solver": table(cell.solver),
             "options": changed(cell.solver),
-            "stochastic": cell.solver.noisy,
+            "stochastic": not isinstance(cell.solver, Solver) or cell.solver.noisy,
             "count": spec.count,
             "batch": spec.batch,
             "dtype": spec.dtype,
@@ -131,7 +131,7 @@ def measure(cell: Cell, store: Store, progress: Progress) -> Row:
     found["metrics"] = [asdict(estimate) for estimate in subject.measure(x, first, cell.solver)]
     if bad := [e["name"] for e in found["metrics"] if not math.isfinite(e["value"])]:
         raise NumericalError(f"{', '.join(bad)} of the samples is not a finite number")
-    if isinstance(subject, ModelSubject) and cell.likelihood:
+    if isinstance(subject, ModelSubject) and isinstance(cell.solver, Solver) and cell.likelihood:
         found |= likelihoods(subject, subject.spec, cell.solver)
     if picture := subject.picture(x):
         images.save(picture, store.picture(cell.key))
@@ -153,7 +153,7 @@ def density(subject: Subject) -> Row:
     return found
 
 
-def draw(cell: Cell, solver: Solver, batch: int, progress: Progress) -> tuple[list[Samples], Tensor, Tensor]:
+def draw(cell: Cell, solver: Tool, batch: int, progress: Progress) -> tuple[list[Samples], Tensor, Tensor]:
     """Samples of every seed, batch by batch, without their x; what is kept of them, (N, *); the first `paths` of them
     as they are, (K, *) in float64.
     """
@@ -175,7 +175,7 @@ class _Warm(Exception):
     """Ends a solver's run after its first evaluations."""
 
 
-def warm_up(cell: Cell, solver: Solver, seeds: range) -> None:
+def warm_up(cell: Cell, solver: Tool, seeds: range) -> None:
     """The first evaluations of a batch, in which libraries are loaded and kernels chosen."""
     count = Evaluations()
 

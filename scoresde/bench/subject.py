@@ -10,14 +10,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..errors import UsageError
 from ..metrics.base import Estimate
 from ..model import Observer, ScoreModel
+from ..posterior import PosteriorSampler
 from ..random import generators
 from ..sample import Samples, sample
 from ..solvers import Solver
 from .estimates import median, root
 from .spec import Settings, Spec
 
+Tool = Solver | PosteriorSampler
+"""What draws samples."""
 SHOWN = 16
 """Samples in the picture of a cell."""
 
@@ -59,23 +63,21 @@ class Subject(ABC):
         for first in range(self.spec.seed, last, size):
             yield range(first, min(first + size, last))
 
-    def sample(self, solver: Solver, seeds: range, observers: tuple[Observer, ...] = ()) -> Samples:
+    @abstractmethod
+    def sample(self, solver: Tool, seeds: range, observers: tuple[Observer, ...] = ()) -> Samples:
         """The samples of some seeds, a batch.
 
         Raises:
             UsageError: The solver is not made for the model.
             NumericalError: As `sample`.
         """
-        sources = generators(seeds)
-        x = self.model.prior(sources, dtype=getattr(torch, self.spec.dtype))
-        return sample(self.model, solver, x, generator=sources, denoise=self.denoise, observers=observers)
 
     @abstractmethod
     def keep(self, x: Tensor) -> Tensor:
         """What is kept of samples, (B, *), for the measurement, on the CPU."""
 
     @abstractmethod
-    def measure(self, x: Tensor, first: Tensor, solver: Solver) -> list[Estimate]:
+    def measure(self, x: Tensor, first: Tensor, solver: Tool) -> list[Estimate]:
         """What samples of the seeds `seed` .. `seed` + N - 1 are worth.
 
         Args:
@@ -93,14 +95,21 @@ class ModelSubject(Subject):
 
     spec: Spec
 
+    def sample(self, solver: Tool, seeds: range, observers: tuple[Observer, ...] = ()) -> Samples:
+        if not isinstance(solver, Solver):
+            raise UsageError(f"{solver.name} draws from posteriors, and {self.name} has none: choose a solver")
+        sources = generators(seeds)
+        x = self.model.prior(sources, dtype=getattr(torch, self.spec.dtype))
+        return sample(self.model, solver, x, generator=sources, denoise=self.denoise, observers=observers)
+
     @property
     @abstractmethod
     def flowed(self) -> Tensor:
         """The first `paths` samples at the true end of their paths, (K, *), float64 on the CPU."""
 
-    def errors(self, first: Tensor, solver: Solver) -> list[Estimate]:
+    def errors(self, first: Tensor, solver: Tool) -> list[Estimate]:
         """The distance of the first samples, (K, *), from the true ends of their paths, if the solver follows them."""
-        if solver.noisy or not len(first):
+        if not isinstance(solver, Solver) or solver.noisy or not len(first):
             return []
         squares = (first - self.flowed).flatten(1).square().mean(1)
         return [median("error", squares.sqrt()), root("rms error", squares)]

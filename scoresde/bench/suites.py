@@ -10,14 +10,14 @@ import torch
 from ..errors import UsageError
 from ..registry import hint
 from .cells import Cell, cells, distinct, subjects
-from .posterior import spec as posterior
-from .posterior.measurements import Measurements
-from .posterior.subject import PosteriorSubject, Problem
+from .conditional import spec as conditional
+from .conditional.measurements import Measurements
+from .conditional.subject import PosteriorSubject, Problem
 from .spec import DEFAULT, Settings, Spec
 
 SUITES: dict[str, tuple[type[Settings], Path]] = {
     "solvers": (Spec, DEFAULT),
-    "posterior": (posterior.PosteriorSpec, posterior.DEFAULT),
+    "posterior": (conditional.PosteriorSpec, conditional.DEFAULT),
 }
 """What a benchmark of each suite is, and the one that runs by default."""
 
@@ -61,9 +61,11 @@ def plan(spec: Settings, device: torch.device) -> list[Cell]:
     """
     if isinstance(spec, Spec):
         return cells(spec, subjects(spec, device))
-    if not isinstance(spec, posterior.PosteriorSpec):
+    if not isinstance(spec, conditional.PosteriorSpec):
         raise UsageError(f"there are no cells for a {type(spec).__name__}")
-    chosen = [Problem(Measurements(problem, spec)) for problem in spec.problem]
-    return distinct(
-        Cell(PosteriorSubject(problem, method), method.solver, spec) for problem in chosen for method in spec.method
-    )
+    found: list[Cell] = []
+    for problem in spec.problem:
+        shared = Problem(Measurements(problem, spec))
+        methods = [method for method in spec.method if method.meant_for(problem)]
+        found += [Cell(PosteriorSubject(shared, method), method.solver, spec) for method in methods]
+    return distinct(found)

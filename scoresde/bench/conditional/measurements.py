@@ -83,7 +83,7 @@ class Measurements:
     """All groups of a problem. Nothing is drawn before it is asked for."""
 
     def __init__(self, problem: PosteriorProblem, spec: PosteriorSpec) -> None:
-        self.problem, self.spec, self.model = problem, spec, problem.model()
+        self.problem, self.spec = problem, spec
         self.few = spec.others // spec.measurements
         self.each = spec.count + self.few * spec.ranks
         self.identity: dict[str, Any] = {
@@ -91,6 +91,11 @@ class Measurements:
             **{key: getattr(spec, key) for key in ("measurements", "others", "ranks")},
         }
         self._covariances: dict[Kind, Covariance] = {}
+
+    @cached_property
+    def model(self) -> GaussianMixtureModel:
+        """The prior."""
+        return self.problem.model()
 
     @cached_property
     def groups(self) -> list[Group]:

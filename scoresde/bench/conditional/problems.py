@@ -58,7 +58,7 @@ class PosteriorProblem(WrittenOptions, ABC):
         return table(self)
 
 
-problems: Registry[PosteriorProblem] = Registry("posterior problem", "scoresde.bench.posterior")
+problems: Registry[PosteriorProblem] = Registry("posterior problem", "scoresde.bench.conditional")
 
 
 @problems("grid25")
@@ -73,6 +73,10 @@ class Grid25(PosteriorProblem):
     """
 
     rows: int = Field(2, ge=1, le=GRID_SIZE, description="Numbers that are measured: the rows of A.")
+
+    @property
+    def title(self) -> str:
+        return f"{self.name}:rows={self.rows}"
 
     def model(self) -> GaussianMixtureModel:
         return grid25()

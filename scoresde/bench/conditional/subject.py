@@ -3,23 +3,29 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from ...conditioners import Conditioner
 from ...conditioners.covariance import CovarianceUser
+from ...gaussian import GaussianMixtureModel
 from ...metrics.base import Estimate
 from ...model import Observer, ScoreModel
 from ...observations import LinearObservation
+from ...posterior import PosteriorSampler
 from ...random import Generators, generators
+from ...registry import Options
 from ...sample import Samples, sample
-from ...solvers import Solver
 from ..cells import changed
-from ..subject import Subject
+from ..subject import Subject, Tool
 from .judge import Judge, judged
 from .measurements import Measurements
 from .spec import Method
+
+T = TypeVar("T", bound=Options)
 
 
 class Problem:
@@ -39,14 +45,20 @@ class PosteriorSubject(Subject):
 
     def __init__(self, problem: Problem, method: Method) -> None:
         measurements = problem.measurements
-        self.name, self.spec, self.model = measurements.problem.title, measurements.spec, measurements.model
+        self.name, self.spec = measurements.problem.title, measurements.spec
         self.problem, self.method, self.denoise = problem, method, method.denoise
         self.identity = measurements.identity
-        self.around = method.model_dump(mode="json", exclude={"solver"})
-        self.conditioner = "unconditional"
-        if method.conditioner is not None:
+        self.around = method.model_dump(mode="json", exclude={"solver", "on"})
+        if isinstance(method.conditioner, Conditioner):
             believed = f"as {method.believed.name}" if method.believed else ""
             self.conditioner = " ".join(filter(None, (method.conditioner.name, changed(method.conditioner), believed)))
+        elif method.conditioner:
+            self.conditioner = "unconditional"
+
+    @cached_property
+    def model(self) -> GaussianMixtureModel:  # type: ignore[override]
+        """The prior, which is fitted to its images when it is first needed."""
+        return self.problem.measurements.model
 
     @property
     def count(self) -> int:
@@ -64,28 +76,35 @@ class PosteriorSubject(Subject):
             UsageError: The method is not made for the problem.
         """
         conditioner, believed = self.method.conditioner, self.method.believed
-        if conditioner is None:
+        if not isinstance(conditioner, Conditioner):
             return self.model
-        if isinstance(conditioner, CovarianceUser) and conditioner.kind != "none":
-            kind = "full" if conditioner.kind == "auto" else conditioner.kind
-            conditioner = conditioner.given(self.problem.measurements.covariance(kind))
         if believed is not None:
             observation = believed.model_copy(update={"noise": observation.noise})
-        return conditioner.condition(self.model, observation, y, source)
+        return self.fitted(conditioner).condition(self.model, observation, y, source)
 
-    def sample(self, solver: Solver, seeds: range, observers: tuple[Observer, ...] = ()) -> Samples:
-        first = self.spec.seed
+    def fitted(self, method: T) -> T:
+        """A conditioner or sampler with the covariance that it asks for; `auto` is `full`."""
+        if not isinstance(method, CovarianceUser) or method.kind == "none":
+            return method
+        kind = "full" if method.kind == "auto" else method.kind
+        return method.given(self.problem.measurements.covariance(kind))
+
+    def sample(self, solver: Tool, seeds: range, observers: tuple[Observer, ...] = ()) -> Samples:
+        first, dtype = self.spec.seed, getattr(torch, self.spec.dtype)
         group, y = self.problem.measurements.rows(range(seeds.start - first, seeds.stop - first))
         sources = generators(seeds)
+        if isinstance(solver, PosteriorSampler):
+            sampler = self.fitted(solver)
+            return sampler.draw(self.model, group.observation, y.to(dtype), generator=sources, observers=observers)
         model = self.conditioned(group.observation, y, sources)
-        x = model.prior(sources, dtype=getattr(torch, self.spec.dtype))
+        x = model.prior(sources, dtype=dtype)
         found = sample(model, solver, x, generator=sources, denoise=self.denoise, observers=observers)
         return found if self.denoise else replace(found, x=model.finish(found.x))
 
     def keep(self, x: Tensor) -> Tensor:
         return x.double().cpu()
 
-    def measure(self, x: Tensor, first: Tensor, solver: Solver) -> list[Estimate]:
+    def measure(self, x: Tensor, first: Tensor, solver: Tool) -> list[Estimate]:
         return judged(self.problem.measurements, self.problem.judges, x)
 
     def picture(self, x: Tensor) -> Image.Image | None:

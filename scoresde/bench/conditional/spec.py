@@ -2,59 +2,66 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, PlainSerializer, field_validator
 
 from ...conditioners import Conditioner, conditioners
 from ...errors import UsageError
 from ...observations import NamedObservation, observations
-from ...registry import Options, table
+from ...posterior import PosteriorSampler, posteriors
+from ...registry import Options, Registry, table
 from ...solvers import Solver, solvers
 from ..spec import Settings, every, expand
 from .problems import PosteriorProblem, problems
 
 DEFAULT = Path(__file__).parent.with_name("posterior.toml")
-NONE = "none"
-"""Stands for the conditioner of the unconditional model."""
 
 
 class Method(Options):
-    """A way to draw from p(x | y): a conditioner with a solver."""
+    """A way to draw from p(x | y): a conditioner with a solver, or a posterior sampler in the place of both."""
 
+    model_config = ConfigDict(arbitrary_types_allowed=True)
     name: ClassVar[str] = "method"
-    conditioner: Annotated[Conditioner | None, PlainSerializer(lambda c: c and table(c))] = Field(
-        description="How y is imposed; none leaves the model unconditional."
-    )
-    solver: Annotated[Solver, PlainSerializer(table)] = Field(description="What draws from the conditioned model.")
+    conditioner: Annotated[
+        Conditioner | Literal["none"] | None, PlainSerializer(lambda c: table(c) if isinstance(c, Options) else c)
+    ] = Field(None, description="How y is imposed; with none the solver leaves y out.")
+    solver: Annotated[Solver | PosteriorSampler, PlainSerializer(table)] = Field(description="What draws.")
     believed: Annotated[NamedObservation | None, PlainSerializer(lambda o: o and table(o))] = Field(
         None, description="What the conditioner takes y for, if it is not what y is."
     )
     denoise: bool = Field(True, description="End with E[x_0 | x_stop]; score_sde's published heuristic does not.")
+    on: tuple[str, ...] = Field((), description="Problems that it is for, by their names or titles; all by default.")
+
+    def meant_for(self, problem: PosteriorProblem) -> bool:
+        """Whether it is used on a problem."""
+        return not self.on or problem.name in self.on or problem.title in self.on
 
 
 def methods(entry: str | Mapping[str, Any]) -> Iterator[Method]:
     """Every method of a table in which a list of values means each of them in turn.
 
-    As a text it is a conditioner and a solver, "covariance:kind=channel/full dpm++:steps=10/20".
+    As a text it is a conditioner and a solver, "covariance:kind=channel/full dpm++:steps=10/20", or a posterior
+    sampler, "smc:particles=4/16".
 
     Raises:
         UsageError: The entry does not describe methods.
     """
     if isinstance(entry, str):
         words = entry.split()
-        if len(words) != 2:
-            raise UsageError(f"a method is written as a conditioner and a solver with a space between, got {entry!r}")
-        entry = {"conditioner": words[0], "solver": words[1]}
+        if len(words) not in (1, 2):
+            raise UsageError(f"a method is a conditioner, a space and a solver, or a sampler alone, got {entry!r}")
+        entry = {"conditioner": words[0], "solver": words[1]} if len(words) == 2 else {"solver": words[0]}
     options = dict(entry)
-    if missing := [key for key in ("conditioner", "solver") if key not in options]:
-        raise UsageError(f"a method has no {' and no '.join(missing)}: give both")
-    how, tools = options.pop("conditioner"), options.pop("solver")
+    if "solver" not in options:
+        raise UsageError("a method has no solver: give one, with a conditioner, or a posterior sampler")
+    how, tools = options.pop("conditioner", None), options.pop("solver")
     if isinstance(believed := options.pop("believed", None), str):
         believed = observations.parse(believed)
-    for conditioner in [None] if how in (None, NONE) else expand(how, conditioners):
+    registry: Registry[Any] = solvers if how else posteriors
+    for conditioner in [how] if how in (None, "none") else expand(how, conditioners):
         for tool in tools if isinstance(tools, list) else [tools]:
-            for solver in expand(tool, solvers):
+            for solver in expand(tool, registry):
                 yield Method(conditioner=conditioner, solver=solver, believed=believed, **options)
 
 
@@ -66,7 +73,7 @@ class PosteriorSpec(Settings):
         min_length=1, description="Tables or texts; a list of values means each of them in turn."
     )
     method: tuple[Method, ...] = Field(
-        min_length=1, description="Tables or texts of a conditioner and a solver."
+        min_length=1, description="Tables or texts of a conditioner and a solver, or of a sampler."
     )
     measurements: int = Field(4, ge=2, description="Measurements for each of which there are `count` samples.")
     others: int = Field(512, ge=0, description="Other measurements, all different, for what is asked across them.")
