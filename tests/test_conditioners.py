@@ -22,7 +22,7 @@ from scoresde.data import data
 from scoresde.errors import CheckpointError, NumericalError, UsageError
 from scoresde.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.model import ScoreModel
-from scoresde.observations import ChannelMean, Crop, Downsample, LinearOperator, Luma, NonLinear, Pixels
+from scoresde.observations import ChannelMean, Crop, Downsample, GaussianBlur, LinearOperator, Luma, NonLinear, Pixels
 from scoresde.random import generators, randn, stream
 from scoresde.sample import sample
 from scoresde.sde import VESDE, VPSDE, SubVPSDE
@@ -53,6 +53,7 @@ EVERY = {
     "mean": ChannelMean(),
     "downsample": Downsample(factor=2, noise=0.02),
     "crop": Crop(top=1, right=2),
+    "blur": GaussianBlur(sigma=0.7, noise=0.02),
 }
 EXACT = {"method": "cg", "error": 0.0}
 OPTIONS = {"covariance": {"covariance": SIGMA}}
@@ -553,3 +554,24 @@ def test_masks_of_their_own_and_rows_of_no_use_leave_the_others_alone(name):
         assert torch.allclose(whole[i], eps(slice(i, i + 1))[0], rtol=1e-9, atol=1e-9)
     if name != "replace":  # whose other coordinates see the overwritten ones
         assert torch.equal(whole[0], PRIOR.eps(x, t)[0])
+
+
+@pytest.mark.parametrize("seen", EVERY.values(), ids=EVERY)
+def test_one_matrix_for_all_rows_does_what_conjugate_gradients_do_for_each(seen):
+    """A full covariance is factorised where all rows have one time, and iterated with where they have not."""
+    y = seen.forward(TRUTH)
+    x = PRIOR.prior(generators(range(3)), dtype=torch.float64)
+    around = conditioners["covariance"](covariance=SIGMA).condition(PRIOR, seen, y)
+    apart = torch.tensor([0.3, 0.5, 0.01], dtype=torch.float64)
+    together = [around.eps(x, torch.full((3,), float(t), dtype=torch.float64))[i] for i, t in enumerate(apart)]
+    torch.testing.assert_close(around.eps(x, apart), torch.stack(together), rtol=1e-6, atol=1e-6)
+
+
+def test_a_redundant_exact_measurement_is_met_by_either_way():
+    """Two equal rows of A make S singular, so that it is not factorised; they agree, so that iterations converge."""
+    double = LinearOperator(lambda x: torch.stack([x.flatten(1)[:, 0]] * 2, 1), lambda y: torch.nn.functional.pad(
+        y.sum(1, keepdim=True), (0, SIZE - 1)).reshape(-1, *SHAPE))  # fmt: skip
+    around = conditioners["covariance"](covariance=SIGMA).condition(PRIOR, double, double.forward(TRUTH))
+    t = torch.full((3,), 0.2, dtype=torch.float64)
+    x = PRIOR.prior(generators(range(3)), dtype=torch.float64)
+    torch.testing.assert_close(around.denoise(x, t)[:, 0, 0, 0], TRUTH[:, 0, 0, 0], rtol=0, atol=1e-7)

@@ -22,6 +22,7 @@ from .base import (
     noise_variance,
     predicted,
 )
+from .dense import Gain
 
 CovarianceOption = Annotated[Covariance | None, PlainSerializer(lambda covariance: covariance and str(covariance))]
 KindOption = Literal["auto", "none", "channel", "dct", "full"]
@@ -40,9 +41,7 @@ class CovarianceUser(Options):
 
     def given(self, covariance: Covariance) -> Self:
         """The same with this covariance."""
-        return type(self)(
-            **{**{name: getattr(self, name) for name in type(self).model_fields}, "covariance": covariance}
-        )
+        return type(self)(**{**dict(self), "covariance": covariance})
 
     def fitting(self, model: ScoreModel, y: Tensor) -> Covariance:
         """The covariance, on the device of y, after a look whether it is that of the model's samples.
@@ -87,10 +86,13 @@ class CovarianceConditioner(CovarianceUser, LinearConditioner):
         self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators
     ) -> ConditionedModel:
         covariance = self.fitting(model, y)
+        gain = Gain.made(covariance, observation, y)
 
         def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
             eps, variance = model.eps(x, t), noise_variance(model, t)
             residual = observation.residual(predicted(model, x, t, eps), y.to(x))
+            if gain is not None and (shift := gain.shift(residual, variance)) is not None:
+                return moved(model, x, t, eps, shift.reshape(x.shape))
             noise = torch.full_like(variance, observation.noise)
             return moved(model, x, t, eps, update(covariance, observation, residual, variance, noise).spread)
 

@@ -8,28 +8,10 @@ from torch import Tensor
 from ..errors import NumericalError, UsageError
 from ..gaussian import GaussianMixtureModel
 from ..model import ScoreModel
-from ..observations import LinearObservation, Pixels
+from ..observations import LinearObservation
 from ..random import Generators, choose, randn
 from .base import ConditionedModel, LinearConditioner, conditioners
-
-
-def dense(
-    name: str, observation: LinearObservation, shape: tuple[int, ...], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """The rows of A that see anything, (m, D) in float64, and which they are among all of them.
-
-    Args:
-        name: Of the method, for the error.
-
-    Raises:
-        UsageError: The observation is not the same for all rows of a batch.
-    """
-    if isinstance(observation, Pixels) and len(observation.mask) > 1:
-        raise UsageError(f"{name} takes one mask for all samples, got {len(observation.mask)}")
-    unit = torch.eye(math.prod(shape), dtype=torch.float64, device=device).reshape(-1, *shape)
-    a = observation.forward(unit).flatten(1).T
-    seen = a.any(1)  # an unseen pixel is a row of zeros
-    return a[seen], seen
+from .dense import dense
 
 
 class PosteriorMixture(GaussianMixtureModel):

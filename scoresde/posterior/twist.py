@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..conditioners.base import linear, moved, predicted
-from ..conditioners.oracle import dense
+from ..conditioners.dense import LARGEST, dense
 from ..covariance import Covariance
 from ..errors import UsageError
 from ..model import ScoreModel
@@ -15,9 +15,6 @@ from ..observations import ROUNDING
 from ..registry import Options
 from ..sde import Level, expand
 from .base import Problem
-
-LARGEST = 4096
-"""Numbers in a measurement up to which the m x m matrix S is factorised, once for each level."""
 
 
 class Asked(NamedTuple):

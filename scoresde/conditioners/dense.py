@@ -1,0 +1,76 @@
+"""Linear measurements as matrices, where they are small enough for one to be factorised."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..covariance import Covariance
+from ..errors import UsageError
+from ..observations import LinearObservation, Pixels
+
+LARGEST = 4096
+"""Numbers in a measurement up to which a matrix of that size is factorised."""
+
+
+def dense(
+    name: str, observation: LinearObservation, shape: tuple[int, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """The rows of A that see anything, (m, D) in float64, and which they are among all of them.
+
+    Args:
+        name: Of the method, for the error.
+
+    Raises:
+        UsageError: The observation is not the same for all rows of a batch.
+    """
+    if not same_for_all(observation):
+        raise UsageError(f"{name} takes one mask for all samples, got {len(observation.mask)}")  # type: ignore[attr-defined]
+    unit = torch.eye(math.prod(shape), dtype=torch.float64, device=device).reshape(-1, *shape)
+    a = observation.forward(unit).flatten(1).T
+    seen = a.any(1)  # an unseen pixel is a row of zeros
+    return a[seen], seen
+
+
+def same_for_all(observation: LinearObservation) -> bool:
+    """Whether the rows of a batch share one matrix."""
+    return not isinstance(observation, Pixels) or len(observation.mask) == 1
+
+
+class Gain:
+    """G = V Aᵀ (σ_y² I + A V Aᵀ)⁻¹, (D, m), of one noise level for all rows; the last one is kept.
+
+    With a full Σ it is worth its factorisation from a few rows on: conjugate gradients multiply by Σ twenty times
+    for each row.
+    """
+
+    last: Tensor | None = None
+    """G at the variance `at`; None if the matrix is singular there, as for an exact and redundant measurement."""
+
+    def __init__(self, covariance: Covariance, observation: LinearObservation, device: torch.device) -> None:
+        self.covariance, self.noise, self.at = covariance, observation.noise, -1.0
+        self.a, self.seen = dense("covariance", observation, covariance.shape, device)
+
+    @classmethod
+    def made(cls, covariance: Covariance, observation: LinearObservation, y: Tensor) -> "Gain | None":
+        """The gains for measurements y, (B, *m), where they are worth it."""
+        if covariance.kind != "full" or y[0].numel() > LARGEST or not same_for_all(observation):
+            return None
+        return cls(covariance, observation, y.device)
+
+    def __call__(self, variance: float) -> Tensor | None:
+        """G where σ²/α² has the given value, or None."""
+        if variance != self.at:
+            rows = self.a.reshape(-1, *self.covariance.shape)
+            each = torch.full((len(rows),), variance, dtype=torch.float64, device=rows.device)
+            spread = self.covariance.posterior(rows, each).flatten(1)  # A V
+            s = self.a @ spread.T + self.noise**2 * torch.eye(len(rows)).to(rows)
+            factor, failed = torch.linalg.cholesky_ex(s)
+            self.at, self.last = variance, None if failed else torch.cholesky_solve(spread, factor).T
+        return self.last
+
+    def shift(self, residual: Tensor, variance: Tensor) -> Tensor | None:
+        """G residual, (B, D), for (B, *m) and one variance for each row, (B,); None where these are not all equal."""
+        if bool((variance != variance[0]).any()) or (gain := self(float(variance[0]))) is None:
+            return None
+        return residual.flatten(1)[:, self.seen].double() @ gain.T
