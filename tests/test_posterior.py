@@ -291,7 +291,7 @@ class Counted(ScoreModel):
     ("name", "options", "nfe", "vjps"),
     [
         ("travel", {"solver": "ancestral:steps=22", "jump": 5, "resamplings": 3}, 2 + 3 * 20 + 1, 0),
-        ("travel", {"solver": "pc:steps=4", "jump": 9}, 8 + 1, 0),
+        ("travel", {"solver": "em:steps=4", "jump": 9}, 4 + 1, 0),
         ("travel", {"solver": "em:steps=250"}, 2410 + 1, 0),  # as RePaint's own schedule of 250 steps, 10 and 10
         ("langevin", {"solver": "ddim:steps=7,eta=1", "inner": 3}, 7 * 4 + 1, 0),
         ("gibbs", {"solver": "ancestral:steps=4", "rounds": 5}, 5 * 4 + 1, 0),
@@ -324,7 +324,7 @@ def kinds(name):
 @every
 @pytest.mark.parametrize("solver", solvers.all())
 def test_solvers_without_the_noise_of_the_reverse_process_are_refused(name, solver):
-    sound = issubclass(solvers[solver], kinds(name)) and solvers[solver]().noisy
+    sound = issubclass(solvers[solver], kinds(name)) and solvers[solver]().noisy and solver not in ("edm", "pc")
     if sound:
         assert posteriors[name](solver=solver).solver.name == solver
     else:

@@ -22,7 +22,9 @@ from ..sample import Samples, accounted
 from ..sde import Level
 from ..solvers import GridSolver, OneStepSolver, Solver, solvers
 from ..solvers.base import Info, MarkovSolver
+from ..solvers.edm import EDM
 from ..solvers.guard import Guard
+from ..solvers.predictor_corrector import PredictorCorrector
 
 Sources = Sequence[torch.Generator]
 """One generator for each sample."""
@@ -110,20 +112,23 @@ class PosteriorSampler(Options, ABC):
 posteriors: Registry[PosteriorSampler] = Registry("posterior sampler", "scoresde.posterior")
 
 
+FORGETFUL = (EDM, PredictorCorrector)
+
+
 def noisy(kind: type[Solver], what: str, use: str) -> Callable[[Any], Any]:
-    """A check of the option `solver`: one of a kind, that adds all the noise of the reverse SDE.
+    """A check of the option `solver`: one of a kind, that follows the reverse SDE.
 
     The samplers need draws from p(x_s | x_t). The probability flow has the same marginals, but maps x_t to one x_s:
-    in split Gibbs sampling it counts the prior by half.
+    in split Gibbs sampling it counts the prior by half. Langevin correctors and edm's churn forget a part of x_t.
     """
 
     def check(value: Any) -> Any:
         solver = solvers.parse(value)
         if not isinstance(solver, Solver):
             return solver
-        all_noise = solver.noisy and getattr(solver, "eta", 1.0) == 1
+        reverse = solver.noisy and getattr(solver, "eta", 1.0) == 1 and not isinstance(solver, FORGETFUL)
         own_noise = not issubclass(kind, OneStepSolver) or not getattr(solver, "brownian", False)
-        if not (isinstance(solver, kind) and all_noise and own_noise):
+        if not (isinstance(solver, kind) and reverse and own_noise):
             raise ValueError(f"the solver must {what}, which {solver} does not: use {use}")
         return solver
 
@@ -133,7 +138,7 @@ def noisy(kind: type[Solver], what: str, use: str) -> Callable[[Any], Any]:
 ONE_STEP = "draw each of its steps anew from the reverse SDE"
 StepOption = Annotated[
     OneStepSolver,
-    BeforeValidator(noisy(OneStepSolver, ONE_STEP, "ancestral, em, reverse-diffusion, pc or ddim:eta=1")),
+    BeforeValidator(noisy(OneStepSolver, ONE_STEP, "ancestral, em, reverse-diffusion, seeds or ddim:eta=1")),
     PlainSerializer(str),
     Field(validate_default=True, description="The solver whose steps are taken, with its options, as in em:steps=50."),
 ]
@@ -145,7 +150,7 @@ KernelOption = Annotated[
 ]
 InnerOption = Annotated[
     Solver,
-    BeforeValidator(noisy(Solver, "follow the reverse SDE", "sde-dpm++, ancestral, em, pc or ddim:eta=1")),
+    BeforeValidator(noisy(Solver, "follow the reverse SDE", "sde-dpm++, ancestral, em, seeds or ddim:eta=1")),
     PlainSerializer(str),
     Field(validate_default=True, description="The solver of the inner runs, with its options."),
 ]

@@ -19,9 +19,8 @@ class AnnealedLangevin(PosteriorSampler):
     """After each step of a solver, some of x ← c + e^{-h} (x - c) + σ √(1 - e^{-2h}) z, c = α x̂_0 for what is not seen.
 
     This is Langevin dynamics of step h σ², exact but for x̂_0, which it holds fixed. What is seen has the centre
-    c = α (y + λ (y - A x̂_0)/g) instead, on y's far side: at rest the prediction then agrees with y, and so tells the
-    unseen part what y implies, where replacement tells it no more than y with noise does. No backward pass. The law is
-    that of the posterior as the steps, inner ones and outer ones, become many and short, and only then.
+    c = α (y + λ (y - A x̂_0))/g instead, on y's far side: at rest the prediction then nearly agrees with y, and so tells
+    the unseen part what y implies, where replacement tells it what y with noise does. No backward pass.
 
     Reference: Zheng et al. 2025, https://arxiv.org/abs/2502.03491 (LanPaint), for the score of what is seen.
     """

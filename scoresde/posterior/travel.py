@@ -17,7 +17,7 @@ class Travel(PosteriorSampler):
 
     After every `jump` steps the sample goes back by as many, x_t = a x_s + b z, and comes down once more, until it has
     come `resamplings` times: what is not seen so gets to know what is. Down from pure noise it comes once. The law
-    tends to the posterior with the number of times, from outside: every finite number is biased as `replace` is.
+    tends to the posterior as these times become many; with one it is replacement, and biased as that is.
 
     Reference: Lugmayr et al. 2022, https://arxiv.org/abs/2201.09865 (RePaint), algorithm 1.
     """

@@ -31,9 +31,9 @@ class Asked(NamedTuple):
 
 
 class Twist:
-    """p(y | x_t) ≈ N(y; A x̂_0, S), S = s² I + A V Aᵀ, V = (Σ⁻¹ + α²/σ² I)⁻¹; exact for normal data.
+    """p(y | x_t) ≈ N(y; A x̂_0, S), S = σ_y² I + A (V + error² σ²/α² I) Aᵀ, V = (Σ⁻¹ + α²/σ² I)⁻¹.
 
-    s² is σ_y² + error² σ²/α², as in `moment`, and σ_y² at the last level.
+    It is exact for normal data and an exact score, of `error` 0. At the last level a network counts as exact too.
 
     Args:
         copies: Particles for each sample: row i of y belongs to rows i copies .. (i + 1) copies - 1 of x.
@@ -66,8 +66,9 @@ class Twist:
         variance, size = math.exp(-2 * level.log_snr), len(self.a)
         each = torch.full((size,), variance, dtype=torch.float64, device=x.device)
         spread = self.covariance.posterior(self.a.reshape(-1, *model.shape), each).flatten(1)  # A V, (m, D)
-        noise = self.noise**2 + (0.0 if last else self.error**2 * variance)
-        s = self.a @ spread.T + noise * torch.eye(size, dtype=torch.float64, device=x.device)
+        wrong = 0.0 if last else self.error**2 * variance
+        s = self.a @ (spread + wrong * self.a).T
+        s = s + self.noise**2 * torch.eye(size, dtype=torch.float64, device=x.device)
         factor = torch.linalg.cholesky(s)
         residual = self.observation.residual(x0.detach(), self.y.to(x)).flatten(1)[:, self.seen].double().T
         white = torch.linalg.solve_triangular(factor, residual, upper=False)
