@@ -53,7 +53,7 @@ EVERY = {
     "mean": ChannelMean(),
     "downsample": Downsample(factor=2, noise=0.02),
     "crop": Crop(top=1, right=2),
-    "blur": GaussianBlur(sigma=0.7, noise=0.02),
+    "blur": GaussianBlur(sigma=0.7, noise=0.1),
 }
 EXACT = {"method": "cg", "error": 0.0}
 OPTIONS = {"covariance": {"covariance": SIGMA}}

@@ -344,6 +344,7 @@ def bomb(width, height):
         ("colourise large.png", 3, "large.png has 9000x9000 pixels, and at most 67,108,864 are read"),
         ("colourise larger.png", 3, "larger.png cannot be read as a picture"),
         ("colourise narrow.png", 3, "a picture of 1x1200000 would be enlarged to 8x9600000, more than"),
+        ("colourise cut.png text.png", 3, "none of 2 pictures could be read"),
         ("colourise empty", 3, "empty holds no pictures, files that end in .bmp"),
         ("inpaint a.png", 2, "give the hole by one of --mask FILE, --box x0,y0,x1,y1 and --random-mask"),
         ("inpaint a.png --box 1,1,2,2 --random-mask rectangle", 2, "give the hole by one of"),
