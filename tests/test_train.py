@@ -10,9 +10,11 @@ import time
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from scoresde import checkpoint
 from scoresde import config as configuration
+from scoresde.cli import scoresde
 from scoresde.data import Images
 from scoresde.errors import CheckpointError, DataError, NumericalError, UsageError
 from scoresde.gaussian import GaussianModel
@@ -221,3 +223,14 @@ def test_a_signal_saves_and_the_run_goes_on_to_the_same_weights(tmp_path, number
 
 def recorded(folder):
     return checkpoint.read_json(sorted(folder.glob("checkpoints/*/state.json"))[-1])
+
+
+def test_an_error_while_sampling_does_not_cost_the_checkpoint(tmp_path, monkeypatch):
+    def broken(self, state):
+        raise NumericalError("the samples are not finite")
+
+    monkeypatch.setattr(Run, "draw", broken)
+    arguments = ["train", "digits", *SMALL, "--out", str(tmp_path), "--quiet", "--device", "cpu"]
+    result = CliRunner().invoke(scoresde, arguments)
+    assert result.exit_code == 5 and "not finite" in result.output
+    assert checkpoint.load(tmp_path).shape == (1, 8, 8) and any(tmp_path.glob("checkpoints/step_000000020"))

@@ -93,10 +93,10 @@ def follow(config: Config, images: Any, state: TrainState, run: Run, quiet: bool
                 bar.set_postfix_str(f"loss {mean:.4f}")
                 run.log(state, mean)
                 losses.clear()
-            if due(options.sample_every) and not received:
-                run.draw(state)
             if due(options.save_every):
                 run.save(state)
+            if due(options.sample_every) and not received:
+                run.draw(state)  # after the checkpoint, which an error while sampling must not cost
             if received:
                 break
     finally:
