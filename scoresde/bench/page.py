@@ -85,20 +85,30 @@ def points(report: Report, model: str, name: str, axis: str) -> dict[str, list[P
             continue
         others = [part for part in row["options"].split() if part.partition("=")[0] not in KNOBS]
         label = " ".join(filter(None, [row.get("conditioner"), row["solver"]["name"], *others]))
-        x = row["nfe"]["mean"] if axis == "nfe" else 1000 * row["seconds"]["mean"] / row["batch"]
+        work = row["nfe"]["mean"] + 2 * row["vjps"]  # a backward pass costs about two evaluations
+        x = work if axis == "nfe" else 1000 * row["seconds"]["mean"] / row["batch"]
         line = found.setdefault(label, [])
         line += [Point(x, e["value"], e["low"], e["high"]) for e in row["metrics"] if e["name"] == name]
     return found
 
 
-def drawing(report: Report, model: str, name: str, axis: str, label: str) -> "Figure | None":
-    """An estimate against the work, if a model has it."""
+def drawing(report: Report, model: str, name: str, axis: str = "nfe") -> "Figure | None":
+    """An estimate against the evaluations or the time, if a model has it."""
     series, floor = points(report, model, name, axis), floors(report, model)
     values = [p.y for line in series.values() for p in line]
     if not values:
         return None
     wide = min(values) > 0 and max(values) > 8 * min(values)
-    return plots.curves(series, label, name, log_y=wide, level=(FLOOR, floor[name]) if name in floor else None)
+    return plots.curves(
+        series, against(report, model, axis), name, log_y=wide, level=(FLOOR, floor[name]) if name in floor else None
+    )
+
+
+def against(report: Report, model: str, axis: str) -> str:
+    """What a plot's horizontal axis is."""
+    if axis == "time":
+        return "ms per sample"
+    return "NFE + 2 VJPs" if any(row["vjps"] for row in report.done if row["model"] == model) else "NFE"
 
 
 def drawings(report: Report) -> list[str]:
@@ -106,9 +116,9 @@ def drawings(report: Report) -> list[str]:
     figures = []
     for model in dict.fromkeys(row["model"] for row in report.done):
         for name in report.measured:
-            for axis, label in (("nfe", "NFE"), ("time", "ms per sample"))[: 2 if name == report.measured[0] else 1]:
-                if figure := drawing(report, model, name, axis, label):
-                    words = f"{model}: {name} against {label}"
+            for axis in ("nfe", "time")[: 2 if name == report.measured[0] else 1]:
+                if figure := drawing(report, model, name, axis):
+                    words = f"{model}: {name} against {against(report, model, axis)}"
                     picture = plots.inline(figure, words)
                     figures.append(f"<figure>{picture}<figcaption>{escape(words)}</figcaption></figure>")
     return figures

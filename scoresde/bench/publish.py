@@ -42,7 +42,7 @@ def pictures(report: Report) -> dict[str, str]:
     """The first estimate against NFE for each model, as SVG files by their names."""
     found = {}
     for model in dict.fromkeys(row["model"] for row in report.done):
-        figures = (drawing(report, model, name, "nfe", "NFE") for name in report.measured)
+        figures = (drawing(report, model, name) for name in report.measured)
         if figure := next(filter(None, figures), None):
             found[f"{re.sub('[^A-Za-z0-9._-]+', '-', Path(model).name)}.svg"] = render(figure).decode()
     return found
