@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from scoresde.errors import UsageError
-from scoresde.registry import Options, Registry
+from scoresde.registry import Options, Registry, remembered
+from scoresde.sde import VPSDE, SubVPSDE
 from scoresde.solvers import solvers
 
 ROOT = Path(__file__).parent.parent
@@ -152,3 +153,21 @@ def test_a_registry_finds_new_files_and_asks_plugins_once(tmp_path, monkeypatch)
     assert list(zoo.all()) == ["ant", "zebra"] and zoo["ant"].name == "ant" and asked == ["zoo_of_tests"]
     with pytest.raises(UsageError, match="no animal is called 'zebrra'. Did you mean 'zebra'?"):
         zoo["zebrra"]
+
+
+def test_results_are_remembered_by_the_values_of_options():
+    """Equal options share a result, another class or value does not, and options without a hash are no obstacle."""
+
+    class Listed(Options):
+        values: list[float] = []
+
+    made = []
+
+    @remembered
+    def make(options, number):
+        made.append(options)
+        return len(made)
+
+    assert make(VPSDE(), 1.0) == make(VPSDE(beta_min=0.1), 1.0) == 1
+    assert make(SubVPSDE(), 1.0) == 2 and make(VPSDE(), 2.0) == 3 and make(VPSDE(beta_max=10), 1.0) == 4
+    assert [make(Listed(), 1.0), make(Listed(), 1.0)] == [5, 6]

@@ -1,5 +1,6 @@
 """Exponential Adams methods of variable step and order."""
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -7,8 +8,7 @@ from torch import Tensor
 from ..controllers import ControllerOption, Integral
 from ..model import ScoreModel
 from ..random import Generators
-from ..sde import expand
-from .adaptive import Memory, PerSampleSolver, Stepping, Trial, rms
+from .adaptive import Floats, Memory, PerSampleSolver, Stepping, Trial, array, norms
 from .base import solvers
 from .exponential import quadrature
 
@@ -38,57 +38,62 @@ class ExponentialAdams(PerSampleSolver):
 
     def stepping(self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators) -> Stepping:
         sde, most = model.sde, self.max_order
-        orders = torch.arange(1, most + 1, device=x.device)
-        points, weights = (v.to(x.device) for v in quadrature(16))
+        orders, row = np.arange(1, most + 1), np.arange(len(x))
+        points, weights = (v.numpy() for v in quadrature(16))
+
+        def tensor(v: Floats) -> Tensor:
+            return torch.from_numpy(v).to(x.device)
 
         def denoise(x: Tensor, log_snr: Tensor) -> Tensor:
             return model.denoise(x, sde.time(log_snr))
 
-        def columns(a: Tensor, x: Tensor) -> tuple[Tensor, ...]:
-            """The columns of a, (B, k), each as something that multiplies x."""
-            return a.to(x).reshape(len(a), -1, *[1] * (x.ndim - 1)).unbind(1)
-
         def attempt(x: Tensor, log_snr: Tensor, h: Tensor, f: Tensor, memory: Memory) -> Trial:
-            nodes, count, order, *differences = memory  # (B, most), (B,), (B,), and the divided differences, (B, *)
-            t, s, end = sde.time(log_snr), sde.time(log_snr + h), (log_snr + h)[:, None]
+            ledger, differences = array(memory[0]), memory[1:]
+            (count, order), at_node, nodes = ledger[:, :2].T.astype(np.int64), ledger[:, 2:], ledger[:, 3:]
+            s, end, length = sde.time(log_snr + h), array(log_snr + h)[:, None], array(h)[:, None]
+            sigma = array(sde.sigma(s))[:, None]
+            alpha = sigma * np.exp(end)
             # The integrals of the Newton polynomials against the exponential, (B, most + 1).
-            place = log_snr[:, None] + h[:, None] * points  # (B, points)
-            basis = torch.cat([weights * torch.exp(place - end)[:, None], place[:, None] - nodes[..., None]], dim=1)
-            integrals = (sde.alpha(s) * h)[:, None] * basis.cumprod(1).sum(2)
-            moved = expand(sde.sigma(s) / sde.sigma(t), x) * x
-            for weight, value in zip(
-                columns(integrals[:, :-1] * (orders <= order[:, None]), x), differences, strict=True
-            ):
-                moved = moved.addcmul_(weight, value)
-            new = [denoise(moved, log_snr + h)]
+            back = length * (1 - points)  # from each point to the end, (B, points)
+            basis = np.empty((len(x), most + 1, len(points)))
+            basis[:, 0], basis[:, 1:] = weights * np.exp(-back), (end - back)[:, None] - nodes[..., None]
+            integrals = alpha * length * basis.cumprod(1).sum(2)
             # A row that waits, with a step of zero, is at its node; what it computes is not used, but must be finite.
-            distances = columns(torch.where(end == nodes, 1.0, end - nodes), x)
-            for distance, difference in zip(distances, differences, strict=True):
-                new.append((new[-1] - difference).div_(distance))
+            distances = np.where(end == nodes, 1.0, end - nodes)
+            own = orders == order[:, None]
+            table = [sigma / at_node[:, :1], alpha, -sigma, integrals[:, :-1] * (orders <= order[:, None]), distances]
+            columns = tensor(np.concatenate([*table, integrals[:, 1:] * own], axis=1)).to(x)
+            keep, scaled, noise, *rest = columns.reshape(*columns.shape, *[1] * (x.ndim - 1)).unbind(1)
+            predictor, distance, corrector = (rest[i : i + most] for i in range(0, 3 * most, most))
+            moved = keep * x
+            for k in range(order.max()):
+                moved.addcmul_(predictor[k], differences[k])
+            new = [torch.addcmul(moved, noise, model.eps(moved, s)).div_(scaled)]
+            tried = count.max()
+            for k in range(tried):
+                new.append((new[k] - differences[k]).div_(distance[k]))
             corrected = moved.clone()
-            corrector = columns(integrals[:, 1:] * (orders == order[:, None]), x)
-            for weight, value in zip(corrector, new[1:], strict=True):
-                corrected = corrected.addcmul_(weight, value)
+            for k in own.any(0).nonzero()[0].tolist():
+                corrected.addcmul_(corrector[k], new[k + 1])
             scale = torch.maximum(x.abs(), corrected.abs()).mul_(self.tol).add_(self.absolute)
-            norms = torch.stack([rms(value / scale, self.control) for value in new[1:]], dim=1)
-            errors = integrals[:, 1:].abs() * norms
-            error = errors.gather(1, order[:, None] - 1)[:, 0]
-            chosen = torch.where(orders <= count[:, None], errors ** (-1 / (orders + 1)), 0.0).argmax(dim=1) + 1
-            forecast = errors.gather(1, chosen[:, None] - 1)[:, 0]
+            sizes = array(norms([value / scale for value in new[1:]], self.control)).T
+            with np.errstate(all="ignore"):  # an error can be zero, or not be a number
+                errors = np.abs(integrals[:, 1 : tried + 1]) * sizes
+                reach = np.where(orders[:tried] <= count[:, None], errors ** (-1 / (orders[:tried] + 1)), 0.0)
+            chosen = reach.argmax(axis=1) + 1
+            error, forecast = errors[row, order - 1], errors[row, chosen - 1]
             # A history that grows allows the next order, untried: it is taken where the highest tried was the best.
-            longer = (count + 1).clamp(max=most)
-            after = torch.where(chosen == count, longer, chosen)
-            memory_after = (torch.cat([end, nodes[:, :-1]], dim=1), longer, after, *new[:most])
-            retry = (nodes, count, chosen, *differences)
-            return Trial(corrected, error, new[0], memory_after, retry, forecast, chosen + 1.0)
+            longer = np.minimum(count + 1, most)
+            after = np.column_stack([longer, np.where(chosen == count, longer, chosen), sigma, end, nodes[:, :-1]])
+            memory_after = (tensor(after), *new[:most], *differences[len(new) :])
+            retry = (tensor(np.column_stack([count, chosen, at_node])), *differences)
+            steering = tensor(forecast), tensor(chosen + 1.0)
+            return Trial(corrected, tensor(error), new[0], memory_after, retry, *steering)
 
         first, last = sde.log_snr(torch.tensor([start, stop], dtype=torch.float64)).tolist()
-        at_start = torch.full((len(x),), first, dtype=torch.float64, device=x.device)
-        f = denoise(x, at_start)
-        # Nodes that are not there yet lie far behind, with differences of zero.
-        nodes = torch.stack([at_start + (first - last) * k for k in range(most)], dim=1)
-        one = torch.ones(len(x), dtype=torch.int64, device=x.device)
-        memory = (nodes, one, one, f, *(torch.zeros_like(x) for _ in range(most - 1)))
-        return Stepping(
-            denoise, attempt, x, position=sde.log_snr, time=sde.time, order=2, first=FIRST, f=f, memory=memory
-        )
+        f = denoise(x, torch.full((len(x),), first, dtype=torch.float64, device=x.device))
+        # Of a row the number of its nodes, its order, σ, and the nodes: those not there yet lie far behind.
+        far = [first + (first - last) * k for k in range(most)]
+        ledger = np.tile([1.0, 1.0, sde.levels([start])[0].sigma, *far], (len(x), 1))
+        memory = (tensor(ledger), f, *(torch.zeros_like(x) for _ in range(most - 1)))
+        return Stepping(denoise, attempt, x, sde.log_snr, sde.time, order=2, first=FIRST, f=f, memory=memory)

@@ -4,15 +4,17 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
 from ..controllers import Controller, ControllerOption, Integral
 from ..errors import NumericalError, UsageError
-from ..model import ScoreModel, non_finite
+from ..model import ScoreModel, all_finite, non_finite
 from ..random import Generators
 from .base import AdaptiveSolver, Control, Info
 from .guard import not_finite
@@ -24,6 +26,7 @@ PATIENCE = 10
 
 Function = Callable[[Tensor, Tensor], Tensor]
 Memory = tuple[Tensor, ...]
+Floats = NDArray[Any]
 
 
 class Trial(NamedTuple):
@@ -68,25 +71,34 @@ class Stepping(NamedTuple):
     """What the first attempt is to know."""
 
 
-def rms(v: Tensor, control: Control) -> Tensor:
-    """Root mean square of v, (B, *), as (B,) float64: of each row, of the batch, or of the worst row.
+def norms(values: Sequence[Tensor], control: Control) -> Tensor:
+    """Root mean square of each of k values, (B, *), as (k, B) float64: of each row, of the batch, or of the worst row.
 
     It carries no gradient: a step's length decides about the accuracy of a result, not about its value.
     """
-    dtype = torch.promote_types(v.dtype, torch.float32)
-    rows: Tensor = torch.linalg.vector_norm(v.detach().flatten(1), dim=1, dtype=dtype).double() / math.sqrt(
-        v[0].numel()
-    )
+    dtype = torch.promote_types(values[0].dtype, torch.float32)
+    flat = [torch.linalg.vector_norm(v.detach().flatten(1), dim=1, dtype=dtype) for v in values]
+    rows: Tensor = torch.stack(flat).double() / math.sqrt(values[0][0].numel())
     if control == "batch":
-        rows = rows.square().mean().sqrt().expand_as(rows)
-    elif control == "max":
-        rows = rows.max().expand_as(rows)
-    return rows
+        return rows.square().mean(1, keepdim=True).sqrt().expand_as(rows)
+    return rows.amax(1, keepdim=True).expand_as(rows) if control == "max" else rows
+
+
+def rms(v: Tensor, control: Control) -> Tensor:
+    """Root mean square of v, (B, *), as (B,) float64, like `norms`."""
+    return norms([v], control)[0]
 
 
 def replace(new: Tensor, rows: Tensor, old: Tensor) -> Tensor:
     """`new`, (B, *), with the rows of these indices taken from `old`."""
+    if len(rows) == len(new):
+        return old
     return new.index_copy(0, rows, old[rows]) if len(rows) else new
+
+
+def array(v: Tensor) -> Floats:
+    """v, (B,), as the loop calculates with it: NumPy is quicker than torch where there is little to calculate."""
+    return v.detach().cpu().numpy()
 
 
 class PerSampleSolver(AdaptiveSolver):
@@ -154,60 +166,72 @@ def integrate(stepping: Stepping, times: list[float], controller: Controller, so
             falls below the resolution of float64.
     """
     function, attempt, y, memory, f = stepping.function, stepping.attempt, stepping.y, stepping.memory, stepping.f
+
+    def tensor(v: Floats) -> Tensor:
+        return torch.from_numpy(v).to(y.device)
+
+    def failed(bad: Floats) -> NumericalError:
+        return not_finite(solver, tensor(bad), stepping.time(tensor(u)), 1 + int(steps.max() + refused.max()))
+
     # Positions of the times; a row that has landed on the last one aims at it for ever.
-    places = stepping.position(torch.tensor(times, dtype=torch.float64)).to(y.device)
+    places = array(stepping.position(torch.tensor(times, dtype=torch.float64)))
     sign = 1.0 if places[-1] > places[0] else -1.0
-    goals = torch.cat([places[1:], places[-1:]])
-    u = places[:1].repeat(len(y))
-    goal = torch.zeros(len(y), dtype=torch.int64, device=y.device)
-    states = [y for _ in times[1:]]
-    if (bad := non_finite(f)).any():
-        raise not_finite(solver, bad, stepping.time(u), 1)
-    h = torch.as_tensor(stepping.first, dtype=torch.float64, device=y.device).expand(len(y)).clone()
-    rejected = torch.zeros_like(u, dtype=torch.bool)
-    broken, steps, refused = torch.zeros_like(u), torch.zeros_like(u), torch.zeros_like(u)
-    past = (torch.ones_like(u), torch.ones_like(u))
+    goals = np.append(places[1:], places[-1:])
+    count = len(y)
+    u, goal, states = np.full(count, places[0]), np.zeros(count, dtype=np.int64), [y for _ in times[1:]]
+    broken, steps, refused = (np.zeros(count) for _ in range(3))
+    if not all_finite(f):
+        raise failed(array(non_finite(f)))
+    h = np.array(np.broadcast_to(array(torch.as_tensor(stepping.first, dtype=torch.float64)), count))
+    rejected, past = np.zeros(count, dtype=bool), (np.ones(count), np.ones(count))
     while True:
         left = (goals[goal] - u) * sign
         active = left > 0
-        length = torch.minimum(h, left)
-        trial = attempt(y, u, sign * length, f, memory)
-        unknown = active & (non_finite(trial.y) | ~torch.isfinite(trial.error))
-        if trial.f is not None:
-            unknown = unknown | (active & non_finite(trial.f))
-        accepted = active & ~unknown & (trial.error <= 1)
+        length = np.minimum(h, left)
+        trial = attempt(y, tensor(u), tensor(sign * length), f, memory)
+        error = array(trial.error)
+        unknown = active & ~np.isfinite(error)
+        for value in (trial.y, trial.f):
+            if value is not None and not all_finite(value):
+                unknown |= active & array(non_finite(value))
+        accepted = active & ~unknown & (error <= 1)
         landed = accepted & (length == left)
-        u = torch.where(landed, goals[goal], torch.where(accepted, u + sign * length, u))
-        stay = (~accepted).nonzero().flatten()
+        u = np.where(landed, goals[goal], np.where(accepted, u + sign * length, u))
+        stay = tensor(np.flatnonzero(~accepted))
         y = replace(trial.y, stay, y)
         retry = memory if trial.retry is None else trial.retry
         memory = tuple(replace(new, stay, old) for new, old in zip(trial.memory, retry, strict=True))
-        steps, refused = steps + accepted, refused + (active & ~accepted)
-        if bool(landed.any()):
-            states = [replace(state, (landed & (goal == i)).nonzero().flatten(), y) for i, state in enumerate(states)]
+        refusals = active & ~accepted
+        steps, refused = steps + accepted, refused + refusals
+        if landed.any():
+            here = [tensor(np.flatnonzero(landed & (goal == i))) for i in range(len(states))]
+            states = [replace(state, rows, y) for state, rows in zip(states, here, strict=True)]
             goal = goal + landed
-            if bool((goal == len(states)).all()):
+            if (goal == len(states)).all():
                 info["steps"], info["rejected"] = float(steps.mean()), float(refused.mean())
                 return states
-        error = trial.error if trial.forecast is None else trial.forecast
+        forecast = trial.error if trial.forecast is None else trial.forecast
         order = stepping.order if trial.order is None else trial.order
-        factor = torch.where(unknown, SHRINK, controller.factor(error, order, past, accepted, rejected))
-        past = torch.where(accepted, trial.error, past[0]), torch.where(accepted, *past)
-        rejected = active & ~accepted
-        broken = torch.where(unknown, broken + 1, 0.0)
-        if bool((broken >= PATIENCE).any()):
-            raise not_finite(solver, broken >= PATIENCE, stepping.time(u), int(steps.max() + refused.max()))
+        before = tensor(past[0]), tensor(past[1])
+        factor = array(controller.factor(forecast, order, before, tensor(accepted), tensor(rejected)))
+        factor = np.where(unknown, SHRINK, factor)
+        past, rejected = (np.where(accepted, error, past[0]), np.where(accepted, *past)), refusals
+        broken = np.where(unknown, broken + 1, 0.0)
+        if (broken >= PATIENCE).any():
+            raise failed(broken >= PATIENCE)
         # A step cut short to land says nothing against the length that was planned.
-        h = torch.where(active, torch.where(landed, torch.maximum(h, length * factor), length * factor), h)
-        if bool((rejected & (h < 1e-15 * u.abs().clamp_min(1e-3))).any()):
+        planned = np.where(active, length, 1.0) * factor
+        h = np.where(active, np.where(landed, np.maximum(h, planned), planned), h)
+        if (vanishing := refusals & (h < 1e-15 * np.maximum(np.abs(u), 1e-3))).any():
             raise NumericalError(
-                f"{solver}: the step vanishes at t = {stepping.time(u)[rejected].min():.3g}; "
+                f"{solver}: the step vanishes at t = {stepping.time(tensor(u))[tensor(vanishing)].min():.3g}; "
                 "raise tol, stop earlier, or use a solver with fixed steps"
             )
         if trial.f is not None:
             f = replace(trial.f, stay, f)
         # Where the function failed at the start of a step, another evaluation tells a passing fault from a lasting one.
-        stale = accepted if trial.f is None else torch.zeros_like(accepted)
-        stale = stale | (unknown & non_finite(f))
-        if bool(stale.any()):
-            f = replace(function(y, u), (~stale).nonzero().flatten(), f)
+        stale = accepted if trial.f is None else np.zeros_like(accepted)
+        if unknown.any():
+            stale = stale | (unknown & array(non_finite(f)))
+        if stale.any():
+            f = replace(function(y, tensor(u)), tensor(np.flatnonzero(~stale)), f)

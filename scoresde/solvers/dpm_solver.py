@@ -9,7 +9,6 @@ from torch import Tensor
 from ..controllers import ControllerOption, Integral
 from ..model import ScoreModel
 from ..random import Generators
-from ..sde import expand
 from .adaptive import Memory, PerSampleSolver, Stepping, Trial, rms
 from .base import Order, Ordered, solvers
 
@@ -48,31 +47,31 @@ class DPMSolver(Ordered, PerSampleSolver):
 
     def stepping(self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators) -> Stepping:
         sde = model.sde
-        r1 = 1 / 2 if self.order == 2 else 1 / 3
+        points = [i / self.order for i in range(self.order + 1)]  # the start of a step, the points within it, its end
+        shares = torch.tensor(points, dtype=torch.float64, device=x.device)[:, None]
 
         def eps(x: Tensor, log_snr: Tensor) -> Tensor:
             return model.eps(x, sde.time(log_snr))
 
         def attempt(x: Tensor, log_snr: Tensor, h: Tensor, e: Tensor, memory: Memory) -> Trial:
-            t = sde.time(log_snr)
-
-            def move(share: float, *terms: tuple[Tensor, Tensor]) -> Tensor:
-                s = sde.time(log_snr + share * h)
-                moved = expand(torch.exp(sde.log_alpha(s) - sde.log_alpha(t)), x) * x
-                return moved - sum(expand(sde.sigma(s) * weight, x) * value for weight, value in terms)
-
-            euler = (torch.expm1(h), e)
-            first = eps(move(r1, (torch.expm1(r1 * h), e)), log_snr + r1 * h)
-            second_order = move(1, euler, (torch.expm1(h) / (2 * r1), first - e))
-            if self.order == 2:
-                low, high = move(1, euler), second_order
-            else:
-                r2 = 2 / 3
-                middle = move(r2, (torch.expm1(r2 * h), e), (r2 / r1 * excess(r2 * h), first - e))
-                second = eps(middle, log_snr + r2 * h)
-                low, high = second_order, move(1, euler, (excess(h) / r2, second - e))
-            scale = (self.tol * torch.maximum(low.abs(), memory[0].abs())).clamp_min(self.absolute)
-            return Trial(high, rms((high - low) / scale, self.control), memory=(low,))
+            lengths = shares * h
+            times = sde.time((log_snr + lengths).flatten())
+            log_alpha, sigma = (v.reshape(lengths.shape) for v in (sde.log_alpha(times), sde.sigma(times)))
+            keep, constant, slope = (
+                v.to(x).reshape(*v.shape, *[1] * (x.ndim - 1))
+                for v in (torch.exp(log_alpha - log_alpha[0]), -sigma * torch.expm1(lengths), -sigma * excess(lengths))
+            )
+            t = times.reshape(lengths.shape)
+            first = model.eps(torch.addcmul(keep[1] * x, constant[1], e), t[1]) - e
+            if self.order == 3:
+                middle = (keep[2] * x).addcmul_(constant[2], e).addcmul_(slope[2], first, value=points[2] / points[1])
+                second = model.eps(middle, t[2]) - e
+            euler = torch.addcmul(keep[-1] * x, constant[-1], e)
+            low, high = euler, torch.addcmul(euler, constant[-1], first, value=0.5 / points[1])
+            if self.order == 3:
+                low, high = high, torch.addcmul(euler, slope[-1], second, value=1 / points[2])
+            scale = torch.maximum(low.abs(), memory[0].abs()).mul_(self.tol).clamp_min_(self.absolute)
+            return Trial(high, rms((high - low).div_(scale), self.control), memory=(low,))
 
         at_start = sde.log_snr(torch.full((len(x),), start, dtype=torch.float64, device=x.device))
         f = eps(x, at_start)

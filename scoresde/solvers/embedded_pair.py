@@ -1,5 +1,7 @@
 """The stepping of embedded Runge-Kutta pairs, with SciPy's tableaux, first step and step control."""
 
+from collections.abc import Callable, Sequence
+
 import scipy.integrate
 import torch
 from torch import Tensor
@@ -7,12 +9,17 @@ from torch import Tensor
 from ..sde import expand
 from .adaptive import Function, Memory, Stepping, Trial, rms
 from .base import Control
+from .exponential import combine
+
+Fields = Callable[[Tensor], Sequence[Callable[[Tensor], Tensor]]]
+"""Maps times, (S, B), to a function of y for each of the S, so that what depends on time is worked out together."""
 
 
 def weighted(weights: list[float], stages: list[Tensor]) -> Tensor:
-    """Σ_i weights[i] stages[i]."""
-    terms = [w * k for w, k in zip(weights, stages, strict=True) if w]
-    return torch.stack(terms).sum(0) if len(terms) > 1 else terms[0]
+    """Σ_i weights[i] stages[i], (B, *), in a new tensor."""
+    used = [i for i, w in enumerate(weights) if w]
+    first, rest = used[0], used[1:]
+    return combine(weights[first], stages[first], [weights[i] for i in rest], [stages[i] for i in rest])
 
 
 def first_step(
@@ -53,8 +60,9 @@ def pair_stepping(
     tol: float,
     atol: float,
     control: Control,
+    fields: Fields | None = None,
 ) -> Stepping:
-    """dy/du = function(y, u), y (B, *) and u (B,), by one of SciPy's embedded pairs.
+    """dy/du = function(y, u), y (B, *) and u (B,), by one of SciPy's embedded pairs; `fields` is a quicker form of it.
 
     With control "batch" and the elementary controller it takes SciPy's steps and spends SciPy's evaluations.
 
@@ -66,18 +74,26 @@ def pair_stepping(
 
     def attempt(y: Tensor, u: Tensor, h: Tensor, f: Tensor, memory: Memory) -> Trial:
         stages, length = [f], expand(h, y)
-        for row, node in zip(a[1:], c[1:], strict=True):
-            stages.append(function(y + length * weighted(row[: len(stages)], stages), u + node * h))
-        y_new = y + length * weighted(b, stages)
-        stages.append(function(y_new, u + h))
+        nodes = torch.tensor([*c[1:], 1.0], dtype=u.dtype, device=u.device)
+        *inner, last = parts(torch.addcmul(u, nodes[:, None], h))
+        for row, field in zip(a[1:], inner, strict=True):
+            stages.append(field(torch.addcmul(y, length, weighted(row[: len(stages)], stages))))
+        y_new = torch.addcmul(y, length, weighted(b, stages))
+        stages.append(last(y_new))
         scale = atol + tol * torch.maximum(y.abs(), y_new.abs())
-        e = [rms(weighted(w, stages) / scale, control) for w in errors]
+        e = [rms(weighted(w, stages).div_(scale), control) for w in errors]
         if len(e) == 1:
             error = e[0]
         else:  # DOP853 blends an estimate of order 5 with one of order 3; 0/0 is no error at all
             error = e[0] ** 2 / torch.sqrt(e[0] ** 2 + 0.01 * e[1] ** 2)
             error = torch.where((e[0] == 0) & (e[1] == 0), 0.0, error)
         return Trial(y_new, h.abs() * error, stages[-1])
+
+    def at(u: Tensor) -> Callable[[Tensor], Tensor]:
+        return lambda y: function(y, u)
+
+    def parts(u: Tensor) -> Sequence[Callable[[Tensor], Tensor]]:
+        return [at(moment) for moment in u] if fields is None else fields(u)
 
     f = function(y, torch.full((len(y),), start, dtype=torch.float64, device=y.device))
     first = first_step(function, y, f, start, stop, order=order, tol=tol, atol=atol, control=control)

@@ -1,8 +1,11 @@
 """Embedded Runge-Kutta pairs on the probability-flow ODE."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 import scipy.integrate
+import torch
 from torch import Tensor
 
 from ..model import ScoreModel
@@ -25,8 +28,20 @@ class RungeKutta(PerSampleSolver):
         return float(self.pair.order)
 
     def stepping(self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators) -> Stepping:
+        sde = model.sde
+
+        def fields(t: Tensor) -> list[Callable[[Tensor], Tensor]]:
+            flat = t.flatten()
+            half_g2 = 0.5 * sde.g(flat) ** 2 / sde.sigma(flat)
+            drifts, gains = (v.to(x).reshape(*t.shape, *[1] * (x.ndim - 1)) for v in (sde.f(flat), half_g2))
+
+            def field(y: Tensor, i: int) -> Tensor:
+                return torch.addcmul(drifts[i] * y, gains[i], model.eps(y, t[i]))
+
+            return [partial(field, i=i) for i in range(len(t))]
+
         return pair_stepping(
-            model.velocity,
+            lambda y, t: fields(t[None])[0](y),
             x,
             start,
             stop,
@@ -34,6 +49,7 @@ class RungeKutta(PerSampleSolver):
             tol=self.tol,
             atol=self.absolute,
             control=self.control,
+            fields=fields,
         )
 
 
