@@ -148,6 +148,11 @@ class FittedProblem(ImageProblem):
     def model(self) -> GaussianMixtureModel:
         return fitted(self.images.float() / 127.5 - 1, self.modes)
 
+    @property
+    def title(self) -> str:
+        modes = "" if self.modes == type(self).model_fields["modes"].default else f", {self.modes} modes"
+        return super().title + modes
+
     def identity(self) -> dict[str, Any]:
         content = hashlib.sha256(self.images.contiguous().numpy().data).hexdigest()
         found = {**table(self), "images": content, "scikit-learn": metadata.version("scikit-learn")}
