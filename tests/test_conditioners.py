@@ -478,10 +478,11 @@ def run(tmp_path, monkeypatch):
 
 def test_stats_keeps_the_covariance_of_the_training_images_beside_the_weights(run, tmp_path):
     """The bundled model is left alone; its copy serves a conditioner, and a damaged file serves nobody."""
-    rows = json.loads(run("stats digits --kinds dct,full --json"))
+    bundled = (checkpoint.locate("digits") / stats.TENSORS).read_bytes()
+    rows = json.loads(run("stats digits -n 100 --kinds dct,full --json"))
     assert [row["kind"] for row in rows] == ["dct", "full"] and rows[1]["directions"] == 64
-    assert not (checkpoint.locate("digits") / stats.RECORD).exists()
-    images = data["digits"]().load("train").scaled()
+    assert (checkpoint.locate("digits") / stats.TENSORS).read_bytes() == bundled
+    images = data["digits"]().load("train").scaled(slice(0, 100))
     v, variance = draw((2, 1, 8, 8), "v"), torch.tensor([0.1, 3.0]).double()
     for kind in ("dct", "full"):
         kept, made = stats.load("models/digits", kind), covariance.estimate(images, kind)
@@ -493,6 +494,18 @@ def test_stats_keeps_the_covariance_of_the_training_images_beside_the_weights(ru
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(CheckpointError, match="is damaged"):
         stats.load("models/digits")
+
+
+@pytest.mark.parametrize("name", checkpoint.bundled())
+def test_bundled_models_come_with_the_covariance_of_their_training_images(name):
+    recipe = checkpoint.read_json(checkpoint.locate(name) / checkpoint.CONFIG)["recipe"]
+    images = data.build(recipe["data"]).load("train").scaled()
+    found = stats.every(checkpoint.locate(name))
+    assert {"channel", "dct"} <= set(found)
+    v, variance = draw((2, *images.shape[1:]), "v"), torch.tensor([0.1, 3.0]).double()
+    for kind, kept in found.items():
+        made = covariance.estimate(images, kind)
+        assert torch.allclose(kept.posterior(v, variance), made.posterior(v, variance), atol=1e-5)
 
 
 @pytest.mark.parametrize(
