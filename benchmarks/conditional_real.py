@@ -200,8 +200,9 @@ def table(rows: list[dict[str, Any]], floor: tuple[float, float, int]) -> str:
 @click.option("-n", "count", default=1000, show_default=True, help="Images that are measured and drawn.")
 @click.option("-m", "others", default=8000, show_default=True, help="Real images that they are compared with.")
 @click.option("--task", "chosen", multiple=True, type=click.Choice(list(TASKS)), help="[default: all]")
+@click.option("--report", is_flag=True, help="Only write the tables and sheets of the rows that are there.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the rows, tables and sheets.")
-def main(model: str, data_name: str, count: int, others: int, chosen: tuple[str, ...], out: Path) -> None:
+def main(model: str, data_name: str, count: int, others: int, chosen: tuple[str, ...], report: bool, out: Path) -> None:
     source, network = data.parse(data_name), checkpoint.load(model)
     test, real = source.load("test"), source.load("train").scaled()
     kinds = [kind for kind in KINDS if kind != "full" or real[0].numel() <= LARGEST]
@@ -221,6 +222,8 @@ def main(model: str, data_name: str, count: int, others: int, chosen: tuple[str,
             identity = [sha, data_name, count, others, task.title, what, how, 2]
             key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
             picture = out / "shown" / f"{key}.pt"
+            if key not in done and report:
+                continue
             if key not in done:
                 row, shown = measure(network, task, truth, reference, what, how, model)
                 done[key] = {"key": key, "task": task.title, "what": what, "how": how, "n": count, **row}
