@@ -358,11 +358,16 @@ def test_the_full_suites_are_sound(path):
 
 @pytest.mark.slow
 def test_every_solver_of_order_two_reaches_the_floor_with_the_exact_score(tmp_path):
-    """With 20 steps, and the solvers of the reverse SDE with 500: what else is above the floor is the conditioner's."""
-    spec = load(SPECS / "posterior-oracle.toml", {"problem": "colour16:task=luma", "count": 256, "measurements": 2})
-    deterministic = {name for name, cls in solvers.all().items() if not cls().noisy and cls().claimed_order >= 2}
-    assert deterministic <= {method.solver.name for method in spec.method}
+    """With 20 steps, and those of the reverse SDE with 500: what else is above the floor is the conditioner's.
+
+    The published corrector of `pc` has a step that depends on the state, and so another law than the posterior's in
+    eight dimensions of very different spread, at any number of steps: less than 2.5 is all that is asked of it.
+    """
+    spec = load(SPECS / "posterior-oracle.toml")
+    ours = {name for name, cls in solvers.all().items() if cls().noisy or cls().claimed_order >= 2}
+    assert ours == {method.solver.name for method in spec.method}
     rows = list(run(plan(spec, CPU), Store(tmp_path), progress=lambda done: None))
     assert {row["status"] for row in rows} == {"done"}
-    ratios = {title(row): row["metrics"][0]["value"] for row in rows}
-    assert max(ratios.values()) <= 1.5, ratios
+    ratios = {(row["model"], title(row)): row["metrics"][0]["value"] for row in rows}
+    missed = {key: v for key, v in ratios.items() if v > (2.5 if " pc " in key[1] else 1.5)}
+    assert not missed, missed
