@@ -141,6 +141,14 @@ def test_probes_are_unbiased_and_have_their_variance(noise, classes):
     assert abs(float(found.var()) / variance - 1) < 0.2
 
 
+@pytest.mark.parametrize("noise", ["rademacher", "gaussian"])
+def test_probes_have_mean_zero_and_variance_one(noise):
+    """Each with a false-alarm rate of 1e-6; signs that are not even would bias the trace by their mean squared."""
+    probes = Hutchinson(probes=1000, noise=noise).draw(torch.zeros(4, 10, dtype=torch.float64), generators(range(4)))
+    assert abs(probes.mean().item()) * 200 < 4.892
+    assert abs(probes.square().mean().item() - 1) * 200 < 4.892 * 2**0.5
+
+
 def test_as_many_classes_as_values_are_exact():
     a = torch.randn(8, 8, generator=torch.Generator().manual_seed(1), dtype=F)
     assert torch.allclose(linear(a, Hutchinson(probes=3, classes=8), 3), a.trace().expand(3), atol=1e-12)
