@@ -20,6 +20,7 @@ from scoresde.model import Evaluations, ObservedModel
 from scoresde.problems import problem
 from scoresde.provenance import versions
 from scoresde.random import stream
+from scoresde.solvers import solvers
 
 STOP = 1e-3
 BATCH = 512
@@ -52,7 +53,7 @@ def main(count: int, out: Path | None) -> None:
 
     exact = log_p(model.draw(4 * count, stream(0, "exact"), STOP))
     lines = ["| solver | options | evaluations | gap, nats/dim | 95 % |", "|---|---|---|---|---|"]
-    for solver in (solver for row in ROWS for solver in expand(row)):
+    for solver in (solver for row in ROWS for solver in expand(row, solvers)):
         parts, calls = [], []
         for first in range(0, count, BATCH):
             seen = Evaluations()
