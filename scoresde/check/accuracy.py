@@ -140,7 +140,7 @@ def law_of_the_data(build: Build, fast: bool) -> Finding:
     """Mean and deviation of many independent values at many steps; the bias that remains is of first order."""
     mean, std = torch.linspace(-0.5, 0.5, 4), torch.tensor([0.1, 0.3, 0.5, 0.8])
     model = GaussianModel(mean.repeat(16), std.repeat(16).square(), VPSDE())  # Langevin steps need many dimensions
-    rows, steps, off, spread = (512, 400, 0.06, 0.08) if fast else (1024, 1000, 0.04, 0.08)
+    rows, steps, off, spread = (512, 200, 0.06, 0.08) if fast else (1024, 1000, 0.04, 0.08)
     out = solve(finely(build, steps), model, noise(rows, 64), stream(1, "law")).reshape(-1, 4)
     _, covariance = model.marginal(STOP)
     ratio = out.std(0) / covariance.diagonal()[:4].sqrt()
@@ -203,7 +203,7 @@ def law_on(sde: SDE) -> Callable[[Build, bool], Finding]:
         # Sixty-four dimensions: the Langevin rule's step depends on the state, a bias of the order of 1/dimension.
         mean, std, rows = torch.linspace(-0.3, 0.3, 64, dtype=torch.float64), 0.5, 200 if fast else 800
         model = GaussianModel(mean, torch.full((64,), std**2, dtype=torch.float64), sde)
-        solver = finely(build, 250 if fast else 500)
+        solver = finely(build, 180 if fast else 500)
         out = sample(model, solver, sde.prior_std * noise(rows, 64), generator=stream(2, "process")).x
         ratio, bias = float((out - mean).std() / std), abs(float((out - mean).mean() / std))
         return Finding(f"mean off by {bias:.3f} sd, sd ratio {ratio:.3f}", bias < 0.05 and abs(ratio - 1) < 0.05)
