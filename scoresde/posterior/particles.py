@@ -18,7 +18,7 @@ class Particles:
     log_weights: Tensor
     """(B, K), float64; their exponentials sum to 1 in each row."""
     log_z: Tensor
-    """log p(y) in nats, (B,), for the discretised model: the mean of exp(log_z) is p(y) for any number of particles."""
+    """log p(y) in nats, (B,), for the discretised model. The mean of exp(log_z) is p(y) for any number of particles."""
     ess: Tensor
     """Effective size at each level, before it is redrawn, (steps + 1, B), from 1 to K."""
     resamplings: Tensor
