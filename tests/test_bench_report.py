@@ -188,8 +188,11 @@ def test_comparison(finished, tmp_path):
     first["nfe"]["mean"] += 1
     for name in ("value", "low", "high"):
         estimate[name] += 1.5 * half  # beyond √2 half-widths
+    other = first["metrics"][1]
+    width = (other["high"] - other["low"]) / 2
+    assert width > 0
     for name in ("value", "low", "high"):
-        moved[1]["metrics"][0][name] += 0.7 * half if half < 1e-9 else 0.0
+        other[name] += 1.2 * width  # beyond one half-width, within both
     found = [(row["solver"], row["quantity"]) for row in compare(report.done, moved) if row["differs"]]
     assert found == [("unipc steps=4", "NFE"), ("unipc steps=4", "error")]
     (tmp_path / "results.json").write_text(json.dumps({"rows": [{**row, "kind": "samples"} for row in moved]}))
