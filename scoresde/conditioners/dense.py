@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..covariance import Covariance
-from ..errors import UsageError
+from ..errors import NumericalError, UsageError
 from ..observations import LinearObservation, Pixels
 
 LARGEST = 4096
@@ -42,6 +42,9 @@ class Gain:
 
     With a full Σ it is worth its factorisation from a few rows on: conjugate gradients multiply by Σ twenty times
     for each row.
+
+    Raises:
+        NumericalError: The observation's adjoint is not the transpose of its forward.
     """
 
     last: Tensor | None = None
@@ -50,6 +53,12 @@ class Gain:
     def __init__(self, covariance: Covariance, observation: LinearObservation, device: torch.device) -> None:
         self.covariance, self.noise, self.at = covariance, observation.noise, -1.0
         self.a, self.seen = dense("covariance", observation, covariance.shape, device)
+        # The adjoint is not needed here, but a wrong one would be met as soon as samples have times of their own.
+        u = torch.arange(self.a.shape[1], dtype=torch.float64, device=device).cos()
+        there = observation.adjoint(observation.forward(u.reshape(1, *covariance.shape))).flatten()
+        if bool(((there - self.a.T @ (self.a @ u)).abs() > 1e-6 * self.a.square().sum()).any()):
+            name = type(observation).__name__
+            raise NumericalError(f"conditioning on {name}: its adjoint is not the transpose of its forward")
 
     @classmethod
     def made(cls, covariance: Covariance, observation: LinearObservation, y: Tensor) -> "Gain | None":
