@@ -171,7 +171,8 @@ def test_labels_are_hidden_at_the_share_that_is_asked():
     model = start(chosen, (1, 8, 8), torch.device("cpu")).model
     told = []
     model.net.register_forward_pre_hook(lambda net, given: told.append(given[2]))
-    from scoresde.train import batch, loss
+    from scoresde.objective import loss
+    from scoresde.train import batch
 
     for step in range(64):
         x0, labels = batch(two_shades(), chosen.train, step)

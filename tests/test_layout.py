@@ -29,7 +29,7 @@ LAYERS = [
     ["checkpoint", "config", "pictures"],
     ["features"],
     ["metrics"],
-    ["images", "describe", "check", "plots", "stats"],
+    ["images", "describe", "check", "plots", "stats", "objective"],
     ["train"],
     ["run"],
     ["tune"],

@@ -19,10 +19,11 @@ from scoresde.data import Images
 from scoresde.errors import CheckpointError, DataError, NumericalError, UsageError
 from scoresde.gaussian import GaussianModel
 from scoresde.model import NetworkModel
+from scoresde.objective import loss
 from scoresde.random import permutation, stream
 from scoresde.run import Run, recorded_config
 from scoresde.sde import expand
-from scoresde.train import average, loss, order, rate, start, train
+from scoresde.train import average, order, rate, start, train
 
 SMALL = ["network.channels=8", "network.multipliers=[1,1]", "network.blocks=1", "train.batch=16", "train.images=320"]
 
