@@ -6,10 +6,8 @@ from typing import Any
 import click
 
 from .. import pictures
-from ..errors import UsageError
-from ..observations import Luma
+from ..restoration import Case, colourful, grey
 from .conditional import command, run
-from .results import Case
 
 
 def run_colourise(files: tuple[Path, ...], fit: pictures.Way, **options: Any) -> None:
@@ -19,19 +17,10 @@ def run_colourise(files: tuple[Path, ...], fit: pictures.Way, **options: Any) ->
     """
 
     def prepare(file: Path, shape: tuple[int, ...]) -> Case:
-        if shape[0] != 3:
-            raise UsageError(
-                f"colourise needs a model of colour images, and those of {options['model']} have {shape[0]} channel: "
-                "choose another --model"
-            )
+        colourful(options["model"], shape)
         picture = pictures.read(file)
         done = pictures.fit(picture.size, shape[1], shape[2], fit)
-        cut, note = done.picture(picture), str(done)
-        y = pictures.scaled(cut.convert("L"))[None]
-        truth = None
-        if not pictures.colourless(cut):
-            truth, note = pictures.scaled(cut), f"{note}, reduced to its luma"
-        return Case(y[0], y, Luma(), (3, *y.shape[2:]), note, truth)
+        return grey(done.picture(picture), str(done))
 
     run("colourise", prepare, files, (), **options)
 

@@ -2,79 +2,29 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import click
 import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
-from .. import checkpoint, images, pictures, stats
-from .. import sample as sampling
+from .. import checkpoint, images, pictures
 from ..clipping import ClippedModel
-from ..conditioners import Conditioner, conditioners
+from ..conditioners import conditioners
 from ..errors import DataError, UsageError
-from ..model import ScoreModel
-from ..posterior import PosteriorSampler, posteriors
-from ..random import generators
-from ..registry import table
-from ..solvers import Solver, solvers
+from ..posterior import posteriors
+from ..restoration import CONDITIONER, SOLVER, STEPS, Case, Method, of_size
+from ..solvers import solvers
 from ..tiles import TiledModel
 from .latent import record
 from .options import build, device, device_option, drawable, field_options, flag, output_folder
-from .results import Case, cost, guard, names, sheet, write
+from .results import cost, guard, names, sheet, write
 from .sample import Bar
 
-SOLVER, STEPS, CONDITIONER = "dpm++", 20, "covariance"
 SHOWN, ROWS = 8, 32
 """Samples of a picture, and pictures, that the sheet shows."""
-
-
-@dataclass(frozen=True)
-class Method:
-    """How samples are drawn: by a conditioner and a solver, or by a posterior sampler, which has what it needs."""
-
-    solver: Solver
-    conditioner: Conditioner
-    posterior: PosteriorSampler | None
-
-    def __str__(self) -> str:
-        return f"{self.conditioner.name} and {self.solver!r}" if self.posterior is None else repr(self.posterior)
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """What is written of it."""
-        if self.posterior is not None:
-            return {"posterior": table(self.posterior)}
-        return {"solver": table(self.solver), "conditioner": table(self.conditioner)}
-
-    def draw(
-        self, case: Case, model: ScoreModel, folder: Path, seeds: range, batch: int, bar: Any
-    ) -> list[sampling.Samples]:
-        """Samples of p(x | y), in batches, one for each seed, with the covariance of the model's data."""
-        if case.solved:
-            return [sampling.Samples(case.y.expand(len(seeds), *case.shape), 0, 0.0, 0.0, {})]
-        seen, y, parts = case.observation, case.y.to(model.device), []
-        chosen = self.posterior or self.conditioner
-        fitted = stats.fitted(chosen, folder, seen, case.shape) if seen else chosen
-        for first in range(0, len(seeds), batch):
-            sources, around = generators(seeds[first : first + batch]), model
-            many, progress = y.expand(len(sources), *y.shape[1:]), Bar(model.sde, bar)
-
-            def watch(x: Tensor, t: Tensor, eps: Tensor, b: int = len(sources), progress: Bar = progress) -> None:
-                progress(x[:b], t, eps)  # a sample may have many particles
-
-            if seen and isinstance(fitted, PosteriorSampler):
-                parts.append(fitted.draw(model, seen, many, generator=sources, observers=(watch,)))
-                continue
-            if seen and isinstance(fitted, Conditioner):
-                around = fitted.condition(model, seen, many, sources)
-            x = around.prior(sources)
-            parts.append(sampling.sample(around, self.solver, x, generator=sources, observers=(watch,)))
-        return parts
 
 
 def method(solver: str | None, conditioner: str | None, posterior: str | None, options: dict[str, Any]) -> Method:
@@ -147,7 +97,8 @@ def run(
                 tiles = around.tiles if isinstance(around, TiledModel) else 1
                 note = case.note + (f", in {tiles} tiles" if tiles > 1 else "")
                 bar.write(f"{file}: {note}")
-                parts = chosen.draw(case, around, folder, range(seed, seed + count), batch, bar)
+                seeds = range(seed, seed + count)
+                parts = chosen.draw(case, around, folder, seeds, batch, lambda: Bar(network.sde, bar))
                 x = torch.cat([part.x for part in parts])
                 written = write(target, name, case, x, seed)
                 rows.append({"picture": str(file), "done": note, "files": written, **cost(case, parts)})
@@ -173,11 +124,6 @@ def run(
     )
     if skipped:
         raise DataError(f"{len(skipped)} of {len(found)} pictures were skipped, the others are done: {skipped[0]}")
-
-
-def of_size(model: ScoreModel, shape: tuple[int, ...], batch: int) -> ScoreModel:
-    """The model of images of a shape: the model itself, or tiles of it."""
-    return model if shape == model.shape else TiledModel(model, shape, batch=batch)
 
 
 def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: str) -> click.Command:

@@ -4,20 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-import torch
-from PIL import Image
-from torch import Tensor
 
 from .. import pictures
 from ..errors import UsageError
 from ..masks import masks
-from ..observations import Pixels
 from ..random import stream
+from ..restoration import Case, hole
 from .conditional import command, run
-from .results import Case
-
-HOLE = -0.5
-"""The grey that the sheet shows for what is not known, in [-1, 1]."""
 
 
 def corners(text: str) -> tuple[int, int, int, int]:
@@ -64,29 +57,9 @@ def run_inpaint(
             known = done.known(pictures.box_known(area, picture.size))
         elif mask:
             known = done.known(pictures.read_hole(mask, picture.size, invert=invert))
-        return case(y, known, str(done))
+        return hole(y, known, str(done))
 
     run("inpaint", prepare, files, () if mask is None else (mask,), **options)
-
-
-def case(y: Tensor, known: Tensor, note: str) -> Case:
-    """The problem of a picture, (1, C, H, W), of which some pixels are known, (H, W)."""
-    share = float((~known).float().mean())
-    note += f", the hole is {share:.1%} of it"
-    if share == 0:
-        note += ": everything is known, so the picture is returned as it is"
-    elif share == 1:
-        note += ": nothing is known, so the samples are the model's own"
-    return Case(
-        torch.where(known, y[0], HOLE),
-        y,
-        None if share == 1 else Pixels(known[None, None]),
-        tuple(y.shape[1:]),
-        note,
-        y[0],
-        solved=share == 0,
-        beside={"mask.png": Image.fromarray((~known).numpy().astype("uint8") * 255)},
-    )
 
 
 def inpaint() -> click.Command:

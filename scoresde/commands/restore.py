@@ -9,8 +9,8 @@ import torch
 from .. import pictures
 from ..observations import Downsample, LinearObservation, NamedObservation, observations
 from ..random import randn, stream
+from ..restoration import Case
 from .conditional import command, run
-from .results import Case
 
 
 def task(text: str, noise: float | None) -> NamedObservation:

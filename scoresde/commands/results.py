@@ -1,8 +1,7 @@
 """What `scoresde colourise | inpaint | restore` write: problems and their samples as pictures, a sheet and a record."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -14,30 +13,9 @@ from torch.nn.functional import pad
 
 from .. import images
 from ..errors import UsageError
-from ..observations import NamedObservation, Observation
+from ..observations import NamedObservation
+from ..restoration import Case
 from ..sample import Samples
-
-
-@dataclass(frozen=True)
-class Case:
-    """One picture as a problem."""
-
-    seen: Tensor
-    """What is known, as the sheet shows it, (1|3, H, W)."""
-    y: Tensor
-    """The measurement, (1, *m)."""
-    observation: Observation | None
-    """How it was made; None if nothing is known."""
-    shape: tuple[int, ...]
-    """Of the samples, (C, H, W)."""
-    note: str
-    """What was done to the picture."""
-    truth: Tensor | None = None
-    """(C, H, W)."""
-    solved: bool = False
-    """Whether y is the answer."""
-    beside: Mapping[str, Image.Image] = field(default_factory=dict)
-    """Pictures that are written too, by the ending of their names."""
 
 
 def guard(target: Path, inputs: Sequence[Path]) -> None:

@@ -15,6 +15,7 @@ from .. import sample as sampling
 from ..clipping import ClippedModel
 from ..errors import UsageError
 from ..model import NetworkModel, Observer, ScoreModel
+from ..progress import Way
 from ..provenance import versions
 from ..random import generators
 from ..registry import table
@@ -25,23 +26,18 @@ from .guidance import labels
 from .options import build, device, device_option, drawable, field_options, output_folder
 
 
-class Bar:
-    """An observer that shows how much of the way from noise to data, or upwards, a batch has gone, in log-SNR."""
+class Bar(Way):
+    """A progress bar that a batch moves on."""
 
     def __init__(self, sde: SDE, bar: Any, *, upwards: bool = False) -> None:
-        ends = sde.log_snr(torch.tensor([sde.end, sde.eps], dtype=torch.float64))
-        ends = ends.flip(0) if upwards else ends
-        self.sde, self.upwards = sde, upwards
-        self.first, self.last, self.bar = float(ends[0]), float(ends[1]), bar
-        self.calls, self.done = 0, 0.0
+        super().__init__(sde, upwards=upwards)
+        self.bar = bar
 
     def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
-        self.calls += 1
-        slowest = t.min() if self.upwards else t.max()
-        share = (float(self.sde.log_snr(slowest)) - self.first) / (self.last - self.first)
+        before = self.share
+        super().__call__(x, t, eps)
         self.bar.set_postfix_str(f"NFE {self.calls}", refresh=False)
-        self.bar.update(max(0.0, min(share, 1.0) - self.done) * len(x))
-        self.done = max(self.done, min(share, 1.0))
+        self.bar.update((self.share - before) * len(x))
 
 
 def run(
