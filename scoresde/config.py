@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -36,6 +36,10 @@ class TrainOptions(Options):
     label_dropout: float = Field(0.1, ge=0, le=1, description="Share of class labels that are hidden, for guidance.")
     flip: bool = Field(False, description="Mirror every second image at random.")
     channels_last: bool = Field(False, description="Keep the channels of a pixel together: faster from about 16x16 on.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Of the network's products while training: bfloat16 is faster on a GPU that has it."
+    )
+    compile: bool = Field(False, description="Compile the network with torch.compile: a minute more, then faster.")
     log_every: int = Field(10_000, ge=1, description="Images between two lines of metrics.jsonl.")
     sample_every: int = Field(100_000, ge=1, description="Images between two sheets of samples.")
     save_every: int = Field(100_000, ge=1, description="Images between two checkpoints.")

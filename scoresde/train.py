@@ -8,16 +8,17 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
-from torch import Tensor
 
 from .config import Config, TrainOptions
 from .data import Images
 from .errors import DataError, NumericalError
+from .feed import Feed
 from .model import NetworkModel, ScaledLabel
 from .objective import loss
-from .random import permutation, rand, seed_global, stream
+from .random import seed_global, stream
 
 
 @dataclass
@@ -49,29 +50,10 @@ def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> 
     if config.train.channels_last:
         model = model.to(memory_format=torch.channels_last)
     ema = copy.deepcopy(model).eval().requires_grad_(False)
+    if config.train.compile:
+        net.compile()
     optimizer = torch.optim.Adam(model.parameters(), lr=config.train.learning_rate, fused=True)
     return TrainState(model, ema, optimizer)
-
-
-def order(images: int, seed: int, first: int, count: int) -> Tensor:
-    """Positions first .. first + count - 1 of the endless data order, in which each epoch is a permutation."""
-    index = []
-    while count:
-        epoch, offset = divmod(first, images)
-        part = permutation(images, stream(seed, "order", epoch))[offset : offset + count]
-        index.append(part)
-        first, count = first + len(part), count - len(part)
-    return torch.cat(index)
-
-
-def batch(images: Images, options: TrainOptions, step: int) -> tuple[Tensor, Tensor | None]:
-    """The images of a step, in [-1, 1], (B, C, H, W), and their labels, (B,), if they have any."""
-    index = order(len(images), options.seed, step * options.batch, options.batch)
-    x, labels = images.scaled(index), None if images.labels is None else images.labels[index]
-    if options.flip:
-        mirrored = rand((len(x),), stream(options.seed, "flip", step)) < 0.5
-        x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
-    return x, labels
 
 
 def rate(options: TrainOptions, images: int) -> float:
@@ -113,13 +95,12 @@ def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainSt
             raise DataError(
                 f"the labels of the images go from {found}: a network of {classes} classes takes 0 to {classes - 1}"
             )
-    device = state.model.device
     parameters = list(state.model.parameters())
     state.model.train()
-    while state.images < options.images:
+    steps = math.ceil((options.images - state.images) / options.batch)
+    for batch in islice(Feed(images, options, state.model.device).steps(state.step), max(steps, 0)):
         seed_global(int(stream(options.seed, "dropout", state.step).initial_seed()))
-        x0, labels = batch(images, options, state.step)
-        value = loss(state.model, x0.to(device), options, state.step, labels)
+        value = loss(state.model, batch, options)
         state.optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(parameters, options.clip, foreach=True)

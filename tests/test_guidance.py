@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import islice
 
 import pytest
 import torch
@@ -11,9 +12,11 @@ from scoresde import config as configuration
 from scoresde.conditioners import conditioners
 from scoresde.data import Images
 from scoresde.errors import DataError, UsageError
+from scoresde.feed import Feed
 from scoresde.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.guidance import GuidedModel
 from scoresde.model import Evaluations, ScoreModel
+from scoresde.objective import loss
 from scoresde.observations import Pixels
 from scoresde.random import generators, stream
 from scoresde.run import Run
@@ -171,12 +174,8 @@ def test_labels_are_hidden_at_the_share_that_is_asked():
     model = start(chosen, (1, 8, 8), torch.device("cpu")).model
     told = []
     model.net.register_forward_pre_hook(lambda net, given: told.append(given[2]))
-    from scoresde.objective import loss
-    from scoresde.train import batch
-
-    for step in range(64):
-        x0, labels = batch(two_shades(), chosen.train, step)
-        loss(model, x0, chosen.train, step, labels)
+    for batch in islice(Feed(two_shades(), chosen.train, torch.device("cpu")).steps(0), 64):
+        loss(model, batch, chosen.train)
     hidden = (torch.cat(told) == 2).double().mean().item()
     assert abs(hidden - 0.3) < 4.9 * math.sqrt(0.3 * 0.7 / 4096)
     assert stream(0, "label", 0).initial_seed() != stream(0, "flip", 0).initial_seed()

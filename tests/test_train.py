@@ -17,13 +17,14 @@ from scoresde import config as configuration
 from scoresde.cli import scoresde
 from scoresde.data import Images
 from scoresde.errors import CheckpointError, DataError, NumericalError, UsageError
+from scoresde.feed import Batch, Feed, order
 from scoresde.gaussian import GaussianModel
 from scoresde.model import NetworkModel
 from scoresde.objective import loss
-from scoresde.random import permutation, stream
+from scoresde.random import permutation, randn, stream
 from scoresde.run import Run, recorded_config
 from scoresde.sde import expand
-from scoresde.train import average, order, rate, start, train
+from scoresde.train import average, rate, start, train
 
 SMALL = ["network.channels=8", "network.multipliers=[1,1]", "network.blocks=1", "train.batch=16", "train.images=320"]
 
@@ -46,6 +47,12 @@ def fresh(chosen):
     return start(chosen, (1, 8, 8), torch.device("cpu"))
 
 
+def given(x0, seed=0):
+    """A batch of the images x0 with evenly spread times and fresh noise."""
+    places = (torch.arange(len(x0), dtype=torch.float64) + 0.5) / len(x0)
+    return Batch(x0, None, torch.zeros(len(x0), dtype=torch.bool), places, randn(x0.shape, stream(seed)))
+
+
 def weights(state):
     return torch.cat([p.flatten() for p in [*state.model.parameters(), *state.ema.parameters()]])
 
@@ -64,7 +71,7 @@ def test_the_loss_of_the_exact_network_is_the_variance_that_remains():
     t = torch.linspace(1e-5, 1, 100_001, dtype=torch.float64)
     signal_variance = 0.25 * chosen.sde.alpha(t) ** 2
     expected = (signal_variance / (signal_variance + chosen.sde.sigma(t) ** 2)).mean()
-    assert loss(model, x0, chosen.train, 0).item() == pytest.approx(expected.item(), rel=0.01)
+    assert loss(model, given(x0), chosen.train).item() == pytest.approx(expected.item(), rel=0.01)
 
 
 @pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
@@ -82,7 +89,7 @@ def test_the_target_is_what_the_model_reads(predicts):
             return {"eps": z, "x0": x0, "v": alpha * z - sigma * x0}[predicts]
 
     model = NetworkModel(Knowing(), chosen.sde, (1, 8, 8), predicts=predicts)
-    assert loss(model, x0, chosen.train, 3).item() < 1e-5
+    assert loss(model, given(x0), chosen.train).item() < 1e-5
     assert torch.allclose(model.eps(seen["x"], seen["t"]), seen["z"], atol=2e-2, rtol=1e-3)
 
 
@@ -91,6 +98,31 @@ def test_it_learns():
     chosen = configuration.load("digits", [*SMALL, "train.images=20_000", "train.warmup=1000", "train.batch=64"])
     losses = [state.loss for state in train(chosen, digits(), fresh(chosen))]
     assert losses[0] > 0.9 and sum(losses[-20:]) / 20 < 0.3
+
+
+def test_a_batch_is_a_function_of_its_step():
+    """However far a run has come, and whichever thread draws: the data order, the mirroring, the times, the noise."""
+    chosen = config("train.flip=true")
+    feed = Feed(digits(), chosen.train, torch.device("cpu"))
+    first = [batch for batch, _ in zip(feed.steps(0), range(6), strict=False)]
+    later = [batch for batch, _ in zip(feed.steps(3), range(3), strict=False)]
+    for a, b in zip(first[3:], later, strict=True):
+        for name in ("images", "labels", "hidden", "uniform", "noise"):
+            assert torch.equal(getattr(a, name), getattr(b, name))
+    x, source = first[0].images, digits().scaled(order(len(digits()), 0, 0, 16))
+    mirrored = (x != source).flatten(1).any(1)
+    assert 2 < mirrored.sum() < 14 and torch.equal(x[mirrored], source[mirrored].flip(-1))
+    assert torch.equal(torch.sort(first[0].uniform).values.diff().mul(16).round(decimals=9), torch.ones(15).double())
+
+
+def test_products_in_16_bits_change_the_loss_by_their_rounding_only():
+    x0, losses = digits().scaled(slice(0, 64)), {}
+    for precision in ("float32", "bfloat16"):
+        chosen = config(f"train.precision={precision}", "train.images=320")
+        state = finish(chosen, fresh(chosen))
+        losses[precision] = loss(state.model, given(x0), chosen.train).item()
+        assert all(p.dtype == torch.float32 for p in state.model.parameters())
+    assert losses["float32"] != losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.03)
 
 
 def test_every_epoch_is_a_permutation():
