@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .data.picture import LARGEST, SMOOTH, SUFFIXES, open_picture, pixels
+from .data.picture import SMOOTH, SUFFIXES, pixels
+from .decoding import LARGEST, open_picture
 from .errors import DataError, UsageError
 
 Way = Literal["resize", "tile"]

@@ -14,7 +14,7 @@ LAYERS = [
     ["errors"],
     ["random"],
     ["brownian"],
-    ["registry"],
+    ["registry", "decoding"],
     ["sde", "controllers", "masks"],
     ["grids", "krylov", "cosine"],
     ["model", "covariance", "observations"],

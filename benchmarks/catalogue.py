@@ -1,0 +1,131 @@
+"""The catalogue with 100,000 pictures: how long it takes to save, to turn a page and to search.
+
+    python benchmarks/catalogue.py --out benchmarks/results/catalogue.md
+
+The captions are made of 8,000 made-up words that are as unequally frequent as those of a language, 1/rank, with other
+forms of them and a number in every tenth; each word of a search is drawn as often as it is in the captions. The file is
+filled without waiting for the disk; what is measured waits for it. Times are by the clock, of one thread that calls the
+catalogue as the server does.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+import numpy as np
+
+from scoresde import checkpoint
+from scoresde.provenance import versions
+from scoresde.web.catalogue import Catalogue
+from scoresde.web.uploads import png
+
+SYLLABLES = [
+    a + b for a in "b c d f g h k l m n p r s t v st tr sh ch pl".split() for b in "a e i o u ai er an in on".split()
+]
+FORMS = ["", "", "", "s", "ed", "ing"]
+WORDS = 8000
+PARAMETERS = {"model": "photos", "solver": "dpm", "tol": 0.01, "seed": 7, "class": None, "guidance": 1.0}
+
+
+class Language:
+    """Words of a made-up language, and captions of them."""
+
+    def __init__(self, seed: int) -> None:
+        self.draw = random.Random(seed)
+        words: dict[str, None] = {}
+        while len(words) < WORDS:
+            words["".join(self.draw.choices(SYLLABLES, k=self.draw.choice([1, 2, 2, 3, 3, 4])))] = None
+        self.words = list(words)
+        self.cumulative = np.cumsum(1 / np.arange(1, WORDS + 1)).tolist()
+
+    def some(self, count: int) -> list[str]:
+        words = self.draw.choices(self.words, cum_weights=self.cumulative, k=count)
+        return [word + self.draw.choice(FORMS) for word in words]
+
+    def caption(self) -> str:
+        number = [str(self.draw.randrange(10**6))] if self.draw.random() < 0.1 else []
+        return " ".join(self.some(self.draw.randint(2, 9)) + number).capitalize()
+
+    def misspelt(self) -> str:
+        """A word of six letters or more with two neighbours swapped, one left out, or one put in."""
+        word = next(w for w in iter(lambda: self.draw.choice(self.words), None) if len(w) >= 6)
+        i = self.draw.randrange(1, len(word) - 1)
+        return self.draw.choice(
+            [word[:i] + word[i + 1] + word[i] + word[i + 2 :], word[:i] + word[i + 1 :], word[:i] + "x" + word[i:]]
+        )
+
+
+def fill(catalogue: Catalogue, language: Language, rows: int, picture: bytes) -> None:
+    database = catalogue._db
+    database.execute("PRAGMA synchronous = OFF")
+    for _ in range(rows):
+        catalogue.save(language.caption(), picture, PARAMETERS)
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def tasks(catalogue: Catalogue, language: Language, rows: int, picture: bytes) -> dict[str, Callable[[], object]]:
+    draw = language.draw
+    common = language.words[0]
+    return {
+        "save": lambda: catalogue.save(language.caption(), picture, PARAMETERS),
+        "first page, newest": lambda: catalogue.page(),
+        "first page, by name": lambda: catalogue.page("name"),
+        "any page, newest": lambda: catalogue.page("newest", draw.randrange(rows)),
+        "any page, by name": lambda: catalogue.page("name", draw.randrange(rows)),
+        "page at 90,000, by name": lambda: catalogue.page("name", 90 * rows // 100),
+        "picture": lambda: catalogue.image(draw.randint(1, rows)),
+        "rename": lambda: catalogue.rename(draw.randint(1, rows), language.caption()),
+        "delete and restore": lambda: (catalogue.delete(7), catalogue.restore(7)),
+        "search, one word": lambda: catalogue.page(query=language.some(1)[0]),
+        "search, two words": lambda: catalogue.page(query=" ".join(language.some(2))),
+        "search, first three letters": lambda: catalogue.page(query=language.some(1)[0][:3]),
+        "search, first letter": lambda: catalogue.page(query=draw.choice("bcdfghklmnprstv")),
+        "search, misspelt": lambda: catalogue.page(query=language.misspelt()),
+        "search, the commonest word": lambda: catalogue.page(query=common),
+        "search, the commonest word, at 20,000": lambda: catalogue.page(query=common, offset=20 * rows // 100),
+        "search, nothing like it": lambda: catalogue.page(query="wyzzwyg quuxen"),
+    }
+
+
+def measure(task: Callable[[], object], repeats: int) -> np.ndarray:
+    """Milliseconds of each call."""
+    spent = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        task()
+        spent.append(1e3 * (time.perf_counter() - began))
+    return np.array(spent)
+
+
+@click.command(help=__doc__)
+@click.option("--rows", default=100_000, show_default=True)
+@click.option("--repeats", default=500, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--file", type=click.Path(path_type=Path), help="Keep the catalogue there, and use it if it exists.")
+@click.option("--out", type=click.Path(path_type=Path), help="Also write the table there.")
+def main(rows: int, repeats: int, seed: int, file: Path | None, out: Path | None) -> None:
+    language = Language(seed)
+    picture = png(np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8))
+    with TemporaryDirectory() as folder, Catalogue(file or Path(folder, "catalogue.db")) as catalogue:
+        missing = rows - catalogue.page(limit=1)[1]
+        fill(catalogue, language, max(0, missing), picture)
+        size = catalogue.path.stat().st_size / 1e6
+        lines = ["| what | median, ms | 99 %, ms | longest, ms |", "|---|---|---|---|"]
+        for name, task in tasks(catalogue, language, rows, picture).items():
+            spent = measure(task, repeats)
+            lines.append(f"| {name} | {np.median(spent):.1f} | {np.quantile(spent, 0.99):.1f} | {spent.max():.1f} |")
+            click.echo(lines[-1])
+    text = "\n".join(lines)
+    if out:
+        environment = ", ".join(f"{key} {value}" for key, value in versions()["versions"].items())
+        about = f"{rows:,} pictures of 32x32, a file of {size:.0f} MB, {repeats} calls each, {environment}."
+        head = ["# The catalogue's latencies", about, " ".join(__doc__.split("\n\n")[2].split()), text]
+        checkpoint.write_text(out, "\n\n".join(head) + "\n")
+
+
+if __name__ == "__main__":
+    main()

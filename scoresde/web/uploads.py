@@ -1,0 +1,186 @@
+"""Uploads: bytes that nobody vouches for become pixels, in a process that can do nothing else, or an error."""
+
+import atexit
+import functools
+import io
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import DataError
+from .decoder import ANSWER, REQUEST
+
+CHILD = f"{__package__}.decoder"
+Pixels = NDArray[np.uint8]
+
+
+class UploadError(DataError):
+    """An upload that is refused.
+
+    Args:
+        status: The status of HTTP that says why: 413 too large, 415 no picture of a format that is read, 400 damaged,
+            503 no decoder is free.
+        sentence: What is wrong, for the user.
+    """
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an upload may cost.
+
+    Args:
+        bytes: Of the file.
+        pixels: Of the picture, known before any of them is decoded.
+        memory: Address space of the decoding process, in bytes; some 120 MB of them are its libraries.
+        processor: Seconds of the processor for one upload.
+        seconds: By the clock, for one upload, and once more for those before it.
+    """
+
+    bytes: int = 10 * 2**20
+    pixels: int = 4_000_000
+    memory: int = 512 * 2**20
+    processor: int = 5
+    seconds: float = 10.0
+
+
+STANDARD = Limits()
+
+
+def decode(data: bytes, limits: Limits = STANDARD) -> Pixels:
+    """The picture in an upload, upright, (H, W, 1) if it is grey and (H, W, 3) in colour, by `decoding.open_picture`.
+
+    Threads may call it at the same time; they are served one after the other.
+
+    Raises:
+        UploadError: The upload is refused.
+    """
+    return decoder(limits).decode(data)
+
+
+@functools.cache
+def decoder(limits: Limits) -> "Decoder":
+    """The decoder that all callers with the same limits share: asked for early, it is ready when an upload comes."""
+    shared = Decoder(limits)
+    atexit.register(shared.close)
+    return shared
+
+
+class Decoder:
+    """A process that decodes, started before it is needed and again after each crash."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        with self._lock:
+            self._running()
+
+    def decode(self, data: bytes) -> Pixels:
+        """The picture in an upload.
+
+        Raises:
+            UploadError: The upload is refused.
+        """
+        if not data:
+            raise UploadError(400, "the upload is empty: choose a picture")
+        if len(data) > self.limits.bytes:
+            raise UploadError(
+                413, f"the upload has {len(data):,} bytes, and at most {self.limits.bytes:,} are read: make it smaller"
+            )
+        if not self._lock.acquire(timeout=self.limits.seconds):
+            raise UploadError(503, "other uploads are being decoded: try again in some seconds")
+        try:
+            return self._asked(data)
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Ends the process; it is started again when something is to be decoded."""
+        with self._lock:
+            self._end()
+
+    def _asked(self, data: bytes) -> Pixels:
+        process, limits, began = self._running(), self.limits, time.monotonic()
+        clock = threading.Timer(limits.seconds, process.kill)
+        clock.start()
+        try:
+            status, body = _exchange(process, data, limits)
+        except (OSError, EOFError):
+            late = time.monotonic() - began >= min(limits.processor, limits.seconds)
+            process.kill()
+            process.wait()
+            self._running()  # so that the next upload need not wait for it
+            reason = "takes too long to decode" if late else "ended the process that decodes it"
+            raise UploadError(400, f"the upload {reason}: save it anew, smaller or in another format") from None
+        finally:
+            clock.cancel()
+        if status == 200:
+            return body
+        raise UploadError(status, body.tobytes().decode(errors="replace"))
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        """The process, a new one if the last has ended."""
+        if self._process is None or self._process.poll() is not None:
+            self._end()
+            # Nothing of this environment, which may hold secrets, but where the libraries are.
+            environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
+            command = [sys.executable, "-P", "-W", "ignore", "-m", CHILD, str(self.limits.memory)]
+            pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+            try:
+                self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere, env=environment)
+            except OSError as error:
+                raise UploadError(503, f"no process to decode the upload could be started: {error.strerror}") from None
+        return self._process
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            with suppress(OSError):  # what the pipe still holds has no reader
+                self._process.communicate()
+            self._process = None
+
+
+def _exchange(process: subprocess.Popen[bytes], data: bytes, limits: Limits) -> tuple[int, Pixels]:
+    """Asks, and reads an answer that is not trusted either.
+
+    Raises:
+        OSError: The process has ended.
+        EOFError: So it has, or what it says is no answer.
+    """
+    if process.stdin is None or process.stdout is None:
+        raise EOFError
+    process.stdin.write(REQUEST.pack(len(data), limits.pixels, limits.processor))
+    process.stdin.write(data)
+    process.stdin.flush()
+    head = process.stdout.read(ANSWER.size)
+    if len(head) < ANSWER.size:
+        raise EOFError
+    status, height, width, channels = ANSWER.unpack(head)
+    fits = (
+        channels in (1, 3) and height * width <= limits.pixels if status == 200 else height * width * channels <= 1000
+    )
+    if status not in (200, 400, 413, 415) or not fits:
+        raise EOFError
+    body = process.stdout.read(height * width * channels)
+    if len(body) < height * width * channels:
+        raise EOFError
+    return status, np.frombuffer(bytearray(body), np.uint8).reshape(height, width, channels)
+
+
+def png(pixels: Pixels) -> bytes:
+    """Pixels, (H, W, 1|3), as a PNG that holds nothing else: no text, time or profile."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
+    return buffer.getvalue()
