@@ -38,10 +38,21 @@ def write(path: Path, save: Callable[[Path], object]) -> None:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        sync(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise ResourceError(f"cannot write {path}: {error}") from None
+
+
+def sync(folder: Path) -> None:
+    """Has the names in a folder written to disk, so that a file moved there is found after a loss of power."""
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -49,16 +60,26 @@ def write_text(path: Path, text: str) -> None:
     write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Writes a safetensors file whole or not at all, and returns its sha256."""
+def write_bytes(path: Path, content: bytes) -> str:
+    """Writes a file whole or not at all, and returns the sha256 of what it should hold, in hexadecimal."""
+    write(path, lambda temporary: temporary.write_bytes(content))
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str, str] | None = None) -> str:
+    """Writes a safetensors file whole or not at all, and returns its sha256.
+
+    Args:
+        content: Texts for its header.
+    """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write(path, lambda temporary: temporary.write_bytes(safetensors.torch.save(flat)))
-    return digest(path)
+    return write_bytes(path, safetensors.torch.save(flat, None if content is None else dict(content)))
 
 
 def digest(path: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class TrainOptions(Options):
     name = "train"
     images: int = Field(500_000, ge=1, description="Images seen in all, repetitions counted.")
     batch: int = Field(128, ge=1, description="Images per step.")
+    accumulate: int = Field(1, ge=1, description="Parts of a batch that are computed one after the other.")
     seed: int = Field(0, ge=0, description="Seed of the weights, the data order, the times and the noise.")
     learning_rate: float = Field(2e-4, gt=0, description="Adam's step after the warm-up.")
     warmup: int = Field(10_000, ge=0, description="Images over which the step rises linearly from 0.")
@@ -43,6 +44,8 @@ class TrainOptions(Options):
     log_every: int = Field(10_000, ge=1, description="Images between two lines of metrics.jsonl.")
     sample_every: int = Field(100_000, ge=1, description="Images between two sheets of samples.")
     save_every: int = Field(100_000, ge=1, description="Images between two checkpoints.")
+    keep_every: int = Field(0, ge=0, description="Images between checkpoints kept for good; 0 keeps the last two only.")
+    skip_nonfinite: int = Field(0, ge=0, description="Steps in all that may be left out for a non-finite loss.")
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,12 @@ class Batch:
     noise: Tensor
     """z ~ N(0, I), (B, C, H, W)."""
 
+    def parts(self, count: int) -> list["Batch"]:
+        """The batch in equal parts, one after the other."""
+        labels = [None] * count if self.labels is None else self.labels.chunk(count)
+        others = (x.chunk(count) for x in (self.hidden, self.uniform, self.noise))
+        return [Batch(*part) for part in zip(self.images.chunk(count), labels, *others, strict=True)]
+
 
 @dataclass(frozen=True)
 class Draws:

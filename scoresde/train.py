@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
+from torch import Tensor
 
 from .config import Config, TrainOptions
 from .data import Images
-from .errors import DataError, NumericalError
-from .feed import Feed
+from .errors import DataError, NumericalError, UsageError
+from .feed import Batch, Feed
 from .model import NetworkModel, ScaledLabel
-from .objective import loss
+from .objective import losses, times
 from .random import seed_global, stream
 
 
@@ -36,6 +37,8 @@ class TrainState:
     """Mean squared error of the last step, per value."""
     grad_norm: float = math.nan
     """Length of the last gradient, before clipping."""
+    skipped: int = 0
+    """Steps left out because the loss or the gradient was not finite."""
 
 
 def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> TrainState:
@@ -81,13 +84,48 @@ def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainSt
     equation 7, with Ho et al.'s weights).
 
     Raises:
+        UsageError: The batch cannot be cut into equal parts.
         DataError: The images do not fit the model.
-        NumericalError: The loss or the gradient is not finite; the weights are those of the step before.
+        NumericalError: The loss or the gradient is not finite, and no more steps may be left out for that; the
+            weights are those of the step before.
     """
     options = config.train
-    if images.shape != state.model.shape:
-        raise DataError(f"the images have the shape {images.shape}, the model takes {state.model.shape}")
-    if classes := state.model.classes:
+    check(options, images, state.model)
+    state.model.train()
+    steps = math.ceil((options.images - state.images) / options.batch)
+    for batch in islice(Feed(images, options, state.model.device).steps(state.step), max(steps, 0)):
+        found = descend(state, batch, options)
+        value, norm = found.mean().item(), state.grad_norm
+        finite = math.isfinite(value + norm)
+        if finite:
+            for group in state.optimizer.param_groups:
+                group["lr"] = rate(options, state.images)
+            state.optimizer.step()
+        elif state.skipped < options.skip_nonfinite:
+            state.skipped += 1
+        else:
+            bad = times(state.model.sde, batch, options)[~torch.isfinite(found)]
+            where = f"at t from {bad.min():.4g} to {bad.max():.4g}" if len(bad) else "though every loss is finite"
+            raise NumericalError(
+                f"the loss is {value} and the gradient's length {norm} at step {state.step} (seed {options.seed}), "
+                f"{where}: lower train.learning_rate, or allow some such steps by train.skip_nonfinite; the last "
+                "checkpoint is intact"
+            )
+        state.step, state.images, state.loss = state.step + 1, state.images + options.batch, value
+        if finite:
+            average(state, options)
+        yield state
+
+
+def check(options: TrainOptions, images: Images, model: NetworkModel) -> None:
+    """Refuses what cannot be trained on; errors as `train`."""
+    if options.batch % options.accumulate:
+        raise UsageError(f"train.batch = {options.batch} cannot be cut into train.accumulate = {options.accumulate}")
+    if images.shape != model.shape:
+        raise DataError(f"the images have the shape {images.shape}, the model takes {model.shape}")
+    if options.batch > len(images):
+        raise DataError(f"train.batch = {options.batch} is more than the {len(images)} images: choose at most so many")
+    if classes := model.classes:
         if images.labels is None:
             raise DataError(f"the network has {classes} classes and the images have no labels: set network.classes = 0")
         if int(images.labels.min()) < 0 or int(images.labels.max()) >= classes:
@@ -95,24 +133,21 @@ def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainSt
             raise DataError(
                 f"the labels of the images go from {found}: a network of {classes} classes takes 0 to {classes - 1}"
             )
-    parameters = list(state.model.parameters())
-    state.model.train()
-    steps = math.ceil((options.images - state.images) / options.batch)
-    for batch in islice(Feed(images, options, state.model.device).steps(state.step), max(steps, 0)):
-        seed_global(int(stream(options.seed, "dropout", state.step).initial_seed()))
-        value = loss(state.model, batch, options)
-        state.optimizer.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, options.clip, foreach=True)
-        if not bool(torch.isfinite(value.detach() + norm)):
-            raise NumericalError(
-                f"the loss is {value.item()} and the gradient's length {norm.item()} at step {state.step} "
-                f"(seed {options.seed}): lower train.learning_rate; the last checkpoint is intact"
-            )
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate(options, state.images)
-        state.optimizer.step()
-        state.step, state.images = state.step + 1, state.images + options.batch
-        state.loss, state.grad_norm = value.item(), norm.item()
-        average(state, options)
-        yield state
+
+
+def descend(state: TrainState, batch: Batch, options: TrainOptions) -> Tensor:
+    """Sets the gradient of the mean loss, clipped, and its length; returns the losses, (B,).
+
+    The batch is cut into train.accumulate parts, which take less memory one after the other: the gradient is the same.
+    Only a network that draws (dropout) draws differently, and one with batch statistics has those of the parts.
+    """
+    state.optimizer.zero_grad(set_to_none=True)
+    seed_global(int(stream(options.seed, "dropout", state.step).initial_seed()))
+    found = []
+    for part in batch.parts(options.accumulate):
+        each = losses(state.model, part, options)
+        (each.mean() / options.accumulate).backward()  # type: ignore[no-untyped-call]
+        found.append(each.detach())
+    norm = torch.nn.utils.clip_grad_norm_(list(state.model.parameters()), options.clip, foreach=True)
+    state.grad_norm = norm.item()
+    return torch.cat(found)

@@ -11,7 +11,7 @@ import scoresde
 
 ROOT = Path(scoresde.__file__).parent
 LAYERS = [
-    ["errors"],
+    ["errors", "signals"],
     ["random"],
     ["brownian"],
     ["registry", "decoding"],
@@ -27,7 +27,7 @@ LAYERS = [
     ["likelihood", "latent", "posterior"],
     ["data", "networks", "provenance"],
     ["checkpoint", "config", "pictures"],
-    ["features"],
+    ["features", "checkpoints"],
     ["metrics"],
     ["images", "describe", "check", "plots", "stats"],
     ["feed"],

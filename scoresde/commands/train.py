@@ -1,38 +1,63 @@
 """`scoresde train`: trains a score network and leaves a run folder behind."""
 
-import signal
+import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 from tqdm.auto import tqdm
 
 from .. import config as configuration
+from ..checkpoints import only_writer
 from ..config import Config, to_toml
 from ..errors import UsageError
 from ..run import Run
+from ..signals import Signals, Stopped
 from ..train import TrainState, start
 from ..train import train as steps
 from .options import device, device_option, output_folder
 
 
+class ResumeCommand(click.Command):
+    """A command whose --resume may be followed by "auto", and takes no other word for its own."""
+
+    def parse_args(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
+        left, plain = list(args), []
+        while left:
+            word = left.pop(0)
+            if word == "--resume":
+                word = "--resume=auto" if left[:1] == ["auto"] else "--resume=must"
+                left = left[word == "--resume=auto" :]
+            plain.append(word)
+        return super().parse_args(ctx, plain)
+
+
 @click.command(
+    cls=ResumeCommand,
     epilog="""\b
 CONFIG is a TOML file or one of the names that come with the package; KEY=VALUE are overrides such as
-train.batch=64. Ctrl-C saves a checkpoint and exits with 130; --resume goes on from the newest one.
+train.batch=64. Ctrl-C saves a checkpoint and exits with 130, SIGTERM and SIGUSR1 with 143; a second Ctrl-C ends at
+once. --resume goes on from the newest checkpoint that is whole, --resume auto also begins where there is none.
 \b
 Examples:
   scoresde train digits
   scoresde train digits train.images=50_000 network.channels=16 --out runs/small
   scoresde train digits --out runs/digits --resume
-  scoresde train configs/digits.toml --dry-run"""
+  scoresde train digits train.learning_rate=1e-4 --out runs/digits --resume --change
+  scoresde train configs/digits.toml --dry-run""",
 )
 @click.argument("config")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder. [default: runs/CONFIG]")
-@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in the run folder.")
+@click.option(
+    "--resume",
+    type=click.Choice(["must", "auto"]),
+    metavar="[auto]",
+    help="Go on from the newest checkpoint in the run folder; with auto, begin if there is none.",
+)
+@click.option("--change", is_flag=True, help="Let a resumed run have other options of [train] than before.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and stop.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @device_option
@@ -40,7 +65,8 @@ def train(
     config: str,
     overrides: tuple[str, ...],
     out: Path | None,
-    resume: bool,
+    resume: str | None,
+    change: bool,
     dry_run: bool,
     quiet: bool,
     device_name: str,
@@ -50,57 +76,53 @@ def train(
     if dry_run:
         click.echo(to_toml(chosen.tables()))
         return
-    folder = out or Path("runs") / Path(config).stem
-    if not resume and any(folder.glob("checkpoints/step_*")):
-        raise UsageError(f"{folder} already holds a run; continue it with --resume, or choose another --out")
-    images = chosen.data.load("train")
-    state = start(chosen, images.shape, device(device_name))
-    command = " ".join(["scoresde train", config, *overrides])
-    run = Run(output_folder(folder), chosen, {"command": command, "seed": chosen.train.seed})
-    if resume:
-        run.resume(state)
-    run.open()
-    signalled = follow(chosen, images, state, run, quiet)
-    if signalled:
+    folder = output_folder(out or Path("runs") / Path(config).stem)
+    with only_writer(folder):
+        command = " ".join(["scoresde train", config, *overrides])
+        run = Run(folder, chosen, {"command": command, "seed": chosen.train.seed})
+        begun = run.checkpoints.any()
+        if begun and not resume:
+            raise UsageError(f"{folder} already holds a run; continue it with --resume, or choose another --out")
+        images = chosen.data.load("train")
+        state = start(chosen, images.shape, device(device_name))
+        if begun or resume == "must":
+            run.resume(state, changed=change)
+        run.open(state.images)
+        code = follow(chosen, images, state, run, quiet)
+    if code:
         click.echo(f"Stopped at {state.images} images; go on with: {command} --out {folder} --resume", err=True)
-        sys.exit(128 + signalled)
+        sys.exit(code)
     click.echo(f"Trained on {state.images} images. Sample with: scoresde sample --model {folder}")
 
 
 def follow(config: Config, images: Any, state: TrainState, run: Run, quiet: bool) -> int:
-    """Runs the training with its log, sheets and checkpoints; returns the signal that ended it early, or 0."""
-    options, received = config.train, 0
-
-    def remember(signum: int, frame: FrameType | None) -> None:
-        nonlocal received
-        received = signum
-        signal.signal(signum, signal.default_int_handler)  # a second one ends at once
-
-    handlers = {s: signal.signal(s, remember) for s in (signal.SIGINT, signal.SIGTERM)}
-    losses: list[float] = []
+    """Runs the training with its log, sheets and checkpoints; returns the exit code of a signal, or 0 at the end."""
+    options, losses = config.train, list[float]()
     bar = tqdm(total=options.images, initial=state.images, unit="image", unit_scale=True, disable=quiet or None)
-    try:
+    with Signals() as signals, bar:
         for _ in steps(config, images, state):
-            losses.append(state.loss)
+            losses += [state.loss] * math.isfinite(state.loss)  # one that is not was left out, and is counted
             bar.update(options.batch)
-            last = state.images >= options.images or bool(received)
+            stop, last = bool(signals.code), state.images >= options.images
 
-            def due(every: int, last: bool = last) -> bool:
-                return last or state.images // every > (state.images - options.batch) // every
+            def due(every: int, end: bool = last or stop) -> bool:
+                return end or state.images // every > (state.images - options.batch) // every
 
             if due(options.log_every):
-                mean = sum(losses) / len(losses)
+                mean = sum(losses) / len(losses) if losses else math.nan
                 bar.set_postfix_str(f"loss {mean:.4f}")
                 run.log(state, mean)
                 losses.clear()
-            if due(options.save_every):
+            saved = due(options.save_every)
+            if saved:
                 run.save(state)
-            if due(options.sample_every) and not received:
-                run.draw(state)  # after the checkpoint, which an error while sampling must not cost
-            if received:
-                break
-    finally:
-        bar.close()
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    return received
+            if stop:
+                return 0 if last else signals.code
+            try:
+                if due(options.sample_every):
+                    run.draw(state, signals.check)  # after the checkpoint, which an error while sampling must not cost
+            except Stopped:
+                if not saved:
+                    run.save(state)
+                return signals.code
+    return 0
