@@ -1,13 +1,13 @@
 """Sampling, and the accounting that the benchmark reports."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .errors import NumericalError, UsageError
+from .errors import NumericalError, ResourceError, UsageError
 from .model import Evaluations, ObservedModel, Observer, ScoreModel, non_finite
 from .random import Generators
 from .solvers import OneStepSolver, Solver
@@ -116,3 +116,24 @@ def accounted(
     if x.is_cuda:
         torch.cuda.synchronize(x.device)
     return Samples(x, count.calls, count.rows / len(x), time.perf_counter() - began, info, count.vjps)
+
+
+def in_batches(draw: Callable[[range], Samples], rows: range, batch: int) -> Iterator[Samples]:
+    """The samples of all rows, `batch` of them at a time; a batch that does not fit into the memory is halved.
+
+    Args:
+        draw: Draws the samples of some of the rows, each from its own seed, so that halving changes none.
+
+    Raises:
+        ResourceError: Not even one sample fits into the memory.
+    """
+    first = 0
+    while first < len(rows):
+        try:
+            yield draw(rows[first : first + batch])
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise ResourceError("the memory does not hold what one sample takes: choose another device") from None
+            batch //= 2
+            continue
+        first += batch

@@ -7,11 +7,11 @@ import torch
 from PIL import Image
 
 from scoresde import images
-from scoresde.errors import NumericalError, UsageError
+from scoresde.errors import NumericalError, ResourceError, UsageError
 from scoresde.gaussian import GaussianModel
 from scoresde.model import Evaluations, ObservedModel
 from scoresde.random import choose, generators, permutation, rand, randn, randn_like, stream
-from scoresde.sample import sample
+from scoresde.sample import in_batches, sample
 from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
 from scoresde.trajectory import Trajectory
@@ -107,3 +107,20 @@ def test_derivatives_are_counted(gaussian):
     with torch.no_grad():
         model.eps(x, t)
     assert counter.vjps == 2 and counter.calls == 2
+
+
+def test_a_batch_that_does_not_fit_into_the_memory_is_halved(mixture):
+    """Into as many halvings as it takes; each sample is that of its own seed all the same."""
+    met = []
+
+    def draw(rows):
+        met.append(len(rows))
+        if len(rows) > 3:
+            raise torch.OutOfMemoryError
+        return sample(mixture, solvers["em"](steps=4), mixture.prior(sources := generators(rows)), generator=sources)
+
+    x = torch.cat([part.x for part in in_batches(draw, range(5, 16), 11)])
+    assert met == [11, 5, 2, 2, 2, 2, 2, 1]
+    assert torch.equal(x, torch.cat([draw(range(i, i + 1)).x for i in range(5, 16)]))
+    with pytest.raises(ResourceError, match="does not hold what one sample takes"):
+        list(in_batches(lambda rows: draw(range(4)), range(4), 4))

@@ -72,16 +72,18 @@ def run(
         asked.around(network, 0, count)  # says what is wrong before a folder is made
     target = output_folder(out or Path("samples") / f"{folder.name}-{solver}")
     recorder = Trajectory(network.sde, trajectory) if trajectory else None
-    batches = []
     with tqdm(total=count, unit="image", disable=quiet or None, bar_format="{l_bar}{bar}| {elapsed}{postfix}") as bar:
-        for first in range(0, count, batch):
-            sources = generators(range(seed + first, seed + min(first + batch, count)))
+
+        def draw(rows: range) -> sampling.Samples:
+            sources = generators(seed + row for row in rows)
             observers: list[Observer] = [Bar(network.sde, bar)]
-            if recorder and first == 0:
+            if recorder and rows[0] == 0:
                 observers.append(recorder)
-            guided: ScoreModel = asked.around(network, first, len(sources)) if asked else network
+            guided: ScoreModel = asked.around(network, rows[0], len(rows)) if asked else network
             guided, x = ClippedModel(guided) if clip else guided, network.prior(sources)
-            batches.append(sampling.sample(guided, chosen, x, generator=sources, observers=tuple(observers)))
+            return sampling.sample(guided, chosen, x, generator=sources, observers=tuple(observers))
+
+        batches = list(sampling.in_batches(draw, range(count), batch))
         bar.update(count - bar.n)
     x = torch.cat([part.x for part in batches])
     write(target, x, seed, recorder, animation)
