@@ -26,13 +26,13 @@ Mutant = tuple[str, str, str, str, str]
 S, L, M = "solvers/", "likelihood/", "metrics/"
 
 MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests that should notice
-    ("sde.py", "torch.sqrt(-torch.expm1(2 * self.log_alpha(t)))", "torch.sqrt(1 - self.alpha(t) ** 2)", "σ cancels", "sde"),
-    ("sde.py", "return self.beta_min + t * (self", "return self.beta_min + t * 1.02 * (self", "β off by 2 %", "sde"),
-    ("sde.py", "return self.sigma(t) * math.sqrt(2 * self._rate)", "return self.sigma(t) * math.sqrt(self._rate)", "ve's g", "sde"),
-    ("sde.py", "-self.beta(t) * torch.expm1(4", "-self.beta(t) * torch.expm1(2", "sub-vp's g", "sde"),
+    ("sde/base.py", "torch.sqrt(-torch.expm1(2 * self.log_alpha(t)))", "torch.sqrt(1 - self.alpha(t) ** 2)", "σ cancels", "sde"),
+    ("sde/base.py", "return self.beta_min + t * (self", "return self.beta_min + t * 1.02 * (self", "β off by 2 %", "sde"),
+    ("sde/base.py", "return self.sigma(t) * math.sqrt(2 * self._rate)", "return self.sigma(t) * math.sqrt(self._rate)", "ve's g", "sde"),
+    ("sde/base.py", "-self.beta(t) * torch.expm1(4", "-self.beta(t) * torch.expm1(2", "sub-vp's g", "sde"),
     ("model.py", "half_g2 = 0.5 * self", "half_g2 = 1.0 * self", "the drift of the SDE instead of the flow's", "model"),
     ("model.py", "-sigma, self.eps(x, t)) / alpha", "-sigma, self.eps(x, t))", "denoise forgets α", "model"),
-    ("model.py", "return (after - 1 + share)", "return (after + share)", "discrete label off by one", "model"),
+    ("labels.py", "return (after - 1 + share)", "return (after + share)", "discrete label off by one", "model"),
     ("model.py", "return self.sde.prior_std * z", "return z", "the prior's scale", "model"),
     ("gaussian.py", "log_p = -0.5 *", "log_p = -0.4 *", "responsibilities", "model"),
     ("random.py", "generator=g, dtype=dtype) for g in generator]", "generator=generator[0], dtype=dtype) for g in generator]", "one seed for all rows", "model"),

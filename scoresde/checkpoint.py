@@ -14,7 +14,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from .errors import CheckpointError, ResourceError, ScoreSDEError, UsageError
-from .model import NetworkModel, ScaledLabel
+from .labels import label_of
+from .model import NetworkModel
 from .networks import networks
 from .registry import hint, table
 from .sde import sdes
@@ -169,7 +170,7 @@ def load(name: str | Path = "digits", device: str | torch.device = "cpu") -> Net
     try:
         sde, network = sdes.build(config["sde"]), networks.build(config["network"])
         shape = tuple(int(n) for n in config["shape"])
-        label, predicts = ScaledLabel(config["model"]["time_scale"]), config["model"]["predicts"]
+        label, predicts = label_of(sde, config["model"]["time_scale"]), config["model"]["predicts"]
         sha256 = config["sha256"]
         net = network.build((shape[0], shape[1], shape[2]))
         model = NetworkModel(net, sde, shape, label=label, predicts=predicts, classes=network.classes)

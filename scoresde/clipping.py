@@ -27,11 +27,20 @@ class ClippedModel(ScoreModel):
         if not low < high:
             raise UsageError(f"predictions are cut off at a lower and a higher value, got {low:g} and {high:g}")
         self.model, self.low, self.high = model, low, high
-        self.sde, self.shape, self.draws = model.sde, model.shape, model.draws
+        self.sde, self.shape, self.draws, self.condition = model.sde, model.shape, model.draws, model.condition
 
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
+        return self._clipped(x, t, self.model.eps(x, t))
+
+    def eps_and_share(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        eps, share = self.model.eps_and_share(x, t)
+        return self._clipped(x, t, eps), share
+
+    def given(self, known: Tensor) -> ScoreModel:
+        return ClippedModel(self.model.given(known), self.low, self.high)
+
+    def _clipped(self, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         alpha, sigma = expand(self.sde.alpha(t), x), expand(self.sde.sigma(t), x)
-        eps = self.model.eps(x, t)
         beyond = (x - sigma * eps) / alpha
         # As a change of ε, so that where nothing is cut off ε stays what it was, bit for bit.
         return eps + alpha / sigma * (beyond - beyond.clamp(self.low, self.high))

@@ -10,8 +10,9 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 from torch import Tensor
 
 from .errors import UsageError
+from .labels import DiscreteLabel
 from .registry import Registry, WrittenOptions
-from .sde import SDE
+from .sde import DDPM, SDE
 
 
 class Grid(WrittenOptions, ABC):
@@ -92,6 +93,27 @@ class CosineGrid(Grid):
         )
 
 
+@grids("chain")
+class ChainGrid(Grid):
+    """Levels of a discrete chain, evenly spaced along it, as in IDDPM; a continuous process gets "quadratic".
+
+    With fewer steps than the chain has between the two times, every level but these is one that it was trained on.
+    """
+
+    def times(self, sde: SDE, start: float, stop: float, steps: int) -> list[float]:
+        if not isinstance(sde, DDPM):
+            return QuadraticGrid().times(sde, start, stop, steps)
+        ends = DiscreteLabel(sde.alphas_cumprod, sde)(torch.tensor([start, stop], dtype=torch.float64))
+        # A level is whole only to rounding, which would decide where the even spacing ends in a half.
+        first, last = torch.where((ends - ends.round()).abs() < 1e-6, ends.round(), ends).tolist()
+        index = torch.linspace(first, last, steps + 1, dtype=torch.float64)
+        index = index.round() if steps <= abs(first - last) else index
+        before = index.long().clamp(max=sde.steps - 2)
+        log_snr = sde.log_snr(sde.times)
+        times = sde.time(torch.lerp(log_snr[before], log_snr[before + 1], index - before))
+        return [start, *times[1:-1].tolist(), stop]
+
+
 @grids("list")
 class ListedGrid(Grid):
     """Given times between start and stop, as in "list:at=0.7/0.3/0.05": one fewer than there are steps."""
@@ -114,6 +136,6 @@ GridOption = Annotated[
     PlainSerializer(str),
     Field(
         validate_default=True,
-        description="Rule that places the steps: time, quadratic, logsnr, karras:rho=7, cosine or list:at=0.5/0.1.",
+        description="Where the steps lie: time, quadratic, logsnr, karras:rho=7, cosine, chain, list:at=0.5/0.1.",
     ),
 ]

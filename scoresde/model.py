@@ -1,14 +1,16 @@
 """Score models: what the solvers call. Whatever conditions, counts or watches is a model around a model."""
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from .errors import UsageError
+from .labels import Label, ScaledLabel
 from .random import Generators, randn
 from .sde import SDE, expand
 
@@ -27,6 +29,8 @@ class ScoreModel(nn.Module, ABC):
     """Whether an evaluation draws noise, so that two of them at one point differ."""
     classes: int = 0
     """Number of class labels that the model knows; 0 if it knows none."""
+    condition: str = ""
+    """What it was trained to be given with x, "colour" or "inpaint"; empty if nothing."""
 
     @abstractmethod
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
@@ -41,6 +45,22 @@ class ScoreModel(nn.Module, ABC):
         raise UsageError(
             f"a {type(self).__name__} knows no classes: guide a network that was trained with them, then condition that"
         )
+
+    def eps_and_share(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """ε, and where a step's log-variance lies between log β̃ (0) and log β (1), both (B, *).
+
+        Raises:
+            UsageError: The model has learned no variance.
+        """
+        raise UsageError(f"a {type(self).__name__} has no learned variance: choose the variance small or large")
+
+    def given(self, known: Tensor) -> "ScoreModel":
+        """The model of p(x | known) for B samples, where it was trained on that; known is (B, *, H, W).
+
+        Raises:
+            UsageError: It was trained on no condition.
+        """
+        raise UsageError(f"a {type(self).__name__} was not trained with a condition: choose another conditioner")
 
     def score(self, x: Tensor, t: Tensor) -> Tensor:
         """∇ log p_t(x) = -ε/σ, (B, *)."""
@@ -97,10 +117,14 @@ class NetworkModel(ScoreModel):
         label: Maps times, (B,), to what the network takes as its time input.
         predicts: What the network's output means. Channels beyond C, such as a learned variance, are cut off.
         classes: Number of class labels that it knows; if any, it is also called as net(x, label, classes).
+        condition: What it was trained to be given as further channels of x; see `given`.
 
     Raises:
         UsageError: `predicts` is none of the four.
     """
+
+    known: Tensor | None = None
+    """The further channels, (B, *, H, W)."""
 
     def __init__(
         self,
@@ -108,28 +132,51 @@ class NetworkModel(ScoreModel):
         sde: SDE,
         shape: tuple[int, ...],
         *,
-        label: Callable[[Tensor], Tensor] | None = None,
+        label: Label | None = None,
         predicts: Prediction = "eps",
         classes: int = 0,
+        condition: str = "",
     ) -> None:
         super().__init__()
         if predicts not in ("eps", "x0", "v", "score"):
             raise UsageError(f"predicts must be 'eps', 'x0', 'v' or 'score', got {predicts!r}")
         self.net, self.sde, self.shape, self.predicts = net, sde, tuple(shape), predicts
         self.label = ScaledLabel() if label is None else label
-        self.classes = classes
+        self.classes, self.condition = classes, condition
+
+    def given(self, known: Tensor) -> Self:
+        if not self.condition:
+            super().given(known)
+        around = copy.copy(self)  # which shares the network
+        around.known = known
+        return around
 
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
-        return self._predicted(x, t)
+        return self._as_eps(self._output(x, t), x, t)
 
     def class_eps(self, x: Tensor, t: Tensor, classes: Tensor) -> Tensor:
-        return self._predicted(x, t, classes) if self.classes else super().class_eps(x, t, classes)
+        return self._as_eps(self._output(x, t, classes), x, t) if self.classes else super().class_eps(x, t, classes)
 
-    def _predicted(self, x: Tensor, t: Tensor, *classes: Tensor) -> Tensor:
+    def eps_and_share(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        out, channels = self._output(x, t), x.shape[1]
+        if out.shape[1] != 2 * channels:
+            raise UsageError(f"the network gives {out.shape[1]} channels, not the {2 * channels} of a learned variance")
+        return self._as_eps(out, x, t), (out[:, channels:] + 1) / 2
+
+    def _output(self, x: Tensor, t: Tensor, *classes: Tensor) -> Tensor:
         dtype = next((p.dtype for p in self.net.parameters()), x.dtype)
+        inputs = x
+        if self.condition:
+            if self.known is None or len(self.known) != len(x):
+                raise UsageError(f"the model was trained for the condition {self.condition!r}: give it for each sample")
+            inputs = torch.cat([x, self.known.to(x)], 1)
         # The label stays in float32: bfloat16 would merge neighbouring noise levels.
-        out: Tensor = self.net(x.to(dtype), self.label(t).to(torch.promote_types(dtype, torch.float32)), *classes)
-        out = out.to(x.dtype)[:, : x.shape[1]]
+        label = self.label(t).to(torch.promote_types(dtype, torch.float32))
+        out: Tensor = self.net(inputs.to(dtype), label, *classes)
+        return out.to(x.dtype)
+
+    def _as_eps(self, out: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        out = out[:, : x.shape[1]]
         if self.predicts == "eps":
             return out
         alpha, sigma = expand(self.sde.alpha(t), x), expand(self.sde.sigma(t), x)
@@ -140,44 +187,6 @@ class NetworkModel(ScoreModel):
         return -sigma * out
 
 
-class ScaledLabel:
-    """The label of continuous-time networks, scale · t; score_sde's scale is 999."""
-
-    def __init__(self, scale: float = 999.0) -> None:
-        self.scale = scale
-
-    def __call__(self, t: Tensor) -> Tensor:
-        return self.scale * t
-
-
-class DiscreteLabel:
-    """The label of a network trained on the DDPM steps 0..N-1: the fractional step of equal log-SNR.
-
-    Two variance-preserving processes with equal log-SNR have equal α and σ, so the network always meets a
-    noise level that it was trained on, whatever the time axis of the SDE. Beyond the ends it is clamped.
-
-    Args:
-        alphas_cumprod: ᾱ_0 .. ᾱ_{N-1}, (N,), decreasing.
-        sde: A variance-preserving process.
-
-    Raises:
-        UsageError: alphas_cumprod is not a decreasing sequence in (0, 1).
-    """
-
-    def __init__(self, alphas_cumprod: Tensor, sde: SDE) -> None:
-        a = alphas_cumprod.double()
-        if a.ndim != 1 or len(a) < 2 or a.min() <= 0 or a.max() >= 1 or not (a[1:] < a[:-1]).all():
-            raise UsageError("alphas_cumprod must be at least two decreasing numbers between 0 and 1")
-        self.log_snr, self.sde = 0.5 * (a.log() - torch.log1p(-a)), sde
-
-    def __call__(self, t: Tensor) -> Tensor:
-        knots = self.log_snr.to(t.device)
-        log_snr = self.sde.log_snr(t.double()).clamp(knots[-1], knots[0])
-        after = torch.searchsorted(-knots, -log_snr).clamp(1, len(knots) - 1)
-        share = (knots[after - 1] - log_snr) / (knots[after - 1] - knots[after])
-        return (after - 1 + share).to(t.dtype)
-
-
 class ObservedModel(ScoreModel):
     """A model that shows each of its evaluations to some observers: counters, guards, recorders, progress bars."""
 
@@ -185,12 +194,20 @@ class ObservedModel(ScoreModel):
         super().__init__()
         self.model, self.observers = model, observers
         self.sde, self.shape, self.draws, self.classes = model.sde, model.shape, model.draws, model.classes
+        self.condition = model.condition
 
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
         return self._shown(x, t, self.model.eps(x, t))
 
     def class_eps(self, x: Tensor, t: Tensor, classes: Tensor) -> Tensor:
         return self._shown(x, t, self.model.class_eps(x, t, classes))
+
+    def eps_and_share(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        eps, share = self.model.eps_and_share(x, t)
+        return self._shown(x, t, eps), share
+
+    def given(self, known: Tensor) -> ScoreModel:
+        return ObservedModel(self.model.given(known), *self.observers)
 
     def _shown(self, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         for observer in self.observers:
@@ -220,20 +237,6 @@ class Evaluations:
 
     def _pulled_back(self, gradient: Tensor) -> None:
         self.vjps += 1
-
-
-def all_finite(x: Tensor) -> bool:
-    """Whether x holds no NaN and no infinity."""
-    # One sum sees every NaN and infinity, but can also overflow by itself.
-    total = (x.detach() if x.requires_grad else x).sum()
-    return math.isfinite(total.item()) or bool(torch.isfinite(x).all())
-
-
-def non_finite(x: Tensor) -> Tensor:
-    """Which rows of x, (B, *), hold a NaN or an infinity, (B,)."""
-    bad = ~torch.isfinite(x.flatten(1).sum(1, dtype=torch.promote_types(x.dtype, torch.float32)))
-    # The sum of a row sees every NaN and infinity at a tenth of the cost, but can also overflow by itself.
-    return ~torch.isfinite(x.flatten(1)).all(1) if bool(bad.any()) else bad
 
 
 def standard_normal_log_prob(z: Tensor) -> Tensor:

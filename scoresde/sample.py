@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from .errors import NumericalError, ResourceError, UsageError
-from .model import Evaluations, ObservedModel, Observer, ScoreModel, non_finite
+from .finite import non_finite
+from .model import Evaluations, ObservedModel, Observer, ScoreModel
 from .random import Generators
 from .solvers import OneStepSolver, Solver
 from .solvers.base import Info

@@ -17,7 +17,8 @@ from .config import Config, TrainOptions
 from .data import Images
 from .errors import DataError, NumericalError, UsageError
 from .feed import Batch, Feed
-from .model import NetworkModel, ScaledLabel
+from .labels import label_of
+from .model import NetworkModel
 from .objective import losses, times
 from .random import seed_global, stream
 
@@ -45,7 +46,7 @@ def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> 
     """A fresh run on images of the given shape; its weights depend on the seed alone."""
     seed_global(config.train.seed)
     net = config.network.build(shape)
-    label = ScaledLabel(config.train.time_scale)
+    label = label_of(config.sde, config.train.time_scale)
     predicts = config.train.predicts
     classes = config.network.classes
     model = NetworkModel(net, config.sde, shape, label=label, predicts=predicts, classes=classes)  # type: ignore[arg-type]

@@ -12,10 +12,11 @@ import scoresde
 ROOT = Path(scoresde.__file__).parent
 LAYERS = [
     ["errors", "signals"],
-    ["random"],
+    ["random", "finite"],
     ["brownian"],
     ["registry", "decoding"],
     ["sde", "controllers", "masks"],
+    ["labels"],
     ["grids", "krylov", "cosine"],
     ["model", "covariance", "observations"],
     ["gaussian", "guidance", "clipping", "tiles", "progress"],

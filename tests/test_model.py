@@ -7,7 +7,8 @@ import torch
 
 from scoresde.errors import UsageError
 from scoresde.gaussian import GaussianMixtureModel, GaussianModel
-from scoresde.model import DiscreteLabel, Evaluations, NetworkModel, ObservedModel, ScaledLabel
+from scoresde.labels import DiscreteLabel, ScaledLabel
+from scoresde.model import Evaluations, NetworkModel, ObservedModel
 from scoresde.random import generators
 from scoresde.sde import VESDE, VPSDE, SubVPSDE, VPCosineSDE, expand
 

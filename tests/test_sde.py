@@ -1,5 +1,7 @@
 """Every process against 50-digit arithmetic, and against its own definition."""
 
+import functools
+
 import mpmath
 import pytest
 import torch
@@ -24,6 +26,17 @@ def cosine_log_alpha(t):
     return mpmath.log(mpmath.cos(angle(M(t))) / mpmath.cos(angle(0)))
 
 
+@functools.cache
+def ddpm_rate():
+    """β at t = 1, so that -log ᾱ = ½ (0.1 + β) at the end is that of the thousand published steps."""
+    betas = [M(1) / 10**4 + (M(2) / 100 - M(1) / 10**4) * n / 999 for n in range(1000)]
+    return -2 * sum(mpmath.log1p(-b) for b in betas) - M(0.1)
+
+
+def ddpm_log_alpha(t):
+    return -(M(t) ** 2) * (ddpm_rate() - M(0.1)) / 4 - M(0.1) * M(t) / 2
+
+
 def root_of_rest(log_alpha):
     return lambda t: mpmath.sqrt(-mpmath.expm1(2 * log_alpha(t)))
 
@@ -32,6 +45,7 @@ TRUTH = {  # name: log α and σ from the papers' definitions, in 50 digits
     "vp": (vp_log_alpha, root_of_rest(vp_log_alpha)),
     "sub-vp": (vp_log_alpha, lambda t: -mpmath.expm1(2 * vp_log_alpha(t))),
     "vp-cosine": (cosine_log_alpha, root_of_rest(cosine_log_alpha)),
+    "ddpm": (ddpm_log_alpha, root_of_rest(ddpm_log_alpha)),
     "ve": (lambda t: M(0), lambda t: M(0.01) * (M(50) / M(0.01)) ** M(t)),
 }
 

@@ -13,7 +13,7 @@ from scoresde.checkpoint import load
 from scoresde.errors import DataError, UsageError
 from scoresde.gaussian import GaussianModel
 from scoresde.likelihood import chain, vlb
-from scoresde.likelihood.vlb import _log_mass
+from scoresde.likelihood.steps import log_mass
 from scoresde.model import NetworkModel
 from scoresde.random import generators
 from scoresde.sde import VESDE, VPSDE
@@ -77,13 +77,13 @@ def test_every_term_is_that_of_the_formulas(levels, variance, sde):
 def test_the_decoder_is_a_law_over_the_levels(levels, std):
     x = (torch.arange(levels, dtype=F) * (2 / (levels - 1)) - 1)[:, None].expand(-1, 5)
     mean = torch.tensor([-1.4, -0.3, 0.0, 0.77, 1.2], dtype=F).expand(levels, -1)
-    total = _log_mass(x, mean, torch.tensor(std, dtype=F), levels).exp().sum(0)
+    total = log_mass(x, mean, torch.tensor(std, dtype=F), levels).exp().sum(0)
     assert torch.allclose(total, torch.ones(5, dtype=F), atol=1e-12)
 
 
 def test_the_decoder_far_in_the_tails():
     """Forty standard deviations away, where the mass itself is 0 in float64."""
-    found = _log_mass(*(torch.tensor([v], dtype=F) for v in (0.5, -0.3, 0.02)), 17)
+    found = log_mass(*(torch.tensor([v], dtype=F) for v in (0.5, -0.3, 0.02)), 17)
     with mpmath.workdps(600):
         low, high = (mpmath.ncdf(mpmath.mpf(v), -0.3, 0.02) for v in (0.4375, 0.5625))
         truth = float(mpmath.log(high - low))
@@ -161,7 +161,7 @@ def test_refusals():
         vlb(model(), pixels(17), **{**options, "alphas_cumprod": torch.tensor([0.1, 0.9])})
     with pytest.raises(UsageError, match=r"the chain needs times from .* to 1.41, the process has \(0, 1\]"):
         vlb(model(), pixels(17), **{**options, "alphas_cumprod": torch.tensor([0.9, 2e-9], dtype=F)})
-    with pytest.raises(UsageError, match="only a NetworkModel has a learned variance"):
+    with pytest.raises(UsageError, match="a GaussianModel has no learned variance"):
         vlb(model(), pixels(17), **options, variance="learned")
     with pytest.raises(UsageError, match="gives 1 channels, not the 2 of a learned variance"):
         vlb(load("digits"), torch.zeros(1, 1, 8, 8, dtype=torch.uint8), **options, variance="learned")

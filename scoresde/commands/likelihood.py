@@ -15,7 +15,7 @@ from ..data import Images, data
 from ..errors import DataError, UsageError
 from ..likelihood import NLL, Divergence, Exact, Hutchinson, chain, nll, vlb
 from ..likelihood.flow import angle
-from ..likelihood.vlb import Variance
+from ..likelihood.steps import Variance
 from ..model import NetworkModel
 from ..provenance import versions
 from ..random import stream

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..controllers import ProportionalIntegral
 from ..errors import UsageError
-from ..model import Evaluations, ObservedModel, Observer, ScoreModel, non_finite, standard_normal_log_prob
+from ..finite import non_finite
+from ..model import Evaluations, ObservedModel, Observer, ScoreModel, standard_normal_log_prob
 from ..random import Generators
 from ..sde import SDE, expand
 from ..solvers import Solver

@@ -3,19 +3,18 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from ..errors import UsageError
-from ..model import Evaluations, NetworkModel, ObservedModel, Observer, ScoreModel
+from ..model import Evaluations, ObservedModel, Observer, ScoreModel
 from ..random import Generators, randn_like
-from ..sde import SDE, expand
+from ..sde import DDPM, SDE, expand
 from .bits import _check
 from .flow import scale
-
-Variance = Literal["small", "large", "learned"]
+from .steps import Steps, Variance
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,18 @@ class VLB:
 def chain(sde: SDE, steps: int) -> Tensor:
     """ᾱ_1 .. ᾱ_N of the discrete chain that meets the noise levels of the process at t = n end/N, (N,) float64.
 
-    For the linear VP process and N = 1000 it is DDPM's chain to first order in 1/N.
+    For the linear VP process and N = 1000 it is DDPM's chain to first order in 1/N. A process that is a chain itself
+    gives its own levels: all, or as many, evenly spaced.
 
     Raises:
-        UsageError: There are fewer than 2 steps.
+        UsageError: There are fewer than 2 steps, or more than the process has.
     """
     if steps < 2:
         raise UsageError(f"a chain has at least 2 steps, got {steps}")
+    if isinstance(sde, DDPM):
+        if steps > sde.steps:
+            raise UsageError(f"the process is a chain of {sde.steps} steps and has no {steps} levels")
+        return sde.alphas_cumprod[torch.linspace(0, sde.steps - 1, steps, dtype=torch.float64).round().long()]
     t = torch.arange(1, steps + 1, dtype=torch.float64) * (sde.end / steps)
     return torch.sigmoid(2 * sde.log_snr(t))
 
@@ -88,9 +92,8 @@ def vlb(
     https://arxiv.org/abs/2102.09672, equation 15.
     """
     _check(pixels, levels)
-    a = alphas_cumprod.double().cpu()
-    if a.ndim != 1 or len(a) < 2 or a.min() <= 0 or a.max() >= 1 or not (a[1:] < a[:-1]).all():
-        raise UsageError("alphas_cumprod must be at least two decreasing numbers between 0 and 1")
+    steps = Steps(alphas_cumprod)
+    a = steps.alphas_cumprod
     times = model.sde.time(0.5 * (a.log() - torch.log1p(-a)))
     if not (times[0] > 0 and times[-1] <= 1.01 * model.sde.end):
         raise UsageError(
@@ -101,56 +104,21 @@ def vlb(
     count = Evaluations()
     watched = ObservedModel(model, count, *observers)
     x0 = pixels.to(model.device).double() * (2 / (levels - 1)) - 1
-    before = torch.cat([a.new_ones(1), a[:-1]])  # ᾱ_{n-1}
-    beta = 1 - a / before
-    posterior = beta * (1 - before) / (1 - a)
-    small = torch.cat([posterior[1:2], posterior[1:]]).log()
-    large = torch.cat([posterior[1:2] if variance == "large" else beta[:1], beta[1:]]).log()
     unit, terms = x0[0].numel() * math.log(2), []
     for n in range(len(a)):
         t = times[n].to(x0.device).expand(len(x0))
         x = a[n].sqrt() * x0 + (1 - a[n]).sqrt() * randn_like(x0, generator)
-        at = expand(scale(model.sde, t), x) * x
-        predicted = (x - (1 - a[n]).sqrt() * watched.eps(at, t)) / a[n].sqrt()
-        predicted = predicted.clamp(-1, 1) if clip else predicted
-        towards_x0 = before[n].sqrt() * beta[n] / (1 - a[n])
-        towards_x = (a[n] / before[n]).sqrt() * (1 - before[n]) / (1 - a[n])
-        mean = towards_x0 * predicted + towards_x * x
-        log_variance = x.new_full((), float(large[n] if variance == "large" else small[n]))
+        at, share = expand(scale(model.sde, t), x) * x, None
         if variance == "learned":
-            share = (_second_output(model, at, t) + 1) / 2
-            log_variance = share * large[n].item() + (1 - share) * small[n].item()
-        if n == 0:
-            nats = -_log_mass(x0, mean, (0.5 * log_variance).exp(), levels)
+            eps, share = watched.eps_and_share(at, t)
         else:
-            gap = towards_x0 * (x0 - predicted)
-            log_q = float(posterior[n].log())
-            nats = 0.5 * (log_variance - log_q + (log_q - log_variance).exp() - 1 + gap**2 * (-log_variance).exp())
-        terms.append(nats.flatten(1).sum(1) / unit)
+            eps = watched.eps(at, t)
+        predicted = (x - (1 - a[n]).sqrt() * eps) / a[n].sqrt()
+        predicted = predicted.clamp(-1, 1) if clip else predicted
+        rows = torch.full((len(x0),), n)
+        log_variance = steps.log_variance(rows, x, variance, share)
+        nats = steps.nats(rows, x0, x, predicted, log_variance, levels=levels)
+        terms.append(nats / unit)
         progress(len(x0))
     prior = 0.5 * (-torch.log1p(-a[-1]) - a[-1] + a[-1] * x0**2)
     return VLB(prior.flatten(1).sum(1) / unit, torch.stack(terms[1:]), terms[0], count.calls)
-
-
-def _second_output(model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
-    """The channels that a network with a learned variance gives beyond those of the image, (B, C, H, W)."""
-    if not isinstance(model, NetworkModel):
-        raise UsageError("only a NetworkModel has a learned variance")
-    dtype = next(model.net.parameters()).dtype
-    out: Tensor = model.net(x.to(dtype), model.label(t).to(torch.promote_types(dtype, torch.float32)))
-    if out.shape[1] != 2 * x.shape[1]:
-        raise UsageError(f"the network gives {out.shape[1]} channels, not the {2 * x.shape[1]} of a learned variance")
-    return out[:, x.shape[1] :].to(x.dtype)
-
-
-def _log_mass(x: Tensor, mean: Tensor, std: Tensor, levels: int) -> Tensor:
-    """log ∫ N(mean, std²) over the bin of x's grey level, element by element; the outer bins are open."""
-    half = 1 / (levels - 1)
-    low, high = (x - half - mean) / std, (x + half - mean) / std
-    low, high = low.masked_fill(x < -1 + half, -torch.inf), high.masked_fill(x > 1 - half, torch.inf)
-    # Both ends on the side where the distribution function is small, so that nothing cancels in the tails.
-    flip = (low + high > 0) | (high == torch.inf)
-    near, far = torch.where(flip, -low, high), torch.where(flip, -high, low)
-    log_near, log_far = torch.special.log_ndtr(near), torch.special.log_ndtr(far)
-    mass: Tensor = log_near + torch.log1p(-(log_far - log_near).exp())
-    return mass

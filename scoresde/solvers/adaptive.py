@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..controllers import Controller, ControllerOption, Integral
 from ..errors import NumericalError, UsageError
-from ..model import ScoreModel, all_finite, non_finite
+from ..finite import all_finite, non_finite
+from ..model import ScoreModel
 from ..random import Generators
 from .base import AdaptiveSolver, Control, Info
 from .guard import not_finite

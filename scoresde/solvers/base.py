@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ..brownian import BrownianNoise
 from ..errors import NumericalError, UsageError
+from ..finite import all_finite, non_finite
 from ..grids import Grid, GridOption, LogSNRGrid, QuadraticGrid
-from ..model import ObservedModel, ScoreModel, all_finite, non_finite
+from ..model import ObservedModel, ScoreModel
 from ..random import Generators, randn_like
 from ..registry import Registry, WrittenOptions, remembered
 from ..sde import SDE, Level

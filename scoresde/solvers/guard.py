@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from ..errors import NumericalError
-from ..model import all_finite, non_finite
+from ..finite import all_finite, non_finite
 
 
 class Guard:

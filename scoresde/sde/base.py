@@ -13,7 +13,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from .registry import Options, Registry
+from ..registry import Options, Registry
 
 
 def expand(a: Tensor, x: Tensor) -> Tensor:
@@ -39,10 +39,15 @@ class Level(NamedTuple):
 class SDE(Options, ABC):
     """A Gaussian diffusion. Every method maps times (B,) to (B,) in the dtype given."""
 
-    eps: ClassVar[float] = 1e-3
-    """Earliest time a sampler goes to; the score is singular at t = 0."""
-    end: ClassVar[float] = 1.0
-    """Time at which the process is pure noise."""
+    @property
+    def eps(self) -> float:
+        """Earliest time a sampler goes to; the score is singular at t = 0."""
+        return 1e-3
+
+    @property
+    def end(self) -> float:
+        """Time at which the process is pure noise."""
+        return 1.0
 
     @property
     def prior_std(self) -> float:
@@ -168,8 +173,11 @@ class VPCosineSDE(VariancePreserving):
     Lu et al. 2022, https://arxiv.org/abs/2206.00927, appendix D.4, for the end time.
     """
 
-    end: ClassVar[float] = 0.9946
     s: ClassVar[float] = 0.008
+
+    @property
+    def end(self) -> float:
+        return 0.9946
 
     @property
     def _rate(self) -> float:
@@ -203,7 +211,6 @@ class VESDE(SDE):
     Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, equations 30 and 31.
     """
 
-    eps: ClassVar[float] = 1e-5
     sigma_min: float = Field(0.01, gt=0, description="σ at t = 0.")
     sigma_max: float = Field(50.0, gt=0, description="σ at t = 1, the scale of the prior.")
 
@@ -212,6 +219,10 @@ class VESDE(SDE):
         if self.sigma_max <= self.sigma_min:
             raise ValueError(f"sigma_max must be greater than sigma_min = {self.sigma_min:g}, got {self.sigma_max:g}")
         return self
+
+    @property
+    def eps(self) -> float:
+        return 1e-5
 
     @property
     def prior_std(self) -> float:
