@@ -399,12 +399,12 @@ def test_kill_while_saving_loses_nothing_that_was_acknowledged(tmp_path):
     path, draw, acknowledged = tmp_path / "catalogue.db", random.Random(0), {}
     for _ in range(4):
         child = subprocess.Popen([sys.executable, "-c", SAVER, path, PICTURE.hex()], stdout=subprocess.PIPE, text=True)
-        lines = [child.stdout.readline()]
-        threading.Timer(draw.uniform(0.01, 0.25), child.send_signal, [signal.SIGKILL]).start()
-        lines += child.communicate()[0].splitlines()
-        whole = [line.split() for line in lines if line.strip()]
+        text = child.stdout.readline()
+        threading.Timer(draw.uniform(0.01, 0.25), child.kill).start()
+        text += child.communicate()[0]
+        assert child.returncode == -signal.SIGKILL and text
+        whole = [line.split() for line in text[: text.rindex("\n")].split("\n")]
         acknowledged |= {int(id): int(i) for id, i in whole}
-        assert child.returncode == -signal.SIGKILL and whole
         with Catalogue(path) as catalogue:
             for id, i in acknowledged.items():
                 try:
@@ -412,7 +412,7 @@ def test_kill_while_saving_loses_nothing_that_was_acknowledged(tmp_path):
                 except MissingEntry:  # killed between its deletion and its restoration
                     assert catalogue.restore(id).parameters == {"i": i}
                 assert catalogue.image(id) == PICTURE + i.to_bytes(8, "big") * 2000
-                assert catalogue.page(query=f"number{i}")[0][0].id == id
+                assert catalogue.page(query=f"number{i}")[0][0].parameters == {"i": i}
             assert len(acknowledged) <= catalogue.page()[1] <= len(acknowledged) + 4
         intact(path)
 
