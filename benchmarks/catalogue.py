@@ -9,6 +9,7 @@ catalogue as the server does; the last column has the processor's, which other p
 """
 
 import random
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -128,7 +129,8 @@ def main(rows: int, repeats: int, seed: int, file: Path | None, out: Path | None
     text = "\n".join(lines)
     if out:
         environment = ", ".join(f"{key} {value}" for key, value in versions()["versions"].items())
-        about = f"{rows:,} pictures of 32x32, a file of {size:.0f} MB, {repeats} calls each, {environment}."
+        about = f"{rows:,} pictures of 32x32, a file of {size:.0f} MB, {repeats} calls each"
+        about += f", SQLite {sqlite3.sqlite_version}, {environment}."
         head = ["# The catalogue's latencies", about, " ".join(__doc__.split("\n\n")[2].split()), text]
         checkpoint.write_text(out, "\n\n".join(head) + "\n")
 

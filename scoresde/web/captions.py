@@ -16,11 +16,11 @@ def tidy(caption: str) -> str:
     Raises:
         UsageError: It is longer than a caption may be.
     """
-    text = caption.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    text = " ".join("".join(" " if unicodedata.category(c) == "Cc" else c for c in text).split())
+    text = " ".join(caption.split())
     if len(text) > LONGEST:
         raise UsageError(f"the caption has {len(text):,} characters, and at most {LONGEST} are kept: shorten it")
-    return text
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return " ".join("".join(" " if unicodedata.category(c) == "Cc" else c for c in text).split())
 
 
 def fold(text: str) -> str:

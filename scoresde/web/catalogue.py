@@ -202,10 +202,9 @@ class Catalogue:
 
     def _purge(self) -> None:
         """Removes what was deleted long ago."""
-        self._db.execute("DELETE FROM bin WHERE deleted < ?", (time.time() - RESTORABLE,))
-        self._db.execute(
-            "DELETE FROM pictures WHERE id NOT IN (SELECT id FROM entries) AND id NOT IN (SELECT id FROM bin)"
-        )
+        since = (time.time() - RESTORABLE,)
+        self._db.execute("DELETE FROM pictures WHERE id IN (SELECT id FROM bin WHERE deleted < ?)", since)
+        self._db.execute("DELETE FROM bin WHERE deleted < ?", since)
 
     def _entry(self, id: int) -> Entry:
         row = self._db.execute(f"SELECT {ENTRY} WHERE entries.id = ?", (_number(id),)).fetchone()

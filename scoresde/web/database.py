@@ -76,7 +76,8 @@ def connect(path: Path) -> sqlite3.Connection:
     with explained(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
+            if not path.exists():
+                path.touch(mode=0o600)
         except OSError as error:
             raise ResourceError(f"the catalogue {path} cannot be written: {error.strerror}") from None
         db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
@@ -90,11 +91,8 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA synchronous = FULL")
-    (application,), (layout,) = (
-        db.execute("PRAGMA application_id").fetchone(),
-        db.execute("PRAGMA user_version").fetchone(),
-    )
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    header = "SELECT * FROM pragma_application_id, pragma_user_version, (SELECT count(*) FROM sqlite_schema)"
+    application, layout, tables = db.execute(header).fetchone()
     if application != APPLICATION and tables:
         raise DataError(f"{path} is an SQLite file but not a catalogue: name another file")
     if layout > LAYOUT:

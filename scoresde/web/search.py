@@ -4,12 +4,12 @@ import sqlite3
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from .captions import fold
+from .captions import LONGEST, fold
 
 MOST = 500
 """Matches that are ranked. Of a word that more captions hold, the newest come first: rank says nothing of it."""
 WORDS = 16
-"""Words of a query that count."""
+"""Words of a query that count, among as many characters as a caption has."""
 ENOUGH = 50
 """Matches, a page of them, beside which no misspelling is suspected."""
 RIVALS, CANDIDATES, ALIKE = 8, 250, 0.75
@@ -31,7 +31,7 @@ def find(db: sqlite3.Connection, query: str, offset: int, limit: int) -> tuple[l
 
     Reference: Cormack, Clarke & Büttcher 2009, https://doi.org/10.1145/1571941.1572114, section 2.
     """
-    words = fold(query).split()[:WORDS]
+    words = fold(query[:LONGEST]).split()[:WORDS]
     if not words:
         return [], 0
     begins = [f"{_text(word)} *" for word in words]
