@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from scoresde.errors import DataError, ResourceError, UsageError
 from scoresde.web import catalogue as module
 from scoresde.web import database, search
-from scoresde.web.captions import fold
 from scoresde.web.catalogue import Catalogue, MissingEntry
 from scoresde.web.uploads import png
 
@@ -173,7 +172,7 @@ def test_every_text_is_text(kept, text):
     assert kept.entry(saved.id).parameters == {"text": text}
     assert saved.caption == " ".join(text.replace("\0", " ").split())
     found = captions(kept, text)
-    assert found[:1] == ([saved.caption] if fold(text) else [])
+    assert found[:1] == ([saved.caption] if search.fold(text) else [])
     kept.rename(other.id, text)
     kept.delete(saved.id)
     kept.restore(saved.id)
@@ -190,7 +189,7 @@ def test_any_caption_is_kept_and_found_by_its_words(kept, caption, query):
     assert kept.entry(saved.id) == saved
     assert not any(unicodedata.category(c) in ("Cc", "Cs") for c in saved.caption)
     kept.page(query=query)
-    for word in fold(saved.caption).split()[:3]:
+    for word in search.fold(saved.caption).split()[:3]:
         if word.isalnum() and word.isascii():
             assert saved.id in [e.id for e in kept.page(query=word, limit=200)[0]]
     kept.delete(saved.id)
@@ -215,9 +214,14 @@ def test_what_cannot_be_kept_is_refused(kept):
     for data in (b"", b"GIF89a" + bytes(40), PICTURE[:20], b"\x89PNG\r\n\x1a\n" + bytes(40)):
         with pytest.raises(DataError, match="PNG"):
             kept.save("a", data, {})
-    for parameters in ({"a": object()}, {"a": float("nan")}, {"a": {1, 2}}):
+    nested = []
+    for _ in range(10**5):
+        nested = [nested]
+    for parameters in ({"a": object()}, {"a": float("nan")}, {"a": {1, 2}}, {"a": "\ud800"}, {"a": nested}):
         with pytest.raises(UsageError, match="JSON"):
             kept.save("a", PICTURE, parameters)
+    with pytest.raises(UsageError, match="at most 50,000"):
+        kept.save("a", PICTURE, {"a": "a" * 50_000})
     assert kept.page() == ([], 0)
 
 

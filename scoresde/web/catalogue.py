@@ -1,7 +1,6 @@
 """The catalogue: pictures that were kept, with their captions and all that is needed to make them again."""
 
 import json
-import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -10,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from ..errors import DataError, ResourceError, UsageError
-from .captions import fold, tidy
+from ..errors import ResourceError, UsageError
 from .database import connect, explained, transaction
-from .search import find, learn
+from .intake import size, tidy, written
+from .search import find, fold, learn
 
 Order = Literal["newest", "oldest", "name"]
 LARGEST_PAGE = 200
@@ -76,14 +75,11 @@ class Catalogue:
         """Keeps a picture. When this returns, it is on the disk.
 
         Raises:
-            UsageError: The caption is too long, or the parameters cannot be written as JSON.
+            UsageError: The caption or the parameters are too long, or these cannot be written as JSON.
             DataError: The picture is not a PNG.
         """
-        caption, (width, height) = tidy(caption), _size(png)
-        try:
-            text = json.dumps(parameters, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"the parameters of a picture must be values that JSON has: {error}") from None
+        caption, (width, height) = tidy(caption), size(png)
+        text = written(parameters)
         with self._write():
             folded = fold(caption)
             row = (caption, folded, time.time(), width, height)
@@ -235,15 +231,3 @@ def _made(row: tuple[Any, ...]) -> Entry:
 def _number(id: int) -> int:
     """A number that SQLite can compare; none that is larger is an entry's."""
     return max(-1, min(id, 2**63 - 1))
-
-
-def _size(png: bytes) -> tuple[int, int]:
-    """Width and height of a PNG, by its header.
-
-    Raises:
-        DataError: It is not a PNG.
-    """
-    if len(png) < 33 or png[:8] != b"\x89PNG\r\n\x1a\n" or png[12:16] != b"IHDR":
-        raise DataError("the catalogue keeps PNG pictures, and this is none")
-    width, height = struct.unpack(">II", png[16:24])
-    return width, height

@@ -1,21 +1,40 @@
 """Finding captions: by their words and what those begin with, and by words that are spelt alike."""
 
 import sqlite3
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from .captions import LONGEST, fold
+from .intake import LONGEST
 
 MOST = 500
 """Matches that are ranked. Of a word that more captions hold, the newest come first: rank says nothing of it."""
 WORDS = 16
 """Words of a query that count, among as many characters as a caption has."""
+ALONE = ((0x2E80, 0x2FDF), (0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+"""Scripts written without spaces, where each character is taken for a word."""
 ENOUGH = 50
 """Matches, a page of them, beside which no misspelling is suspected."""
 RIVALS, CANDIDATES, ALIKE = 8, 250, 0.75
 """Spellings that are tried for a word, words that are compared with it, and the likeness asked of them."""
 DAMPING = 60
 """The constant of reciprocal rank fusion."""
+
+
+def fold(text: str) -> str:
+    """The words of a text, without case, accents and punctuation, separated by spaces: what is searched and sorted."""
+    letters = []
+    for letter in unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()):
+        category = unicodedata.category(letter)
+        if unicodedata.combining(letter):
+            continue
+        if category == "So" or any(first <= ord(letter) <= last for first, last in ALONE):
+            letters.append(f" {letter} ")
+        elif category[0] in "LN" or category in ("Co", "Mn", "Mc"):
+            letters.append(letter)
+        else:
+            letters.append(" ")
+    return unicodedata.normalize("NFC", " ".join("".join(letters).split()))
 
 
 def learn(db: sqlite3.Connection, folded: str) -> None:
