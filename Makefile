@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint docs clean
+.PHONY: help demo test test-slow test-browser lint docs clean
 
 help: ## Say what the targets are.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -13,10 +13,13 @@ demo: .venv/.installed-test ## Show the package at work, in the folder demo.
 	$(BIN)/python benchmarks/demo.py --out demo
 
 test: .venv/.installed-test ## Run every test but the slow ones.
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu and not browser"
 
 test-slow: .venv/.installed-test ## Run the slow tests.
-	$(BIN)/python -m pytest -m "slow and not gpu"
+	$(BIN)/python -m pytest -m "slow and not gpu and not browser"
+
+test-browser: .venv/.installed-browser ## Click through the web page in Chromium, and take its screenshots.
+	SCORESDE_SCREENSHOTS=docs/images/web $(BIN)/python -m pytest -m browser -s
 
 lint: .venv/.installed-dev ## Check style and types.
 	$(BIN)/ruff check

@@ -32,6 +32,7 @@ COMMANDS = {
     "features": ("features:features", "Make a feature extractor for the metrics from a data set."),
     "datasets": ("lists:datasets", "List the image sets, or explain one."),
     "models": ("lists:models", "List the models that come with the package."),
+    "web": ("web:web", "Serve a page on which pictures are drawn, painted, coloured, compared and kept."),
     "doctor": ("doctor:doctor", "Check the installation and say what is wrong with it."),
 }
 

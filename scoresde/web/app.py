@@ -1,0 +1,143 @@
+"""The application: what each address answers."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+import torch
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from .. import checkpoint
+from ..errors import ResourceError, ScoreSDEError, UsageError
+from ..random import generators
+from . import uploads
+from .catalogue import Catalogue, MissingEntry
+from .drawing import serve_drawing
+from .jobs import Full, Line, unexpected
+from .keeping import serve_catalogue
+from .security import Door, Guarded, loopback
+from .tasks import Served
+
+TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `scoresde web` serves, and where."""
+
+    models: tuple[str, ...]
+    catalogue: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    device: torch.device = torch.device("cpu")
+    waiting: int = 4
+    """Jobs that may wait while one is worked on."""
+    seconds: float = 120.0
+    """How long a job may work."""
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+
+    @property
+    def door(self) -> Door:
+        """Who may come in."""
+        return Door(self.host, self.port, self.token)
+
+    @property
+    def link(self) -> str:
+        """Where the page is; from elsewhere than this machine, it takes the token."""
+        name = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host
+        return f"http://{name}:{self.port}/" + ("" if loopback(self.host) else f"?token={self.token}")
+
+
+def create_app(settings: Settings) -> Guarded:
+    """The page as an ASGI application. Models are loaded, and the catalogue is opened, before it returns.
+
+    Raises:
+        UsageError: A model does not exist, or cannot be drawn.
+        CheckpointError: A model is damaged.
+        DataError: The catalogue is damaged.
+    """
+    uploads.decoder(uploads.STANDARD)
+    served = [load(name, settings.device) for name in settings.models]
+    catalogue, line = Catalogue(settings.catalogue), Line(settings.waiting, settings.seconds)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(line.close)
+        catalogue.close()
+
+    app = FastAPI(title="scoresde", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    say_errors(app)
+    serve_pages(app, settings)
+    serve_drawing(app, served, line)
+    serve_catalogue(app, catalogue)
+    return Guarded(app, settings.door)
+
+
+def load(name: str, device: torch.device) -> Served:
+    """A model, after one evaluation, which takes longer than those that follow."""
+    folder = checkpoint.locate(name)
+    model = checkpoint.load(folder, device)
+    if model.shape[0] not in (1, 3):
+        raise UsageError(f"{name} makes images of {model.shape[0]} channels; only 1 or 3 can be drawn")
+    with torch.no_grad():
+        model.eps(model.prior(generators([0])), torch.full((1,), model.sde.end, dtype=torch.float64, device=device))
+    return Served(folder.name, folder, model)
+
+
+def say_errors(app: FastAPI) -> None:
+    """Every error is one sentence in {"error": ...}."""
+
+    def said(status: int, sentence: str, **headers: str) -> Response:
+        return JSONResponse({"error": sentence}, status, headers)
+
+    @app.exception_handler(ScoreSDEError)
+    async def ours(request: Request, error: ScoreSDEError) -> Response:
+        if isinstance(error, Full):
+            return said(503, str(error), **{"retry-after": "5"})
+        status = 404 if isinstance(error, MissingEntry) else 507 if isinstance(error, ResourceError) else 400
+        return said(getattr(error, "status", status), str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def addressed(request: Request, error: RequestValidationError) -> Response:
+        found = "; ".join(f"{e['loc'][-1]}: {str(e['msg']).lower()}" for e in error.errors())
+        return said(400, f"this address has values that are not allowed: {found}")
+
+    @app.exception_handler(HTTPException)
+    async def theirs(request: Request, error: HTTPException) -> Response:
+        return said(error.status_code, str(error.detail).lower())
+
+    @app.exception_handler(Exception)
+    async def nobodys(request: Request, error: Exception) -> Response:
+        return said(500, unexpected())
+
+
+def serve_pages(app: FastAPI, settings: Settings) -> None:
+    """The page itself, from a fixed list of files."""
+    folder = resources.files("scoresde.web") / "static"
+    files = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+    def answer(name: str) -> Response:
+        kind = TYPES[name.rpartition(".")[2]]
+        return Response(files[name], media_type=kind, headers={"cache-control": "no-cache"})
+
+    @app.get("/")
+    async def index(token: str = "") -> Response:
+        known = secrets.compare_digest(token.encode(), settings.token.encode())
+        response = RedirectResponse("/", 303) if known else answer("index.html")
+        if known or loopback(settings.host):
+            response.set_cookie(settings.door.cookie, settings.token, httponly=True, samesite="strict")
+        return response
+
+    @app.get("/{name}")
+    async def file(name: str) -> Response:
+        if name not in files:
+            raise HTTPException(404)
+        return answer(name)

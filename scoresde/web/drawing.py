@@ -1,0 +1,93 @@
+"""The addresses that take a model: what can be asked for, pictures made to fit, and pictures drawn."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from .. import __version__, pictures, restoration
+from ..conditioners import conditioners
+from ..errors import UsageError
+from ..solvers import solvers
+from . import requests, schema, tasks, uploads
+from .jobs import Job, Line, Work
+from .reading import content, table
+
+
+def serve_drawing(app: FastAPI, models: Sequence[tasks.Served], line: Line) -> None:
+    """Everything that takes a model."""
+    served = {each.name: each for each in models}
+
+    def model(name: str) -> tasks.Served:
+        if name not in served:
+            raise UsageError(f"no model is called {name!r} here; there are {', '.join(served)}")
+        return served[name]
+
+    @app.get("/api/about")
+    def about() -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "models": [each.description for each in served.values()],
+            "solvers": [
+                {**schema.form(cls), "stochastic": cls.stochastic, "adaptive": cls.adaptive}
+                for cls in solvers.all().values()
+            ],
+            "conditioners": [schema.form(conditioners[name]) for name in requests.offered()],
+            "defaults": {
+                "generate": {"name": "adams"},
+                "restore": {"name": restoration.SOLVER, "steps": restoration.STEPS},
+                "conditioner": {"name": restoration.CONDITIONER},
+                "reference": tasks.REFERENCE,
+            },
+            "most_pictures": requests.MOST_PICTURES,
+        }
+
+    @app.post("/api/fit")
+    async def fit(request: Request, model_name: str = "", grey: bool = False) -> dict[str, Any]:
+        channels, height, width = model(model_name).model.shape
+        data = await content(request)
+
+        def fitted() -> dict[str, Any]:
+            picture = tasks.picture_of(uploads.decode(data))
+            done = pictures.fit(picture.size, height, width)
+            cut = done.picture(picture.convert("L" if channels == 1 else "RGB"))
+            return {"picture": tasks.png(cut), "grey": tasks.png(cut.convert("L")), "note": str(done)}
+
+        return await run_in_threadpool(fitted)
+
+    def route(name: str, kind: type[requests.Request], task: Callable[[tasks.Served, Any], Work]) -> None:
+        @app.post(f"/api/{name}", name=name)
+        async def draw(request: Request) -> Response:
+            asked = kind(**await table(request))
+            work = await run_in_threadpool(task, model(asked.model), asked)
+            return StreamingResponse(
+                events(line, line.submit(work), request),
+                media_type="text/event-stream",
+                headers={"x-accel-buffering": "no"},
+            )
+
+    route("generate", requests.Generate, tasks.generate)
+    route("inpaint", requests.Inpaint, tasks.inpaint)
+    route("colourise", requests.Colourise, tasks.colourise)
+    route("race", requests.Race, tasks.race)
+
+
+async def events(line: Line, job: Job, request: Request) -> AsyncIterator[str]:
+    """The events of a job as text; when the reader goes away, so does the job."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        line.leave(job)
+
+    watcher = asyncio.create_task(gone())
+    try:
+        async for event, data in job.events():
+            yield f"event: {event}\ndata: {json.dumps(data)}\n\n"
+    finally:
+        watcher.cancel()
+        line.leave(job)

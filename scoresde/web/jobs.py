@@ -1,0 +1,154 @@
+"""Work in line for a device: one job at a time, a few that wait, and events that tell how each goes."""
+
+import asyncio
+import itertools
+import logging
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from ..errors import ResourceError, ScoreSDEError
+
+Work = Callable[["Job"], dict[str, Any]]
+"""What a job does; returns what its last event says."""
+LAST = ("done", "failed")
+BACKLOG = 8
+"""Events that may wait for a slow reader; beyond, news of progress is left out."""
+
+
+class Stopped(Exception):
+    """Nobody waits for the job any more."""
+
+
+class Full(ResourceError):
+    """All places in the line are taken."""
+
+
+class Job:
+    """One piece of work, and the events that come of it: queued, begun, progress, and done or failed."""
+
+    def __init__(self, work: Work, seconds: float) -> None:
+        self.work, self.seconds = work, seconds
+        self.loop = asyncio.get_running_loop()
+        self.stopped, self.ends = threading.Event(), float("inf")
+        self._events: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
+
+    def emit(self, event: str, **data: Any) -> None:
+        """Sends an event, from any thread."""
+        if event == "progress" and self._events.qsize() >= BACKLOG:
+            return
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._events.put_nowait, (event, data))
+
+    def check(self) -> None:
+        """Looks whether the job may go on; whoever works calls it at each step.
+
+        Raises:
+            Stopped: Nobody waits for it any more.
+            ResourceError: It has taken too long.
+        """
+        if self.stopped.is_set():
+            raise Stopped
+        if time.monotonic() > self.ends:
+            raise ResourceError(
+                f"this took more than {self.seconds:g} s and was ended: ask for fewer steps or pictures"
+            )
+
+    async def events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """The events, up to the last."""
+        while True:
+            event, data = await self._events.get()
+            yield event, data
+            if event in LAST:
+                return
+
+    def run(self) -> None:
+        """Does the work, whatever comes of it."""
+        self.ends = time.monotonic() + self.seconds
+        try:
+            self.check()
+            self.emit("begun")
+            self.emit("done", **self.work(self))
+        except Stopped:
+            self.emit("failed", error="this was cancelled")
+        except ScoreSDEError as error:
+            self.emit("failed", error=str(error))
+        except Exception:
+            self.emit("failed", error=unexpected())
+
+
+class Line:
+    """A thread that works, and the jobs that wait for it.
+
+    Args:
+        places: Jobs that may wait while one is worked on.
+        seconds: How long a job may work.
+    """
+
+    def __init__(self, places: int = 4, seconds: float = 120.0) -> None:
+        self.places, self.seconds = places, seconds
+        self._waiting: deque[Job] = deque()
+        self._running: Job | None = None
+        self._changed, self._closed = threading.Condition(), False
+        self._thread = threading.Thread(target=self._work, name="scoresde-web", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Work) -> Job:
+        """Puts work into the line.
+
+        Raises:
+            Full: There is no place.
+        """
+        job = Job(work, self.seconds)
+        with self._changed:
+            ahead = len(self._waiting) + (self._running is not None)
+            if ahead > self.places:
+                raise Full(f"one picture is being drawn and {self.places} are waiting: try again in a few seconds")
+            self._waiting.append(job)
+            job.emit("queued", ahead=ahead)
+            self._changed.notify()
+        return job
+
+    def leave(self, job: Job) -> None:
+        """Takes a job out of the line, or stops it at its next step."""
+        job.stopped.set()
+        with self._changed:
+            if job in self._waiting:
+                self._waiting.remove(job)
+                self._tell()
+
+    def close(self) -> None:
+        """Stops all work and the thread."""
+        with self._changed:
+            self._closed = True
+            for job in [*self._waiting, *([self._running] if self._running else [])]:
+                job.stopped.set()
+            self._changed.notify()
+        self._thread.join(timeout=10)
+
+    def _tell(self) -> None:
+        for ahead, job in zip(itertools.count(1), self._waiting, strict=False):
+            job.emit("queued", ahead=ahead)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._closed:
+                    self._changed.wait()
+                if self._closed:
+                    return
+                self._running = self._waiting.popleft()
+                self._tell()
+            self._running.run()
+            with self._changed:
+                self._running = None
+
+
+def unexpected() -> str:
+    """Writes the error at hand into the log, and returns what a visitor may know of it."""
+    number = secrets.token_hex(4)
+    logging.getLogger("scoresde.web").exception("error %s", number)
+    return f"something went wrong here; the log of scoresde web says more under {number}"

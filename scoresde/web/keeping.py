@@ -1,0 +1,67 @@
+"""The addresses of the catalogue."""
+
+import dataclasses
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from ..registry import Options
+from . import requests, uploads
+from .catalogue import Catalogue, Entry
+from .reading import table
+
+
+def serve_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
+    """What is kept."""
+
+    def shown(entry: Entry) -> dict[str, Any]:
+        return dataclasses.asdict(entry)
+
+    @app.get("/api/catalogue")
+    def page(order: Any = "newest", offset: int = 0, limit: int = 50, query: str = "") -> dict[str, Any]:
+        entries, total = catalogue.page(order, offset, limit, query)
+        return {"entries": [shown(entry) for entry in entries], "total": total}
+
+    @app.get("/api/catalogue/{number}.png")
+    def image(number: int) -> Response:
+        return Response(catalogue.image(number), media_type="image/png", headers={"cache-control": "no-cache"})
+
+    @app.post("/api/catalogue")
+    async def save(request: Request) -> dict[str, Any]:
+        asked = Keep(**await table(request))
+
+        def kept() -> Entry:
+            pixels = uploads.decode(requests.decoded("picture", asked.picture))
+            return catalogue.save(asked.caption, uploads.png(pixels), asked.parameters)
+
+        return shown(await run_in_threadpool(kept))
+
+    @app.patch("/api/catalogue/{number}")
+    async def rename(number: int, request: Request) -> dict[str, Any]:
+        caption = Name(**await table(request)).caption
+        return shown(await run_in_threadpool(catalogue.rename, number, caption))
+
+    @app.delete("/api/catalogue/{number}")
+    def delete(number: int) -> dict[str, Any]:
+        catalogue.delete(number)
+        return {"deleted": number}
+
+    @app.post("/api/catalogue/{number}/restore")
+    def restore(number: int) -> dict[str, Any]:
+        catalogue.restore(number)
+        return {"restored": number}
+
+
+class Name(Options):
+    """A caption."""
+
+    caption: str
+
+
+class Keep(Name):
+    """A picture to be kept."""
+
+    picture: str
+    parameters: dict[str, Any] = {}

@@ -1,0 +1,154 @@
+"""Who may talk to the page, and how: hosts, origins, the token, sizes, and the headers of every answer."""
+
+import hmac
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LARGEST = 10_000_000
+"""Bytes of the largest request."""
+KINDS = ("application/json", "application/octet-stream")
+"""What a request may hold; neither can be sent by a form of another site."""
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
+    "cache-control": "no-store",
+}
+
+
+def loopback(host: str) -> bool:
+    """Whether only this machine can reach a host that is listened at."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def wildcard(host: str) -> bool:
+    """Whether a host to listen at means all addresses of the machine."""
+    return host in ("0.0.0.0", "::", "[::]", "")
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where the page is, and the secret that opens it."""
+
+    host: str
+    port: int
+    token: str
+
+    @property
+    def cookie(self) -> str:
+        """Name of the cookie with the token; cookies are shared by all ports of a host."""
+        return f"scoresde-{self.port}"
+
+    def admits(self, host: str) -> bool:
+        """Whether a request's Host is ours. A name that somebody points at this machine (DNS rebinding) is not."""
+        name, colon, port = host.rpartition(":")
+        if not colon or not port.isdigit():
+            name, port = host, "80"
+        if int(port) != self.port:
+            return False
+        name = name.strip("[]").lower()
+        if wildcard(self.host):  # an address cannot be forged by DNS
+            return name in ("localhost", socket.gethostname().lower()) or _address(name)
+        if loopback(self.host):
+            return name == "localhost" or (_address(name) and loopback(name))
+        return name == self.host.strip("[]").lower()
+
+    def opened(self, headers: MutableMapping[str, str]) -> bool:
+        """Whether a request has the token, in the cookie or as `Authorization: Bearer`."""
+        given = headers.get("authorization", "").removeprefix("Bearer ")
+        if not given:
+            try:
+                morsel = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
+            except CookieError:
+                return False
+            given = morsel.value if morsel else ""
+        return hmac.compare_digest(given.encode(), self.token.encode())
+
+
+def _address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+class Guarded:
+    """An application behind a door: what is refused here never reaches it."""
+
+    def __init__(self, app: App, door: Door) -> None:
+        self.app, self.door = app, door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, send)
+        if scope["type"] != "http":
+            return await send({"type": "websocket.close", "code": 1008})
+        refused = self._refused(scope)
+        if refused:
+            return await _answer(send, *refused)
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*_missing(message["headers"]), *message["headers"]]
+            await send(message)
+
+        return await self.app(scope, receive, with_headers)
+
+    def _refused(self, scope: Scope) -> tuple[int, str] | None:
+        pairs = [(key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in scope["headers"]]
+        headers, method = dict(pairs), scope["method"]
+        if sum(key == "host" for key, _ in pairs) != 1 or not self.door.admits(headers["host"]):
+            return 403, "this page answers only at the address that scoresde web printed"
+        if not scope["path"].startswith("/api/"):
+            return None if method in ("GET", "HEAD") else (405, "pages can only be read")
+        if not self.door.opened(headers):
+            return 401, "open the page by the link that scoresde web printed: it holds the key"
+        if method in ("GET", "HEAD"):
+            return None
+        origin, bearer = headers.get("origin"), "authorization" in headers
+        if origin != f"http://{headers['host']}" and not (bearer and origin is None):
+            return 403, "this request comes from another page"
+        if method == "DELETE":
+            return None
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in KINDS:
+            return 415, f"a request holds {' or '.join(KINDS)}"
+        length = headers.get("content-length", "")
+        if not length.isdigit():
+            return 411, "a request says how long it is, by Content-Length"
+        if int(length) > LARGEST:
+            return 413, f"a request has at most {LARGEST // 1_000_000} MB, and this one {int(length) / 1e6:.1f} MB"
+        return None
+
+
+def _missing(there: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    given = {key.lower() for key, _ in there}
+    return [(key.encode(), value.encode()) for key, value in HEADERS.items() if key.encode() not in given]
+
+
+async def _answer(send: Send, status: int, sentence: str) -> None:
+    from starlette.responses import JSONResponse
+
+    response = JSONResponse({"error": sentence}, status, HEADERS | {"connection": "close"})
+    body = bytes(response.body)
+    await send({"type": "http.response.start", "status": status, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,71 @@
+// What the page asks the server, and how its answers arrive.
+
+async function checked(response) {
+  if (response.ok) return response;
+  let sentence = `the server answered ${response.status}`;
+  try {
+    sentence = (await response.json()).error || sentence;
+  } catch { /* the answer was no JSON */ }
+  throw new Error(sentence);
+}
+
+async function ask(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("the server cannot be reached: is scoresde web still running?");
+  }
+  return checked(response);
+}
+
+export async function get(path) {
+  return (await ask(path)).json();
+}
+
+export async function send(method, path, body) {
+  const options = { method };
+  if (body !== undefined) {
+    options.headers = { "content-type": "application/json" };
+    options.body = JSON.stringify(body);
+  }
+  return (await ask(path, options)).json();
+}
+
+// The picture in a file, cut and resized by the server to the size of a model.
+export async function fit(blob, model) {
+  const response = await ask(`api/fit?model_name=${encodeURIComponent(model)}`, {
+    method: "POST",
+    headers: { "content-type": "application/octet-stream" },
+    body: blob,
+  });
+  return response.json();
+}
+
+// Draws pictures: `hear(event, data)` is called for each event, and what the last one says is returned.
+export async function draw(task, body, hear, signal) {
+  const response = await ask(`api/${task}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+    signal,
+  });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error("the server stopped in the middle");
+    text += value;
+    const parts = text.split("\n\n");
+    text = parts.pop();
+    for (const part of parts) {
+      const [first, second] = part.split("\n");
+      const event = first.replace("event: ", "");
+      const data = JSON.parse(second.replace("data: ", ""));
+      if (event === "failed") throw new Error(data.error);
+      if (event === "done") return data;
+      hear(event, data);
+    }
+  }
+}

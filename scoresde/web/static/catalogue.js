@@ -1,0 +1,111 @@
+// What was kept.
+
+import { get, send } from "./api.js";
+import { choice, complain, download, el, image, labelled, toast } from "./dom.js";
+
+const PAGE = 50;
+
+export function catalogue(section, again) {
+  const query = el("input", { type: "search", placeholder: "Search the captions", "aria-label": "Search", autocomplete: "off" });
+  const order = choice([["newest", "newest"], ["oldest", "oldest"], ["name", "name"]], "newest", {});
+  const grid = el("div", { class: "kept" });
+  const status = el("p", { class: "status", role: "status" });
+  const back = el("button", { type: "button", onclick: () => turn(-PAGE) }, "Earlier page");
+  const on = el("button", { type: "button", onclick: () => turn(PAGE) }, "Next page");
+  let offset = 0;
+  let asked = 0;
+
+  async function show() {
+    asked += 1;
+    const mine = asked;
+    const words = new URLSearchParams({ order: order.value, offset, limit: PAGE, query: query.value });
+    try {
+      const { entries, total } = await get(`api/catalogue?${words}`);
+      if (mine !== asked) return; // somebody typed on
+      grid.replaceChildren(...entries.map(card));
+      const last = offset + entries.length;
+      if (total) status.textContent = total > PAGE ? `${offset + 1} to ${last} of ${total.toLocaleString("en")}` : `${total} kept`;
+      else status.textContent = query.value ? "Nothing is called like that." : "Nothing is kept yet. “Keep…” under a picture puts it here.";
+      back.hidden = offset === 0;
+      on.hidden = last >= total;
+    } catch (error) {
+      complain(error);
+    }
+  }
+
+  function turn(by) {
+    offset = Math.max(0, offset + by);
+    show();
+    scrollTo({ top: 0 });
+  }
+
+  function card(entry) {
+    const src = `api/catalogue/${entry.id}.png`;
+    const title = el("span", { class: "label" }, entry.caption || "without a caption");
+    const when = el("time", { datetime: new Date(entry.created * 1000).toISOString(), class: "hint" }, new Date(entry.created * 1000).toLocaleDateString());
+    const named = entry.caption ? `“${entry.caption}”` : `picture ${entry.id}`;
+    const act = (text, does) => el("button", { type: "button", class: "quiet", "aria-label": `${text}: ${named}`, onclick: does }, text);
+    const actions = el(
+      "div",
+      { class: "actions" },
+      entry.parameters.task ? act("Again", () => again(entry.parameters)) : null,
+      act("Download", () => download(src, `${entry.caption || entry.id}.png`)),
+      act("Rename", () => rename(entry, title)),
+      act("Delete", () => remove(entry, named)),
+    );
+    return el("figure", { class: "result" }, image(src, entry.caption || `Picture ${entry.id}`), el("figcaption", {}, title, when, actions));
+  }
+
+  function rename(entry, title) {
+    const field = el("input", { type: "text", value: entry.caption, maxlength: 500, "aria-label": "New caption", autocomplete: "off" });
+    let over = false;
+    const end = async (keep) => {
+      if (over) return;
+      over = true;
+      try {
+        if (keep) await send("PATCH", `api/catalogue/${entry.id}`, { caption: field.value });
+      } catch (error) {
+        complain(error);
+      }
+      show();
+    };
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") end(true);
+      if (event.key === "Escape") end(false);
+    });
+    field.addEventListener("blur", () => end(true));
+    title.replaceWith(field);
+    field.select();
+  }
+
+  async function remove(entry, named) {
+    try {
+      await send("DELETE", `api/catalogue/${entry.id}`);
+      toast(`Deleted ${named}`, "Undo", async () => {
+        try {
+          await send("POST", `api/catalogue/${entry.id}/restore`, {});
+        } catch (error) {
+          complain(error);
+        }
+        show();
+      });
+      show();
+    } catch (error) {
+      complain(error);
+    }
+  }
+
+  let typing = null;
+  query.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(() => { offset = 0; show(); }, 150);
+  });
+  order.addEventListener("change", () => { offset = 0; show(); });
+  section.append(
+    el("div", { class: "toolbar" }, query, labelled("order", order)),
+    status,
+    grid,
+    el("div", { class: "pager" }, back, on),
+  );
+  return { show };
+}

@@ -1,0 +1,59 @@
+// Colours for a grey picture, or for a colour picture whose colours are taken away.
+
+import { data, el, image, labelled } from "./dom.js";
+import { Chooser, Options } from "./form.js";
+import { Drawing } from "./results.js";
+import { Source } from "./source.js";
+
+export function colourise(section, about) {
+  const models = about.models.filter((model) => model.channels === 3);
+  if (!models.length) {
+    section.append(el("p", { class: "hint" }, "None of the models that are served has colours."));
+    return { again: () => {} };
+  }
+  const solver = new Chooser("Solver", about.solvers, about.defaults.restore);
+  const conditioner = new Chooser("Conditioner", about.conditioners, about.defaults.conditioner);
+  const options = new Options(about, models, { count: 4, choosers: { solver } });
+  let given = null;
+
+  const view = (png, text) => el("figure", { class: "result input" }, image(data(png), text), el("figcaption", {}, el("span", { class: "label" }, text)));
+  const inputs = () => {
+    const shown = [view(given.grey, "seen, in grey")];
+    if (given.picture !== given.grey) shown.push(view(given.picture, "given"));
+    return shown;
+  };
+  const show = (fitted) => {
+    given = fitted;
+    drawing.button.disabled = false;
+    drawing.grid.replaceChildren(...inputs());
+    drawing.grid.dataset.count = drawing.grid.children.length;
+    drawing.status.textContent = "";
+  };
+  const source = new Source(section, () => options.model.value, show);
+  const asked = () => given && { ...options.value, conditioner: conditioner.value, picture: given.picture };
+  const drawing = new Drawing("colourise", "Colourise", { asked, before: inputs, shown: () => options.next() });
+  drawing.button.disabled = true;
+  options.model.addEventListener("change", () => source.again());
+
+  section.append(
+    el("div", { class: "stage" }, source.element, drawing.bar, drawing.grid, drawing.status),
+    el(
+      "div",
+      { class: "controls" },
+      drawing.button,
+      labelled("model", options.model),
+      labelled("pictures", options.count),
+      conditioner.element,
+      options.element,
+    ),
+  );
+  return {
+    again: (parameters) => {
+      options.show(parameters);
+      conditioner.show(parameters.conditioner || about.defaults.conditioner);
+      show({ picture: parameters.picture, grey: parameters.picture });
+      drawing.cancel();
+      setTimeout(() => drawing.run(asked()));
+    },
+  };
+}

@@ -1,0 +1,107 @@
+// Two to four solvers from the same noise, and how far each ends from a tight reference.
+
+import { draw } from "./api.js";
+import { cost, data, el, image, labelled } from "./dom.js";
+import { Chooser, Options } from "./form.js";
+import { figure } from "./results.js";
+
+const START = [{ name: "adams" }, { name: "ddim", steps: 20 }, { name: "em", steps: 100 }];
+
+export function race(section, about) {
+  const options = new Options(about, about.models, { count: 1 });
+  const racers = el("div", { class: "racers" });
+  const lanes = el("div", { class: "lanes" });
+  const status = el("p", { class: "status", role: "status" });
+  const add = el("button", { type: "button", onclick: () => join({ name: "rk45" }) }, "Add a solver");
+  let entered = [];
+  let running = null;
+
+  function join(table) {
+    if (entered.length >= 4) return;
+    const chooser = new Chooser("Solver", about.solvers, table);
+    const leave = el("button", { type: "button", class: "quiet", "aria-label": "Take this solver out" }, "✕");
+    const card = el("div", { class: "racer" }, leave, chooser.element);
+    leave.addEventListener("click", () => {
+      if (entered.length <= 2) return;
+      entered = entered.filter((each) => each !== chooser);
+      card.remove();
+      add.disabled = false;
+    });
+    entered.push(chooser);
+    racers.append(card);
+    add.disabled = entered.length >= 4;
+  }
+  START.forEach(join);
+
+  function lane(name) {
+    const pictures = el("div", { class: "pictures" });
+    const bar = el("progress", { max: 1, value: 0, "aria-label": `Progress of ${name}` });
+    const facts = el("p", { class: "facts" }, "waits");
+    const behind = el("div", { class: "behind" });
+    const element = el("article", { class: "lane" }, el("h3", {}, name), pictures, bar, facts, behind);
+    return { element, pictures, bar, facts, behind, name };
+  }
+
+  async function run() {
+    running = new AbortController();
+    button.textContent = "Cancel";
+    status.classList.remove("error");
+    status.textContent = "A reference is drawn first, then one solver after the other.";
+    const body = { ...options.value, solvers: entered.map((each) => each.value) };
+    const made = [about.defaults.reference, ...body.solvers].map(({ name, ...rest }, i) => {
+      const beside = Object.entries(rest).map(([key, value]) => `${key} ${value}`);
+      return lane([i ? name : `reference: ${name}`, ...beside].join(", "));
+    });
+    lanes.replaceChildren(...made.map((each) => each.element));
+    const hear = (event, news) => {
+      if (event === "queued" && news.ahead) status.textContent = `Waiting: ${news.ahead} before this one.`;
+      const here = made[news.lane];
+      if (!here) return;
+      if (event === "progress") {
+        here.bar.value = news.share;
+        here.facts.textContent = cost(news);
+        if (!here.pictures.children.length) here.pictures.replaceChildren(...news.pictures.map(() => image("", `${here.name}, emerging`)));
+        news.pictures.forEach((png, i) => { here.pictures.children[i].src = data(png); });
+      } else if (event === "lane") finish(here, news, body);
+    };
+    try {
+      const done = await draw("race", body, hear, running.signal);
+      status.textContent = `The lower pictures are the difference from the reference, times ${done.gain}.`;
+    } catch (error) {
+      status.textContent = error.name === "AbortError" ? "Cancelled." : `${error.message}.`;
+      status.classList.toggle("error", error.name !== "AbortError");
+    } finally {
+      running = null;
+      button.textContent = "Race";
+    }
+  }
+
+  function finish(here, news, body) {
+    here.bar.value = 1;
+    if (news.error !== undefined && !news.pictures) {
+      here.facts.textContent = `${news.error}.`;
+      return;
+    }
+    const solver = news.lane ? body.solvers[news.lane - 1] : about.defaults.reference;
+    const chosen = about.solvers.find((each) => each.name === solver.name);
+    here.facts.textContent = cost(news);
+    here.pictures.replaceChildren(...news.pictures.map((png, i) => {
+      const { solvers, ...rest } = body;
+      return figure(png, `seed ${body.seed + i}`, { task: "generate", ...rest, solver, seed: body.seed + i, count: 1 });
+    }));
+    if (!news.lane) {
+      return;
+    }
+    here.behind.append(
+      ...news.difference.map((png) => image(data(png), `Difference of ${here.name} from the reference`)),
+      el("p", { class: "hint" }, chosen.stochastic ? `${news.error.toFixed(1)} levels off: it adds noise, so it draws another picture` : `${news.error.toFixed(2)} of 255 levels off`),
+    );
+  }
+
+  const button = el("button", { type: "button", class: "primary", onclick: () => (running ? running.abort() : run()) }, "Race");
+  section.append(
+    el("div", { class: "stage" }, lanes, status),
+    el("div", { class: "controls" }, button, labelled("model", options.model), labelled("pictures", options.count), racers, add, options.element),
+  );
+  return {};
+}

@@ -1,0 +1,139 @@
+// Where a picture comes from: a file, a drop, the clipboard, the camera, or the model itself.
+
+import { draw, fit } from "./api.js";
+import { blob, complain, el } from "./dom.js";
+
+const MOST = 4e6; // pixels that the server takes
+
+// A picture small enough to be sent, and what was done to it.
+async function small(file) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file);
+  } catch {
+    return [file, ""]; // the server says what is wrong with it
+  }
+  const scale = Math.sqrt(MOST / (bitmap.width * bitmap.height));
+  if (scale >= 1 && file.size < 9e6) return [file, ""];
+  const canvas = el("canvas");
+  canvas.width = Math.floor(bitmap.width * Math.min(1, scale));
+  canvas.height = Math.floor(bitmap.height * Math.min(1, scale));
+  canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  const made = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.95));
+  return [made, `${bitmap.width}x${bitmap.height} reduced here, then `];
+}
+
+// A picture taken with the camera: by a dialog where the browser lets us, else by the phone's own camera.
+async function camera(fallback) {
+  if (!navigator.mediaDevices?.getUserMedia) return fallback.click();
+  let stream;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+  } catch {
+    return fallback.click();
+  }
+  const video = el("video", { autoplay: true, muted: true, playsInline: true });
+  video.srcObject = stream;
+  return new Promise((done) => {
+    const dialog = el("dialog", { "aria-label": "Camera" }, video);
+    const end = (made) => {
+      for (const track of stream.getTracks()) track.stop();
+      dialog.remove();
+      done(made);
+    };
+    const take = () => {
+      const canvas = el("canvas");
+      canvas.width = video.videoWidth;
+      canvas.height = video.videoHeight;
+      canvas.getContext("2d").drawImage(video, 0, 0);
+      canvas.toBlob(end, "image/png");
+    };
+    dialog.append(
+      el(
+        "div",
+        { class: "actions" },
+        el("button", { type: "button", class: "primary", onclick: take }, "Take it"),
+        el("button", { type: "button", onclick: () => dialog.close() }, "Back"),
+      ),
+    );
+    dialog.addEventListener("close", () => end(null));
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+// A place for a picture; `taken(fitted, note)` is called with what the server made of it.
+export class Source {
+  constructor(section, model, taken) {
+    this.model = model;
+    this.taken = taken;
+    this.blob = null;
+    const input = (attributes) => el("input", { type: "file", accept: "image/*", hidden: true, onchange: (event) => this.take(event.target.files[0]), ...attributes });
+    const files = input({});
+    const phone = input({ capture: "environment" });
+    this.note = el("p", { class: "status", role: "status" });
+    this.element = el(
+      "div",
+      { class: "source" },
+      files,
+      phone,
+      el("p", { class: "hint wide" }, "Drop a picture here, paste one, or"),
+      el(
+        "div",
+        { class: "actions" },
+        el("button", { type: "button", onclick: () => files.click() }, "Choose a file"),
+        el("button", { type: "button", onclick: async () => this.take(await camera(phone)) }, "Camera"),
+        el("button", { type: "button", onclick: () => this.draw() }, "Draw one"),
+      ),
+      this.note,
+    );
+    section.addEventListener("dragover", (event) => { event.preventDefault(); this.element.classList.add("over"); });
+    section.addEventListener("dragleave", () => this.element.classList.remove("over"));
+    section.addEventListener("drop", (event) => {
+      event.preventDefault();
+      this.element.classList.remove("over");
+      this.take(event.dataTransfer.files[0]);
+    });
+    document.addEventListener("paste", (event) => {
+      const file = [...event.clipboardData.files].find((each) => each.type.startsWith("image/"));
+      if (file && !section.hidden) this.take(file);
+    });
+  }
+
+  async take(file) {
+    if (!file) return;
+    this.say("Reading…");
+    try {
+      const [made, before] = await small(file);
+      const fitted = await fit(made, this.model());
+      this.blob = made;
+      this.say(`${before}${fitted.note}`);
+      this.taken(fitted);
+    } catch (error) {
+      this.say(`${error.message}.`, true);
+    }
+  }
+
+  // The same picture for another model.
+  async again() {
+    if (this.blob) await this.take(this.blob);
+  }
+
+  async draw() {
+    const seed = Math.floor(Math.random() * 1e6);
+    this.say("Drawing…");
+    try {
+      const done = await draw("generate", { model: this.model(), count: 1, seed }, () => {});
+      await this.take(blob(done.pictures[0]));
+      this.say(`drawn by the model from seed ${seed}`);
+    } catch (error) {
+      this.say("");
+      complain(error);
+    }
+  }
+
+  say(sentence, wrong = false) {
+    this.note.textContent = sentence;
+    this.note.classList.toggle("error", wrong);
+  }
+}

@@ -1,0 +1,224 @@
+"""What a job does: it draws pictures, and tells how they emerge."""
+
+import base64
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .. import images, pictures
+from .. import sample as sampling
+from ..clipping import ClippedModel
+from ..conditioners import conditioners
+from ..conditioners.base import predicted
+from ..errors import NumericalError, UsageError
+from ..guidance import GuidedModel
+from ..model import NetworkModel, Observer, ScoreModel
+from ..progress import Way
+from ..random import generators
+from ..restoration import Case, Method, colourful, grey, hole
+from ..solvers import Solver, solvers
+from ..trajectory import Trajectory
+from . import schema, uploads
+from .jobs import Job
+from .requests import Colourise, Generate, Inpaint, Race, Request, Restore, decoded
+
+FRAMES = 16
+"""Pictures of the way from noise to data."""
+EVERY = 0.08
+"""Seconds between two pictures of what emerges."""
+BUDGET = 10_000
+"""Evaluations after which a job is ended."""
+REFERENCE: dict[str, Any] = {"name": "ipndm", "steps": 200}
+"""The solver that the others are compared with; on the bundled models it is 0.02 to 0.2 of 255 levels off itself."""
+GAIN = 8
+"""How much a difference is amplified, so that it can be seen."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model of the page."""
+
+    name: str
+    folder: Path
+    model: NetworkModel
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What the page knows of it."""
+        channels, height, width = self.model.shape
+        return {
+            "name": self.name,
+            "channels": channels,
+            "height": height,
+            "width": width,
+            "classes": self.model.classes,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+        }
+
+
+class Watcher(Way):
+    """An observer that stops a job where nobody waits for it, and shows now and then what emerges."""
+
+    def __init__(self, job: Job, model: ScoreModel, **data: Any) -> None:
+        super().__init__(model.sde)
+        self.job, self.model, self.data = job, model, data
+        self.began = self.shown = time.perf_counter()
+
+    def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
+        super().__call__(x, t, eps)
+        self.job.check()
+        if self.calls > BUDGET:
+            raise NumericalError(f"this took more than {BUDGET} evaluations and was ended: ask for fewer steps")
+        now = time.perf_counter()
+        if now - self.shown < EVERY and self.calls > 1:
+            return
+        self.shown = now
+        self.job.emit(
+            "progress",
+            share=round(self.share, 4),
+            nfe=self.calls,
+            seconds=round(now - self.began, 3),
+            pictures=encoded(predicted(self.model, x.detach(), t, eps.detach())),
+            **self.data,
+        )
+
+
+def png(picture: Image.Image) -> str:
+    """A picture as PNG without anything beside the pixels, in base64."""
+    file = io.BytesIO()
+    picture.save(file, format="PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def encoded(x: Tensor) -> list[str]:
+    """Images in [-1, 1], (B, 1|3, H, W), each as PNG in base64."""
+    return [png(images.single(image)) for image in x]
+
+
+def strip(states: list[Tensor]) -> str:
+    """A picture with a row for each state, (B, C, H, W), and its images side by side without gaps."""
+    return png(images.single(torch.cat([torch.cat(list(state.cpu()), -1) for state in states], -2)))
+
+
+def around(served: Served, request: Request) -> ScoreModel:
+    """The model as it was asked for, but for what it is conditioned on."""
+    model: ScoreModel = served.model
+    if isinstance(request, Generate) and request.classes:
+        classes = [request.classes[i % len(request.classes)] for i in range(request.count)]
+        model = GuidedModel(model, classes, request.guidance)
+    return ClippedModel(model) if request.clip else model
+
+
+def cost(done: sampling.Samples) -> dict[str, Any]:
+    """What samples took."""
+    return {"nfe": done.nfe, "vjps": done.vjps, "seconds": round(done.seconds, 3)}
+
+
+def generate(served: Served, request: Generate) -> Callable[[Job], dict[str, Any]]:
+    """New pictures, and their way from noise."""
+    model, solver = around(served, request), schema.build(solvers, request.solver)
+
+    def work(job: Job) -> dict[str, Any]:
+        sources = generators(range(request.seed, request.seed + request.count))
+        recorder = Trajectory(model.sde, FRAMES)
+        observers: tuple[Observer, ...] = (Watcher(job, model), recorder)
+        done = sampling.sample(model, solver, model.prior(sources), generator=sources, observers=observers)
+        path = {
+            "frames": FRAMES,
+            "states": strip(recorder.states),
+            "denoised": strip([*recorder.denoised[:-1], done.x]),
+        }
+        return {"pictures": encoded(done.x), "path": path, **cost(done)}
+
+    return work
+
+
+def opened(served: Served, request: Restore, mode: str) -> Image.Image:
+    """The picture that came with a request.
+
+    Raises:
+        UsageError: It has not the model's size.
+        UploadError: It is no picture.
+    """
+    picture = picture_of(uploads.decode(decoded("picture", request.picture))).convert(mode)
+    _, height, width = served.model.shape
+    if picture.size != (width, height):
+        ours, theirs = f"{width}x{height}", "{}x{}".format(*picture.size)
+        raise UsageError(f"the model draws pictures of {ours}, and this one is {theirs}: fit it first")
+    return picture
+
+
+def picture_of(pixels: Any) -> Image.Image:
+    """The picture with the given uint8 pixels, (H, W, 1|3)."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def restore(served: Served, request: Restore, case: Case) -> Callable[[Job], dict[str, Any]]:
+    """Samples of what a picture may have been."""
+    method = Method(schema.build(solvers, request.solver), schema.build(conditioners, request.conditioner))
+    model, seeds = around(served, request), range(request.seed, request.seed + request.count)
+
+    def work(job: Job) -> dict[str, Any]:
+        (done,) = method.draw(case, model, served.folder, seeds, request.count, lambda: Watcher(job, model))
+        return {"pictures": encoded(done.x), "note": case.note, **cost(done)}
+
+    return work
+
+
+def inpaint(served: Served, request: Inpaint) -> Callable[[Job], dict[str, Any]]:
+    """Fillings of a hole."""
+    channels, height, width = served.model.shape
+    known = request.known(height, width)
+    if bool(known.all()):
+        raise UsageError("nothing is painted yet: paint over what is to be drawn anew")
+    picture = opened(served, request, "L" if channels == 1 else "RGB")
+    return restore(served, request, hole(pictures.scaled(picture)[None], known, f"{width}x{height}"))
+
+
+def colourise(served: Served, request: Colourise) -> Callable[[Job], dict[str, Any]]:
+    """Colours for a picture."""
+    colourful(served.name, served.model.shape)
+    picture = opened(served, request, "RGB")
+    return restore(served, request, grey(picture, "{}x{}".format(*picture.size)))
+
+
+def race(served: Served, request: Race) -> Callable[[Job], dict[str, Any]]:
+    """One solver after the other from the same noise, so that none slows another down, and a reference first."""
+    runners: list[Solver] = [schema.build(solvers, table) for table in (REFERENCE, *request.solvers)]
+    model = around(served, request)
+
+    def work(job: Job) -> dict[str, Any]:
+        lanes: list[dict[str, Any]] = []
+        truth: Tensor | None = None
+        for lane, solver in enumerate(runners):
+            sources = generators(range(request.seed, request.seed + request.count))
+            watcher = Watcher(job, model, lane=lane)
+            try:
+                done = sampling.sample(model, solver, model.prior(sources), generator=sources, observers=(watcher,))
+            except NumericalError as error:
+                if truth is None:
+                    raise
+                lanes.append({"lane": lane, "error": str(error)})
+            else:
+                truth = done.x if truth is None else truth
+                lanes.append({"lane": lane, "pictures": encoded(done.x), **compared(done.x, truth), **cost(done)})
+            job.emit("lane", **lanes[-1])
+        return {"lanes": lanes, "gain": GAIN}
+
+    return work
+
+
+def compared(x: Tensor, truth: Tensor) -> dict[str, Any]:
+    """How far images are from others: the root mean square in levels of 255, and a picture, amplified."""
+    difference = x.clamp(-1, 1) - truth.clamp(-1, 1)
+    return {
+        "error": round(float(difference.square().mean().sqrt()) * 127.5, 3),
+        "difference": encoded((GAIN * difference.abs() - 1).clamp(-1, 1)),
+    }

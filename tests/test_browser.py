@@ -1,0 +1,315 @@
+"""The page in a browser: every feature is clicked through at the size of a desk and of a phone.
+
+`make test-browser` runs these; SCORESDE_CHROMIUM names the browser, SCORESDE_SCREENSHOTS a folder for screenshots.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.browser
+sync_api = pytest.importorskip("playwright.sync_api", reason="install playwright, which drives the browser")
+expect = sync_api.expect
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+SIZES = {"desk": {"width": 1200, "height": 860}, "phone": {"width": 390, "height": 844}}
+SLOW = 60_000
+"""Milliseconds that a picture may take on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    path = os.environ.get("SCORESDE_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        pytest.skip("no Chromium is installed: install one, or name it in SCORESDE_CHROMIUM")
+    arguments = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("web")
+    command = [sys.executable, "-m", "scoresde", "web", "--port", "0", "--catalogue", str(folder / "catalogue.sqlite")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as server:
+        yield re.search(r"http://\S+", server.stdout.readline()).group()
+        server.send_signal(signal.SIGINT)
+        server.wait(20)
+
+
+@pytest.fixture(params=SIZES)
+def page(request, chromium, address):
+    """A page that has said nothing wrong, asked nobody else, and is no wider than its screen."""
+    context = chromium.new_context(
+        viewport=SIZES[request.param], has_touch=request.param == "phone", accept_downloads=True
+    )
+    context.grant_permissions(["camera"], origin=address)
+    page, wrong = context.new_page(), []
+    page.set_default_timeout(SLOW)
+    page.on("console", lambda message: message.type in ("error", "warning") and wrong.append(message.text))
+    page.wrong = wrong
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda r: r.url.startswith((address, "data:", "blob:")) or wrong.append(f"external: {r.url}"))
+    page.size = request.param
+    yield page
+    assert wrong == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    context.close()
+
+
+def visit(page, address, tab):
+    page.goto(f"{address}#{tab}")
+    return page.locator(f"#{tab}")
+
+
+def shot(page, name):
+    folder = os.environ.get("SCORESDE_SCREENSHOTS")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is wider than the screen"
+    if folder:
+        file = Path(folder) / f"{name}-{page.size}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=file)
+        Image.open(file).convert("RGB").quantize(192).save(file, optimize=True)
+
+
+def pictures(section):
+    return section.locator("figure.result:not(.input) figcaption button", has_text="Download")
+
+
+def photograph(path, grey=False):
+    rows, columns = np.mgrid[0:96, 0:128] / 128
+    colours = np.stack([0.3 + 0.5 * rows, 0.4 + 0.3 * columns, 0.8 - 0.6 * rows], -1)
+    image = Image.fromarray((255 * colours).astype(np.uint8))
+    (image.convert("L") if grey else image).save(path)
+    return path
+
+
+def test_generate(page, address):
+    began = time.monotonic()
+    section = visit(page, address, "generate")
+    expect(pictures(section)).to_have_count(4, timeout=SLOW)
+    print(f"first pictures after {time.monotonic() - began:.2f} s")
+    expect(section.locator(".status")).to_have_text(re.compile(r"\d+ evaluations · [\d.]+ s"))
+    shot(page, "generate")
+
+    section.get_by_text("Options").click()
+    section.get_by_label("solver").select_option("ddim")
+    section.get_by_label("steps").fill("10")
+    section.get_by_label("pictures").fill("1")
+    section.get_by_label("seed").fill("7")
+    section.get_by_label("model").select_option("digits")
+    section.get_by_role("button", name="Generate").click()
+    expect(section.locator(".label")).to_have_text("seed 7", timeout=SLOW)
+    expect(section.locator(".status")).to_contain_text("11 evaluations")
+    shot(page, "options")
+
+    final = section.locator(".result img").get_attribute("src")
+    slider = section.get_by_label("The way from noise to the picture")
+    slider.fill("0")
+    early = section.locator(".result img").get_attribute("src")
+    section.get_by_label("What the slider shows").select_option("states")
+    noisy = section.locator(".result img").get_attribute("src")
+    slider.fill("15")
+    assert len({final, early, noisy}) == 3 and section.locator(".result img").get_attribute("src") == final
+    with page.expect_download() as download:
+        section.get_by_role("button", name="Download seed 7").click()
+    with Image.open(download.value.path()) as kept:
+        assert kept.size == (8, 8) and not kept.info
+
+
+def test_a_drawing_can_be_cancelled_and_a_mistake_is_one_sentence(page, address):
+    section = visit(page, address, "generate")
+    expect(pictures(section)).to_have_count(4, timeout=SLOW)
+    section.get_by_text("Options").click()
+    section.get_by_label("solver").select_option("em")
+    section.get_by_role("button", name="Generate").click()
+    expect(section.locator("progress")).to_be_visible()
+    section.get_by_role("button", name="Cancel").click()
+    expect(section.locator(".status")).to_have_text("Cancelled.")
+    section.get_by_label("steps").fill("0")
+    with page.expect_response(lambda r: "generate" in r.url) as refused:
+        section.get_by_role("button", name="Generate").click()
+    assert refused.value.status == 400
+    expect(section.locator(".status")).to_contain_text("steps must be at least 1, got 0")
+    (said,) = page.wrong
+    assert "400" in said
+    page.wrong.clear()
+
+
+def test_inpaint(page, address, tmp_path):
+    section = visit(page, address, "inpaint")
+    section.locator("input[type=file]").first.set_input_files(photograph(tmp_path / "sky.png"))
+    expect(section.locator(".source .status")).to_contain_text("128x96 reduced to 43x32")
+    paper = section.locator("canvas")
+    fill = section.get_by_role("button", name="Fill the hole")
+    expect(fill).to_be_disabled()
+    paper.scroll_into_view_if_needed()
+    box = paper.bounding_box()
+
+    def stroke(*points):
+        page.mouse.move(box["x"] + points[0][0] * box["width"], box["y"] + points[0][1] * box["height"])
+        page.mouse.down()
+        for x, y in points[1:]:
+            page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=5)
+        page.mouse.up()
+
+    stroke((0.3, 0.3), (0.7, 0.6))
+    expect(fill).to_be_enabled()
+    section.get_by_role("button", name="Clear").click()
+    expect(fill).to_be_disabled()
+    section.get_by_role("button", name="Undo").click()
+    expect(fill).to_be_enabled()
+    section.get_by_role("button", name="Eraser").click()
+    section.get_by_label("brush").fill("16")
+    stroke((0.2, 0.2), (0.8, 0.7))
+    expect(fill).to_be_disabled()
+    section.get_by_role("button", name="Eraser").click()
+    section.get_by_label("brush").fill("8")
+    stroke((0.3, 0.3), (0.7, 0.6))
+    section.get_by_label("pictures").fill("3")
+    fill.click()
+    expect(pictures(section)).to_have_count(3, timeout=SLOW)
+    expect(section.locator("figure.input")).to_have_count(1)
+    first = section.locator("figure.result:not(.input) img").first.get_attribute("src")
+    shot(page, "inpaint")
+    fill.click()  # the same hole, other seeds
+    expect(section.locator(".label").nth(1)).to_have_text("seed 3", timeout=SLOW)
+    assert section.locator("figure.result:not(.input) img").first.get_attribute("src") != first
+
+
+def test_a_hole_is_painted_by_keys_in_a_picture_that_was_pasted_or_dropped(page, address):
+    section = visit(page, address, "inpaint")
+    page.evaluate(
+        """async (how) => {
+            const canvas = new OffscreenCanvas(40, 40);
+            canvas.getContext("2d").fillRect(0, 0, 40, 20);
+            const items = new DataTransfer();
+            items.items.add(new File([await canvas.convertToBlob()], "a.png", { type: "image/png" }));
+            const event = how === "paste" ? new ClipboardEvent("paste", { clipboardData: items, bubbles: true })
+                                          : new DragEvent("drop", { dataTransfer: items, bubbles: true });
+            document.querySelector("#inpaint .source").dispatchEvent(event);
+        }""",
+        "paste" if page.size == "desk" else "drop",
+    )
+    expect(section.locator(".source .status")).to_contain_text("40x40 reduced to 32x32")
+    section.locator("canvas").focus()
+    for key in ("ArrowLeft", "ArrowUp", " "):
+        page.keyboard.press(key)
+    expect(section.get_by_role("button", name="Fill the hole")).to_be_enabled()
+    page.keyboard.press("z")
+    expect(section.get_by_role("button", name="Fill the hole")).to_be_disabled()
+
+
+def test_colourise(page, address, tmp_path):
+    section = visit(page, address, "colourise")
+    section.locator("input[type=file]").first.set_input_files(photograph(tmp_path / "sky.png"))
+    expect(section.locator("figure.input")).to_have_count(2)
+    section.get_by_label("Conditioner", exact=True).select_option("projection")
+    section.get_by_label("pictures").fill("2")
+    section.get_by_role("button", name="Colourise").click()
+    expect(pictures(section)).to_have_count(2, timeout=SLOW)
+    shot(page, "colourise")
+
+
+def test_a_picture_from_the_camera(page, address):
+    section = visit(page, address, "colourise")
+    section.get_by_role("button", name="Camera").click()
+    expect(page.locator("video")).to_have_js_property("videoWidth", 640)
+    page.get_by_role("button", name="Take it").click()
+    expect(section.locator(".source .status")).to_contain_text("reduced to")
+
+
+def test_race(page, address):
+    section = visit(page, address, "race")
+    section.get_by_label("model").select_option("digits")
+    section.get_by_role("button", name="Add a solver").click()
+    expect(section.locator(".racer")).to_have_count(4)
+    expect(section.get_by_role("button", name="Add a solver")).to_be_disabled()
+    section.get_by_label("Take this solver out").last.click()
+    section.get_by_role("button", name="Race").click()
+    expect(section.locator(".lane")).to_have_count(4)
+    expect(section.locator(".behind img")).to_have_count(3, timeout=2 * SLOW)
+    for lane in section.locator(".facts").all():
+        expect(lane).to_have_text(re.compile(r"\d+ evaluations · [\d.]+ s"))
+    shot(page, "race")
+
+
+def test_catalogue(page, address):
+    section = visit(page, address, "generate")
+    expect(pictures(section)).to_have_count(4, timeout=SLOW)
+    for number, caption in enumerate((f"a running horse ({page.size})", f"Évening <b>sky</b> ({page.size})")):
+        section.get_by_role("button", name="Keep seed").nth(number).click()
+        page.get_by_label("Caption").fill(caption)
+        if not number:
+            shot(page, "keep")
+        page.get_by_role("dialog").get_by_role("button", name="Keep").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+    section.get_by_role("button", name="Keep seed").nth(2).click()
+    page.get_by_role("button", name="Discard").click()
+    expect(pictures(section)).to_have_count(3)
+
+    page.get_by_role("tab", name="Catalogue").click()
+    section = page.locator("#catalogue")
+    expect(section.locator(".label").first).to_have_text(f"Évening <b>sky</b> ({page.size})")
+    shot(page, "catalogue")
+    for words in ("runs", "hors", "hrose"):
+        section.get_by_label("Search").fill(f"{words} {page.size}")
+        expect(section.locator(".label").first).to_have_text(f"a running horse ({page.size})")
+    section.get_by_label("Search").fill("")
+    section.get_by_label("order").select_option("oldest")
+    expect(section.locator(".label").first).to_contain_text("a running horse")
+    section.get_by_label("order").select_option("name")
+    horse = section.locator("figure", has_text=f"a running horse ({page.size})")
+    horse.get_by_role("button", name="Rename").click()
+    page.get_by_label("New caption").fill(f"a walking dog ({page.size})")
+    page.keyboard.press("Enter")
+    dog = section.locator("figure", has_text=f"a walking dog ({page.size})")
+    expect(dog).to_have_count(1)
+    dog.get_by_role("button", name="Delete").click()
+    expect(dog).to_have_count(0)
+    page.get_by_role("button", name="Undo").last.click()
+    expect(dog).to_have_count(1)
+    with page.expect_download() as download:
+        dog.get_by_role("button", name="Download").click()
+    kept = Image.open(download.value.path())
+    dog.get_by_role("button", name="Again").click()
+    section = page.locator("#generate")
+    expect(pictures(section)).to_have_count(1, timeout=SLOW)
+    with page.expect_download() as download:
+        pictures(section).click()
+    difference = np.asarray(Image.open(download.value.path())).astype(int) - np.asarray(kept)
+    assert abs(difference).max() <= 1  # drawn alone, not among four
+
+
+def test_themes_and_keyboard(page, address):
+    visit(page, address, "catalogue")
+    page.get_by_role("tab", name="Catalogue").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#generate")).to_be_visible()
+    expect(page.get_by_role("tab", name="Generate")).to_be_focused()
+    colour = "getComputedStyle(document.body).backgroundColor"
+    seen = set()
+    for name in ("light", "dark", "system"):
+        page.locator("#theme").click()
+        expect(page.locator("#theme")).to_have_attribute("aria-label", f"Theme: {name}")
+        if name == "dark":
+            expect(pictures(page.locator("#generate"))).to_have_count(0)
+            shot(page, "dark")
+        seen.add(page.evaluate(colour))
+    assert len(seen) == 2
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(colour) in seen
+    unnamed = """[...document.querySelectorAll("input:not([hidden]), select, button")].filter((each) =>
+        !each.labels?.length && !each.getAttribute("aria-label") && !each.textContent.trim()).length"""
+    assert page.evaluate(unnamed) == 0
