@@ -107,7 +107,7 @@ def test_generate(page, address):
     section.get_by_label("solver").select_option("ddim")
     section.get_by_label("steps").fill("10")
     section.get_by_label("pictures").fill("1")
-    section.get_by_label("seed").fill("7")
+    section.get_by_label("seed", exact=True).fill("7")
     section.get_by_label("model").select_option("digits")
     section.get_by_role("button", name="Generate").click()
     expect(section.locator(".label")).to_have_text("seed 7", timeout=SLOW)
@@ -190,6 +190,7 @@ def test_inpaint(page, address, tmp_path):
 
 def test_a_hole_is_painted_by_keys_in_a_picture_that_was_pasted_or_dropped(page, address):
     section = visit(page, address, "inpaint")
+    expect(section.locator(".source")).to_be_visible()
     page.evaluate(
         """async (how) => {
             const canvas = new OffscreenCanvas(40, 40);
