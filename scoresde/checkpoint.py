@@ -133,7 +133,7 @@ def describe_model(model: NetworkModel, network: Any, time_scale: float) -> dict
     return {
         "sde": table(model.sde),
         "network": table(network),
-        "model": {"predicts": model.predicts, "time_scale": time_scale},
+        "model": {"predicts": model.predicts, "time_scale": time_scale, "condition": model.condition},
     }
 
 
@@ -173,7 +173,10 @@ def load(name: str | Path = "digits", device: str | torch.device = "cpu") -> Net
         label, predicts = label_of(sde, config["model"]["time_scale"]), config["model"]["predicts"]
         sha256 = config["sha256"]
         net = network.build((shape[0], shape[1], shape[2]))
-        model = NetworkModel(net, sde, shape, label=label, predicts=predicts, classes=network.classes)
+        condition = config["model"].get("condition", "none")
+        model = NetworkModel(
+            net, sde, shape, label=label, predicts=predicts, classes=network.classes, condition=condition
+        )
     except KeyError as error:
         raise CheckpointError(f"{folder / CONFIG} lacks the entry {error}") from None
     except (ScoreSDEError, TypeError, ValueError, IndexError) as error:

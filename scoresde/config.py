@@ -5,17 +5,27 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, PlainSerializer
 
+from .conditions import extra_channels
 from .data import DataOptions, data
 from .errors import ScoreSDEError, UsageError
+from .masks import FreeForm, Mask, masks
 from .networks import NetworkOptions, networks
 from .registry import Options, hint, table
-from .sde import SDE, sdes
+from .sde import DDPM, SDE, sdes
 
 T = TypeVar("T")
+
+
+MaskOption = Annotated[
+    Mask,
+    BeforeValidator(masks.parse),
+    PlainSerializer(str),
+    Field(validate_default=True, description="Law of the holes for inpaint, such as rectangle:most=0.25."),
+]
 
 
 class TrainOptions(Options):
@@ -26,13 +36,27 @@ class TrainOptions(Options):
     batch: int = Field(128, ge=1, description="Images per step.")
     accumulate: int = Field(1, ge=1, description="Parts of a batch that are computed one after the other.")
     seed: int = Field(0, ge=0, description="Seed of the weights, the data order, the times and the noise.")
-    learning_rate: float = Field(2e-4, gt=0, description="Adam's step after the warm-up.")
+    optimizer: Literal["adam", "adamw", "adamax", "lion"] = Field("adam", description="How gradients become steps.")
+    weight_decay: float = Field(0.0, ge=0, description="Share of the weights, times the rate, that a step takes off.")
+    learning_rate: float = Field(2e-4, gt=0, description="The optimiser's step after the warm-up.")
     warmup: int = Field(10_000, ge=0, description="Images over which the step rises linearly from 0.")
-    decay: float = Field(0.0, ge=0, le=1, description="Last share of the run, over which the step falls linearly to 0.")
+    decay: float = Field(0.0, ge=0, le=1, description="Last share of the run, over which the step falls to 0.")
+    fall: Literal["linear", "cosine"] = Field("linear", description="Whether it falls in a line or half a cosine.")
     clip: float = Field(1.0, gt=0, description="Largest norm of a gradient; longer ones are scaled down to it.")
     ema: float = Field(50_000, gt=0, description="Half-life of the averaged weights, in images.")
     earliest: float = Field(1e-5, gt=0, lt=1, description="Earliest time trained, as the likelihood needs.")
-    predicts: str = Field("eps", pattern="^(eps|x0|v)$", description="What the network's output means.")
+    predicts: Literal["eps", "x0", "v"] = Field("eps", description="What the network's output means.")
+    loss: Literal["l2", "l1", "huber", "hybrid"] = Field(
+        "l2", description="The error's measure; hybrid adds the bound, for a learned variance."
+    )
+    weighting: Literal["simple", "min-snr", "likelihood"] = Field(
+        "simple", description="Weight of a time: none, or on the error of ε min(SNR, snr_cap)/SNR or the likelihood's."
+    )
+    snr_cap: float = Field(5.0, gt=0, description="Signal-to-noise ratio α²/σ² above which min-snr weighs less.")
+    condition: Literal["none", "colour", "inpaint"] = Field(
+        "none", description="What the network is given besides x: the luma, or the picture with a hole."
+    )
+    masks: MaskOption = FreeForm()
     time_scale: float = Field(999.0, gt=0, description="Factor from time to the network's label.")
     label_dropout: float = Field(0.1, ge=0, le=1, description="Share of class labels that are hidden, for guidance.")
     flip: bool = Field(False, description="Mirror every second image at random.")
@@ -143,7 +167,29 @@ def parse(tables: Mapping[str, Any], where: str) -> Config:
     if mistakes or None in parts:
         count = f"{len(mistakes)} mistake{'s' * (len(mistakes) > 1)}"
         raise UsageError("\n  ".join([f"{count} in the configuration {where}:", *mistakes]))
-    return Config(*parts)  # type: ignore[arg-type]
+    config = Config(*parts)  # type: ignore[arg-type]
+    if found := contradictions(config, config.data.shape):
+        raise UsageError("\n  ".join([f"the configuration {where} contradicts itself:", *found]))
+    return config
+
+
+def contradictions(config: Config, shape: tuple[int, ...] | None) -> list[str]:
+    """What does not go together, a sentence each, for images of a shape, (C, H, W), if it is known."""
+    options, network, found = config.train, config.network, []
+    learned, chain = getattr(network, "learned_variance", False), isinstance(config.sde, DDPM)
+    if options.loss == "hybrid" and not (learned and chain):
+        found.append("train.loss = hybrid needs sde.name = ddpm and network.learned_variance = true")
+    if learned and options.loss != "hybrid":
+        found.append(f"network.learned_variance = true needs train.loss = hybrid, got {options.loss}")
+    if options.weighting != "simple" and options.loss not in ("l2", "hybrid"):
+        found.append(f"train.weighting = {options.weighting} weighs a squared error, {options.loss} is none")
+    if options.weighting == "likelihood" and chain:
+        found.append("train.weighting = likelihood is of continuous processes: with ddpm, train.loss = hybrid has it")
+    if shape and (further := extra_channels(options.condition, shape[0])) != getattr(network, "extra_channels", 0):
+        found.append(f"train.condition = {options.condition} takes network.extra_channels = {further} on such images")
+    if shape and options.condition == "colour" and shape[0] != 3:
+        found.append(f"train.condition = colour takes images of 3 channels, got {shape[0]}")
+    return found
 
 
 KINDS = ("data", "sde", "network", "train")

@@ -10,10 +10,14 @@ from torch import Tensor
 
 from .config import TrainOptions
 from .data import Images
+from .masks import Mask
 from .random import permutation, rand, randn, stream
+from .registry import remembered
 
 AHEAD = 4
 """Steps that threads draw in advance for a device that computes by itself."""
+BANK = 1024
+"""Masks that a run trained to inpaint has."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,15 @@ class Batch:
     """Places of the times between the earliest and the last, in [0, 1), (B,) in float64."""
     noise: Tensor
     """z ~ N(0, I), (B, C, H, W)."""
+    known: Tensor | None = None
+    """Where pixels are known, (B, 1, H, W), bool, if the network is trained to inpaint."""
+    levels: int = 256
+    """Grey levels of the images, evenly spaced in [-1, 1]."""
 
     def parts(self, count: int) -> list["Batch"]:
         """The batch in equal parts, one after the other."""
-        labels = [None] * count if self.labels is None else self.labels.chunk(count)
-        others = (x.chunk(count) for x in (self.hidden, self.uniform, self.noise))
-        return [Batch(*part) for part in zip(self.images.chunk(count), labels, *others, strict=True)]
+        cut = {name: v.chunk(count) for name, v in vars(self).items() if isinstance(v, Tensor)}
+        return [replace(self, **{k: parts[i] for k, parts in cut.items()}) for i in range(count)]  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,13 @@ class Draws:
     hidden: Tensor
     uniform: Tensor
     noise: Tensor
+    known: Tensor | None
+
+
+@remembered
+def mask_bank(law: Mask, height: int, width: int, seed: int) -> Tensor:
+    """The masks that a run draws from, (BANK, 1, H, W), bool: drawing strokes anew at each step would cost more."""
+    return law.draw(height, width, [stream(seed, "mask", i) for i in range(BANK)])
 
 
 class Feed:
@@ -75,7 +89,11 @@ class Feed:
         u = rand((1,), stream(options.seed, "time", step), dtype=torch.float64)
         even = (u + torch.arange(count, dtype=torch.float64) / count) % 1
         noise = randn((count, *self.images.shape), stream(options.seed, "noise", step))
-        return Draws(index, mirrored, hidden, even, noise)
+        known = None
+        if options.condition == "inpaint":
+            chosen = rand((count,), stream(options.seed, "masks", step)) * BANK
+            known = mask_bank(options.masks, *self.images.shape[1:], options.seed)[chosen.long()]
+        return Draws(index, mirrored, hidden, even, noise, known)
 
     def batch(self, draws: Draws) -> Batch:
         """The batch of a step on the device."""
@@ -84,7 +102,9 @@ class Feed:
         labels = None if self.images.labels is None else self._moved(self.images.labels[here])
         if self.options.flip:
             x = torch.where(self._moved(draws.mirrored)[:, None, None, None], x.flip(-1), x)
-        return Batch(x, labels, *map(self._moved, (draws.hidden, draws.uniform, draws.noise)))
+        known = None if draws.known is None else self._moved(draws.known)
+        hidden, uniform, noise = map(self._moved, (draws.hidden, draws.uniform, draws.noise))
+        return Batch(x, labels, hidden, uniform, noise, known, self.images.levels)
 
     def steps(self, first: int) -> Iterator[Batch]:
         """The batches of step first, first + 1, and so on without end."""

@@ -29,8 +29,8 @@ class ScoreModel(nn.Module, ABC):
     """Whether an evaluation draws noise, so that two of them at one point differ."""
     classes: int = 0
     """Number of class labels that the model knows; 0 if it knows none."""
-    condition: str = ""
-    """What it was trained to be given with x, "colour" or "inpaint"; empty if nothing."""
+    condition: str = "none"
+    """What it was trained to be given with x: "colour", "inpaint" or "none"."""
 
     @abstractmethod
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
@@ -135,7 +135,7 @@ class NetworkModel(ScoreModel):
         label: Label | None = None,
         predicts: Prediction = "eps",
         classes: int = 0,
-        condition: str = "",
+        condition: str = "none",
     ) -> None:
         super().__init__()
         if predicts not in ("eps", "x0", "v", "score"):
@@ -145,28 +145,28 @@ class NetworkModel(ScoreModel):
         self.classes, self.condition = classes, condition
 
     def given(self, known: Tensor) -> Self:
-        if not self.condition:
+        if self.condition == "none":
             super().given(known)
         around = copy.copy(self)  # which shares the network
         around.known = known
         return around
 
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
-        return self._as_eps(self._output(x, t), x, t)
+        return self.as_eps(self._output(x, t), x, t)
 
     def class_eps(self, x: Tensor, t: Tensor, classes: Tensor) -> Tensor:
-        return self._as_eps(self._output(x, t, classes), x, t) if self.classes else super().class_eps(x, t, classes)
+        return self.as_eps(self._output(x, t, classes), x, t) if self.classes else super().class_eps(x, t, classes)
 
     def eps_and_share(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         out, channels = self._output(x, t), x.shape[1]
         if out.shape[1] != 2 * channels:
             raise UsageError(f"the network gives {out.shape[1]} channels, not the {2 * channels} of a learned variance")
-        return self._as_eps(out, x, t), (out[:, channels:] + 1) / 2
+        return self.as_eps(out, x, t), (out[:, channels:] + 1) / 2
 
     def _output(self, x: Tensor, t: Tensor, *classes: Tensor) -> Tensor:
         dtype = next((p.dtype for p in self.net.parameters()), x.dtype)
         inputs = x
-        if self.condition:
+        if self.condition != "none":
             if self.known is None or len(self.known) != len(x):
                 raise UsageError(f"the model was trained for the condition {self.condition!r}: give it for each sample")
             inputs = torch.cat([x, self.known.to(x)], 1)
@@ -175,7 +175,8 @@ class NetworkModel(ScoreModel):
         out: Tensor = self.net(inputs.to(dtype), label, *classes)
         return out.to(x.dtype)
 
-    def _as_eps(self, out: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    def as_eps(self, out: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        """ε from what the network gave for x and t, (B, *)."""
         out = out[:, : x.shape[1]]
         if self.predicts == "eps":
             return out

@@ -13,13 +13,14 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from .config import Config, TrainOptions
+from .config import Config, TrainOptions, contradictions
 from .data import Images
 from .errors import DataError, NumericalError, UsageError
 from .feed import Batch, Feed
 from .labels import label_of
 from .model import NetworkModel
 from .objective import losses, times
+from .optimisers import optimiser
 from .random import seed_global, stream
 
 
@@ -31,7 +32,7 @@ class TrainState:
     """The weights that are trained."""
     ema: NetworkModel
     """Their exponential moving average, which samples."""
-    optimizer: torch.optim.Adam
+    optimizer: torch.optim.Optimizer
     step: int = 0
     images: int = 0
     loss: float = math.nan
@@ -43,28 +44,39 @@ class TrainState:
 
 
 def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> TrainState:
-    """A fresh run on images of the given shape; its weights depend on the seed alone."""
+    """A fresh run on images of the given shape; its weights depend on the seed alone.
+
+    Raises:
+        UsageError: The configuration does not go together on such images.
+    """
+    if found := contradictions(config, shape):
+        raise UsageError("; ".join(found))
     seed_global(config.train.seed)
     net = config.network.build(shape)
-    label = label_of(config.sde, config.train.time_scale)
-    predicts = config.train.predicts
-    classes = config.network.classes
-    model = NetworkModel(net, config.sde, shape, label=label, predicts=predicts, classes=classes)  # type: ignore[arg-type]
+    model = NetworkModel(
+        net,
+        config.sde,
+        shape,
+        label=label_of(config.sde, config.train.time_scale),
+        predicts=config.train.predicts,
+        classes=config.network.classes,
+        condition=config.train.condition,
+    )
     model = model.to(device)
     if config.train.channels_last:
         model = model.to(memory_format=torch.channels_last)
     ema = copy.deepcopy(model).eval().requires_grad_(False)
     if config.train.compile:
         net.compile()
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.train.learning_rate, fused=True)
-    return TrainState(model, ema, optimizer)
+    return TrainState(model, ema, optimiser(config.train, model.parameters()))
 
 
 def rate(options: TrainOptions, images: int) -> float:
-    """The learning rate after a number of images: a linear rise, a plateau, a linear fall."""
+    """The learning rate after a number of images: a linear rise, a plateau, a fall."""
     rise = min(1.0, (images + options.batch) / options.warmup) if options.warmup else 1.0
     left = (options.images - images) / (options.decay * options.images) if options.decay else 1.0
-    return options.learning_rate * min(rise, max(left, 0.0), 1.0)
+    left = min(max(left, 0.0), 1.0)
+    return options.learning_rate * min(rise, left if options.fall == "linear" else 0.5 - 0.5 * math.cos(math.pi * left))
 
 
 @torch.no_grad()
@@ -81,8 +93,7 @@ def average(state: TrainState, options: TrainOptions) -> None:
 def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainState]:
     """Trains on the state in place and yields it after each step, until config.train.images have been seen.
 
-    The objective is eps-prediction on the continuous process (Song et al. 2021, https://arxiv.org/abs/2011.13456,
-    equation 7, with Ho et al.'s weights).
+    The objective is that of `objective.losses`.
 
     Raises:
         UsageError: The batch cannot be cut into equal parts.

@@ -56,7 +56,7 @@ class Steps:
         return share * large + (1 - share) * small
 
     def nats(self, n: Tensor, x0: Tensor, x: Tensor, predicted: Tensor, log_variance: Tensor, *, levels: int) -> Tensor:
-        """KL(q ‖ p), or at n = 0 -log P(x_0 | x_1), in nats, (B,), summed over the values of each image.
+        """KL(q ‖ p), or at n = 0 -log P(x_0 | x_1), in nats, (B, *), of each value.
 
         Args:
             x0: Images with the grey levels evenly spaced in [-1, 1], (B, *).
@@ -67,12 +67,11 @@ class Steps:
         to_x0, log_q = expand(self.towards_x0[at], x), expand(self.small[at], x)
         gap = to_x0 * (x0 - predicted)
         kl = 0.5 * (log_variance - log_q + (log_q - log_variance).exp() - 1 + gap**2 * (-log_variance).exp())
-        nats, last = kl.expand_as(x).flatten(1).sum(1), n.to(x.device) == 0
-        if bool(last.any()):
+        nats, last = kl.expand_as(x), torch.nonzero(n == 0)[:, 0].to(x.device)
+        if len(last):
             mean = (to_x0 * predicted + expand(self.towards_x[at], x) * x)[last].double()
             std = (0.5 * log_variance.expand_as(x)[last].double()).exp()
-            mass = log_mass(x0[last].double(), mean, std, levels)
-            nats = nats.masked_scatter(last, -mass.flatten(1).sum(1).to(nats))
+            nats = nats.index_copy(0, last, -log_mass(x0[last].double(), mean, std, levels).to(nats))
         return nats
 
 

@@ -118,7 +118,7 @@ def vlb(
         rows = torch.full((len(x0),), n)
         log_variance = steps.log_variance(rows, x, variance, share)
         nats = steps.nats(rows, x0, x, predicted, log_variance, levels=levels)
-        terms.append(nats / unit)
+        terms.append(nats.flatten(1).sum(1) / unit)
         progress(len(x0))
     prior = 0.5 * (-torch.log1p(-a[-1]) - a[-1] + a[-1] * x0**2)
     return VLB(prior.flatten(1).sum(1) / unit, torch.stack(terms[1:]), terms[0], count.calls)
