@@ -5,8 +5,8 @@
 
 The first N images of the test split are measured (their luma, their pixels around a hole, ...), each is drawn once from
 its measurement alone, and the Frechet distance (FD) of what was drawn to M other test images stands beside that of the
-N images themselves: the floor. FD is taken where the task leaves something open: colourisation in means of 2x2 pixels,
-all else in the pixels of the middle three quarters. `above floor` is the difference of the two distances with its 95 %
+N images themselves: the floor. FD is taken where the task leaves something open: colourisation in means of 8x8 squares,
+all else in 12x12 squares of the middle three quarters. `above floor` is the difference of the two distances with its 95 %
 interval, a jackknife over blocks of the images, of which each is left out of both; `floor` is the mean and standard
 deviation over disjoint splits of the test images. Root mean square errors rank colourisers backwards (a grey image has
 the least): they are given, and decide nothing.
@@ -42,7 +42,7 @@ from scoresde.random import generators, permutation, stream
 from scoresde.sample import Samples, sample
 from scoresde.solvers import solvers
 
-BATCH, BLOCKS, SHOWN, DIVERSE = 250, 20, 10, 64
+BATCH, BLOCKS, SHOWN, DIVERSE = 500, 20, 10, 64
 GREY, SAMPLES = "(the grey image)", "(unconditional)"
 
 
@@ -64,7 +64,9 @@ class Task:
     def features(self, pixels: Tensor) -> Tensor:
         """(N, C, H, W) uint8 -> (N, D), scaled to [-1, 1]."""
         x, size = pixels.double() / 127.5 - 1, pixels.shape[-1]
-        return (avg_pool2d(x, 2) if self.pooled else x[..., size // 8 : -size // 8, size // 8 : -size // 8]).flatten(1)
+        if self.pooled:
+            return avg_pool2d(x, size // 8).flatten(1)
+        return avg_pool2d(x[..., size // 8 : -size // 8, size // 8 : -size // 8], max(1, size // 16)).flatten(1)
 
 
 TASKS = {"colour": Task("colour", True), "hole": Task("hole", False), "enlarge": Task("enlarge", False)}
@@ -81,18 +83,17 @@ def methods(task: str) -> Iterator[tuple[str, str]]:
     if task in ("colour", "hole"):
         yield PUBLISHED, "ancestral:steps=20"
         yield PUBLISHED, "ancestral:steps=100"
-    if task != "deblur":
+    if task != "deblur":  # its rows are not orthogonal
         yield "replace", "dpm++:steps=20"
     yield "projection", "dpm++:steps=20"
     yield f"covariance:kind={best}", "adams:tol=0.01"
     yield f"covariance:kind={best}", "unipc:steps=10"
     yield f"covariance:kind={best}", "sde-dpm++:steps=50"
     yield f"moment:kind={best}", "dpm++:steps=20"
-    if task in ("colour", "hole"):
+    if task != "deblur":
         yield "langevin", ""
-    if task == "colour":
-        yield "dps:rate=50", "ancestral:steps=100"
-        yield "gibbs", ""
+    yield "dps:rate=50", "ancestral:steps=100"
+    yield "gibbs", ""
 
 
 def luma_of(pixels: Tensor) -> Tensor:
@@ -148,6 +149,7 @@ def measure(model: ScoreModel, task: Task, truth: Tensor, reference: Any, what: 
     size = truth.shape[-1]
     seen, clean = task.observation(size), truth.float() / 127.5 - 1
     y = luma_of(truth) if task.title == "colour" else seen.forward(clean)
+    known = y.to(model.device)
     hidden = torch.ones(size, size, dtype=torch.bool)
     if isinstance(seen, Pixels):
         hidden = ~seen.mask[0, 0]
@@ -157,7 +159,7 @@ def measure(model: ScoreModel, task: Task, truth: Tensor, reference: Any, what: 
             "seconds": 0.0,
             **judged(truth_grey, truth, hidden),
         }, truth_grey[:SHOWN]
-    parts = [draw(model, seen, y[i : i + BATCH], what, how, folder, i) for i in range(0, len(y), BATCH)]
+    parts = [draw(model, seen, known[i : i + BATCH], what, how, folder, i) for i in range(0, len(y), BATCH)]
     drawn = torch.cat([images.to_uint8(part.x) for part in parts])
     row: dict[str, Any] = {"nfe": max(p.nfe for p in parts), "vjps": max(p.vjps for p in parts)}
     row |= {"seconds": sum(p.seconds for p in parts), **distances(task, drawn, truth, reference)}
@@ -165,7 +167,7 @@ def measure(model: ScoreModel, task: Task, truth: Tensor, reference: Any, what: 
     if isinstance(seen, Pixels):
         row["known_exact"] = bool(torch.equal(drawn[..., ~hidden], truth[..., ~hidden]))
     if what != SAMPLES:
-        few = [draw(model, seen, y[:DIVERSE], what, how, folder, 10_000 * k).x for k in (1, 2)]
+        few = [draw(model, seen, known[:DIVERSE], what, how, folder, 10_000 * k).x.cpu() for k in (1, 2)]
         row["diversity"] = float((few[0] - few[1]).square()[..., hidden].mean().sqrt())
     return row, drawn[:SHOWN]
 
@@ -200,10 +202,22 @@ def table(rows: list[dict[str, Any]], floor: tuple[float, float, int]) -> str:
 @click.option("-n", "count", default=1000, show_default=True, help="Images that are measured and drawn.")
 @click.option("-m", "others", default=8000, show_default=True, help="Real images that they are compared with.")
 @click.option("--task", "chosen", multiple=True, type=click.Choice(list(TASKS)), help="[default: all]")
+@click.option("--only", multiple=True, help="Conditioners and posterior samplers of this name. [default: all]")
+@click.option("--device", default="cpu", show_default=True)
 @click.option("--report", is_flag=True, help="Only write the tables and sheets of the rows that are there.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the rows, tables and sheets.")
-def main(model: str, data_name: str, count: int, others: int, chosen: tuple[str, ...], report: bool, out: Path) -> None:
-    source, network = data.parse(data_name), checkpoint.load(model)
+def main(
+    model: str,
+    data_name: str,
+    count: int,
+    others: int,
+    chosen: tuple[str, ...],
+    only: tuple[str, ...],
+    device: str,
+    report: bool,
+    out: Path,
+) -> None:
+    source, network = data.parse(data_name), checkpoint.load(model, device)
     test, real = source.load("test"), source.load("train").scaled()
     kinds = [kind for kind in KINDS if kind != "full" or real[0].numel() <= LARGEST]
     folder = checkpoint.locate(model)
@@ -222,7 +236,7 @@ def main(model: str, data_name: str, count: int, others: int, chosen: tuple[str,
             identity = [sha, data_name, count, others, task.title, what, how, 2]
             key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
             picture = out / "shown" / f"{key}.pt"
-            if key not in done and report:
+            if key not in done and (report or (only and what.split(":")[0] not in only)):
                 continue
             if key not in done:
                 row, shown = measure(network, task, truth, reference, what, how, model)
@@ -237,7 +251,9 @@ def main(model: str, data_name: str, count: int, others: int, chosen: tuple[str,
         images.save(images.labelled(sheets, zoom=images.zoom_for(truth.shape[-1])), out / f"{task.title}.png")
         (out / f"{task.title}.md").write_text(table(rows, floor) + "\n", encoding="utf-8")
         click.echo(table(rows, floor))
-    (out / "meta.json").write_text(json.dumps({"model": sha, "n": count, "m": others, **versions()}, indent=2) + "\n")
+    (out / "meta.json").write_text(
+        json.dumps({"model": sha, "n": count, "m": others, "device": device, **versions()}, indent=2) + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -164,7 +164,8 @@ def test_a_compiled_network_trains_and_is_saved_as_any_other(precision, tmp_path
     assert "Trained on 1600 images" in said
     line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert 0 < line["loss"] < 1.5
-    assert sample(m := checkpoint.load(tmp_path / "run"), solvers["euler"](steps=3), m.prior(generators([0]))).nfe == 4
+    model = checkpoint.load(tmp_path / "run")
+    assert sample(model, solvers["euler"](steps=3), model.prior(generators([0]))).nfe == 4
 
 
 class Greedy(ScoreModel):
