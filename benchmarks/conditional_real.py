@@ -6,10 +6,10 @@
 The first N images of the test split are measured (their luma, their pixels around a hole, ...), each is drawn once from
 its measurement alone, and the Frechet distance (FD) of what was drawn to M other test images stands beside that of the
 N images themselves: the floor. FD is taken where the task leaves something open: colourisation in means of 8x8 squares,
-all else in 12x12 squares of the middle three quarters. `above floor` is the difference of the two distances with its 95 %
-interval, a jackknife over blocks of the images, of which each is left out of both; `floor` is the mean and standard
-deviation over disjoint splits of the test images. Root mean square errors rank colourisers backwards (a grey image has
-the least): they are given, and decide nothing.
+all else in 12x12 squares of the middle three quarters. `above floor` is the difference of the two distances with its
+95 % interval, a jackknife over blocks of the images, of which each is left out of both; `floor` is the mean and
+standard deviation over disjoint splits of the test images. Root mean square errors rank colourisers backwards (a grey
+image has the least): they are given, and decide nothing.
 
 Every row is written to rows.jsonl when it is done, and not computed again.
 """
