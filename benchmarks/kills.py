@@ -19,6 +19,7 @@ from pathlib import Path
 
 import click
 import torch
+import torch._dynamo  # an optimiser would import it at its first step, in every process
 
 from scoresde import checkpoint
 from scoresde.commands.train import train

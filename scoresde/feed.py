@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .config import TrainOptions
 from .data import Images
+from .distributed import ALONE, Processes
 from .masks import Mask
 from .random import permutation, rand, randn, stream
 from .registry import remembered
@@ -66,11 +67,12 @@ def mask_bank(law: Mask, height: int, width: int, seed: int) -> Tensor:
 class Feed:
     """The batches of a training run; those of a GPU are drawn ahead by threads, and are the same.
 
-    The images are kept on the device as bytes if they take no more than half of its free memory.
+    The images are kept on the device as bytes if they take no more than half of its free memory. Of several processes
+    each draws for the whole batch and is given its share, so that their number changes no draw.
     """
 
-    def __init__(self, images: Images, options: TrainOptions, device: torch.device) -> None:
-        self.options, self.device = options, device
+    def __init__(self, images: Images, options: TrainOptions, device: torch.device, group: Processes = ALONE) -> None:
+        self.options, self.device, self.group = options, device, group
         self.images = images
         if device.type == "cuda" and 2 * images.pixels.nbytes <= torch.cuda.mem_get_info(device)[0]:
             labels = None if images.labels is None else images.labels.to(device)
@@ -93,7 +95,10 @@ class Feed:
         if options.condition == "inpaint":
             chosen = rand((count,), stream(options.seed, "masks", step)) * BANK
             known = mask_bank(options.masks, *self.images.shape[1:], options.seed)[chosen.long()]
-        return Draws(index, mirrored, hidden, even, noise, known)
+        each = count // self.group.world
+        mine = slice(each * self.group.rank, each * (self.group.rank + 1))
+        index, mirrored, hidden, even, noise = (x[mine] for x in (index, mirrored, hidden, even, noise))
+        return Draws(index, mirrored, hidden, even, noise, None if known is None else known[mine])
 
     def batch(self, draws: Draws) -> Batch:
         """The batch of a step on the device."""

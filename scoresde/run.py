@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from . import checkpoint, images
-from .checkpoints import FORMAT, Checkpoint, Checkpoints
+from .checkpoints import FORMAT, Checkpoint, Checkpoints, read
 from .config import Config, parse, to_toml
+from .distributed import processes
 from .errors import CheckpointError, ScoreSDEError
 from .model import Observer
 from .provenance import versions
@@ -114,14 +115,22 @@ class Run:
             UsageError: There is none at all.
             CheckpointError: Every one is damaged, or belongs to another configuration.
         """
-        found = self.checkpoints.newest()
-        self._compare(found.content, machine(state.model.device), changed)
+        together = processes()
+        here = machine(state.model.device)
+
+        def choose() -> Path:
+            newest = self.checkpoints.newest()
+            self._compare(newest.content, here, changed)
+            return newest.path
+
+        found = read(together.only_first(choose))
         try:
             apply(state, found)
         except (RuntimeError, KeyError, ValueError) as error:
             reason = str(error).splitlines()[-1].strip()
             raise CheckpointError(f"{found.path} does not fit the configuration: {reason}") from None
-        self.publish(state)  # a kill between the two files of the model would have left them apart
+        if together.first:
+            self.publish(state)  # a kill between the two files of the model would have left them apart
 
     def _compare(self, content: Mapping[str, Any], here: Mapping[str, Any], changed: bool) -> None:
         if content.get("format") != FORMAT:
@@ -166,7 +175,12 @@ def rows(log: Path) -> list[dict[str, Any]]:
 
 def machine(device: torch.device) -> dict[str, Any]:
     """What the bits of a training depend on besides its configuration."""
-    return {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": device.type}
+    return {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+        "processes": processes().world,
+    }
 
 
 def apply(state: TrainState, found: Checkpoint) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .distributed import ALONE, Processes
 from .errors import NumericalError, ResourceError, UsageError
 from .finite import non_finite
 from .model import Evaluations, ObservedModel, Observer, ScoreModel
@@ -119,22 +120,29 @@ def accounted(
     return Samples(x, count.calls, count.rows / len(x), time.perf_counter() - began, info, count.vjps)
 
 
-def in_batches(draw: Callable[[range], Samples], rows: range, batch: int) -> Iterator[Samples]:
+def in_batches(
+    draw: Callable[[range], Samples], rows: range, batch: int, together: Processes = ALONE
+) -> Iterator[Samples]:
     """The samples of all rows, `batch` of them at a time; a batch that does not fit into the memory is halved.
 
     Args:
         draw: Draws the samples of some of the rows, each from its own seed, so that halving changes none.
+        together: Of several processes, each draws every so manieth batch.
 
     Raises:
         ResourceError: Not even one sample fits into the memory.
     """
-    first = 0
-    while first < len(rows):
-        try:
-            yield draw(rows[first : first + batch])
-        except torch.OutOfMemoryError:
-            if batch == 1:
-                raise ResourceError("the memory does not hold what one sample takes: choose another device") from None
-            batch //= 2
-            continue
-        first += batch
+    size = batch
+    for start in range(batch * together.rank, len(rows), batch * together.world):
+        part, first = rows[start : start + batch], 0
+        while first < len(part):
+            try:
+                yield draw(part[first : first + size])
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise ResourceError(
+                        "the memory does not hold what one sample takes: choose another device"
+                    ) from None
+                size //= 2
+                continue
+            first += size

@@ -1,6 +1,7 @@
 """Signals that ask a long run to end: remembered until the run has come to a place where it can."""
 
 import signal
+import time
 from types import FrameType, TracebackType
 
 CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 143}
@@ -12,9 +13,15 @@ class Stopped(Exception):
 
 
 class Signals:
-    """A context in which Ctrl-C, SIGTERM and SIGUSR1 are only noted. A second Ctrl-C ends the process at once."""
+    """A context in which Ctrl-C, SIGTERM and SIGUSR1 are only noted. A second Ctrl-C ends the process at once.
 
-    def __init__(self) -> None:
+    Args:
+        echo: Seconds within which a second Ctrl-C is taken for the first one, which torchrun passes on to processes
+            that the terminal has already told.
+    """
+
+    def __init__(self, echo: float = 0.0) -> None:
+        self.echo, self.first = echo, 0.0
         self.code = 0
         """Exit code of the first signal, or 0 if none has come."""
         self._before: dict[int, object] = {}
@@ -34,7 +41,10 @@ class Signals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.code = self.code or CODES[signal.Signals(number).name]
         if number == signal.SIGINT:
-            signal.signal(number, signal.default_int_handler)
+            now = time.monotonic()
+            self.first = self.first or now
+            if now - self.first > self.echo:
+                raise KeyboardInterrupt
 
     def check(self, *_: object) -> None:
         """Looks whether a signal has come; as an observer of a solver, between two evaluations.

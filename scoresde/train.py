@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .config import Config, TrainOptions, contradictions
 from .data import Images
+from .distributed import Processes, held_back, processes
 from .errors import DataError, NumericalError, UsageError
 from .feed import Batch, Feed
 from .labels import label_of
@@ -101,23 +102,32 @@ def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainSt
         NumericalError: The loss or the gradient is not finite, and no more steps may be left out for that; the
             weights are those of the step before.
     """
-    options = config.train
-    check(options, images, state.model)
-    state.model.train()
-    steps = math.ceil((options.images - state.images) / options.batch)
-    for batch in islice(Feed(images, options, state.model.device).steps(state.step), max(steps, 0)):
-        found = descend(state, batch, options)
-        value, norm = found.mean().item(), state.grad_norm
+    options, group = config.train, processes()
+    check(options, images, state.model, group.world)
+    model = copy.copy(state.model.train())
+    model._modules = {**model._modules, "net": group.joined(model.net)}  # what is saved keeps the bare network
+    feed, steps = Feed(images, options, model.device, group), math.ceil((options.images - state.images) / options.batch)
+    if group.world > 1:
+        # The first backward pass settles in which order gradients are summed up: without one before the first step,
+        # those of a resumed run would differ in their last bits.
+        before = [buffer.clone() for buffer in model.buffers()]
+        descend(state, model, feed.batch(feed.draws(state.step)), options, group)
+        for buffer, old in zip(model.buffers(), before, strict=True):
+            buffer.copy_(old)
+    for batch in islice(feed.steps(state.step), max(steps, 0)):
+        found = descend(state, model, batch, options, group)
+        value, norm = group.mean(found.mean()).item(), state.grad_norm
         finite = math.isfinite(value + norm)
         if finite:
-            for group in state.optimizer.param_groups:
-                group["lr"] = rate(options, state.images)
+            for part in state.optimizer.param_groups:
+                part["lr"] = rate(options, state.images)
             state.optimizer.step()
         elif state.skipped < options.skip_nonfinite:
             state.skipped += 1
         else:
             bad = times(state.model.sde, batch, options)[~torch.isfinite(found)]
-            where = f"at t from {bad.min():.4g} to {bad.max():.4g}" if len(bad) else "though every loss is finite"
+            t = [t for part in group.gather(bad.tolist()) for t in part]
+            where = f"at t from {min(t):.4g} to {max(t):.4g}" if t else "though every loss is finite"
             raise NumericalError(
                 f"the loss is {value} and the gradient's length {norm} at step {state.step} (seed {options.seed}), "
                 f"{where}: lower train.learning_rate, or allow some such steps by train.skip_nonfinite; the last "
@@ -129,10 +139,14 @@ def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainSt
         yield state
 
 
-def check(options: TrainOptions, images: Images, model: NetworkModel) -> None:
+def check(options: TrainOptions, images: Images, model: NetworkModel, world: int) -> None:
     """Refuses what cannot be trained on; errors as `train`."""
-    if options.batch % options.accumulate:
-        raise UsageError(f"train.batch = {options.batch} cannot be cut into train.accumulate = {options.accumulate}")
+    if options.batch % (options.accumulate * world):
+        among = f" for each of {world} processes" if world > 1 else ""
+        raise UsageError(
+            f"train.batch = {options.batch} cannot be cut into train.accumulate = {options.accumulate} equal parts"
+            f"{among}: choose a multiple of {options.accumulate * world}"
+        )
     if images.shape != model.shape:
         raise DataError(f"the images have the shape {images.shape}, the model takes {model.shape}")
     if options.batch > len(images):
@@ -147,18 +161,23 @@ def check(options: TrainOptions, images: Images, model: NetworkModel) -> None:
             )
 
 
-def descend(state: TrainState, batch: Batch, options: TrainOptions) -> Tensor:
-    """Sets the gradient of the mean loss, clipped, and its length; returns the losses, (B,).
+def descend(state: TrainState, model: NetworkModel, batch: Batch, options: TrainOptions, group: Processes) -> Tensor:
+    """Sets the gradient of the mean loss, clipped, and its length; returns the losses of this process's images, (B,).
 
     The batch is cut into train.accumulate parts, which take less memory one after the other: the gradient is the same.
     Only a network that draws (dropout) draws differently, and one with batch statistics has those of the parts.
+
+    Args:
+        model: The state's, with gradients that are means over the processes.
     """
     state.optimizer.zero_grad(set_to_none=True)
-    seed_global(int(stream(options.seed, "dropout", state.step).initial_seed()))
+    purpose = ("dropout", state.step) if group.world == 1 else ("dropout", state.step, group.rank)
+    seed_global(int(stream(options.seed, *purpose).initial_seed()))
     found = []
-    for part in batch.parts(options.accumulate):
-        each = losses(state.model, part, options)
-        (each.mean() / options.accumulate).backward()  # type: ignore[no-untyped-call]
+    for left, part in zip(range(options.accumulate)[::-1], batch.parts(options.accumulate), strict=True):
+        with held_back(model.net, left > 0):  # the gradients of all processes are added up once
+            each = losses(model, part, options)
+            (each.mean() / options.accumulate).backward()  # type: ignore[no-untyped-call]
         found.append(each.detach())
     norm = torch.nn.utils.clip_grad_norm_(list(state.model.parameters()), options.clip, foreach=True)
     state.grad_norm = norm.item()

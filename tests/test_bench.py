@@ -19,11 +19,12 @@ from scoresde.bench import estimates
 from scoresde.bench.analytic import DRAWS, AnalyticSubject
 from scoresde.bench.cells import cells, subjects
 from scoresde.bench.report import Report
-from scoresde.bench.run import run, share
+from scoresde.bench.run import run
 from scoresde.bench.spec import Spec
 from scoresde.bench.store import Store
 from scoresde.bench.suites import load
 from scoresde.data import data
+from scoresde.distributed import share
 from scoresde.errors import UsageError
 from scoresde.likelihood import nll
 from scoresde.model import ScoreModel

@@ -12,7 +12,7 @@ import scoresde
 ROOT = Path(scoresde.__file__).parent
 LAYERS = [
     ["errors", "signals"],
-    ["random", "finite"],
+    ["random", "finite", "distributed"],
     ["brownian"],
     ["registry", "decoding"],
     ["sde", "controllers", "masks"],

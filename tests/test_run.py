@@ -201,8 +201,8 @@ def test_a_signal_during_a_sheet_still_saves(run, monkeypatch):
         raise AssertionError("the sheet went on")
 
     monkeypatch.setattr(Run, "draw", interrupted)
-    assert "Stopped at 48 images" in run(f"{LINE} train.sample_every=48", 143)
-    assert Path("run/checkpoints/step_000000003").exists()
+    assert "Stopped at 64 images" in run(f"{LINE} train.sample_every=48", 143)
+    assert Path("run/checkpoints/step_000000004").exists()
 
 
 def test_signals_are_noted_and_a_second_ctrl_c_is_not_held_back():
@@ -217,6 +217,10 @@ def test_signals_are_noted_and_a_second_ctrl_c_is_not_held_back():
         assert signals.code == 143
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+    with Signals(echo=60) as signals:  # as torchrun passes on what the terminal has already said
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signals.code == 130
     assert signal.getsignal(signal.SIGTERM) is before
 
 

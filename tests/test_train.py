@@ -165,7 +165,9 @@ def test_bad_runs_stop_with_a_sentence():
         next(train(chosen, Images(torch.zeros(4, 3, 8, 8, dtype=torch.uint8)), fresh(chosen)))
     with pytest.raises(DataError, match="train.batch = 16 is more than the 4 images"):
         next(train(chosen, Images(torch.zeros(4, 1, 8, 8, dtype=torch.uint8)), fresh(chosen)))
-    with pytest.raises(UsageError, match="train.batch = 16 cannot be cut into train.accumulate = 3"):
+    with pytest.raises(
+        UsageError, match="train.batch = 16 cannot be cut into train.accumulate = 3 equal parts: choose a multiple of 3"
+    ):
         next(train(config("train.accumulate=3"), digits(), fresh(chosen)))
 
 

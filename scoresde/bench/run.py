@@ -29,18 +29,6 @@ Progress = Callable[[float], object]
 """Called with the evaluations, times samples, that have been done, by the cell's own guess."""
 
 
-def share() -> tuple[int, int]:
-    """This process's number and how many share the work: of torchrun, of a SLURM array, of both, or 0 of 1."""
-
-    def number(name: str, default: int) -> int:
-        return int(os.environ.get(name) or default)
-
-    task = number("SLURM_ARRAY_TASK_ID", 0) - number("SLURM_ARRAY_TASK_MIN", 0)
-    tasks = number("SLURM_ARRAY_TASK_COUNT", 1)
-    world = number("WORLD_SIZE", 1)
-    return task // number("SLURM_ARRAY_TASK_STEP", 1) * world + number("RANK", 0), tasks * world
-
-
 def run(cells: Sequence[Cell], store: Store, *, rank: int = 0, world: int = 1, progress: Progress) -> Iterator[Row]:
     """Measures this process's cells that are not done yet, and yields their rows once they are stored.
 

@@ -13,10 +13,10 @@ from ..bench.compare import read
 from ..bench.publish import publish
 from ..bench.report import title
 from ..bench.run import run as measure
-from ..bench.run import share
 from ..bench.store import Store
 from ..bench.suites import SUITES, load, plan
 from ..bench.tables import Layout, markdown
+from ..distributed import share
 from ..errors import NumericalError, UsageError
 from .options import device, device_option, json_option, output_folder, print_table
 

@@ -1,6 +1,7 @@
 """`scoresde sample`: samples from a model with any solver."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -13,6 +14,7 @@ from tqdm.auto import tqdm
 from .. import checkpoint, images, tune
 from .. import sample as sampling
 from ..clipping import ClippedModel
+from ..distributed import group, processes
 from ..errors import UsageError
 from ..model import NetworkModel, Observer, ScoreModel
 from ..progress import Way
@@ -65,26 +67,38 @@ def run(
     folder = checkpoint.locate(model)
     if tuned:
         chosen = tune.tuned(chosen, folder)
-    network = checkpoint.load(folder, device(device_name))
-    drawable(model, network.shape)
-    asked = labels(classes, count, guidance, guidance_interval)
-    if asked:
-        asked.around(network, 0, count)  # says what is wrong before a folder is made
-    target = output_folder(out or Path("samples") / f"{folder.name}-{solver}")
-    recorder = Trajectory(network.sde, trajectory) if trajectory else None
-    with tqdm(total=count, unit="image", disable=quiet or None, bar_format="{l_bar}{bar}| {elapsed}{postfix}") as bar:
+    with group(device_name) as name:
+        together = processes()
+        network = checkpoint.load(folder, device(name))
+        drawable(model, network.shape)
+        asked = labels(classes, count, guidance, guidance_interval)
+        if asked:
+            asked.around(network, 0, count)  # says what is wrong before a folder is made
+        target = out or Path("samples") / f"{folder.name}-{solver}"
+        together.only_first(lambda: output_folder(target) and None)
+        recorder = Trajectory(network.sde, trajectory) if trajectory else None
+        hidden, form = True if quiet or not together.first else None, "{l_bar}{bar}| {elapsed}{postfix}"
+        drawn: list[tuple[int, sampling.Samples]] = []
+        with tqdm(total=count, unit="image", disable=hidden, bar_format=form) as bar:
 
-        def draw(rows: range) -> sampling.Samples:
-            sources = generators(seed + row for row in rows)
-            observers: list[Observer] = [Bar(network.sde, bar)]
-            if recorder and rows[0] == 0:
-                observers.append(recorder)
-            guided: ScoreModel = asked.around(network, rows[0], len(rows)) if asked else network
-            guided, x = ClippedModel(guided) if clip else guided, network.prior(sources)
-            return sampling.sample(guided, chosen, x, generator=sources, observers=tuple(observers))
+            def draw(rows: range) -> sampling.Samples:
+                sources = generators(seed + row for row in rows)
+                observers: list[Observer] = [Bar(network.sde, bar)]
+                if recorder and rows[0] == 0:
+                    observers.append(recorder)
+                guided: ScoreModel = asked.around(network, rows[0], len(rows)) if asked else network
+                guided, x = ClippedModel(guided) if clip else guided, network.prior(sources)
+                part = sampling.sample(guided, chosen, x, generator=sources, observers=tuple(observers))
+                drawn.append((rows[0], replace(part, x=part.x.cpu())))
+                return part
 
-        batches = list(sampling.in_batches(draw, range(count), batch))
-        bar.update(count - bar.n)
+            for _ in sampling.in_batches(draw, range(count), batch, together):
+                pass
+            bar.update(count - bar.n)
+        everything = sorted((part for parts in together.gather(drawn) for part in parts), key=lambda part: part[0])
+    if not together.first:
+        return
+    batches = [part for _, part in everything]
     x = torch.cat([part.x for part in batches])
     write(target, x, seed, recorder, animation)
     record = describe(chosen, network, batches, folder, seed) | (asked.record if asked else {}) | {"clip": clip}
@@ -150,7 +164,7 @@ def sample() -> click.Command:
     command = click.Command("sample", callback=run, params=[*own, *field_options(solvers.all())], help=run.__doc__)
     command.epilog = """\b
 Options followed by [names] belong to those solvers. With --grid tuned the steps lie where `scoresde tune` has put
-them for this model, solver and number of steps.
+them for this model, solver and number of steps. Under torchrun the batches are shared out.
 \b
 Examples:
   scoresde sample --solver dpm --tol 1e-2

@@ -2,7 +2,8 @@
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from tqdm.auto import tqdm
 from .. import config as configuration
 from ..checkpoints import only_writer
 from ..config import Config, to_toml
-from ..errors import UsageError
+from ..distributed import Processes, group, processes
+from ..errors import NumericalError, ResourceError, ScoreSDEError, UsageError
 from ..run import Run
-from ..signals import Signals, Stopped
+from ..signals import CODES, Signals, Stopped
 from ..train import TrainState, start
 from ..train import train as steps
 from .options import device, device_option, output_folder
@@ -46,7 +48,8 @@ Examples:
   scoresde train digits train.images=50_000 network.channels=16 --out runs/small
   scoresde train digits --out runs/digits --resume
   scoresde train digits train.learning_rate=1e-4 --out runs/digits --resume --change
-  scoresde train configs/digits.toml --dry-run""",
+  scoresde train configs/digits.toml --dry-run
+  torchrun --nproc-per-node 2 -m scoresde train digits --device cpu""",
 )
 @click.argument("config")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
@@ -72,57 +75,86 @@ def train(
     device_name: str,
 ) -> None:
     """Train a score network as CONFIG says."""
-    chosen = configuration.load(config, overrides)
-    if dry_run:
-        click.echo(to_toml(chosen.tables()))
-        return
-    folder = output_folder(out or Path("runs") / Path(config).stem)
-    with only_writer(folder):
+    with group(device_name) as name:
+        together = processes()
+        chosen = together.only_first(lambda: configuration.load(config, overrides))
+        if dry_run:
+            click.echo(to_toml(chosen.tables()) * together.first, nl=together.first)
+            return
+        folder = out or Path("runs") / Path(config).stem
         command = " ".join(["scoresde train", config, *overrides])
         run = Run(folder, chosen, {"command": command, "seed": chosen.train.seed})
-        begun = run.checkpoints.any()
-        if begun and not resume:
-            raise UsageError(f"{folder} already holds a run; continue it with --resume, or choose another --out")
-        images = chosen.data.load("train")
-        state = start(chosen, images.shape, device(device_name))
-        if begun or resume == "must":
-            run.resume(state, changed=change)
-        run.open(state.images)
-        code = follow(chosen, images, state, run, quiet)
+        with ExitStack() as claim:
+            begun = together.only_first(lambda: claimed(run, claim, resume))
+            images = chosen.data.load("train")
+            state = start(chosen, images.shape, device(name))
+            if begun:
+                run.resume(state, changed=change)
+            together.only_first(lambda: run.open(state.images))
+            code = shared(lambda: follow(chosen, images, state, run, quiet), together)
     if code:
-        click.echo(f"Stopped at {state.images} images; go on with: {command} --out {folder} --resume", err=True)
+        if together.first:
+            click.echo(f"Stopped at {state.images} images; go on with: {command} --out {folder} --resume", err=True)
         sys.exit(code)
-    click.echo(f"Trained on {state.images} images. Sample with: scoresde sample --model {folder}")
+    if together.first:
+        click.echo(f"Trained on {state.images} images. Sample with: scoresde sample --model {folder}")
+
+
+def claimed(run: Run, claim: ExitStack, resume: str | None) -> bool:
+    """Takes the folder of a run for this process alone; whether there is something to go on from.
+
+    Raises:
+        UsageError: The folder cannot be written, is in use, or holds a run that is not to be resumed.
+    """
+    claim.enter_context(only_writer(output_folder(run.folder)))
+    begun = run.checkpoints.any()
+    if begun and not resume:
+        raise UsageError(f"{run.folder} already holds a run; continue it with --resume, or choose another --out")
+    return begun or resume == "must"
+
+
+def shared(work: Callable[[], int], together: Processes) -> int:
+    """What `work` returns; a failure that all processes meet is left for the first to tell.
+
+    Raises:
+        ResourceError: Another process has gone.
+    """
+    try:
+        return work()
+    except NumericalError as error:
+        if together.first:
+            raise
+        sys.exit(error.exit_code)
+    except RuntimeError as error:
+        if together.first or isinstance(error, ScoreSDEError):
+            raise
+        raise ResourceError(f"process {together.rank} has lost the others; what one of them says is why") from error
 
 
 def follow(config: Config, images: Any, state: TrainState, run: Run, quiet: bool) -> int:
     """Runs the training with its log, sheets and checkpoints; returns the exit code of a signal, or 0 at the end."""
-    options, losses = config.train, list[float]()
-    bar = tqdm(total=options.images, initial=state.images, unit="image", unit_scale=True, disable=quiet or None)
-    with Signals() as signals, bar:
+    options, losses, together = config.train, list[float](), processes()
+    hidden = True if quiet or not together.first else None
+    bar = tqdm(total=options.images, initial=state.images, unit="image", unit_scale=True, disable=hidden)
+    with Signals(1.0 if together.world > 1 else 0.0) as signals, bar:
         for _ in steps(config, images, state):
             losses += [state.loss] * math.isfinite(state.loss)  # one that is not was left out, and is counted
             bar.update(options.batch)
-            stop, last = bool(signals.code), state.images >= options.images
+            stop, last = together.any(bool(signals.code), state.model.device), state.images >= options.images
 
             def due(every: int, end: bool = last or stop) -> bool:
-                return end or state.images // every > (state.images - options.batch) // every
+                return together.first and (end or state.images // every > (state.images - options.batch) // every)
 
             if due(options.log_every):
                 mean = sum(losses) / len(losses) if losses else math.nan
                 bar.set_postfix_str(f"loss {mean:.4f}")
                 run.log(state, mean)
                 losses.clear()
-            saved = due(options.save_every)
-            if saved:
+            if due(options.save_every):
                 run.save(state)
             if stop:
-                return 0 if last else signals.code
-            try:
+                return 0 if last else signals.code or CODES["SIGTERM"]
+            with suppress(Stopped):  # the next step sees the signal, too, and saves
                 if due(options.sample_every):
                     run.draw(state, signals.check)  # after the checkpoint, which an error while sampling must not cost
-            except Stopped:
-                if not saved:
-                    run.save(state)
-                return signals.code
     return 0

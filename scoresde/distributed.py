@@ -1,0 +1,160 @@
+"""Several processes that train one network, or share the work: torchrun starts them, torch.distributed joins them."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from .errors import ResourceError, ScoreSDEError, UsageError
+
+T = TypeVar("T")
+VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What torchrun tells each process."""
+PATIENCE = timedelta(hours=1)
+"""How long a process waits for the others, of which the first also draws sheets and evaluates."""
+
+
+class Processes(NamedTuple):
+    """This process among those that work together; alone, every method does what one process would do."""
+
+    rank: int = 0
+    """Its number; process 0 alone prints and writes files."""
+    world: int = 1
+    """How many there are."""
+
+    @property
+    def first(self) -> bool:
+        """Whether this is process 0."""
+        return self.rank == 0
+
+    def only_first(self, work: Callable[[], T]) -> T:
+        """What `work` returns in process 0, in all of them; an error of it ends all, and process 0 says it.
+
+        Raises:
+            ScoreSDEError: `work` has, in process 0.
+        """
+        if self.world == 1:
+            return work()
+        outcome: list[Any] = [None, 0]
+        if not self.first:
+            torch.distributed.broadcast_object_list(outcome)
+            if outcome[1]:
+                sys.exit(outcome[1])
+            value: T = outcome[0]
+            return value
+        try:
+            outcome[0] = work()
+        except ScoreSDEError as error:
+            outcome[1] = error.exit_code
+            raise
+        finally:
+            torch.distributed.broadcast_object_list(outcome)
+        done: T = outcome[0]
+        return done
+
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Whether the flag is set in any of them; so all learn of a signal at the same step."""
+        if self.world == 1:
+            return flag
+        flags = torch.tensor([float(flag)], device=device)
+        torch.distributed.all_reduce(flags)
+        return bool(flags.item())
+
+    def mean(self, x: Tensor) -> Tensor:
+        """The mean over the processes, of a tensor of one shape."""
+        if self.world > 1:
+            x = x.clone()
+            torch.distributed.all_reduce(x)
+            x /= self.world
+        return x
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes in their order, in process 0; in the others, an empty list."""
+        if self.world == 1:
+            return [value]
+        found: list[Any] | None = [None] * self.world if self.first else None
+        torch.distributed.gather_object(value, found)
+        return found or []
+
+    def joined(self, net: nn.Module) -> nn.Module:
+        """The network with gradients that are the mean over the processes."""
+        if self.world == 1:
+            return net
+        return nn.parallel.DistributedDataParallel(net)
+
+
+ALONE = Processes()
+
+
+def held_back(net: nn.Module, hold: bool) -> contextlib.AbstractContextManager[None]:
+    """A context in which the gradients of a network that is `joined` are not yet exchanged, if `hold` says so."""
+    if hold and isinstance(net, nn.parallel.DistributedDataParallel):
+        context: contextlib.AbstractContextManager[None] = net.no_sync()
+        return context
+    return contextlib.nullcontext()
+
+
+def processes() -> Processes:
+    """This process among those that have joined.
+
+    Raises:
+        UsageError: It was started as one of several that have not joined: each would do the whole work by itself.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return Processes(torch.distributed.get_rank(), torch.distributed.get_world_size())
+    if _number("WORLD_SIZE", 1) > 1:
+        raise UsageError(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but no process group is up, so every process would train a "
+            "network of its own: start with torchrun, and train inside scoresde.distributed.group()"
+        )
+    return ALONE
+
+
+@contextlib.contextmanager
+def group(device: str = "auto") -> Iterator[str]:
+    """A context in which the processes that torchrun started are joined; gives the name of this one's device.
+
+    On GPUs they talk by NCCL and each takes the GPU of its local number, on the CPU by Gloo. A process that was started
+    alone stays alone, on the device named.
+
+    Raises:
+        UsageError: Some of torchrun's variables are set and others are not.
+        ResourceError: The machine has fewer GPUs than processes.
+    """
+    missing = [name for name in VARIABLES if not os.environ.get(name)]
+    if {"RANK", "WORLD_SIZE"} <= set(missing) or (os.environ.get("WORLD_SIZE") == "1"):
+        yield device
+        return
+    if missing:
+        raise UsageError(
+            f"this looks like one of several processes, but {', '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not set: start with torchrun, which sets them all"
+        )
+    local = _number("LOCAL_RANK", 0)
+    if gpu := device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+        if local >= torch.cuda.device_count():
+            raise ResourceError(
+                f"process {local} of this machine has no GPU, for there are {torch.cuda.device_count()}: lower "
+                "--nproc-per-node, or train with --device cpu"
+            )
+        torch.cuda.set_device(local)
+    torch.distributed.init_process_group("nccl" if gpu else "gloo", timeout=PATIENCE)
+    yield f"cuda:{local}" if gpu else device
+    torch.distributed.destroy_process_group()  # not after an error, where it would wait for what never comes
+
+
+def share() -> tuple[int, int]:
+    """This process's number and how many share the work: of torchrun, of a SLURM array, of both, or 0 of 1."""
+    task = _number("SLURM_ARRAY_TASK_ID", 0) - _number("SLURM_ARRAY_TASK_MIN", 0)
+    tasks = _number("SLURM_ARRAY_TASK_COUNT", 1)
+    world = _number("WORLD_SIZE", 1)
+    return task // _number("SLURM_ARRAY_TASK_STEP", 1) * world + _number("RANK", 0), tasks * world
+
+
+def _number(name: str, default: int) -> int:
+    return int(os.environ.get(name) or default)

@@ -1,0 +1,61 @@
+"""Runs command lines in processes that are started as torchrun does it, but forked, so that torch is imported once.
+
+    python tests/ranks.py '[[2, ["train", "digits", "--out", "run"]], [1, ["sample"]]]'
+
+Prints one line of JSON for each: the exit codes of its processes, and what they wrote.
+"""
+
+import json
+import os
+import socket
+import sys
+import tempfile
+
+import torch
+import torch._dynamo  # an optimiser would import it at its first step, in every process
+
+from scoresde import run as run_folder
+from scoresde.cli import scoresde
+from scoresde.commands import sample, train  # noqa: F401  # so that no process has to import them
+
+
+def free_port():
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        return place.getsockname()[1]
+
+
+def run(world, line):
+    port, children = free_port(), []
+    for rank in range(world):
+        said = tempfile.TemporaryFile("w+")
+        child = os.fork()
+        if not child:
+            os.dup2(said.fileno(), 1)
+            os.dup2(said.fileno(), 2)
+            if world > 1:
+                os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
+                os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            code = 0
+            try:
+                scoresde(line, prog_name="scoresde")
+            except SystemExit as end:
+                code = end.code or 0
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        children.append((child, said))
+    codes, texts = [], []
+    for child, said in children:
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        said.seek(0)
+        texts.append(said.read())
+    return {"codes": codes, "said": texts}
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    run_folder.SHEET = 4  # a sheet of 64 would take longer than the training
+    for world, line in json.loads(sys.argv[1]):
+        print(json.dumps(run(world, line)))
