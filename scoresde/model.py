@@ -168,7 +168,9 @@ class NetworkModel(ScoreModel):
         inputs = x
         if self.condition != "none":
             if self.known is None or len(self.known) != len(x):
-                raise UsageError(f"the model was trained for the condition {self.condition!r}: give it for each sample")
+                raise UsageError(
+                    f"the network is trained for {self.condition}: use the conditioner trained, one y a sample"
+                )
             inputs = torch.cat([x, self.known.to(x)], 1)
         # The label stays in float32: bfloat16 would merge neighbouring noise levels.
         label = self.label(t).to(torch.promote_types(dtype, torch.float32))

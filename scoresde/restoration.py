@@ -23,6 +23,13 @@ from .tiles import TiledModel
 
 SOLVER, STEPS, CONDITIONER = "dpm++", 20, "covariance"
 """How samples are drawn unless something else is asked for."""
+
+
+def conditioner_for(model: ScoreModel) -> str:
+    """The name of the conditioner that a model is used with unless another is asked for."""
+    return CONDITIONER if model.condition == "none" else "trained"
+
+
 HOLE = -0.5
 """The grey that is shown for what is not known, in [-1, 1]."""
 

@@ -64,7 +64,7 @@ def test_solvers(name, dtype):
 
 
 @pytest.mark.parametrize("seen", list(SEEN))
-@pytest.mark.parametrize("name", sorted(conditioners.all()))
+@pytest.mark.parametrize("name", sorted(set(conditioners.all()) - {"trained"}))
 def test_conditioners(name, seen):
     options = {"covariance": fitted()} if "covariance" in conditioners[name].model_fields else {}
     kind = conditioners[name](**options)

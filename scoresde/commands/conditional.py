@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -15,7 +16,7 @@ from ..clipping import ClippedModel
 from ..conditioners import conditioners
 from ..errors import DataError, UsageError
 from ..posterior import posteriors
-from ..restoration import CONDITIONER, SOLVER, STEPS, Case, Method, of_size
+from ..restoration import CONDITIONER, SOLVER, STEPS, Case, Method, conditioner_for, of_size
 from ..solvers import solvers
 from ..tiles import TiledModel
 from .latent import record
@@ -77,6 +78,8 @@ def run(
     """
     chosen, folder = method(solver, conditioner, posterior, options), checkpoint.locate(model)
     network = checkpoint.load(folder, device(device_name))
+    if conditioner is None:
+        chosen = replace(chosen, conditioner=conditioners[conditioner_for(network)]())
     drawable(model, network.shape)
     found = pictures.found(files)
     target = out or Path(command) / (files[0].stem if len(files) == 1 else folder.name)
@@ -135,7 +138,8 @@ def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: 
         *own,
         click.Option(["-n", "count"], type=click.IntRange(1), default=4, show_default=True, help="Samples a picture."),
         click.Option(["--conditioner"], metavar="NAME[:KEY=VALUE,...]",
-                     help=f"How what is known is imposed, such as moment:products=3. [default: {CONDITIONER}]"),
+                     help="How what is known is imposed, such as moment:products=3. "
+                     f"[default: {CONDITIONER}; trained for a network that is]"),
         click.Option(["--solver"], metavar="NAME", help=f"See `scoresde solvers`. [default: {SOLVER}]"),
         click.Option(["--posterior"], metavar="NAME[:KEY=VALUE,...]",
                      help="In place of both: gibbs, langevin, smc:particles=16 or travel, which take longer."),
@@ -153,7 +157,8 @@ def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: 
     made.help = callback.__doc__
     made.epilog = f"""\b
 {SOLVER} has here {STEPS} steps. Options followed by [names] belong to those solvers. The model needs the covariance
-of its data, which `scoresde stats` estimates; --conditioner projection does without.
+of its data, which `scoresde stats` estimates; --conditioner projection does without, and so does a network that was
+trained to colour or to inpaint.
 \b
 Examples:
 {examples}"""

@@ -88,5 +88,5 @@ def decoded(name: str, text: str) -> bytes:
 
 
 def offered() -> list[str]:
-    """The conditioners that a page can offer: those that are not only for mixtures whose law is known."""
-    return [name for name in conditioners.all() if name != "oracle"]
+    """The conditioners that a page can offer: not those for known mixtures alone, or for networks trained so."""
+    return [name for name in conditioners.all() if name not in ("oracle", "trained")]

@@ -22,7 +22,7 @@ from ..guidance import GuidedModel
 from ..model import NetworkModel, Observer, ScoreModel
 from ..progress import Way
 from ..random import generators
-from ..restoration import Case, Method, colourful, grey, hole
+from ..restoration import Case, Method, colourful, conditioner_for, grey, hole
 from ..solvers import Solver, solvers
 from ..trajectory import Trajectory
 from . import schema, uploads
@@ -162,7 +162,9 @@ def picture_of(pixels: Any) -> Image.Image:
 
 def restore(served: Served, request: Restore, case: Case) -> Callable[[Job], dict[str, Any]]:
     """Samples of what a picture may have been."""
-    method = Method(schema.build(solvers, request.solver), schema.build(conditioners, request.conditioner))
+    trained = served.model.condition != "none"
+    conditioner = {"name": conditioner_for(served.model)} if trained else request.conditioner
+    method = Method(schema.build(solvers, request.solver), schema.build(conditioners, conditioner))
     model, seeds = around(served, request), range(request.seed, request.seed + request.count)
 
     def work(job: Job) -> dict[str, Any]:
