@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 PATIENCE = 5
 """Times as long as the unchanged package, and at least a minute, after which a mutant counts as caught: it hangs."""
 Mutant = tuple[str, str, str, str, str]
-S, L, M = "solvers/", "likelihood/", "metrics/"
+S, L, M, W = "solvers/", "likelihood/", "metrics/", "web/"
 
 MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests that should notice
     ("sde/base.py", "torch.sqrt(-torch.expm1(2 * self.log_alpha(t)))", "torch.sqrt(1 - self.alpha(t) ** 2)", "σ cancels", "sde"),
@@ -125,6 +125,36 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("bench/store.py", 'line = b"\\n" + line', "pass", "a row glued to one that was cut short", "bench -k cut"),
     ("bench/analytic.py", 'difference("gap", self.expected, self._log_prob(x))', 'difference("gap", self._log_prob(x), self.expected)', "the gap's sign", "bench -k closed"),
     ("bench/compare.py", "math.hypot(half, theirs[name][1])", "max(half, theirs[name][1])", "two intervals as one", "bench_report -k comparison"),
+    (W + "database.py", "    UPDATE size SET entries = entries - 1;\n", "", "deleted entries counted", "web_catalogue"),
+    (W + "database.py", """INSERT INTO words (words, rowid, folded) VALUES ('delete', old.id, old.folded);
+    UPDATE size""", "UPDATE size", "deleted entries found", "web_catalogue"),
+    (W + "database.py", 'db.execute("BEGIN IMMEDIATE")\n    try', "try", "half a write stays", "web_catalogue"),
+    (W + "database.py", "if layout > LAYOUT", "if layout < LAYOUT", "a newer layout is read", "web_catalogue -k layout"),
+    (W + "database.py", "if application != APPLICATION and tables", "if False", "tables in another program's file", "web_catalogue -k files"),
+    (W + "database.py", "porter unicode61", "unicode61", "no other forms of a word", "web_catalogue -k finds"),
+    (W + "catalogue.py", "since = (time.time() - RESTORABLE,)", "since = (time.time(),)", "no restoring after a restart", "web_catalogue -k 'removed or kill'"),
+    (W + "catalogue.py", "skipped = total - offset - count if", "skipped = total - offset if", "pages from the end", "web_catalogue -k orders"),
+    (W + "catalogue.py", "with self._lock:\n            if", "if True:\n            if", "threads at once", "web_catalogue -k threads"),
+    (W + "search.py", "if unicodedata.combining(letter):", "if False:", "accents count", "web_catalogue -k sorted"),
+    (W + "search.py", "range(count + 1)]", "range(count)]", "the last piece of a word", "web_catalogue -k finds"),
+    (W + "search.py", "holding = [other for other in others if word in other]", "holding = []", "no ends of words", "web_catalogue -k finds"),
+    (W + "search.py", "score.get(id, 0.0) + 1 / (DAMPING", "score.get(id, 0.0) - 1 / (DAMPING", "the worst match first", "web_catalogue -k best"),
+    (W + "search.py", "if len(found) > MOST:", "if len(found) > MOST + 1:", "matches beyond the ranked ones lost", "web_catalogue -k common"),
+    (W + "intake.py", ', "surrogatepass").decode("utf-16", "replace")', ', "surrogatepass").decode("utf-16", "surrogatepass")', "halves of characters", "web_catalogue -k any"),
+    (W + "intake.py", "        text.encode()\n", "", "halves of characters in parameters", "web_catalogue -k refused"),
+    (W + "decoder.py", "_allow(seconds)\n", "pass\n", "no limit of the processor", "web_uploads -k time"),
+    (W + "decoder.py", "resource.RLIMIT_NOFILE: 0, ", "", "files can be opened", "web_uploads -k open"),
+    (W + "decoder.py", "limits |= {resource.RLIMIT_CORE: 0, resource.RLIMIT_AS: memory}", "limits |= {resource.RLIMIT_CORE: 0}", "no limit of the memory", "web_uploads -k 'memory or open'"),
+    (W + "decoder.py", "largest=largest, ", "", "no limit of the pixels", "web_uploads -k large"),
+    (W + "decoder.py", ", formats=FORMATS", "", "any format", "web_uploads -k content"),
+    (W + "uploads.py", "height * width <= limits.pixels if", "True if", "an answer's size believed", "web_uploads -k trusted"),
+    (W + "uploads.py", "if status not in (200, 400, 413, 415) or", "if", "an answer's status believed", "web_uploads -k trusted"),
+    (W + "uploads.py", "threading.Timer(limits.seconds, process.kill)", "threading.Timer(1e6, process.kill)", "no clock", "web_uploads -k hangs"),
+    (W + "uploads.py", ", env=environment", "", "the environment handed on", "web_uploads -k secrets"),
+    ("decoding.py", "ImageOps.exif_transpose(picture)", "picture", "orientation", "web_uploads -k orientation"),
+    ("decoding.py", "np.rint(values / 257)", "(values // 256)", "16 bits cut off", "web_uploads -k sixteen"),
+    ("decoding.py", 'picture.size, "white")', 'picture.size, "black")', "transparency over black", "web_uploads -k rule"),
+    (W + "database.py", "id INTEGER PRIMARY KEY AUTOINCREMENT", "id INTEGER PRIMARY KEY", "a number given twice", "web_catalogue -k 'removed or restore'"),
 ]  # fmt: skip
 
 

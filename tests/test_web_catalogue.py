@@ -12,7 +12,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scoresde.errors import DataError, ResourceError, UsageError
@@ -102,6 +102,7 @@ FOUND = [
     ("striped trousers", "truosers", "two letters swapped"),
     ("striped trousers", "trowsers", "a wrong letter"),
     ("striped trousers", "stripd trosers", "two misspelt words"),
+    ("a kitten", "mitten", "a wrong first letter"),
     ("a kaleidoscope", "kalidascope", "two letters wrong in a long word"),
     ("a runner who runs", "running", "another form"),
     ("generated portraits", "generating portrait", "other forms"),
@@ -183,6 +184,7 @@ def test_every_text_is_text(kept, text):
     max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(caption=ANY, query=ANY)
+@example(caption="half of a sign: \ud83d", query="\ude00")
 def test_any_caption_is_kept_and_found_by_its_words(kept, caption, query):
     kept._db.execute("PRAGMA synchronous = OFF")
     saved = kept.save(caption, PICTURE, {})
@@ -250,14 +252,14 @@ def test_rename_delete_restore(kept):
 def test_what_was_deleted_long_ago_is_removed(tmp_path, monkeypatch):
     path, now = tmp_path / "catalogue.db", time.time()
     with Catalogue(path) as catalogue:
-        fill(catalogue, "old", "new", "stays")
-        catalogue.delete(1)
+        fill(catalogue, "stays", "new", "old")
+        catalogue.delete(3)
         monkeypatch.setattr(module.time, "time", lambda: now + module.RESTORABLE - 60)
         catalogue.delete(2)
     monkeypatch.setattr(module.time, "time", lambda: now + module.RESTORABLE + 60)
     with Catalogue(path) as catalogue:
         with pytest.raises(MissingEntry):
-            catalogue.restore(1)
+            catalogue.restore(3)
         assert catalogue.restore(2).caption == "new" and catalogue.image(2) == PICTURE
         assert catalogue._db.execute("SELECT count(*) FROM pictures").fetchone() == (2,)
         assert catalogue.save("next", PICTURE, {}).id == 4  # a number is not given twice
