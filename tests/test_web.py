@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import socket
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,18 +14,19 @@ import httpx
 import numpy as np
 import pytest
 import torch
-import uvicorn
 from PIL import Image
 from tiny import tiny_model
 
 from scoresde import checkpoint, images
 from scoresde.conditioners import conditioners
+from scoresde.guidance import GuidedModel
 from scoresde.random import generators
 from scoresde.registry import Options
 from scoresde.restoration import Method, grey, hole
 from scoresde.sample import sample
 from scoresde.solvers import solvers
-from scoresde.web import schema
+from scoresde.web import reading, schema
+from scoresde.web import server as impatience
 from scoresde.web.app import Settings, create_app
 from scoresde.web.security import Door, loopback
 
@@ -32,7 +34,8 @@ from scoresde.web.security import Door, loopback
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     base = tmp_path_factory.mktemp("models")
-    return {1: tiny_model(base / "grey"), 3: tiny_model(base / "colour", channels=3), "true": "digits"}
+    return {1: tiny_model(base / "grey"), 3: tiny_model(base / "colour", channels=3), "true": "digits",
+            "labels": tiny_model(base / "labelled", classes=3)}  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -41,8 +44,8 @@ def serving(folders, catalogue, **options):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         settings = Settings(tuple(folders.values()), catalogue, port=port, **options)
-        server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="error", access_log=False))
-        thread = threading.Thread(target=server.run, args=([listener],))
+        running = impatience.server(create_app(settings))
+        thread = threading.Thread(target=running.run, args=([listener],))
         thread.start()
         address = f"http://127.0.0.1:{port}"
         try:
@@ -54,7 +57,7 @@ def serving(folders, catalogue, **options):
                 client.settings = settings
                 yield client
         finally:
-            server.should_exit = True
+            running.should_exit = True
             thread.join(30)
 
 
@@ -118,6 +121,13 @@ def test_generated_pictures_are_those_of_the_package(client, folders):
     for key in ("states", "denoised"):
         assert pixels(done["path"][key]).shape == (8 * done["path"]["frames"], 16)
     np.testing.assert_array_equal(pixels(done["path"]["denoised"])[-8:, :8], expected(truth.x)[0])
+
+
+def test_a_class_can_be_asked_for(client, folders):
+    done = drawn(client, "generate", model="labelled", count=3, solver=EM, classes=[2, 0], guidance=1.5)
+    model, sources = checkpoint.load(folders["labels"]), generators(range(3))
+    truth = sample(GuidedModel(model, [2, 0, 2], 1.5), solvers["em"](steps=5), model.prior(sources), generator=sources)
+    np.testing.assert_array_equal([pixels(each) for each in done["pictures"]], expected(truth.x))
 
 
 def test_progress_shows_what_emerges(client):
@@ -235,9 +245,8 @@ def test_who_goes_away_leaves_the_line(folders, tmp_path):
     slow = {"model": "grey", "count": 16, "solver": {"name": "em", "steps": 1000}}
     with serving(folders, tmp_path / "c.sqlite", waiting=0) as client:
         with client.stream("POST", "/api/generate", json=slow) as response:
-            for line in response.iter_lines():
-                if line == "event: progress":
-                    break
+            lines = response.iter_lines()
+            assert any(line == "event: progress" for line in lines)
             assert client.post("/api/generate", json=slow).status_code == 503
         left = time.monotonic()
         while client.post("/api/generate", json={"model": "grey", "solver": EM}).status_code == 503:
@@ -316,12 +325,26 @@ def test_a_request_says_what_it_is_and_how_long(client):
     refused(client.post("/api/generate", content=iter([b"{}"]), headers=kind), 411)
     for wrong in (b"[1]", b"{", b"\xff", b"[" * 100_000):
         assert "JSON object" in refused(client.post("/api/generate", content=wrong, headers=kind), 400)
-    head = f"POST /api/fit HTTP/1.1\r\nHost: 127.0.0.1:{client.settings.port}\r\nOrigin: {client.base_url}\r\n" \
-           f"Cookie: {client.settings.door.cookie}={client.settings.token}\r\n" \
-           "Content-Type: application/octet-stream\r\n"  # fmt: skip
     with socket.create_connection(("127.0.0.1", client.settings.port), 5) as raw:  # refused before a byte is sent
-        raw.sendall(f"{head}Content-Length: 1000000000\r\n\r\n".encode())
+        raw.sendall(head(client, 10**9))
         assert raw.recv(20).startswith(b"HTTP/1.1 413")
+
+
+def head(client, length):
+    return (
+        f"POST /api/generate HTTP/1.1\r\nHost: 127.0.0.1:{client.settings.port}\r\nOrigin: {client.base_url}\r\n"
+        f"Cookie: {client.settings.door.cookie}={client.settings.token}\r\n"
+        f"Content-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize(("sent", "answer"), [(head, b"HTTP/1.1 408"), (lambda c, n: head(c, n)[:80], b"")])
+def test_who_is_too_slow_is_cut_off(client, monkeypatch, sent, answer):
+    monkeypatch.setattr(reading, "SLOWEST", 0.2)
+    monkeypatch.setattr(impatience, "SLOWEST_HEAD", 0.2)
+    with socket.create_connection(("127.0.0.1", client.settings.port), 5) as raw:
+        raw.sendall(sent(client, 1000))
+        assert raw.recv(12) == answer
 
 
 def test_nothing_but_the_page_is_read_from_disk(client):
@@ -370,8 +393,12 @@ def test_hosts(host, admitted, refused):
 
 def test_the_link_holds_the_key_where_others_can_reach_the_page(folders, tmp_path):
     assert loopback("::1") and not loopback("0.0.0.0") and not loopback("example.org")
-    settings = Settings((), tmp_path / "c.sqlite", host="0.0.0.0", port=8000)
-    assert settings.link == f"http://0.0.0.0:8000/?token={settings.token}"
+    for host, shown in (("192.168.0.2", "192.168.0.2"), ("fe80::1", "[fe80::1]"), ("0.0.0.0", None)):
+        settings = Settings((), tmp_path / "c.sqlite", host=host, port=8000)
+        name, _, rest = settings.link.removeprefix("http://").rpartition(":")
+        assert rest == f"8000/?token={settings.token}" and settings.door.admits(f"{name}:8000")
+        assert name == shown or host == "0.0.0.0" != name
+    assert Settings((), tmp_path / "c.sqlite").link == "http://127.0.0.1:8000/"
     with serving(folders, tmp_path / "c.sqlite", host="0.0.0.0") as client:
         client.cookies.clear()
         assert "set-cookie" not in client.get("/").headers
@@ -408,7 +435,8 @@ def test_bounds_of_a_form():
 
 
 def test_without_the_extra_the_command_says_what_to_install(run, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "uvicorn", None)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "scoresde.web.server", raising=False)
     assert "pip install 'scoresde[web]'" in run("web", code=2)
 
 

@@ -1,19 +1,19 @@
 """`scoresde web`: a page for the browser."""
 
-import socket
 from pathlib import Path
 
 import click
 
 from .. import checkpoint
-from ..errors import ResourceError, UsageError
+from ..errors import UsageError
 from .options import device, device_option
 
 
 @click.command(
     epilog="""\b
-Only this machine can open the page, unless --host says where else to listen; then the printed link holds a key, which
-a phone in the same network needs too. What is said on the way is not encrypted.
+Only this machine can open the page, unless --host says where else to listen; then
+the printed link holds a key, which a phone in the same network needs too. What is
+said on the way is not encrypted.
 \b
 Examples:
   scoresde web
@@ -32,9 +32,8 @@ Examples:
 def web(models: tuple[str, ...], port: int, host: str, catalogue: Path | None, device_name: str) -> None:
     """Serve a page on which pictures are drawn, painted, coloured, compared and kept."""
     try:
-        import uvicorn
-
         from ..web.app import Settings, create_app
+        from ..web.server import listening, server
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("fastapi", "starlette", "uvicorn"):
             raise
@@ -49,28 +48,5 @@ def web(models: tuple[str, ...], port: int, host: str, catalogue: Path | None, d
             device=device(device_name),
         )
         app = create_app(settings)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, proxy_headers=False)
         click.echo(f"The page is at {settings.link}\nPictures are kept in {place}. Ctrl-C ends it.")
-        uvicorn.Server(config).run(sockets=[listener])
-
-
-def listening(host: str, port: int) -> socket.socket:
-    """A socket that is bound.
-
-    Raises:
-        UsageError: The host is no address of this machine.
-        ResourceError: The port is taken.
-    """
-    try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        made = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise UsageError(f"--host {host} is no address: {error.strerror or error}") from None
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
-    except OSError as error:
-        made.close()
-        raise ResourceError(f"cannot listen at {host}:{port}: {error.strerror or error}; try --port 0") from None
-    return made
+        server(app).run(sockets=[listener])

@@ -22,7 +22,7 @@ from .catalogue import Catalogue, MissingEntry
 from .drawing import serve_drawing
 from .jobs import Full, Line, unexpected
 from .keeping import serve_catalogue
-from .security import Door, Guarded, loopback
+from .security import Door, Guarded, loopback, reachable
 from .tasks import Served
 
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
@@ -51,7 +51,8 @@ class Settings:
     @property
     def link(self) -> str:
         """Where the page is; from elsewhere than this machine, it takes the token."""
-        name = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host
+        name = reachable(self.host).strip("[]")
+        name = f"[{name}]" if ":" in name else name
         return f"http://{name}:{self.port}/" + ("" if loopback(self.host) else f"?token={self.token}")
 
 

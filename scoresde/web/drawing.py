@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
+from sklearn.datasets import load_sample_image
 from starlette.concurrency import run_in_threadpool
 
 from .. import __version__, pictures, restoration
@@ -45,6 +46,10 @@ def serve_drawing(app: FastAPI, models: Sequence[tasks.Served], line: Line) -> N
             },
             "most_pictures": requests.MOST_PICTURES,
         }
+
+    @app.get("/api/example.png")
+    def example() -> Response:
+        return Response(uploads.png(load_sample_image("flower.jpg")[60:300, 150:470]), media_type="image/png")
 
     @app.post("/api/fit")
     async def fit(request: Request, model_name: str = "", grey: bool = False) -> dict[str, Any]:

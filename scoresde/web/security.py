@@ -1,5 +1,6 @@
 """Who may talk to the page, and how: hosts, origins, the token, sizes, and the headers of every answer."""
 
+import contextlib
 import hmac
 import ipaddress
 import socket
@@ -42,6 +43,18 @@ def loopback(host: str) -> bool:
 def wildcard(host: str) -> bool:
     """Whether a host to listen at means all addresses of the machine."""
     return host in ("0.0.0.0", "::", "[::]", "")
+
+
+def reachable(host: str) -> str:
+    """How others reach a host that is listened at: for all addresses, the one that packets leave from."""
+    if not wildcard(host):
+        return host
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent, and nobody has this address (RFC 5737)
+        except OSError:
+            return socket.gethostname()
+        return str(probe.getsockname()[0])
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,10 @@ export async function get(path) {
   return (await ask(path)).json();
 }
 
+export async function picture(path) {
+  return (await ask(path)).blob();
+}
+
 export async function send(method, path, body) {
   const options = { method };
   if (body !== undefined) {

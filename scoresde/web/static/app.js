@@ -53,8 +53,8 @@ theme.addEventListener("click", () => {
 paint();
 
 function again(parameters) {
-  location.hash = parameters.task;
   parts[parameters.task]?.again?.(parameters);
+  location.hash = parameters.task;
 }
 
 try {
@@ -66,7 +66,6 @@ try {
   parts.race = race(section("race"), about);
   parts.catalogue = catalogue(section("catalogue"), again);
   open(location.hash.slice(1));
-  if (!section("generate").hidden) parts.generate.first();
 } catch (error) {
   document.getElementById("main").textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
   complain(error);

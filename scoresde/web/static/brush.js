@@ -2,7 +2,6 @@
 
 import { data, el } from "./dom.js";
 
-const SIDE = 8; // pixels on the canvas for one of the picture, so that the grid of the hole can be seen
 
 export class Brush {
   constructor(changed) {
@@ -51,8 +50,9 @@ export class Brush {
     await picture.decode();
     this.picture = picture;
     [this.width, this.height] = [width, height];
-    this.canvas.width = width * SIDE;
-    this.canvas.height = height * SIDE;
+    this.side = Math.max(1, Math.min(8, Math.floor(1024 / Math.max(width, height)))); // canvas pixels for one
+    this.canvas.width = width * this.side;
+    this.canvas.height = height * this.side;
     this.mask = mask || new Uint8Array(width * height);
     this.undone = [];
     this.redraw();
@@ -129,7 +129,7 @@ export class Brush {
   get bits() {
     const bytes = new Uint8Array(Math.ceil(this.mask.length / 8));
     this.mask.forEach((bit, i) => { bytes[i >> 3] |= bit << (7 - (i & 7)); });
-    return btoa(String.fromCharCode(...bytes));
+    return btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ""));
   }
 
   static read(bits, count) {
@@ -139,22 +139,22 @@ export class Brush {
 
   redraw() {
     if (!this.mask) return;
-    const pen = this.canvas.getContext("2d");
+    const [pen, side] = [this.canvas.getContext("2d"), this.side];
     pen.imageSmoothingEnabled = false;
     pen.drawImage(this.picture, 0, 0, this.canvas.width, this.canvas.height);
     for (let i = 0; i < this.mask.length; i += 1) {
       if (!this.mask[i]) continue;
-      const [x, y] = [(i % this.width) * SIDE, Math.floor(i / this.width) * SIDE];
+      const [x, y] = [(i % this.width) * side, Math.floor(i / this.width) * side];
       pen.fillStyle = "rgba(232, 93, 68, 0.82)";
-      pen.fillRect(x, y, SIDE, SIDE);
+      pen.fillRect(x, y, side, side);
     }
     if (this.cursor) {
-      const radius = Math.max(0.5, this.size / 2) * SIDE;
+      const radius = Math.max(0.5, this.size / 2) * side;
       for (const [colour, width] of [["#000", 3], ["#fff", 1.5]]) {
         pen.strokeStyle = colour;
         pen.lineWidth = width;
         pen.beginPath();
-        pen.arc(this.cursor[0] * SIDE, this.cursor[1] * SIDE, radius, 0, 2 * Math.PI);
+        pen.arc(this.cursor[0] * side, this.cursor[1] * side, radius, 0, 2 * Math.PI);
         pen.stroke();
       }
     }

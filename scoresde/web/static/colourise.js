@@ -52,8 +52,7 @@ export function colourise(section, about) {
       options.show(parameters);
       conditioner.show(parameters.conditioner || about.defaults.conditioner);
       show({ picture: parameters.picture, grey: parameters.picture });
-      drawing.cancel();
-      setTimeout(() => drawing.run(asked()));
+      drawing.instead(asked());
     },
   };
 }

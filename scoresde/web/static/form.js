@@ -5,7 +5,7 @@ import { choice, el, labelled } from "./dom.js";
 function control(field) {
   if (field.kind === "choice") {
     const options = field.choices.map((value) => [String(value), String(value)]);
-    if (field.optional) options.unshift(["", "as it is best"]);
+    if (field.optional) options.unshift(["", "automatic"]);
     return choice(options, String(field.default ?? ""));
   }
   if (field.kind === "bool") return el("input", { type: "checkbox", checked: Boolean(field.default) });
@@ -16,7 +16,7 @@ function control(field) {
   }
   const made = el("input", { type: "number", inputmode: "decimal", step: field.kind === "int" ? "1" : "any" });
   made.value = field.default ?? "";
-  if (field.optional) made.placeholder = "as it is best";
+  if (field.optional) made.placeholder = "automatic";
   if (field.least !== undefined) made.min = field.least;
   if (field.greatest !== undefined) made.max = field.greatest;
   return made;
@@ -30,6 +30,8 @@ function read(field, input) {
   return input.value;
 }
 
+const FIRST = ["steps", "tol", "nfe", "eta", "kind", "products", "rate"]; // what is mostly changed; the rest is folded away
+
 // A choice among classes with the options of the chosen one; `value` is what the server builds it from.
 export class Chooser {
   constructor(title, classes, preset) {
@@ -39,7 +41,9 @@ export class Chooser {
     this.select.addEventListener("change", () => this.show({ name: this.select.value }));
     this.summary = el("p", { class: "hint" });
     this.fields = el("div", { class: "fields" });
-    this.element = el("fieldset", {}, el("legend", {}, title), labelled(title, this.select), this.summary, this.fields);
+    this.rest = el("div", { class: "fields" });
+    this.more = el("details", { class: "more" }, el("summary", {}, "More"), this.summary, this.rest);
+    this.element = el("div", { class: "chooser" }, labelled(title, this.select), this.fields, this.more);
     this.show(preset);
   }
 
@@ -57,9 +61,10 @@ export class Chooser {
       }
       return [field, input];
     });
-    this.fields.replaceChildren(
-      ...this.inputs.map(([field, input]) => labelled(field.name.replaceAll("_", " "), input, field.meaning)),
-    );
+    const made = this.inputs.map(([field, input]) => [field, labelled(field.name.replaceAll("_", " "), input, field.meaning)]);
+    const first = ([field]) => FIRST.includes(field.name);
+    this.fields.replaceChildren(...made.filter(first).map(([, each]) => each));
+    this.rest.replaceChildren(...made.filter((each) => !first(each)).map(([, each]) => each));
   }
 
   get value() {

@@ -81,15 +81,19 @@ export function generate(section, about) {
       options.element,
     ),
   );
+  let visited = false;
   return {
-    first: () => drawing.run(asked()),
+    show: () => {
+      if (!visited) drawing.run(asked());
+      visited = true;
+    },
     again: (parameters) => {
+      visited = true;
       options.show(parameters);
       changed();
       classes.value = (parameters.classes || []).join(", ");
       guidance.value = parameters.guidance ?? 1;
-      drawing.cancel();
-      setTimeout(() => drawing.run(asked()));
+      drawing.instead(asked());
     },
   };
 }

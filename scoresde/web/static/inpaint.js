@@ -59,7 +59,7 @@ export function inpaint(section, about) {
   });
 
   section.append(
-    el("div", { class: "stage" }, source.element, editor, drawing.bar, drawing.grid, drawing.status),
+    el("div", { class: "stage" }, source.element, el("div", { class: "easel" }, editor, el("div", { class: "fillings" }, drawing.grid)), drawing.bar, drawing.status),
     el("div", { class: "controls" }, drawing.button, labelled("model", options.model), labelled("pictures", options.count), options.element),
   );
   return {
@@ -67,8 +67,7 @@ export function inpaint(section, about) {
       options.show(parameters);
       const { width: w, height: h } = size();
       await paper(parameters.picture, Brush.read(parameters.mask, w * h));
-      drawing.cancel();
-      setTimeout(() => drawing.run(asked()));
+      drawing.instead(asked());
     },
   };
 }

@@ -33,12 +33,13 @@ export function race(section, about) {
   }
   START.forEach(join);
 
-  function lane(name) {
+  function lane(name, beside) {
     const pictures = el("div", { class: "pictures" });
     const bar = el("progress", { max: 1, value: 0, "aria-label": `Progress of ${name}` });
     const facts = el("p", { class: "facts" }, "waits");
     const behind = el("div", { class: "behind" });
-    const element = el("article", { class: "lane" }, el("h3", {}, name), pictures, bar, facts, behind);
+    const head = el("h3", {}, name, el("span", { class: "hint" }, beside || "its defaults"));
+    const element = el("article", { class: "lane", "aria-label": name }, head, pictures, bar, facts, behind);
     return { element, pictures, bar, facts, behind, name };
   }
 
@@ -49,8 +50,8 @@ export function race(section, about) {
     status.textContent = "A reference is drawn first, then one solver after the other.";
     const body = { ...options.value, solvers: entered.map((each) => each.value) };
     const made = [about.defaults.reference, ...body.solvers].map(({ name, ...rest }, i) => {
-      const beside = Object.entries(rest).map(([key, value]) => `${key} ${value}`);
-      return lane([i ? name : `reference: ${name}`, ...beside].join(", "));
+      const beside = Object.entries(rest).map(([key, value]) => `${key.replaceAll("_", " ")} ${value}`);
+      return i ? lane(name, beside.join(", ")) : lane("reference", [name, ...beside].join(", "));
     });
     lanes.replaceChildren(...made.map((each) => each.element));
     const hear = (event, news) => {

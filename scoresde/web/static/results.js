@@ -1,7 +1,7 @@
 // Pictures that were drawn, each with what can be done with it, and the button that draws them.
 
 import { draw, send } from "./api.js";
-import { blob, complain, cost, data, download, el, image, labelled, toast } from "./dom.js";
+import { complain, cost, data, download, el, image, labelled, toast } from "./dom.js";
 
 // Asks for a caption and keeps a picture; it can also be downloaded or thrown away there.
 function keep(png, parameters, discard) {
@@ -55,12 +55,15 @@ export function figure(png, label, parameters) {
       "figcaption",
       {},
       el("span", { class: "label" }, label),
-      el("button", { type: "button", class: "quiet", "aria-label": `Download ${label}`, onclick: () => download(data(made.png), `${name(parameters)}.png`) }, "Download"),
-      el("button", { type: "button", class: "quiet", "aria-label": `Keep ${label}`, onclick: () => keep(made.png, parameters, () => made.remove()) }, "Keep…"),
+      el(
+        "span",
+        { class: "acts" },
+        el("button", { type: "button", class: "quiet", "aria-label": `Download ${label}`, onclick: () => download(data(made.png), `${name(parameters)}.png`) }, "Download"),
+        el("button", { type: "button", class: "quiet", "aria-label": `Keep ${label}`, onclick: () => keep(made.png, parameters, () => made.remove()) }, "Keep…"),
+      ),
     ),
   );
   made.png = png;
-  made.blob = () => blob(made.png);
   return made;
 }
 
@@ -83,8 +86,19 @@ export class Drawing {
     this.running?.abort();
   }
 
-  async run(body) {
-    if (!body || this.running) return null;
+  // Ends what is being drawn, and draws something else.
+  async instead(body) {
+    this.cancel();
+    await this.ended;
+    return this.run(body);
+  }
+
+  run(body) {
+    if (!body || this.running) return;
+    this.ended = this.#draw(body);
+  }
+
+  async #draw(body) {
     const running = new AbortController();
     this.running = running;
     this.button.textContent = "Cancel";
@@ -116,13 +130,11 @@ export class Drawing {
       this.grid.replaceChildren(...this.before(), ...figures);
       this.grid.dataset.count = this.grid.children.length;
       this.status.textContent = cost(done);
-      this.shown?.(done, figures, body);
-      return done;
+      this.shown?.(done, figures);
     } catch (error) {
       this.status.textContent = error.name === "AbortError" ? "Cancelled." : `${error.message}.`;
       this.status.classList.toggle("error", error.name !== "AbortError");
       for (const each of emerging) each.classList.add("faded");
-      return null;
     } finally {
       this.running = null;
       this.button.textContent = this.title;

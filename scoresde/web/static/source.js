@@ -1,6 +1,6 @@
 // Where a picture comes from: a file, a drop, the clipboard, the camera, or the model itself.
 
-import { draw, fit } from "./api.js";
+import { draw, fit, picture } from "./api.js";
 import { blob, complain, el } from "./dom.js";
 
 const MOST = 4e6; // pixels that the server takes
@@ -77,12 +77,13 @@ export class Source {
       { class: "source" },
       files,
       phone,
-      el("p", { class: "hint wide" }, "Drop a picture here, paste one, or"),
+      el("p", { class: "hint" }, "Drop or paste a picture, or"),
       el(
         "div",
         { class: "actions" },
-        el("button", { type: "button", onclick: () => files.click() }, "Choose a file"),
+        el("button", { type: "button", onclick: () => files.click() }, "Upload"),
         el("button", { type: "button", onclick: async () => this.take(await camera(phone)) }, "Camera"),
+        el("button", { type: "button", onclick: () => this.example() }, "Example"),
         el("button", { type: "button", onclick: () => this.draw() }, "Draw one"),
       ),
       this.note,
@@ -117,6 +118,14 @@ export class Source {
   // The same picture for another model.
   async again() {
     if (this.blob) await this.take(this.blob);
+  }
+
+  async example() {
+    try {
+      await this.take(await picture("api/example.png"));
+    } catch (error) {
+      complain(error);
+    }
   }
 
   async draw() {

@@ -1,0 +1,82 @@
+"""The server below the application: where it listens, and how long it waits for those who are slow."""
+
+import asyncio
+import socket
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ..errors import ResourceError, UsageError
+from .security import App
+
+SLOWEST_HEAD = 10.0
+"""Seconds in which the head of a request has to arrive."""
+CONNECTIONS = 200
+"""Connections at a time; more are told to come back."""
+
+
+class Impatient(H11Protocol):
+    """HTTP that hangs up when a request does not begin in time."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._late = self.loop.call_later(SLOWEST_HEAD, self._hang_up)
+
+    def data_received(self, data: bytes) -> None:
+        if self._late is None and self._idle:
+            self._late = self.loop.call_later(SLOWEST_HEAD, self._hang_up)
+        super().data_received(data)
+        if self._late and not self._idle:
+            self._late.cancel()
+            self._late = None
+
+    @property
+    def _idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _hang_up(self) -> None:
+        self._late = None
+        if self._idle:
+            self.transport.close()
+
+
+def server(app: App) -> uvicorn.Server:
+    """What serves the application on sockets that are given to its `run`."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=Impatient,
+            ws="none",
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=5,
+        )
+    )
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that is bound.
+
+    Raises:
+        UsageError: The host is no address of this machine.
+        ResourceError: The port is taken.
+    """
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        made = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise UsageError(f"--host {host} is no address: {error.strerror or error}") from None
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+    except OSError as error:
+        made.close()
+        raise ResourceError(f"cannot listen at {host}:{port}: {error.strerror or error}; try --port 0") from None
+    return made
