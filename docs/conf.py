@@ -28,8 +28,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 
-PRIVATE = {"__main__", "cli", "commands"}
-"""Modules that have no page: the command line has its own."""
+PRIVATE = {"__main__", "cli", "commands", "web"}
+"""Modules that have no page of this kind: the command line and the web page have their own."""
 
 
 def solver_table() -> str:
