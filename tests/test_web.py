@@ -34,8 +34,13 @@ from scoresde.web.security import Door, loopback
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     base = tmp_path_factory.mktemp("models")
-    return {1: tiny_model(base / "grey"), 3: tiny_model(base / "colour", channels=3), "true": "digits",
-            "labels": tiny_model(base / "labelled", classes=3)}  # fmt: skip
+    return {
+        1: tiny_model(base / "grey"),
+        3: tiny_model(base / "colour", channels=3),
+        "true": "digits",
+        "labels": tiny_model(base / "labelled", classes=3),
+        "trained": tiny_model(base / "colourist", channels=3, condition="colour"),
+    }
 
 
 @contextlib.contextmanager
@@ -166,6 +171,16 @@ def test_colours_are_those_of_the_package_and_have_the_luma(client, folders):
     np.testing.assert_array_equal(pixels(done["pictures"][0]), expected(truth.x)[0])
     assert "reduced to its luma" in done["note"]
     assert "have 1 channel" in refused(client.post("/api/colourise", json={"model": "grey", "picture": ""}), 400)
+
+
+def test_a_network_that_is_trained_for_it_is_given_the_picture(client, folders):
+    done = drawn(client, "colourise", model="colourist", picture=text(SKY), count=1, solver=EM)
+    model, case = checkpoint.load(folders["trained"]), grey(Image.fromarray(SKY.astype(np.uint8)), "")
+    method = Method(solvers.build(EM), conditioners["trained"]())
+    (truth,) = method.draw(case, model, checkpoint.locate(folders["trained"]), range(1), 1, lambda: print)
+    np.testing.assert_array_equal(pixels(done["pictures"][0]), expected(truth.x)[0])
+    name, data = events(client.post("/api/generate", json={"model": "colourist"}).text)[-1]
+    assert name == "failed" and "trained for colour" in data["error"]
 
 
 def test_a_race_starts_from_one_noise_and_measures_the_distance_to_the_reference(client):
@@ -306,15 +321,15 @@ def test_only_our_own_page_may_ask(client):
         "https" + good["origin"][4:],
     ):
         refused(client.post("/api/generate", json=body, headers={"origin": origin}), 403)
-    bare = httpx.Client(base_url=client.base_url, cookies=client.cookies, trust_env=False)
-    assert "another page" in refused(bare.post("/api/generate", json=body), 403)
-    refused(bare.delete("/api/catalogue/1"), 403)
-    bare.cookies.clear()
-    assert "link" in refused(bare.get("/api/about"), 401)
-    refused(bare.get("/api/about", headers={"cookie": f"{client.settings.door.cookie}=guess"}), 401)
-    script = {"authorization": f"Bearer {client.settings.token}"}
-    assert bare.post("/api/generate", json=body, headers=script).status_code == 200
-    refused(bare.post("/api/generate", json=body, headers=script | {"origin": "http://evil.example"}), 403)
+    with httpx.Client(base_url=client.base_url, cookies=client.cookies, trust_env=False) as bare:
+        assert "another page" in refused(bare.post("/api/generate", json=body), 403)
+        refused(bare.delete("/api/catalogue/1"), 403)
+        bare.cookies.clear()
+        assert "link" in refused(bare.get("/api/about"), 401)
+        refused(bare.get("/api/about", headers={"cookie": f"{client.settings.door.cookie}=guess"}), 401)
+        script = {"authorization": f"Bearer {client.settings.token}"}
+        assert bare.post("/api/generate", json=body, headers=script).status_code == 200
+        refused(bare.post("/api/generate", json=body, headers=script | {"origin": "http://evil.example"}), 403)
 
 
 def test_a_request_says_what_it_is_and_how_long(client):

@@ -88,8 +88,9 @@ def load(name: str, device: torch.device) -> Served:
     model = checkpoint.load(folder, device)
     if model.shape[0] not in (1, 3):
         raise UsageError(f"{name} makes images of {model.shape[0]} channels; only 1 or 3 can be drawn")
-    with torch.no_grad():
-        model.eps(model.prior(generators([0])), torch.full((1,), model.sde.end, dtype=torch.float64, device=device))
+    if model.condition == "none":
+        with torch.no_grad():
+            model.eps(model.prior(generators([0])), torch.full((1,), model.sde.end, dtype=torch.float64, device=device))
     return Served(folder.name, folder, model)
 
 

@@ -41,7 +41,6 @@ def serve_drawing(app: FastAPI, models: Sequence[tasks.Served], line: Line) -> N
             "defaults": {
                 "generate": {"name": "adams"},
                 "restore": {"name": restoration.SOLVER, "steps": restoration.STEPS},
-                "conditioner": {"name": restoration.CONDITIONER},
                 "reference": tasks.REFERENCE,
             },
             "most_pictures": requests.MOST_PICTURES,

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..conditioners import conditioners
 from ..errors import UsageError
 from ..registry import Options
-from ..restoration import CONDITIONER, SOLVER, STEPS
+from ..restoration import SOLVER, STEPS
 
 MOST_PICTURES = 16
 SOLVERS = (2, 4)
@@ -43,7 +43,7 @@ class Restore(Request):
     """Pictures that agree with what is known of one."""
 
     solver: Table = {"name": SOLVER, "steps": STEPS}
-    conditioner: Table = {"name": CONDITIONER}
+    conditioner: Table | None = None
     picture: str = Field(description="A PNG of the model's size, in base64.")
 
 

@@ -1,8 +1,10 @@
 """Who may talk to the page, and how: hosts, origins, the token, sizes, and the headers of every answer."""
 
+import asyncio
 import contextlib
 import hmac
 import ipaddress
+import json
 import socket
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LARGEST = 10_000_000
 """Bytes of the largest request."""
+LINGER = 1.0
+"""Seconds for which what a refused request holds is still received, and dropped."""
 KINDS = ("application/json", "application/octet-stream")
 """What a request may hold; neither can be sent by a form of another site."""
 HEADERS = {
@@ -117,7 +121,7 @@ class Guarded:
             return await send({"type": "websocket.close", "code": 1008})
         refused = self._refused(scope)
         if refused:
-            return await _answer(send, *refused)
+            return await _answer(receive, send, *refused)
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -158,10 +162,18 @@ def _missing(there: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(key.encode(), value.encode()) for key, value in HEADERS.items() if key.encode() not in given]
 
 
-async def _answer(send: Send, status: int, sentence: str) -> None:
-    from starlette.responses import JSONResponse
-
-    response = JSONResponse({"error": sentence}, status, HEADERS | {"connection": "close"})
-    body = bytes(response.body)
-    await send({"type": "http.response.start", "status": status, "headers": response.raw_headers})
-    await send({"type": "http.response.body", "body": body})
+async def _answer(receive: Receive, send: Send, status: int, sentence: str) -> None:
+    """One sentence. A connection whose request is too long, or of unknown length, is closed after it."""
+    close = {"connection": "close"} if status in (411, 413) else {}
+    body = json.dumps({"error": sentence}).encode()
+    kind = {"content-type": "application/json", "content-length": str(len(body))}
+    headers = [(key.encode(), value.encode()) for key, value in (HEADERS | kind | close).items()]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": bool(close)})
+    if close:  # a connection closed while the other side still writes would take the sentence with it
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                left = LARGEST
+                while left > 0 and (message := await receive()).get("more_body"):
+                    left -= len(message.get("body", b""))
+        await send({"type": "http.response.body"})

@@ -59,6 +59,8 @@ class Served:
             "height": height,
             "width": width,
             "classes": self.model.classes,
+            "condition": self.model.condition,
+            "conditioner": conditioner_for(self.model),
             "parameters": sum(p.numel() for p in self.model.parameters()),
         }
 
@@ -162,8 +164,7 @@ def picture_of(pixels: Any) -> Image.Image:
 
 def restore(served: Served, request: Restore, case: Case) -> Callable[[Job], dict[str, Any]]:
     """Samples of what a picture may have been."""
-    trained = served.model.condition != "none"
-    conditioner = {"name": conditioner_for(served.model)} if trained else request.conditioner
+    conditioner = request.conditioner or {"name": conditioner_for(served.model)}
     method = Method(schema.build(solvers, request.solver), schema.build(conditioners, conditioner))
     model, seeds = around(served, request), range(request.seed, request.seed + request.count)
 

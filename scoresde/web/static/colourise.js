@@ -6,13 +6,13 @@ import { Drawing } from "./results.js";
 import { Source } from "./source.js";
 
 export function colourise(section, about) {
-  const models = about.models.filter((model) => model.channels === 3);
+  const models = about.models.filter((model) => model.channels === 3 && ["none", "colour"].includes(model.condition));
   if (!models.length) {
-    section.append(el("p", { class: "hint" }, "None of the models that are served has colours."));
+    section.append(el("p", { class: "hint" }, "None of the models that are served can colour a picture."));
     return { again: () => {} };
   }
   const solver = new Chooser("Solver", about.solvers, about.defaults.restore);
-  const conditioner = new Chooser("Conditioner", about.conditioners, about.defaults.conditioner);
+  const conditioner = new Chooser("Conditioner", about.conditioners, { name: models[0].conditioner });
   const options = new Options(about, models, { count: 4, choosers: { solver } });
   let given = null;
 
@@ -33,7 +33,10 @@ export function colourise(section, about) {
   const asked = () => given && { ...options.value, conditioner: conditioner.value, picture: given.picture };
   const drawing = new Drawing("colourise", "Colourise", { asked, before: inputs, shown: () => options.next() });
   drawing.button.disabled = true;
-  options.model.addEventListener("change", () => source.again());
+  options.model.addEventListener("change", () => {
+    conditioner.begin(models.find((model) => model.name === options.model.value).conditioner);
+    source.again();
+  });
 
   section.append(
     el("div", { class: "stage" }, source.element, drawing.bar, drawing.grid, drawing.status),
@@ -50,7 +53,7 @@ export function colourise(section, about) {
   return {
     again: (parameters) => {
       options.show(parameters);
-      conditioner.show(parameters.conditioner || about.defaults.conditioner);
+      if (parameters.conditioner) conditioner.show(parameters.conditioner);
       show({ picture: parameters.picture, grey: parameters.picture });
       drawing.instead(asked());
     },

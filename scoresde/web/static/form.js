@@ -67,6 +67,13 @@ export class Chooser {
     this.rest.replaceChildren(...made.filter((each) => !first(each)).map(([, each]) => each));
   }
 
+  // Another class as the one to begin with.
+  begin(name) {
+    if (name === this.preset.name) return;
+    this.preset = { name };
+    this.show(this.preset);
+  }
+
   get value() {
     const table = { name: this.select.value };
     for (const [field, input] of this.inputs) {

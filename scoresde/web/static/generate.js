@@ -12,7 +12,12 @@ export function generate(section, about) {
     labelled("guidance", guidance, "How strongly samples are guided to their class; 1 is none."),
   ];
   const solver = new Chooser("Solver", about.solvers, about.defaults.generate);
-  const options = new Options(about, about.models, { count: 4, choosers: { solver }, extra: labels });
+  const models = about.models.filter((model) => model.condition === "none");
+  if (!models.length) {
+    section.append(el("p", { class: "hint" }, "The models that are served draw nothing without a picture to begin with."));
+    return { again: () => {} };
+  }
+  const options = new Options(about, models, { count: 4, choosers: { solver }, extra: labels });
   let path = null;
 
   const asked = () => {

@@ -7,9 +7,13 @@ import { Drawing } from "./results.js";
 import { Source } from "./source.js";
 
 export function inpaint(section, about) {
-  const models = [...about.models].sort((a, b) => b.channels - a.channels);
+  const models = about.models.filter((model) => ["none", "inpaint"].includes(model.condition)).sort((a, b) => b.channels - a.channels);
+  if (!models.length) {
+    section.append(el("p", { class: "hint" }, "None of the models that are served can fill a hole."));
+    return { again: () => {} };
+  }
   const solver = new Chooser("Solver", about.solvers, about.defaults.restore);
-  const conditioner = new Chooser("Conditioner", about.conditioners, about.defaults.conditioner);
+  const conditioner = new Chooser("Conditioner", about.conditioners, { name: models[0].conditioner });
   const options = new Options(about, models, { count: 4, choosers: { conditioner, solver } });
   const size = () => about.models.find((model) => model.name === options.model.value);
   let png = null;
@@ -52,6 +56,7 @@ export function inpaint(section, about) {
   const drawing = new Drawing("inpaint", "Fill the hole", { asked, before: input, shown: () => options.next() });
   drawing.button.disabled = true;
   options.model.addEventListener("change", () => {
+    conditioner.begin(size().conditioner);
     png = null;
     editor.hidden = true;
     drawing.button.disabled = true;

@@ -8,7 +8,12 @@ import { figure } from "./results.js";
 const START = [{ name: "adams" }, { name: "ddim", steps: 20 }, { name: "em", steps: 100 }];
 
 export function race(section, about) {
-  const options = new Options(about, about.models, { count: 1 });
+  const models = about.models.filter((model) => model.condition === "none");
+  if (!models.length) {
+    section.append(el("p", { class: "hint" }, "The models that are served draw nothing without a picture to begin with."));
+    return {};
+  }
+  const options = new Options(about, models, { count: 1 });
   const racers = el("div", { class: "racers" });
   const lanes = el("div", { class: "lanes" });
   const status = el("p", { class: "status", role: "status" });
