@@ -28,7 +28,7 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     name: ClassVar[str] = ""
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -156,11 +156,13 @@ class Registry(Generic[T]):
         return classes[name]
 
     def parse(self, value: Any) -> Any:
-        """The object written as "name:key=value,key=value", lists as 0.5/0.1; anything but a text is passed on.
+        """The object written as "name:key=value,key=value", lists as 0.5/0.1, or as a table; all else is passed on.
 
         Raises:
-            UsageError: The text does not name one and its options.
+            UsageError: The text or table does not name one and its options.
         """
+        if isinstance(value, Mapping):
+            return self.build(value)
         if not isinstance(value, str):
             return value
         name, _, rest = value.partition(":")

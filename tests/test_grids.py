@@ -70,6 +70,10 @@ def test_texts():
     ):
         with pytest.raises(UsageError, match=message):
             solvers["euler"](grid=text)
+    assert solvers["euler"](grid={"name": "list", "at": [0.7, 0.3]}).grid == ListedGrid(at=(0.7, 0.3))
+    for wrong in ({}, {"rho": 5}, {"name": "karras", "self": 1}):
+        with pytest.raises(UsageError):
+            solvers["euler"](grid=wrong)
     grid = ListedGrid(at=(0.7, 0.3))
     with pytest.raises(UsageError, match="a grid of 2 steps lists 1 times between its ends, got 2"):
         grid.times(VPSDE(), 1.0, 1e-3, 2)

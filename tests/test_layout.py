@@ -33,7 +33,7 @@ LAYERS = [
     ["metrics"],
     ["images", "describe", "check", "plots", "stats"],
     ["feed"],
-    ["objective", "optimisers", "pruning"],
+    ["objective", "optimisers"],
     ["train", "restoration"],
     ["run"],
     ["tune"],

@@ -77,9 +77,9 @@ class Door:
     def admits(self, host: str) -> bool:
         """Whether a request's Host is ours. A name that somebody points at this machine (DNS rebinding) is not."""
         name, colon, port = host.rpartition(":")
-        if not colon or not port.isdigit():
+        if not colon or not port.isdecimal():
             name, port = host, "80"
-        if int(port) != self.port:
+        if port != str(self.port):
             return False
         name = name.strip("[]").lower()
         if wildcard(self.host):  # an address cannot be forged by DNS
@@ -150,7 +150,7 @@ class Guarded:
         if kind not in KINDS:
             return 415, f"a request holds {' or '.join(KINDS)}"
         length = headers.get("content-length", "")
-        if not length.isdigit():
+        if not length.isdecimal() or "transfer-encoding" in headers:  # that would count for more than the length
             return 411, "a request says how long it is, by Content-Length"
         if int(length) > LARGEST:
             return 413, f"a request has at most {LARGEST // 1_000_000} MB, and this one {int(length) / 1e6:.1f} MB"
