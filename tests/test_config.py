@@ -3,6 +3,7 @@
 import tomllib
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,20 @@ def test_every_configuration_is_valid_and_survives_writing(name):
     chosen = configuration.load(name)
     again = configuration.parse(tomllib.loads(configuration.to_toml(chosen.tables())), "again")
     assert again == chosen
+
+
+@pytest.mark.parametrize("name", configuration.names())
+def test_every_configuration_says_its_command_and_passes_a_dry_run(name, run):
+    """And its network can be built for its images, on torch's meta device, with what the training needs."""
+    head = (configuration.folder() / f"{name}.toml").read_text().split("[data]")[0]
+    assert f"scoresde train {name}" in head and max(map(len, head.splitlines())) <= 125
+    assert run(f"train {name} --dry-run").startswith("[data]")
+    chosen = configuration.load(name)
+    shape = chosen.data.shape or (3, 256, 256)
+    assert not configuration.contradictions(chosen, shape)
+    with torch.device("meta"):
+        net = chosen.network.build(shape)
+    assert sum(p.numel() for p in net.parameters()) > 100_000
 
 
 def test_every_mistake_is_listed_with_a_hint(tmp_path):
