@@ -27,6 +27,7 @@ COMMANDS = {
     "bench": ("bench:bench", "Measure what every solver costs and what its samples are worth."),
     "tune": ("tune:tune", "Find the time grid on which a solver needs the fewest evaluations."),
     "stats": ("stats:statistics", "Estimate the covariance of a model's data, for conditioning."),
+    "prune": ("prune:prune", "Take weights away from a model, and say what that costs."),
     "describe": ("describe:describe", "Show every feature map, the size and the cost of a network."),
     "metrics": ("metrics:metrics", "Measure how far samples are from a data set."),
     "features": ("features:features", "Make a feature extractor for the metrics from a data set."),

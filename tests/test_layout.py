@@ -33,7 +33,7 @@ LAYERS = [
     ["metrics"],
     ["images", "describe", "check", "plots", "stats"],
     ["feed"],
-    ["objective", "optimisers"],
+    ["objective", "optimisers", "pruning"],
     ["train", "restoration"],
     ["run"],
     ["tune"],

@@ -225,3 +225,45 @@ def test_options_survive_a_round_trip_and_are_described() -> None:
     options = UNetOptions(channels=64, multipliers=(1, 3), attention=(8, 16), bottleneck="halved")
     assert networks.build(table(options)) == options
     assert all((field.description or "").endswith(".") for field in UNetOptions.model_fields.values())
+
+
+@torch.no_grad()
+def test_skips_are_scaled_as_if_the_weights_that_meet_them_were() -> None:
+    """The first convolution of a block is linear in the skip, but for its norm: without that, the two are one."""
+    plain, scaled = small(), small(skip_scale=0.5**0.5)
+    for net in (plain, scaled):
+        for module in [*net.modules()]:
+            for name, child in module.named_children():
+                if isinstance(child, nn.GroupNorm):
+                    setattr(module, name, nn.Identity())
+    x, label = image(2, 1, 8, 8), torch.tensor([3.0, 500.0])
+    assert not torch.allclose(plain(x, label), scaled(x, label), rtol=1e-3)
+    for block in plain.up_blocks:
+        for resnet in block.resnets:
+            resnet.register_forward_pre_hook(scale_second_part)
+    torch.testing.assert_close(plain(x, label), scaled(x, label), rtol=1e-5, atol=1e-5)
+
+
+def scale_second_part(resnet, inputs):
+    x, emb = inputs
+    kept = torch.ones(x.shape[1])
+    kept[x.shape[1] - SKIPS[x.shape[1]] :] = 0.5**0.5
+    return x * kept[:, None, None], emb
+
+
+SKIPS = {32: 16, 24: 8, 16: 8}  # channels of a block's input on the way up, and those of its skip
+
+
+@torch.no_grad()
+def test_the_inception_stem_is_four_layers_side_by_side() -> None:
+    net = small(stem="inception")
+    x = image(2, 1, 8, 8)
+    found = net.conv_in(x)
+    assert found.shape == (2, 8, 8, 8) and net(x, torch.ones(2)).shape == x.shape
+    assert [part.weight.shape[2:] for part in net.conv_in.parts] == [(1, 1), (3, 3), (5, 5)]
+    for i, part in enumerate(net.conv_in.parts):
+        expected = torch.nn.functional.conv2d(x, part.weight, part.bias, padding="same")
+        torch.testing.assert_close(found[:, 2 * i : 2 * i + 2], expected)
+    inner = x[:, :, 2:5, 3:6].mean((2, 3), keepdim=True)  # around the pixel (3, 4)
+    weight, bias = net.conv_in.pooled.weight[:, :, 0, 0], net.conv_in.pooled.bias
+    torch.testing.assert_close(found[:, 6:, 3, 4], inner[:, :, 0, 0] @ weight.T + bias)

@@ -46,6 +46,24 @@ def sinusoids(label: Tensor, channels: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
+class InceptionStem(nn.Module):
+    """Convolutions of 1x1, 3x3 and 5x5 pixels and a 3x3 mean before one of 1x1, a quarter of the outputs each.
+
+    Reference: Szegedy et al. 2015, https://arxiv.org/abs/1409.4842, figure 2a, with a mean in place of the maximum.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        quarter = outputs // 4
+        self.parts = nn.ModuleList([nn.Conv2d(inputs, quarter, k, padding=k // 2) for k in (1, 3, 5)])
+        self.pooled = nn.Conv2d(inputs, outputs - 3 * quarter, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        around = self.pooled(functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False))
+        return torch.cat([*(part(x) for part in self.parts), around], dim=1)
+
+
 class TimeEmbedding(nn.Module):
     """Two linear layers on the sinusoids of the label, (B, channels) -> (B, E)."""
 

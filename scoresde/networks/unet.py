@@ -1,5 +1,6 @@
 """The U-Net of denoising diffusion models, with the parameter names of diffusers' UNet2DModel."""
 
+import functools
 from typing import Literal
 
 import torch
@@ -9,7 +10,18 @@ from torch.nn import functional
 
 from ..errors import UsageError
 from .base import NetworkOptions, networks
-from .blocks import Attention, Downsample, Resampling, Resnet, Style, TimeEmbedding, Upsample, sinusoids, zeroed
+from .blocks import (
+    Attention,
+    Downsample,
+    InceptionStem,
+    Resampling,
+    Resnet,
+    Style,
+    TimeEmbedding,
+    Upsample,
+    sinusoids,
+    zeroed,
+)
 
 
 @networks("unet")
@@ -31,6 +43,12 @@ class UNetOptions(NetworkOptions):
     scale_shift: bool = Field(False, description="Let the time scale and shift features instead of adding to them.")
     resampling: Resampling = Field("conv", description="How levels are joined: by convolutions, or by plain averages.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of features dropped in each block while training.")
+    skip_scale: float = Field(
+        1.0, gt=0, description="Factor of the skip connections; 1/√2 keeps the variance of a sum."
+    )
+    stem: Literal["conv", "inception"] = Field(
+        "conv", description="First layer: a convolution, or kernels of 1, 3 and 5 and a pooling beside each other."
+    )
     extra_channels: int = Field(0, ge=0, description="Input channels beyond the image's, for a condition.")
     learned_variance: bool = Field(False, description="Give a second output of the image's shape, for the variance.")
     bottleneck: Literal["same", "halved"] = Field(
@@ -105,10 +123,11 @@ class UpBlock(nn.Module):
         self.attentions = nn.ModuleList([Attention(width, style) for _ in inputs] if attention else [])
         self.upsamplers = nn.ModuleList([Upsample(width, style)] if upsample else [])
 
-    def forward(self, x: Tensor, emb: Tensor, skips: list[Tensor]) -> Tensor:
-        """The level's output, of the size of the next skip; its own skips are taken off the stack."""
+    def forward(self, x: Tensor, emb: Tensor, skips: list[Tensor], scale: float) -> Tensor:
+        """The level's output, of the size of the next skip; its own skips are taken off the stack and scaled."""
         for i, resnet in enumerate(self.resnets):
-            x = resnet(torch.cat([x, skips.pop()], dim=1), emb)
+            skip = skips.pop()
+            x = resnet(torch.cat([x, skip if scale == 1 else scale * skip], dim=1), emb)
             if self.attentions:
                 x = self.attentions[i](x)
         for upsample in self.upsamplers:
@@ -138,7 +157,8 @@ class UNet(nn.Module):
         self.time_embedding = TimeEmbedding(first, embedding)
         # One more row than there are classes: the last stands for "no class".
         self.class_embedding = nn.Embedding(options.classes + 1, embedding) if options.classes else None
-        self.conv_in = nn.Conv2d(self.inputs, first, 3, padding=1)
+        stem = InceptionStem if options.stem == "inception" else functools.partial(nn.Conv2d, kernel_size=3, padding=1)
+        self.conv_in = stem(self.inputs, first)
         skips = [first]
         self.down_blocks = nn.ModuleList()
         for level, width in enumerate(widths):
@@ -172,7 +192,7 @@ class UNet(nn.Module):
             raise UsageError(f"the U-Net takes inputs of shape (B, {self.inputs}, H, W), got {tuple(x.shape)}")
         if label.shape != x.shape[:1]:
             raise UsageError(f"the label must be one number for each of {len(x)} rows, got shape {tuple(label.shape)}")
-        emb = self.time_embedding(sinusoids(label, self.conv_in.out_channels).to(x.dtype))
+        emb = self.time_embedding(sinusoids(label, self.time_embedding.linear_1.in_features).to(x.dtype))
         if self.class_embedding is not None:
             if classes is None:
                 classes = torch.full((len(x),), self.options.classes, device=x.device)
@@ -188,6 +208,6 @@ class UNet(nn.Module):
             skips.pop()  # the middle's own input; its residual blocks carry it already
         x = self.mid_block(x, emb, skips[-1].shape[2:])
         for up in self.up_blocks:
-            x = up(x, emb, skips)
+            x = up(x, emb, skips, self.options.skip_scale)
         out: Tensor = self.conv_out(functional.silu(self.conv_norm_out(x)))
         return out
