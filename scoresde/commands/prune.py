@@ -35,7 +35,7 @@ output channels of the least length. Operations are those of a processor that sk
 Examples:
   scoresde prune digits --amount 0.5
   scoresde prune runs/digits --method ln --amount 0.25 --finetune 500
-  scoresde prune digits --amount 0.8 --metric fd:extractor=digits.pt --samples 1000"""
+  scoresde prune digits --amount 0.8 --metric fd --samples 1000"""
 )
 @click.argument("model")
 @click.option("--method", type=click.Choice(get_args(Method)), default="l1", show_default=True)
