@@ -13,6 +13,7 @@ from .errors import ScoreSDEError
 
 COMMANDS = {
     "train": ("train:train", "Train a score network."),
+    "plot": ("plot:plot", "Draw the curves of a training."),
     "sample": ("sample:sample", "Draw samples from a model with any solver."),
     "colourise": ("colourise:colourise", "Draw colours for grey pictures."),
     "colorize": ("colourise:colourise", "The same as colourise."),

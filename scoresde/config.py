@@ -44,6 +44,7 @@ class TrainOptions(Options):
     fall: Literal["linear", "cosine"] = Field("linear", description="Whether it falls in a line or half a cosine.")
     clip: float = Field(1.0, gt=0, description="Largest norm of a gradient; longer ones are scaled down to it.")
     ema: float = Field(50_000, gt=0, description="Half-life of the averaged weights, in images.")
+    ema_also: tuple[Annotated[float, Field(gt=0)], ...] = Field((), description="Half-lives of further averages.")
     earliest: float = Field(1e-5, gt=0, lt=1, description="Earliest time trained, as the likelihood needs.")
     predicts: Literal["eps", "x0", "v"] = Field("eps", description="What the network's output means.")
     loss: Literal["l2", "l1", "huber", "hybrid"] = Field(
@@ -69,6 +70,13 @@ class TrainOptions(Options):
     sample_every: int = Field(100_000, ge=1, description="Images between two sheets of samples.")
     save_every: int = Field(100_000, ge=1, description="Images between two checkpoints.")
     keep_every: int = Field(0, ge=0, description="Images between checkpoints kept for good; 0 keeps the last two only.")
+    evaluate_every: int = Field(0, ge=0, description="Images between two evaluations; 0 makes none.")
+    evaluate_images: int = Field(512, ge=1, description="Held-out images of an evaluation's losses.")
+    buckets: int = Field(3, ge=1, description="Equal parts of the process whose losses are told apart.")
+    evaluate_samples: int = Field(0, ge=0, description="Samples of an evaluation's Frechet distance; 0 draws none.")
+    extractor: str = Field("", description="Its extractor; if none is named, a bundled one that fits, or the pixels.")
+    evaluate_nll: int = Field(0, ge=0, description="Held-out images of an evaluation's likelihood; 0 computes none.")
+    tensorboard: bool = Field(False, description="Also write figures and sheets for TensorBoard.")
     skip_nonfinite: int = Field(0, ge=0, description="Steps in all that may be left out for a non-finite loss.")
 
 

@@ -41,8 +41,8 @@ class Batch:
     """Grey levels of the images, evenly spaced in [-1, 1]."""
 
     def parts(self, count: int) -> list["Batch"]:
-        """The batch in equal parts, one after the other."""
-        cut = {name: v.chunk(count) for name, v in vars(self).items() if isinstance(v, Tensor)}
+        """The batch in parts, equal if they can be, one after the other."""
+        cut = {name: v.tensor_split(count) for name, v in vars(self).items() if isinstance(v, Tensor)}
         return [replace(self, **{k: parts[i] for k, parts in cut.items()}) for i in range(count)]  # type: ignore[arg-type]
 
 

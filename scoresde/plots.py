@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = ("#1c86c7", "#d55e00", "#009e73", "#cc6fa5", "#b08a00", "#3a9bd6", "#8b6bd1", "#7a7a7a")
@@ -63,14 +64,19 @@ def curves(
         axes.set_yscale("log")
     axes.set_xlabel(x_label, color=INK)
     axes.set_ylabel(y_label, color=INK)
+    _quiet(axes)
+    _plain_ticks(axes)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8, labelcolor=INK)
+    return figure
+
+
+def _quiet(axes: "Axes") -> None:
+    """Thin lines in the colour of the text, and none at the top and the right."""
     axes.grid(True, which="major", color=INK, alpha=0.15, linewidth=0.6)
     axes.tick_params(which="both", colors=INK, labelsize=8)
     for side, spine in axes.spines.items():
         spine.set_color(INK)
         spine.set_visible(side in ("left", "bottom"))
-    _plain_ticks(axes)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8, labelcolor=INK)
-    return figure
 
 
 def _plain_ticks(axes: "object") -> None:
@@ -81,6 +87,31 @@ def _plain_ticks(axes: "object") -> None:
     axis.set_major_locator(LogLocator(10, (1, 2, 5)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def panels(groups: Mapping[str, Mapping[str, Sequence[Point]]], x_label: str) -> "Figure":
+    """One panel per group, each with a line per series over x, one above the other; y is logarithmic where it can be.
+
+    Args:
+        groups: Series by their names, by the name of y.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 2.2 * len(groups)), layout="constrained")
+    rows = figure.subplots(len(groups), sharex=True, squeeze=False)[:, 0]
+    for axes, (y_label, series) in zip(rows, groups.items(), strict=True):
+        for i, (name, points) in enumerate(series.items()):
+            marker = "o" if len(points) < 50 else ""
+            x, y, colour = [p.x for p in points], [p.y for p in points], COLOURS[i % len(COLOURS)]
+            axes.plot(x, y, color=colour, label=name, linewidth=1.2, marker=marker, markersize=3)
+        if all(p.y > 0 for points in series.values() for p in points):
+            axes.set_yscale("log")
+        axes.set_ylabel(y_label, color=INK)
+        _quiet(axes)
+        if len(series) > 1:
+            axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    axes.set_xlabel(x_label, color=INK)
+    return figure
 
 
 def render(figure: "Figure", kind: Literal["svg", "png"] = "svg") -> bytes:

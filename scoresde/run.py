@@ -4,21 +4,26 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from . import checkpoint, images
-from .checkpoints import FORMAT, Checkpoint, Checkpoints, read
+from .board import Board
+from .checkpoints import FORMAT, Checkpoints, read
 from .config import Config, parse, to_toml
+from .data import Images
 from .distributed import processes
 from .errors import CheckpointError, ScoreSDEError
+from .evaluate import Evaluation, condition
 from .model import Observer
 from .provenance import versions
 from .random import generators
 from .sample import sample
+from .snapshot import put_back, taken
 from .solvers import solvers
 from .train import TrainState
 
@@ -36,46 +41,75 @@ class Run:
     def __init__(self, folder: Path, config: Config, recipe: Mapping[str, Any]) -> None:
         self.folder, self.config, self.recipe = folder, config, dict(recipe)
         self.checkpoints = Checkpoints(folder / "checkpoints")
+        self.board: Board | None = None
+        self.shown: Tensor | None = None
+        self.evaluation: Evaluation | None = None
         self.began = time.perf_counter()
 
-    def open(self, images: int = 0) -> None:
-        """Makes the folder with config.toml and meta.json.
+    def open(self, state: TrainState | None = None, data: Images | None = None) -> None:
+        """Makes the folder with config.toml and meta.json, and readies what is drawn and measured on the way.
 
         What a process that was killed left half written is removed, and so are the lines of metrics.jsonl that it had
         written after the checkpoint from which the run goes on.
 
         Args:
-            images: Images seen so far.
+            state: The training that begins or goes on; a fresh one if it is not given.
+            data: Its images. Without them, a run measures nothing.
+
+        Raises:
+            UsageError, DataError, CheckpointError: As `Evaluation` and `Board`.
         """
+        seen, options = state.images if state else 0, self.config.train
         self.checkpoints.tidy()
         for stray in self.folder.glob("*.tmp"):
             stray.unlink()
         if (log := self.folder / "metrics.jsonl").exists():
-            checkpoint.write_text(log, "".join(json.dumps(row) + "\n" for row in rows(log) if row["images"] <= images))
+            checkpoint.write_text(log, "".join(json.dumps(row) + "\n" for row in rows(log) if row["images"] <= seen))
         checkpoint.write_text(self.folder / "config.toml", to_toml(self.config.tables()))
         checkpoint.write_text(self.folder / "meta.json", json.dumps({**self.recipe, **versions()}, indent=2) + "\n")
+        if options.tensorboard:
+            self.board = Board(self.folder, seen)
+        if state and data:
+            self.shown = condition(self.config, data, SHEET, state.model.device)
+            self.evaluation = Evaluation(self.config, data, state.model.device) if options.evaluate_every else None
 
     def log(self, state: TrainState, loss: float) -> None:
         """Adds a line to metrics.jsonl; loss is the mean since the last line."""
-        line = {
-            "step": state.step,
-            "images": state.images,
-            "loss": rounded(loss),
-            "grad_norm": rounded(state.grad_norm),
-            "learning_rate": state.optimizer.param_groups[0]["lr"],
-            "skipped": state.skipped,
-            "seconds": round(time.perf_counter() - self.began, 3),
-        }
+        self.note(
+            state,
+            loss=rounded(loss),
+            grad_norm=rounded(state.grad_norm),
+            learning_rate=state.optimizer.param_groups[0]["lr"],
+            skipped=state.skipped,
+        )
+
+    def note(self, state: TrainState, **figures: Any) -> None:
+        """Adds a line with some figures to metrics.jsonl, and to TensorBoard if that is wanted."""
+        seconds = round(time.perf_counter() - self.began, 3)
+        row = {"step": state.step, "images": state.images, **figures, "seconds": seconds}
         with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(row) + "\n")
+        if self.board:
+            self.board.add(row)
+
+    def evaluate(self, state: TrainState, check: Callable[..., None]) -> None:
+        """Measures the averaged weights; `check` is called again and again, and may raise to end that."""
+        if self.evaluation:
+            self.note(state, **self.evaluation(state.ema, check))
 
     def draw(self, state: TrainState, *observers: Observer) -> None:
-        """Writes a sheet of samples by the averaged weights, always from the same seeds."""
+        """Writes a sheet of samples by the averaged weights, always from the same seeds.
+
+        A conditional network is given what it would be given for the first training images.
+        """
         sources = generators(range(SHEET))
-        x = sample(state.ema, solvers["adams"](), state.ema.prior(sources), observers=observers).x
+        model = state.ema if self.shown is None else state.ema.given(self.shown)
+        x = sample(model, solvers["adams"](), model.prior(sources), observers=observers).x
         if x.shape[1] in (1, 3):
-            path = self.folder / "samples" / f"images_{state.images:09d}.png"
-            images.save(images.sheet(x, zoom=images.zoom_for(x.shape[-2])), path)
+            sheet = images.sheet(x, zoom=images.zoom_for(x.shape[-2]))
+            images.save(sheet, self.folder / "samples" / f"images_{state.images:09d}.png")
+            if self.board:
+                self.board.show(sheet, state.images)
 
     def save(self, state: TrainState) -> None:
         """Writes a checkpoint and the model of the averaged weights, and removes old checkpoints.
@@ -83,10 +117,6 @@ class Run:
         Raises:
             ResourceError: The disk is full, or the folder not writable; the older checkpoints are as they were.
         """
-        tensors = {f"net.{name}": value for name, value in state.model.net.state_dict().items()}
-        tensors |= {f"ema.{name}": value for name, value in state.ema.net.state_dict().items()}
-        for index, moments in state.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
         content = {
             "format": FORMAT,
             "step": state.step,
@@ -95,15 +125,17 @@ class Run:
             "config": self.config.tables(),
             "machine": machine(state.model.device),
         }
-        self.checkpoints.save(state.step, tensors, content)
+        self.checkpoints.save(state.step, taken(state), content)
         self.publish(state)
         self.checkpoints.prune(self.config.train.batch, self.config.train.keep_every)
 
     def publish(self, state: TrainState) -> None:
-        """Writes the model of the averaged weights, which makes the run a model folder."""
+        """Writes the model of the averaged weights, which makes the run a model folder, and those of other averages."""
         network = checkpoint.describe_model(state.ema, self.config.network, self.config.train.time_scale)
         recipe = {**self.recipe, "images": state.images, "data": self.config.tables()["data"]}
         checkpoint.save(state.ema, self.folder, {**network, "recipe": recipe})
+        for half_life, mean in zip(self.config.train.ema_also, state.also, strict=True):
+            checkpoint.save(mean, self.folder / f"ema_{half_life:g}", {**network, "recipe": recipe})
 
     def resume(self, state: TrainState, *, changed: bool = False) -> None:
         """Sets a fresh state to the newest checkpoint that is whole.
@@ -124,11 +156,8 @@ class Run:
             return newest.path
 
         found = read(together.only_first(choose))
-        try:
-            apply(state, found)
-        except (RuntimeError, KeyError, ValueError) as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise CheckpointError(f"{found.path} does not fit the configuration: {reason}") from None
+        put_back(state, found.tensors)
+        state.step, state.images, state.skipped = (int(found.content[key]) for key in ("step", "images", "skipped"))
         if together.first:
             self.publish(state)  # a kill between the two files of the model would have left them apart
 
@@ -183,31 +212,14 @@ def machine(device: torch.device) -> dict[str, Any]:
     }
 
 
-def apply(state: TrainState, found: Checkpoint) -> None:
-    """Sets a fresh state to what a checkpoint holds."""
-
-    def part(prefix: str) -> dict[str, torch.Tensor]:
-        return {k.removeprefix(prefix): v for k, v in found.tensors.items() if k.startswith(prefix)}
-
-    state.model.net.load_state_dict(part("net."))
-    state.ema.net.load_state_dict(part("ema."))
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in part("optimizer.").items():
-        index, name = key.split(".", 1)
-        moments.setdefault(int(index), {})[name] = value
-    for parameter, rows in zip(state.model.parameters(), (moments[i] for i in sorted(moments)), strict=True):
-        for name, value in rows.items():
-            if value.shape == parameter.shape:  # the fused optimiser reads moments in the parameter's own order
-                rows[name] = torch.empty_like(parameter).copy_(value)
-    groups = state.optimizer.state_dict()["param_groups"]
-    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    content = found.content
-    state.step, state.images, state.skipped = (int(content[key]) for key in ("step", "images", "skipped"))
-
-
-FREE = {f"train.{key}" for key in ("images", "log_every", "sample_every", "save_every", "keep_every", "skip_nonfinite")}
+FREE = {
+    f"train.{key}"
+    for key in ("images", "skip_nonfinite", "tensorboard", "buckets", "extractor")
+    + tuple(f"{what}_every" for what in ("log", "sample", "save", "keep", "evaluate"))
+    + tuple(f"evaluate_{what}" for what in ("images", "samples", "nll"))
+}
 """Options that a resumed run may always change."""
-FIXED = {"train.seed", "train.batch"}
+FIXED = {"train.seed", "train.batch", "train.ema_also"}
 """Options of [train] that a run can never change: its place in the data order would be lost."""
 
 

@@ -7,7 +7,7 @@ goes on exactly as an uninterrupted one would, without any stored generator.
 import copy
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import torch
@@ -42,6 +42,8 @@ class TrainState:
     """Length of the last gradient, before clipping."""
     skipped: int = 0
     """Steps left out because the loss or the gradient was not finite."""
+    also: list[NetworkModel] = field(default_factory=list)
+    """Averages with the half-lives train.ema_also."""
 
 
 def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> TrainState:
@@ -66,10 +68,10 @@ def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> 
     model = model.to(device)
     if config.train.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    ema = copy.deepcopy(model).eval().requires_grad_(False)
+    ema, *also = (copy.deepcopy(model).eval().requires_grad_(False) for _ in (0, *config.train.ema_also))
     if config.train.compile:
         net.compile()
-    return TrainState(model, ema, optimiser(config.train, model.parameters()))
+    return TrainState(model, ema, optimiser(config.train, model.parameters()), also=also)
 
 
 def rate(options: TrainOptions, images: int) -> float:
@@ -82,13 +84,13 @@ def rate(options: TrainOptions, images: int) -> float:
 
 @torch.no_grad()
 def average(state: TrainState, options: TrainOptions) -> None:
-    """Moves the averaged weights: they forget with the given half-life, or a tenth of the run so far if shorter."""
-    half_life = min(options.ema, 0.1 * max(state.images, options.batch))
-    keep = 0.5 ** (options.batch / half_life)
-    means, trained = ([p.data for p in m.parameters()] for m in (state.ema, state.model))
-    torch._foreach_lerp_(means, trained, 1 - keep)
-    for mean, now in zip(state.ema.buffers(), state.model.buffers(), strict=True):
-        mean.copy_(now)
+    """Moves the averaged weights: they forget with their half-life, or a tenth of the run so far if shorter."""
+    trained = [p.data for p in state.model.parameters()]
+    for mean, images in zip([state.ema, *state.also], [options.ema, *options.ema_also], strict=True):
+        half_life = min(images, 0.1 * max(state.images, options.batch))
+        torch._foreach_lerp_([p.data for p in mean.parameters()], trained, 1 - 0.5 ** (options.batch / half_life))
+        for old, now in zip(mean.buffers(), state.model.buffers(), strict=True):
+            old.copy_(now)
 
 
 def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainState]:

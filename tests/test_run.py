@@ -90,7 +90,7 @@ def test_a_run_goes_on_from_the_newest_whole_checkpoint_and_its_log_with_it(begu
         begun.resume(again)
     assert "the run goes on from step_000000010" in caplog.text and "bit for bit" not in caplog.text
     assert (again.step, again.images) == (10, 160)
-    begun.open(again.images)
+    begun.open(again)
     lines = [json.loads(line) for line in (begun.folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [5, 10]
     assert not list(begun.folder.rglob("*.tmp"))

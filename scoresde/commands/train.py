@@ -90,7 +90,7 @@ def train(
             state = start(chosen, images.shape, device(name))
             if begun:
                 run.resume(state, changed=change)
-            together.only_first(lambda: run.open(state.images))
+            together.only_first(lambda: run.open(state, images))
             code = shared(lambda: follow(chosen, images, state, run, quiet), together)
     if code:
         if together.first:
@@ -157,4 +157,6 @@ def follow(config: Config, images: Any, state: TrainState, run: Run, quiet: bool
             with suppress(Stopped):  # the next step sees the signal, too, and saves
                 if due(options.sample_every):
                     run.draw(state, signals.check)  # after the checkpoint, which an error while sampling must not cost
+                if options.evaluate_every and due(options.evaluate_every):
+                    run.evaluate(state, signals.check)
     return 0

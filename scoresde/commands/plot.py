@@ -1,0 +1,59 @@
+"""`scoresde plot`: the curves of a training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..checkpoint import write_bytes
+from ..errors import DataError
+from ..plots import Point, panels, render
+from ..run import rows
+
+PLAIN = ("step", "images", "seconds", "skipped")
+"""Columns of metrics.jsonl that are no curves."""
+PLACES = {"loss": "loss", "held_out": "loss", "grad_norm": "gradient norm", "learning_rate": "learning rate"}
+"""What the panels of the columns are called; any other column has a panel of its own."""
+
+
+@click.command(
+    epilog="""\b
+RUN is the folder of a training, which may still be at work. Held-out losses, distances and likelihoods are there if
+it evaluates on its way (train.evaluate_every).
+\b
+Examples:
+  scoresde plot runs/digits
+  scoresde plot runs/digits --out curves.png"""
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="The picture. [default: RUN/curves.png]")
+def plot(run: Path, out: Path | None) -> None:
+    """Draw the curves of a training: loss, gradient, learning rate, and what was evaluated."""
+    log = run / "metrics.jsonl"
+    if not log.is_file():
+        raise DataError(f"{run} has no metrics.jsonl: give the folder of a training that has begun")
+    found = curves(rows(log))
+    if not found:
+        raise DataError(f"{log} holds no figures yet")
+    target = out or run / "curves.png"
+    write_bytes(target, render(panels(found, "images"), "png"))
+    click.echo(f"{', '.join(found)} over images, in {target}")
+
+
+def curves(lines: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[Point]]]:
+    """The curves of a log, by panel and name. A part of the process is named by its times, of which 1 is the last."""
+    found: dict[str, dict[str, list[Point]]] = {}
+    for line in lines:
+        for column, value in line.items():
+            if column in PLAIN:
+                continue
+            named = {column.replace("_", " "): value}
+            panel = PLACES.get(column, column.replace("_", " "))
+            if isinstance(value, list):
+                panel, count = "held-out loss by time", len(value)
+                named = {f"t in {i / count:.2g} to {(i + 1) / count:.2g}": v for i, v in enumerate(value)}
+            for name, y in named.items():
+                if isinstance(y, int | float):
+                    found.setdefault(panel, {}).setdefault(name, []).append(Point(line["images"], y))
+    return found
