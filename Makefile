@@ -2,6 +2,8 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+# Where `make test-browser` puts its screenshots.
+SCREENSHOTS ?= docs/images/web
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-browser lint docs clean
@@ -19,7 +21,7 @@ test-slow: .venv/.installed-test ## Run the slow tests.
 	$(BIN)/python -m pytest -m "slow and not gpu and not browser"
 
 test-browser: .venv/.installed-browser ## Click through the web page in Chromium, and take its screenshots.
-	SCORESDE_SCREENSHOTS=docs/images/web $(BIN)/python -m pytest -m browser -s
+	SCORESDE_SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m pytest -m browser -s
 
 lint: .venv/.installed-dev ## Check style and types.
 	$(BIN)/ruff check

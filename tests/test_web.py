@@ -19,6 +19,7 @@ from tiny import tiny_model
 
 from scoresde import checkpoint, images
 from scoresde.conditioners import conditioners
+from scoresde.errors import UsageError
 from scoresde.guidance import GuidedModel
 from scoresde.random import generators
 from scoresde.registry import Options
@@ -404,6 +405,12 @@ def test_every_answer_has_the_headers(client):
 def test_hosts(host, admitted, refused):
     door = Door(host, 8000, "key")
     assert all(map(door.admits, admitted)) and not any(map(door.admits, refused))
+
+
+def test_models_are_told_apart_by_their_names(folders, tmp_path):
+    for models, sentence in (("digits", "digits"), "two models are called 'digits'"), (("other",), "called 'other'"):
+        with pytest.raises(UsageError, match=sentence):
+            create_app(Settings(models, tmp_path / "c.sqlite"))
 
 
 def test_the_link_holds_the_key_where_others_can_reach_the_page(folders, tmp_path):

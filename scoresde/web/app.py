@@ -60,12 +60,15 @@ def create_app(settings: Settings) -> Guarded:
     """The page as an ASGI application. Models are loaded, and the catalogue is opened, before it returns.
 
     Raises:
-        UsageError: A model does not exist, or cannot be drawn.
+        UsageError: A model does not exist, cannot be drawn, or is called like another.
         CheckpointError: A model is damaged.
         DataError: The catalogue is damaged.
     """
     uploads.decoder(uploads.STANDARD)
     served = [load(name, settings.device) for name in settings.models]
+    names = [each.name for each in served]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UsageError(f"two models are called {min(twice)!r}: give their folders different names")
     catalogue, line = Catalogue(settings.catalogue), Line(settings.waiting, settings.seconds)
 
     @asynccontextmanager
@@ -91,7 +94,7 @@ def load(name: str, device: torch.device) -> Served:
     if model.condition == "none":
         with torch.no_grad():
             model.eps(model.prior(generators([0])), torch.full((1,), model.sde.end, dtype=torch.float64, device=device))
-    return Served(folder.name, folder, model)
+    return Served(folder.resolve().name, folder, model)
 
 
 def say_errors(app: FastAPI) -> None:

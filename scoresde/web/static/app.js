@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { catalogue } from "./catalogue.js";
 import { colourise } from "./colourise.js";
-import { complain } from "./dom.js";
+import { complain, toast } from "./dom.js";
 import { generate } from "./generate.js";
 import { inpaint } from "./inpaint.js";
 import { race } from "./race.js";
@@ -52,13 +52,19 @@ theme.addEventListener("click", () => {
 });
 paint();
 
+let served = [];
 function again(parameters) {
+  if (!served.includes(parameters.model)) {
+    toast(`The model ${parameters.model} is not served now: start scoresde web with it.`);
+    return;
+  }
   parts[parameters.task]?.again?.(parameters);
   location.hash = parameters.task;
 }
 
 try {
   const about = await get("api/about");
+  served = about.models.map((model) => model.name);
   const section = (name) => document.getElementById(name);
   parts.generate = generate(section("generate"), about);
   parts.inpaint = inpaint(section("inpaint"), about);

@@ -21,7 +21,7 @@ export function catalogue(section, again) {
     const words = new URLSearchParams({ order: order.value, offset, limit: PAGE, query: query.value });
     try {
       const { entries, total } = await get(`api/catalogue?${words}`);
-      if (mine !== asked) return; // somebody typed on
+      if (mine !== asked || grid.querySelector("input")) return; // somebody typed on, or writes a new caption
       grid.replaceChildren(...entries.map(card));
       const last = offset + entries.length;
       if (total) status.textContent = total > PAGE ? `${offset + 1} to ${last} of ${total.toLocaleString("en")}` : `${total} kept`;
@@ -62,6 +62,7 @@ export function catalogue(section, again) {
     const end = async (keep) => {
       if (over) return;
       over = true;
+      field.replaceWith(title);
       try {
         if (keep) await send("PATCH", `api/catalogue/${entry.id}`, { caption: field.value });
       } catch (error) {
