@@ -232,7 +232,9 @@ def test_restore_of_a_small_picture_has_its_means(go, tmp_path, models):
     assert np.abs(means - pixels(tmp_path / "a.png")).max() <= 0.5  # each of four pixels is rounded by half a level
 
 
-@pytest.mark.parametrize("task", ["downsample:2", "downsample:factor=2,noise=0.1", "blur:0.8", "crop:left=2", "luma"])
+@pytest.mark.parametrize(
+    "task", ["downsample:2", "downsample:factor=2,noise=0.1", "blur:0.8", "crop:left=2", "luma", "noisy:0.2"]
+)
 def test_a_degraded_original_is_the_truth_of_every_task(go, tmp_path, task):
     noise(9, 12).save(tmp_path / "a.png")
     said = go(f"restore a.png --task {task} --degrade --fit tile --out out")

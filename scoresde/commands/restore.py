@@ -16,7 +16,7 @@ from .conditional import command, run
 def task(text: str, noise: float | None) -> NamedObservation:
     """The observation in a text such as "downsample:factor=4"; "downsample:4" will do where there is one option."""
     name, _, rest = text.partition(":")
-    own = [key for key in observations[name].model_fields if key != "noise"]
+    own = [key for key in observations[name].model_fields if key != "noise"] or ["noise"]
     if rest and "=" not in rest and len(own) == 1:
         text = f"{name}:{own[0]}={rest}"
     found: NamedObservation = observations.parse(text)
@@ -65,7 +65,7 @@ def restore() -> click.Command:
     own = [
         click.Option(["--task", "task_name"], required=True, metavar="NAME[:KEY=VALUE,...]",
                      help="What was done to the picture: downsample:4 for the means of 4x4 pixels, blur:1.5 for a "
-                     "Gaussian blur, periodic at the edges, crop:left=8, luma or mean."),
+                     "Gaussian blur, crop:left=8, noisy:0.2 for white noise, luma or mean."),
         click.Option(["--noise"], type=float, help="Standard deviation of the error of what is left, in [-1, 1]."),
         click.Option(["--degrade"], is_flag=True, help="IMAGE is the original: do the task to it first."),
     ]  # fmt: skip

@@ -3,7 +3,7 @@
 from .base import LinearObservation, NamedObservation, Observation, OrthogonalObservation, observations
 from .blurred import GaussianBlur
 from .given import Blur, LinearOperator, NonLinear, Pixels
-from .named import ROUNDING, ChannelMean, Crop, Downsample, Luma
+from .named import ROUNDING, ChannelMean, Crop, Downsample, Luma, Noisy
 
 __all__ = [
     "ROUNDING",
@@ -16,6 +16,7 @@ __all__ = [
     "LinearOperator",
     "Luma",
     "NamedObservation",
+    "Noisy",
     "NonLinear",
     "Observation",
     "OrthogonalObservation",

@@ -1,4 +1,4 @@
-"""Observations that have a name on the command line: colourisation, super-resolution, outpainting."""
+"""Observations that have a name on the command line: colourisation, super-resolution, denoising, outpainting."""
 
 import math
 from typing import ClassVar
@@ -71,6 +71,23 @@ class Downsample(NamedObservation, OrthogonalObservation):
 
     def adjoint(self, y: Tensor) -> Tensor:
         return y.repeat_interleave(self.factor, 2).repeat_interleave(self.factor, 3) / self.factor**2
+
+
+@observations("noisy")
+class Noisy(NamedObservation, OrthogonalObservation):
+    """Denoising: everything is known up to white noise, y (B, C, H, W)."""
+
+    noise: float = Field(0.1, gt=0, description="Standard deviation of the noise.")
+
+    @property
+    def gain(self) -> float:
+        return 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return y
 
 
 @observations("crop")
