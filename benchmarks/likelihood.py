@@ -31,7 +31,8 @@ from scoresde.likelihood import (
     nll,
     vlb,
 )
-from scoresde.model import Evaluations, NetworkModel, ObservedModel, ScoreModel, standard_normal_log_prob
+from scoresde.likelihood.flow import standard_normal_log_prob
+from scoresde.model import Evaluations, NetworkModel, ObservedModel, ScoreModel
 from scoresde.problems import gm192
 from scoresde.provenance import versions
 from scoresde.random import Generators, generators, randn, stream

@@ -1,7 +1,6 @@
 """Score models: what the solvers call. Whatever conditions, counts or watches is a model around a model."""
 
 import copy
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal, Self
@@ -152,30 +151,38 @@ class NetworkModel(ScoreModel):
         return around
 
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
-        return self.as_eps(self._output(x, t), x, t)
+        return self._eps(self._output(x, t), x, t)
 
     def class_eps(self, x: Tensor, t: Tensor, classes: Tensor) -> Tensor:
-        return self.as_eps(self._output(x, t, classes), x, t) if self.classes else super().class_eps(x, t, classes)
+        return self._eps(self._output(x, t, classes), x, t) if self.classes else super().class_eps(x, t, classes)
 
     def eps_and_share(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         out, channels = self._output(x, t), x.shape[1]
         if out.shape[1] != 2 * channels:
             raise UsageError(f"the network gives {out.shape[1]} channels, not the {2 * channels} of a learned variance")
-        return self.as_eps(out, x, t), (out[:, channels:] + 1) / 2
+        return self._eps(out, x, t), (out[:, channels:] + 1) / 2
 
     def _output(self, x: Tensor, t: Tensor, *classes: Tensor) -> Tensor:
         dtype = next((p.dtype for p in self.net.parameters()), x.dtype)
-        inputs = x
-        if self.condition != "none":
-            if self.known is None or len(self.known) != len(x):
-                raise UsageError(
-                    f"the network is trained for {self.condition}: use the conditioner trained, one y a sample"
-                )
-            inputs = torch.cat([x, self.known.to(x)], 1)
         # The label stays in float32: bfloat16 would merge neighbouring noise levels.
         label = self.label(t).to(torch.promote_types(dtype, torch.float32))
-        out: Tensor = self.net(inputs.to(dtype), label, *classes)
+        if self.condition != "none":
+            if self.known is None or len(self.known) != len(x):
+                raise UsageError(f"the network is trained for {self.condition}: use the conditioner trained")
+            known = self.known.to(x)
+            if self.condition == "inpaint":  # the picture, 0 in the hole, and the mask
+                x = torch.where(known[:, -1:] > 0, known[:, :-1], x)
+            x = torch.cat([x, known], 1)
+        out: Tensor = self.net(x.to(dtype), label, *classes)
         return out.to(x.dtype)
+
+    def _eps(self, out: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        """ε, (B, *), but where pixels are known that which takes x_t = α y + σ z straight to them."""
+        eps = self.as_eps(out, x, t)
+        if self.condition != "inpaint" or self.known is None:
+            return eps
+        known, alpha, sigma = self.known.to(x), expand(self.sde.alpha(t), x), expand(self.sde.sigma(t), x)
+        return torch.where(known[:, -1:] > 0, (x - alpha * known[:, :-1]) / sigma, eps)
 
     def as_eps(self, out: Tensor, x: Tensor, t: Tensor) -> Tensor:
         """ε from what the network gave for x and t, (B, *)."""
@@ -240,9 +247,3 @@ class Evaluations:
 
     def _pulled_back(self, gradient: Tensor) -> None:
         self.vjps += 1
-
-
-def standard_normal_log_prob(z: Tensor) -> Tensor:
-    """log N(z; 0, I) in nats, (B,), for z (B, *)."""
-    flat = z.flatten(1)
-    return -0.5 * (flat.square().sum(1) + flat.shape[1] * math.log(2 * math.pi))

@@ -1,6 +1,5 @@
 """Networks that were trained to be given what is known."""
 
-import torch
 from torch import Tensor
 
 from ..conditions import colour, holed
@@ -8,7 +7,6 @@ from ..errors import UsageError
 from ..model import Observer, ScoreModel
 from ..observations import Luma, Observation, Pixels
 from ..random import Generators
-from ..sde import expand
 from .base import ConditionedModel, Conditioner, conditioners
 
 
@@ -27,42 +25,23 @@ class Trained(Conditioner):
         self, model: ScoreModel, observation: Observation, y: Tensor, generator: Generators
     ) -> ConditionedModel:
         if model.condition == "colour" and isinstance(observation, Luma):
-            return TrainedModel(model.given(colour(y)), observation, y, None)
-        if model.condition == "inpaint" and isinstance(observation, Pixels) and not observation.noise:
-            known = observation.mask.to(y.device)
-            return TrainedModel(model.given(holed(y, known)), observation, y, known)
-        knows = {"colour": "the luma", "inpaint": "exact pixels"}.get(model.condition, "nothing")
-        raise UsageError(
-            f"the network was trained to be given {knows}, not {type(observation).__name__}: "
-            "choose another model, or another conditioner"
-        )
+            known = colour(y)
+        elif model.condition == "inpaint" and isinstance(observation, Pixels) and not observation.noise:
+            known = holed(y, observation.mask.to(y.device))
+        else:
+            knows = {"colour": "the luma", "inpaint": "exact pixels"}.get(model.condition, "nothing")
+            raise UsageError(
+                f"the network was trained to be given {knows}, not {type(observation).__name__}: "
+                "choose another model, or another conditioner"
+            )
+        return TrainedModel(model.given(known), observation, y, lambda around, x, t: around.eps(x, t))
 
 
 class TrainedModel(ConditionedModel):
-    """A network with what it is given, bound to the measurements of B samples.
-
-    Args:
-        known: Where pixels are known, (1, 1, H, W) or (B, 1, H, W), bool; None if none are.
-    """
-
-    def __init__(self, model: ScoreModel, observation: Observation, y: Tensor, known: Tensor | None) -> None:
-        super().__init__(model, observation, y, lambda around, x, t: self._met(x, t, around.eps(self._seen(x), t)))
-        self.known = known
+    """A network with what it is given, bound to the measurements of B samples, with its learned variance if any."""
 
     def eps_and_share(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        eps, share = self.model.eps_and_share(self._seen(x), t)
-        return self._met(x, t, eps), share
+        return self.model.eps_and_share(x, t)
 
     def observed(self, *observers: Observer) -> ScoreModel:
-        return TrainedModel(self.model.observed(*observers), self.observation, self.y, self.known)
-
-    def _seen(self, x: Tensor) -> Tensor:
-        """What the network is given for x."""
-        return x if self.known is None else torch.where(self.known, self.y.to(x), x)
-
-    def _met(self, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-        """The noise that takes known pixels to what they are, and others where the network says."""
-        if self.known is None:
-            return eps
-        alpha, sigma = expand(self.sde.alpha(t), x), expand(self.sde.sigma(t), x)
-        return torch.where(self.known, (x - alpha * self.y.to(x)) / sigma, eps)
+        return TrainedModel(self.model.observed(*observers), self.observation, self.y, self.rule)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..controllers import ProportionalIntegral
 from ..errors import UsageError
 from ..finite import non_finite
-from ..model import Evaluations, ObservedModel, Observer, ScoreModel, standard_normal_log_prob
+from ..model import Evaluations, ObservedModel, Observer, ScoreModel
 from ..random import Generators
 from ..sde import SDE, expand
 from ..solvers import Solver
@@ -173,3 +173,9 @@ def _to_zero(sde: SDE, t: Tensor, y: Tensor, slope: Tensor) -> Tensor:
     along, length = ((v * eps).sum(1, keepdim=True) / sigma for v in (nu * y, eps / sigma))
     blur = sigma**2 - (sde.alpha(t) * sde.sigma(start) / sde.alpha(start)) ** 2
     return sde.log_alpha(t) * (dims - along) + 0.5 * blur * (trace / sigma - length)
+
+
+def standard_normal_log_prob(z: Tensor) -> Tensor:
+    """log N(z; 0, I) in nats, (B,), for z (B, *)."""
+    flat = z.flatten(1)
+    return -0.5 * (flat.square().sum(1) + flat.shape[1] * math.log(2 * math.pi))
