@@ -8,6 +8,7 @@ filled without waiting for the disk; what is measured waits for it. Times are by
 catalogue as the server does; the last column has the processor's, which other programs on the machine lengthen less.
 """
 
+import os
 import random
 import sqlite3
 import time
@@ -50,13 +51,12 @@ class Language:
         number = [str(self.draw.randrange(10**6))] if self.draw.random() < 0.1 else []
         return " ".join(self.some(self.draw.randint(2, 9)) + number).capitalize()
 
-    def misspelt(self) -> str:
-        """A word of six letters or more with two neighbours swapped, one left out, or one put in."""
+    def misspelt(self) -> tuple[str, str]:
+        """A word of six letters or more, and the same with two neighbours swapped, one left out, or one put in."""
         word = next(w for w in iter(lambda: self.draw.choice(self.words), None) if len(w) >= 6)
-        i = self.draw.randrange(1, len(word) - 1)
-        return self.draw.choice(
-            [word[:i] + word[i + 1] + word[i] + word[i + 2 :], word[:i] + word[i + 1 :], word[:i] + "x" + word[i:]]
-        )
+        i = self.draw.randrange(len(word) - 1)
+        swapped = word[:i] + word[i + 1] + word[i] + word[i + 2 :]
+        return word, self.draw.choice([swapped, word[:i] + word[i + 1 :], word[:i] + "x" + word[i:]])
 
 
 def fill(catalogue: Catalogue, language: Language, rows: int, picture: bytes) -> None:
@@ -86,7 +86,7 @@ def tasks(catalogue: Catalogue, language: Language, rows: int, picture: bytes) -
         "search, first three letters": lambda: catalogue.page(query=language.some(1)[0][:3]),
         "search, first letter": lambda: catalogue.page(query=draw.choice("bcdfghklmnprstv")),
         "search, three words": lambda: catalogue.page(query=" ".join(language.some(3))),
-        "search, misspelt": lambda: catalogue.page(query=language.misspelt()),
+        "search, misspelt": lambda: catalogue.page(query=language.misspelt()[1]),
         "search, the commonest word": lambda: catalogue.page(query=common),
         "search, the commonest word, at 20,000": lambda: catalogue.page(query=common, offset=20 * rows // 100),
         "search, nothing like it": lambda: catalogue.page(query="wyzzwyg quuxen"),
@@ -102,6 +102,15 @@ def measure(task: Callable[[], object], repeats: int) -> tuple[np.ndarray, np.nd
         spent.append((time.perf_counter() - began[0], time.thread_time() - began[1]))
     clock, processor = 1e3 * np.array(spent).T
     return clock, processor
+
+
+def recall(catalogue: Catalogue, language: Language, count: int) -> float:
+    """Share of misspelt words for which the first page has a caption with the word that was meant."""
+    found = 0
+    for word, wrong in (language.misspelt() for _ in range(count)):
+        entries, _ = catalogue.page(query=wrong)
+        found += any(word in entry.caption.lower() for entry in entries)
+    return found / count
 
 
 @click.command(help=__doc__)
@@ -126,10 +135,14 @@ def main(rows: int, repeats: int, seed: int, file: Path | None, out: Path | None
             numbers = np.median(clock), np.quantile(clock, 0.99), clock.max(), np.quantile(processor, 0.99)
             lines.append(f"| {name} | " + " | ".join(f"{number:.1f}" for number in numbers) + " |")
             click.echo(lines[-1])
-    text = "\n".join(lines)
+        share = recall(catalogue, language, repeats)
+    found = f"Of {repeats} misspelt words, {share:.1%} bring what was meant to the first page."
+    text = "\n".join([*lines, "", found])
+    click.echo(found)
     if out:
         environment = ", ".join(f"{key} {value}" for key, value in versions()["versions"].items())
         about = f"{rows:,} pictures of 32x32, a file of {size:.0f} MB, {repeats} calls each"
+        about += f", a load of {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
         about += f", SQLite {sqlite3.sqlite_version}, {environment}."
         head = ["# The catalogue's latencies", about, " ".join(__doc__.split("\n\n")[2].split()), text]
         checkpoint.write_text(out, "\n\n".join(head) + "\n")

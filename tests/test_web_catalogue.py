@@ -126,6 +126,39 @@ def test_the_search_finds(kept, caption, query, why):
     assert captions(kept, query) == [caption]
 
 
+def misspelt(draw, word):
+    """A word with a letter left out, put in, or changed, or with two neighbours swapped."""
+    i, letter = draw.randrange(len(word) - 1), draw.choice("abcdefghijklmnopqrstuvwxyz")
+    swapped = word[:i] + word[i + 1] + word[i] + word[i + 2 :]
+    return draw.choice(
+        [word[:i] + word[i + 1 :], word[:i] + letter + word[i:], word[:i] + letter + word[i + 1 :], swapped]
+    )
+
+
+@pytest.mark.parametrize(("letters", "mistakes", "share"), [(7, 1, 0.95), (10, 1, 0.97), (10, 2, 0.85)])
+def test_misspelt_words_are_found_among_many(kept, letters, mistakes, share):
+    """Ten thousand made-up words, a twelfth of which end alike, so that a piece of a word is in many others.
+
+    What was misspelt is looked for; of so many words, others may be nearer, in a tenth of those with two mistakes.
+    """
+    draw = random.Random(letters)
+    syllables = [a + b for a in "bcdfghklmnprstv" for b in ("a", "e", "i", "o", "u", "an", "er", "on")]
+    words = {
+        "".join(draw.choices(syllables, k=5))[: letters - 3] + draw.choice(["ing"] * 10 + syllables)
+        for _ in range(10**4)
+    }
+    with kept._lock:
+        kept._db.execute("PRAGMA synchronous = OFF")
+        search.learn(kept._db, " ".join(sorted(words)))
+        found = 0
+        for word in draw.sample(sorted(words), 150):
+            wrong = word
+            for _ in range(mistakes):
+                wrong = misspelt(draw, wrong)
+            found += word.startswith(wrong) or word in search.alike(kept._db, wrong)
+    assert found >= share * 150, f"{found} of 150"
+
+
 @pytest.mark.parametrize("query", ["sock", "striped hat", "xyzzy plugh", "!?", '"', "*", "cot", "trou*s hat"])
 def test_the_search_finds_nothing_that_is_not_there(kept, query):
     fill(kept, "striped trousers", "a green hat", "cat")
@@ -145,12 +178,15 @@ def test_a_common_word_gives_the_newest(kept):
     count = search.MOST + 30
     with kept._lock:
         kept._db.execute("PRAGMA synchronous = OFF")
-    fill(kept, *[f"red {i}" for i in range(count)])
-    entries, total = kept.page(query="red", limit=200)
-    assert total == count and [e.caption for e in entries] == [f"red {count - 1 - i}" for i in range(200)]
-    pages = [captions(kept, "red", offset=offset, limit=200) for offset in range(0, count, 200)]
-    assert [c for page in pages for c in page] == [f"red {count - 1 - i}" for i in range(count)]
-    assert captions(kept, "red 17")[0] == "red 17"
+    fill(kept, *[f"lamp {i}" for i in range(count)])
+    entries, total = kept.page(query="lamp", limit=200)
+    assert total == count and [e.caption for e in entries] == [f"lamp {count - 1 - i}" for i in range(200)]
+    pages = [captions(kept, "lamp", offset=offset, limit=200) for offset in range(0, count, 200)]
+    assert [c for page in pages for c in page] == [f"lamp {count - 1 - i}" for i in range(count)]
+    assert captions(kept, "lamp 17")[0] == "lamp 17"
+    fill(kept, "blue lump")
+    assert captions(kept, "blue lump") == ["blue lump"] and captions(kept, "bleu lump") == ["blue lump"]
+    assert captions(kept, "blue lamp") == []  # that word is spelt as it should be
 
 
 def test_ranked_pages_fit_together(kept):

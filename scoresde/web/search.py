@@ -9,14 +9,14 @@ from .intake import LONGEST
 
 MOST = 500
 """Matches that are ranked. Of a word that more captions hold, the newest come first: rank says nothing of it."""
-WORDS = 16
+WORDS = 8
 """Words of a query that count, among as many characters as a caption has."""
 ALONE = ((0x2E80, 0x2FDF), (0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 """Scripts written without spaces, where each character is taken for a word."""
 ENOUGH = 50
 """Matches, a page of them, beside which no misspelling is suspected."""
-RIVALS, CANDIDATES, ALIKE = 8, 250, 0.75
-"""Spellings that are tried for a word, words that are compared with it, and the likeness asked of them."""
+RIVALS, CANDIDATES, ALIKE = 16, 1000, 0.75
+"""Spellings that are tried for a word, words compared with it for each piece of it, and the likeness asked of them."""
 DAMPING = 60
 """The constant of reciprocal rank fusion."""
 
@@ -73,23 +73,28 @@ def find(db: sqlite3.Connection, query: str, offset: int, limit: int) -> tuple[l
 
 
 def alike(db: sqlite3.Connection, word: str) -> list[str]:
-    """Words of the captions that hold a word, or are spelt nearly as it.
+    """Words of the captions that are spelt nearly as a word, or hold it; those that begin with it are left out.
 
-    A word with one letter wrong still has one of its halves, and a long one with two wrong one of its thirds.
+    A word with a mistake still has its beginning, its middle or its end, and so have most long ones with two. One that
+    many captions have is no mistake.
     """
-    if len(word) < 4:
+    if len(word) < 4 or len(_matches(db, _text(word), MOST, "0")) == MOST:
         return []
-    padded, count = f" {word} ", 2 if len(word) < 8 else 3
-    cuts = [round(i * len(padded) / count) for i in range(count + 1)]
-    pieces = [padded[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
-    rows = db.execute(
-        "SELECT word FROM vocabulary WHERE id IN (SELECT rowid FROM spellings WHERE spellings MATCH ? LIMIT ?)",
-        (_any(map(_text, [word, *pieces])), CANDIDATES),
-    )
-    others = [other for (other,) in rows if not other.startswith(word)]
-    holding = [other for other in others if word in other]
-    close = get_close_matches(word, [o for o in others if abs(len(o) - len(word)) < count], RIVALS, ALIKE)
-    return list(dict.fromkeys([*close, *holding]))[:RIVALS]
+    padded, off = f" {word} ", 1 if len(word) < 8 else 2
+    third = max(3, len(padded) // 3)
+    pieces = [piece for piece in (padded[:third], padded[third:-third], padded[-third:]) if len(piece) >= 3]
+
+    def holding(piece: str, shortest: int, longest: int) -> list[str]:
+        rows = db.execute(
+            "SELECT vocabulary.word FROM spellings JOIN vocabulary ON id = spellings.rowid WHERE spellings MATCH ? "
+            "AND length(vocabulary.word) BETWEEN ? AND ? LIMIT ?",
+            (_text(piece), shortest, longest, CANDIDATES),
+        )
+        return [other for (other,) in rows if not other.startswith(word)]
+
+    near = {other: None for piece in pieces for other in holding(piece, len(word) - off, len(word) + off)}
+    close = get_close_matches(word, list(near), RIVALS, ALIKE)
+    return list(dict.fromkeys([*close, *holding(word, len(word) + 1, LONGEST)]))[:RIVALS]
 
 
 def _matches(db: sqlite3.Connection, expression: str, most: int, rank: str = "length(folded)") -> list[int]:
