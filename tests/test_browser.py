@@ -3,6 +3,7 @@
 `make test-browser` runs these; SCORESDE_CHROMIUM names the browser, SCORESDE_SCREENSHOTS a folder for screenshots.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_image
+from tiny import tiny_model
 
 pytestmark = pytest.mark.browser
 sync_api = pytest.importorskip("playwright.sync_api", reason="install playwright, which drives the browser")
@@ -39,14 +41,31 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("web")
-    command = [sys.executable, "-m", "scoresde", "web", "--port", "0", "--catalogue", str(folder / "catalogue.sqlite")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as server:
+@contextlib.contextmanager
+def serving(folder, *options):
+    command = [
+        sys.executable,
+        "-m",
+        "scoresde",
+        "web",
+        "--port",
+        "0",
+        "--catalogue",
+        str(folder / "c.sqlite"),
+        *options,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=folder) as server:
         yield re.search(r"http://\S+", server.stdout.readline()).group()
         server.send_signal(signal.SIGINT)
         server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("web")
+    labelled = tiny_model(folder / "labelled", classes=3)
+    with serving(folder, "--model", "digits", "--model", "photos", "--model", labelled) as found:
+        yield found
 
 
 @pytest.fixture(params=SIZES)
@@ -81,7 +100,7 @@ def shot(page, name):
         file = Path(folder) / f"{name}-{page.size}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=file)
-        Image.open(file).convert("RGB").quantize(192).save(file, optimize=True)
+        Image.open(file).convert("RGB").quantize(256).save(file, optimize=True)
 
 
 def pictures(section):
@@ -267,6 +286,13 @@ def test_race(page, address):
     for lane in section.locator(".facts").all():
         expect(lane).to_have_text(re.compile(r"\d+ evaluations · [\d.]+ s"))
     shot(page, "race")
+    final = section.locator(".lane img").nth(1).get_attribute("src")
+    section.get_by_role("button", name="Replay").click()
+    expect(section.locator(".facts", has_text="starts").first).to_be_visible()
+    expect(section.get_by_role("button", name="Replay")).to_be_enabled(timeout=SLOW)
+    assert section.locator(".lane img").nth(1).get_attribute("src") == final
+    for lane in section.locator(".facts").all():
+        expect(lane).to_have_text(re.compile(r"\d+ evaluations · [\d.]+ s"))
 
 
 def test_catalogue(page, address):
@@ -286,6 +312,8 @@ def test_catalogue(page, address):
     page.get_by_role("tab", name="Catalogue").click()
     section = page.locator("#catalogue")
     expect(section.locator(".label").first).to_have_text(f"Évening <b>sky</b> ({page.size})")
+    for _ in range(page.get_by_role("button", name="Close").count()):
+        page.get_by_role("button", name="Close").first.click()
     shot(page, "catalogue")
     for words in ("runs", "hors", "hrose"):
         section.get_by_label("Search").fill(f"{words} {page.size}")
@@ -306,6 +334,51 @@ def test_catalogue(page, address):
     expect(dog).to_have_count(1)
     dog.get_by_role("button", name="Again").click()
     expect(pictures(page.locator("#generate"))).to_have_count(1, timeout=SLOW)
+
+
+def test_a_class_is_offered_where_the_model_knows_it(page, address):
+    section = visit(page, address, "generate")
+    expect(pictures(section)).to_have_count(4, timeout=SLOW)
+    section.get_by_text("Options").click()
+    expect(section.get_by_label("class")).to_be_hidden()
+    section.get_by_label("model").select_option("labelled")
+    section.get_by_label("class").fill("2, 0")
+    section.get_by_label("guidance").fill("2")
+    section.get_by_label("solver").select_option("euler")
+    with page.expect_request(lambda r: r.url.endswith("/generate")) as asked:
+        section.get_by_role("button", name="Generate").click()
+    sent = asked.value.post_data_json
+    assert (sent["model"], sent["classes"], sent["guidance"]) == ("labelled", [2, 0], 2)
+    expect(section.locator(".status")).to_contain_text("evaluations")
+    expect(section.get_by_role("button", name="Generate")).to_be_visible()
+
+
+def test_a_large_photograph_is_reduced_before_it_is_sent(page, address, tmp_path):
+    Image.new("RGB", (3000, 2000), "navy").save(tmp_path / "large.png")
+    section = visit(page, address, "colourise")
+    section.locator("input[type=file]").first.set_input_files(tmp_path / "large.png")
+    expect(section.locator(".source .status")).to_contain_text("3000x2000 reduced here, then 2449x1632 reduced to")
+
+
+def test_a_file_that_is_no_picture_is_one_sentence(page, address, tmp_path):
+    (tmp_path / "false.png").write_bytes(b"%PDF-1.4")
+    section = visit(page, address, "inpaint")
+    section.locator("input[type=file]").first.set_input_files(tmp_path / "false.png")
+    expect(section.locator(".source .error")).to_be_visible()
+    assert len(page.wrong) == 1 and "415" in page.wrong.pop()
+
+
+def test_the_link_is_what_opens_the_page_from_elsewhere(chromium, tmp_path):
+    with serving(tmp_path, "--host", "0.0.0.0", "--model", "digits") as link:
+        bare, _, token = link.partition("?token=")
+        stranger, friend = chromium.new_page(), chromium.new_page()
+        stranger.goto(bare)
+        expect(stranger.locator("main")).to_contain_text("Open the page by the link")
+        friend.goto(link)
+        assert token and token not in friend.url
+        expect(pictures(friend.locator("#generate"))).to_have_count(4, timeout=SLOW)
+        stranger.close()
+        friend.close()
 
 
 def test_themes_and_keyboard(page, address):

@@ -208,7 +208,7 @@ def race(served: Served, request: Race) -> Callable[[Job], dict[str, Any]]:
             except NumericalError as error:
                 if truth is None:
                     raise
-                lanes.append({"lane": lane, "error": str(error)})
+                lanes.append({"lane": lane, "failed": str(error)})
             else:
                 truth = done.x if truth is None else truth
                 lanes.append({"lane": lane, "pictures": encoded(done.x), **compared(done.x, truth), **cost(done)})

@@ -45,11 +45,12 @@ export function race(section, about) {
     const behind = el("div", { class: "behind" });
     const head = el("h3", {}, name, el("span", { class: "hint" }, beside || "its defaults"));
     const element = el("article", { class: "lane", "aria-label": name }, head, pictures, bar, facts, behind);
-    return { element, pictures, bar, facts, behind, name };
+    return { element, pictures, bar, facts, behind, name, film: [] };
   }
 
   async function run() {
     running = new AbortController();
+    replay.hidden = true;
     button.textContent = "Cancel";
     status.classList.remove("error");
     status.textContent = "A reference is drawn first, then one solver after the other.";
@@ -64,6 +65,7 @@ export function race(section, about) {
       const here = made[news.lane];
       if (!here) return;
       if (event === "progress") {
+        here.film.push(news);
         here.bar.value = news.share;
         here.facts.textContent = cost(news);
         if (!here.pictures.children.length) here.pictures.replaceChildren(...news.pictures.map(() => image("", `${here.name}, emerging`)));
@@ -73,6 +75,8 @@ export function race(section, about) {
     try {
       const done = await draw("race", body, hear, running.signal);
       status.textContent = `The lower pictures are the difference from the reference, times ${done.gain}.`;
+      replay.hidden = false;
+      replay.onclick = () => show(made.slice(1).filter((each) => each.film.at(-1)?.done));
     } catch (error) {
       status.textContent = error.name === "AbortError" ? "Cancelled." : `${error.message}.`;
       status.classList.toggle("error", error.name !== "AbortError");
@@ -84,10 +88,11 @@ export function race(section, about) {
 
   function finish(here, news, body) {
     here.bar.value = 1;
-    if (news.error !== undefined && !news.pictures) {
-      here.facts.textContent = `${news.error}.`;
+    if (news.failed) {
+      here.facts.textContent = `${news.failed}.`;
       return;
     }
+    here.film.push({ ...news, share: 1, done: true });
     const solver = news.lane ? body.solvers[news.lane - 1] : about.defaults.reference;
     const chosen = about.solvers.find((each) => each.name === solver.name);
     here.facts.textContent = cost(news);
@@ -95,18 +100,38 @@ export function race(section, about) {
       const { solvers, ...rest } = body;
       return figure(png, `seed ${body.seed + i}`, { task: "generate", ...rest, solver, seed: body.seed + i, count: 1 });
     }));
-    if (!news.lane) {
-      return;
-    }
+    if (!news.lane) return;
     here.behind.append(
       ...news.difference.map((png) => image(data(png), `Difference of ${here.name} from the reference`)),
       el("p", { class: "hint" }, chosen.stochastic ? `${news.error.toFixed(1)} levels off: it adds noise, so it draws another picture` : `${news.error.toFixed(2)} of 255 levels off`),
     );
   }
 
+  // The racers side by side, each as fast as it was, or all of them slower or faster by one factor.
+  function show(racing) {
+    const longest = Math.max(...racing.map((each) => each.film.at(-1).seconds));
+    const rate = longest / Math.min(6, Math.max(3, longest));
+    const began = performance.now();
+    replay.disabled = true;
+    const step = () => {
+      const now = ((performance.now() - began) / 1000) * rate;
+      for (const { film, bar, facts, pictures } of racing) {
+        const frame = film.findLast((each) => each.seconds <= now);
+        bar.value = frame?.share ?? 0;
+        facts.textContent = frame ? cost(frame) : "starts";
+        const shown = pictures.querySelectorAll("img");
+        (frame || film[0]).pictures.forEach((png, i) => { shown[i].src = data(png); });
+      }
+      if (now < longest) requestAnimationFrame(step);
+      else replay.disabled = false;
+    };
+    step();
+  }
+
+  const replay = el("button", { type: "button", hidden: true }, "Replay side by side");
   const button = el("button", { type: "button", class: "primary", onclick: () => (running ? running.abort() : run()) }, "Race");
   section.append(
-    el("div", { class: "stage" }, lanes, status),
+    el("div", { class: "stage" }, lanes, status, replay),
     el("div", { class: "controls" }, button, labelled("model", options.model), labelled("pictures", options.count), racers, add, options.element),
   );
   return {};
