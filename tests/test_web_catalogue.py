@@ -342,6 +342,19 @@ def test_two_programs_share_a_file(tmp_path, monkeypatch):
         assert one.page()[1] == 2
 
 
+def test_a_copy_made_while_it_is_used_is_a_catalogue(kept, tmp_path):
+    """As docs/web.md has it."""
+    fill(kept, "one", "two", "three")
+    kept.delete(2)
+    db = sqlite3.connect(kept.path, isolation_level=None)
+    db.execute("VACUUM INTO ?", [str(tmp_path / "copy.sqlite")])
+    db.close()
+    with Catalogue(tmp_path / "copy.sqlite") as copy:
+        assert copy.page() == kept.page() and captions(copy, "thre") == ["three"]
+        assert copy.restore(2).caption == "two" and copy.image(2) == PICTURE
+    intact(tmp_path / "copy.sqlite")
+
+
 def test_files_that_are_no_catalogue(tmp_path):
     path = tmp_path / "file.db"
     for content in (
