@@ -17,7 +17,7 @@ from .checkpoints import FORMAT, Checkpoints, read
 from .config import Config, parse, to_toml
 from .data import Images
 from .distributed import processes
-from .errors import CheckpointError, ScoreSDEError
+from .errors import CheckpointError, ResourceError, ScoreSDEError
 from .evaluate import Evaluation, condition
 from .model import Observer
 from .provenance import versions
@@ -84,11 +84,18 @@ class Run:
         )
 
     def note(self, state: TrainState, **figures: Any) -> None:
-        """Adds a line with some figures to metrics.jsonl, and to TensorBoard if that is wanted."""
+        """Adds a line with some figures to metrics.jsonl, and to TensorBoard if that is wanted.
+
+        Raises:
+            ResourceError: The disk is full.
+        """
         seconds = round(time.perf_counter() - self.began, 3)
         row = {"step": state.step, "images": state.images, **figures, "seconds": seconds}
-        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        try:
+            with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise ResourceError(f"cannot write {self.folder / 'metrics.jsonl'}: {error}") from None
         if self.board:
             self.board.add(row)
 

@@ -152,7 +152,7 @@ def check(options: TrainOptions, images: Images, model: NetworkModel, world: int
     if images.shape != model.shape:
         raise DataError(f"the images have the shape {images.shape}, the model takes {model.shape}")
     if options.batch > len(images):
-        raise DataError(f"train.batch = {options.batch} is more than the {len(images)} images: choose at most so many")
+        raise DataError(f"train.batch = {options.batch} is more than the images, {len(images)}: choose at most so many")
     if classes := model.classes:
         if images.labels is None:
             raise DataError(f"the network has {classes} classes and the images have no labels: set network.classes = 0")

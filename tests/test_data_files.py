@@ -145,6 +145,18 @@ def test_damaged_pictures_are_named(tmp_path: Path, cut: int) -> None:
         assert len(messages) == 1 and "kind0/01.PNG cannot be read as a picture" in messages[0]
 
 
+def test_a_few_damaged_pictures_may_be_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = make_folder(tmp_path, 120)
+    (folder / "kind0" / "03.PNG").write_bytes(b"damage")
+    options = {"path": str(folder), "size": 8, "held_out": 0.0}
+    assert "03.PNG cannot be read" in refused(data["folder"](**options))
+    pixels = data["folder"](**options, skip_bad=True).load("train").pixels
+    whole = [min(10 * (i + 1), 255) for i in range(120) if i != 3]
+    assert sorted(pixels[:, 0, 0, 0].tolist()) == whole and "03.PNG cannot be read" in caplog.text
+    (folder / "kind1" / "05.PNG").write_bytes(b"damage")
+    assert "more than 1 % of the 120 pictures are like that" in refused(data["folder"](**options, skip_bad=True))
+
+
 def test_depths_without_a_range_are_refused() -> None:
     for array in (np.full((8, 8), 0.5, dtype=np.float32), np.full((8, 8), 70000, dtype=np.int32)):
         with pytest.raises(DataError, match="x has pixels of more than 16 bits"):

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from scoresde import checkpoint
 from scoresde import config as configuration
 from scoresde.checkpoints import only_writer, read
-from scoresde.errors import CheckpointError, NumericalError
+from scoresde.errors import CheckpointError, NumericalError, ResourceError
 from scoresde.run import Run, machine, recorded_config
 from scoresde.signals import Signals, Stopped
 from scoresde.train import start, train
@@ -176,6 +177,27 @@ def test_a_full_disk_ends_the_run_and_leaves_the_checkpoints(run):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert {path: path.read_bytes() for path in Path("run").glob("checkpoints/*/*")} == before
     assert "Trained on 640 images" in run(f"{LINE} train.images=640 --resume")
+
+
+def test_a_disk_that_is_full_for_the_log_is_one_sentence(run):
+    run(LINE)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (Path("run/metrics.jsonl").stat().st_size + 20, limits[1]))
+    folder = Run(Path("run"), config(), {})
+    try:
+        with pytest.raises(ResourceError, match=r"cannot write run/metrics\.jsonl: .*File too large"):
+            folder.note(fresh(config()), loss=0.5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_sets_that_cannot_fill_a_batch_are_refused(run):
+    Path("one").mkdir()
+    assert "holds no pictures" in run("train digits data.name=folder data.path=one --out run", 3)
+    Image.new("RGB", (8, 8)).save("one/a.png")
+    assert "train.batch = 128 is more than the images, 1" in run(
+        "train digits data.name=folder data.path=one data.size=8 --out run --device cpu", 3
+    )
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_first_step(run):

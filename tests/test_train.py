@@ -163,7 +163,7 @@ def test_bad_runs_stop_with_a_sentence():
     chosen = config()
     with pytest.raises(DataError, match=r"the images have the shape \(3, 8, 8\), the model takes \(1, 8, 8\)"):
         next(train(chosen, Images(torch.zeros(4, 3, 8, 8, dtype=torch.uint8)), fresh(chosen)))
-    with pytest.raises(DataError, match="train.batch = 16 is more than the 4 images"):
+    with pytest.raises(DataError, match="train.batch = 16 is more than the images, 4: choose"):
         next(train(chosen, Images(torch.zeros(4, 1, 8, 8, dtype=torch.uint8)), fresh(chosen)))
     with pytest.raises(
         UsageError, match="train.batch = 16 cannot be cut into train.accumulate = 3 equal parts: choose a multiple of 3"

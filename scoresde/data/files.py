@@ -6,7 +6,7 @@ import zlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO, Literal
 
 import torch
@@ -15,7 +15,7 @@ from pydantic import Field
 from ..errors import DataError
 from .base import Images, Split, data
 from .held_out import HeldOut
-from .picture import SUFFIXES, read_picture
+from .picture import SUFFIXES, leave_out, picture_names, read_picture
 
 Opened = tuple[list[str], Callable[[str], BinaryIO]]
 """The sorted names of the pictures, and a function that opens a name."""
@@ -26,6 +26,7 @@ class Pictures(HeldOut):
 
     size: int = Field(32, ge=8, description="Height and width that the images get.")
     channels: Literal[1, 3] = Field(3, description="3 for colour, 1 for grey.")
+    skip_bad: bool = Field(False, description="Leave out pictures that cannot be read, if they are at most 1 %.")
 
     @abstractmethod
     def opened(self) -> AbstractContextManager[Opened]:
@@ -39,26 +40,22 @@ class Pictures(HeldOut):
         """The images (channels, size, size) of a split, without labels.
 
         Raises:
-            DataError: There are no pictures, or one of them cannot be read.
+            DataError: There are no pictures, or one of them cannot be read, or more than 1 % with `skip_bad`.
         """
         with self.opened() as (names, opener):
             if not names:
                 raise DataError(f"{self.path} holds no pictures, files that end in {', '.join(sorted(SUFFIXES))}")
             index = self.chosen(len(names), split).tolist()
             pixels = torch.empty(len(index), self.channels, self.size, self.size, dtype=torch.uint8)
+            good = torch.ones(len(index), dtype=torch.bool)
             for row, i in enumerate(index):
-                with opener(names[i]) as file:
-                    pixels[row] = read_picture(file, f"{self.path}: {names[i]}", self.size, self.channels)
-        return Images(pixels)
-
-
-def _pictures(names: list[str]) -> list[str]:
-    """The names that end as pictures do, sorted; hidden files and what macOS adds are left out."""
-
-    def wanted(path: PurePosixPath) -> bool:
-        return path.suffix.lower() in SUFFIXES and not any(p.startswith((".", "__MACOSX")) for p in path.parts)
-
-    return sorted(name for name in names if wanted(PurePosixPath(name)))
+                try:
+                    with opener(names[i]) as file:
+                        pixels[row] = read_picture(file, f"{self.path}: {names[i]}", self.size, self.channels)
+                except DataError as error:
+                    good[row] = False
+                    leave_out(error, int((~good).sum()), len(index) if self.skip_bad else 0)
+        return Images(pixels[good])
 
 
 @data("folder")
@@ -72,7 +69,7 @@ class Folder(Pictures):
         if not root.is_dir():
             raise DataError(f"{self.path} is not a folder: give the path of a folder of pictures")
         names = [file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file()]
-        yield _pictures(names), lambda name: (root / name).open("rb")
+        yield picture_names(names), lambda name: (root / name).open("rb")
 
 
 @data("zip")
@@ -94,4 +91,4 @@ class Zip(Pictures):
                 raise DataError(f"{self.path}: {name} cannot be unpacked: {error}") from error
 
         with archive:
-            yield _pictures(archive.namelist()), read
+            yield picture_names(archive.namelist()), read

@@ -1,5 +1,7 @@
 """How a picture file becomes a tensor of a size."""
 
+import logging
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 import numpy as np
@@ -8,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..decoding import open_picture
+from ..errors import DataError
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """Endings of the files that are taken for pictures, in lower case."""
@@ -37,3 +40,27 @@ def pixels(picture: Image.Image) -> Tensor:
     """A picture of 8 bits, grey or colour, as (1|3, H, W) uint8."""
     array = np.array(picture)
     return torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)
+
+
+def picture_names(names: list[str]) -> list[str]:
+    """The names that end as pictures do, sorted; hidden files and what macOS adds are left out."""
+
+    def wanted(path: PurePosixPath) -> bool:
+        return path.suffix.lower() in SUFFIXES and not any(p.startswith((".", "__MACOSX")) for p in path.parts)
+
+    return sorted(name for name in names if wanted(PurePosixPath(name)))
+
+
+def leave_out(error: DataError, bad: int, count: int) -> None:
+    """Goes on without a picture that cannot be read, with a warning.
+
+    Args:
+        bad: How many there have been.
+        count: Of how many pictures they may be 1 %.
+
+    Raises:
+        DataError: They are more.
+    """
+    if 100 * bad > count:
+        raise DataError(f"{error}; more than 1 % of the {count} pictures are like that" if count else str(error))
+    logging.getLogger("scoresde").warning("%s; it is left out", error)
