@@ -6,10 +6,10 @@
 The first N images of the test split are measured (their luma, their pixels around a hole, ...), each is drawn once from
 its measurement alone, and the Frechet distance (FD) of what was drawn to M other test images stands beside that of the
 N images themselves: the floor. FD is taken where the task leaves something open: colourisation in means of 8x8 squares,
-all else in 12x12 squares of the middle three quarters. `above floor` is the difference of the two distances with its
-95 % interval, a jackknife over blocks of the images, of which each is left out of both; `floor` is the mean and
-standard deviation over disjoint splits of the test images. Root mean square errors rank colourisers backwards (a grey
-image has the least): they are given, and decide nothing.
+a hole in 12x12 squares of the middle three quarters, all else in the middle 12x12 pixels. `above floor` is the
+difference of the two distances with its 95 % interval, a jackknife over blocks of the images, of which each is left out
+of both; `floor` is the mean and standard deviation over disjoint splits of the test images. Root mean square errors
+rank colourisers backwards (a grey image has the least): they are given, and decide nothing.
 
 Every row is written to rows.jsonl when it is done, and not computed again.
 """
@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import torch
@@ -51,7 +51,8 @@ class Task:
     """What is measured, and where the images are compared."""
 
     title: str
-    pooled: bool
+    seen: Literal["whole", "middle", "detail"]
+    """Where a task leaves something open, images are compared: in colours, in a hole, or in what is finer than that."""
 
     def observation(self, size: int) -> Observation:
         hole = torch.ones(1, 1, size, size)
@@ -64,13 +65,14 @@ class Task:
     def features(self, pixels: Tensor) -> Tensor:
         """(N, C, H, W) uint8 -> (N, D), scaled to [-1, 1]."""
         x, size = pixels.double() / 127.5 - 1, pixels.shape[-1]
-        if self.pooled:
+        if self.seen == "whole":
             return avg_pool2d(x, size // 8).flatten(1)
-        return avg_pool2d(x[..., size // 8 : -size // 8, size // 8 : -size // 8], max(1, size // 16)).flatten(1)
+        first = size // 8 if self.seen == "middle" else size // 2 - 6
+        return avg_pool2d(x[..., first : size - first, first : size - first], (size - 2 * first) // 12).flatten(1)
 
 
-TASKS = {"colour": Task("colour", True), "hole": Task("hole", False), "enlarge": Task("enlarge", False)}
-TASKS["deblur"] = Task("deblur", False)
+TASKS = {"colour": Task("colour", "whole"), "hole": Task("hole", "middle")}
+TASKS |= {name: Task(name, "detail") for name in ("enlarge", "deblur")}
 PUBLISHED = "replace:as_published=true"
 
 
@@ -221,7 +223,11 @@ def main(
     test, real = source.load("test"), source.load("train").scaled()
     kinds = [kind for kind in KINDS if kind != "full" or real[0].numel() <= LARGEST]
     folder = checkpoint.locate(model)
-    if set(stats.every(folder)) < set(kinds):
+    if not report and set(stats.every(folder)) < set(kinds):
+        if folder.is_relative_to(checkpoint.BUNDLED):
+            raise click.ClickException(
+                f"first: scoresde stats {model} --kinds {','.join(kinds)}; then give models/{model}"
+            )
         stats.save(folder, [estimate(real, kind) for kind in kinds], {"data": data_name, "images": len(real)})
     pixels = test.pixels[permutation(len(test), stream(0, "test"))]  # sets may be sorted by class
     truth, store = pixels[:count], out / "rows.jsonl"
