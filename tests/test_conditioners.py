@@ -497,7 +497,23 @@ def test_stats_keeps_the_covariance_of_the_training_images_beside_the_weights(ru
         stats.load("models/digits")
 
 
-@pytest.mark.parametrize("name", checkpoint.bundled())
+EMBEDDED = ("digits", "photos")
+"""Bundled models whose training images come with the package."""
+
+
+def test_the_covariance_of_cifar10_has_the_published_deviations():
+    """(0.2470, 0.2435, 0.2616) of [0, 1], as training recipes divide by; about the mean image a little less is left."""
+    assert set(checkpoint.bundled()) == {*EMBEDDED, "cifar10"}
+    kept = stats.every(checkpoint.locate("cifar10"))
+    published = torch.tensor([0.2470, 0.2435, 0.2616]).double()
+    # A pixel's variance is the mean over all frequencies of theirs.
+    for kind in ("channel", "dct"):
+        colours, total = kept[kind].factors[0].double(), kept[kind].variances.double().mean((1, 2))
+        deviations = torch.einsum("ck,k,ck->c", colours, total, colours).sqrt() / 2
+        assert torch.allclose(deviations, published, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
 def test_bundled_models_come_with_the_covariance_of_their_training_images(name):
     recipe = checkpoint.read_json(checkpoint.locate(name) / checkpoint.CONFIG)["recipe"]
     images = data.build(recipe["data"]).load("train").scaled()
