@@ -382,7 +382,11 @@ def test_the_link_is_what_opens_the_page_from_elsewhere(chromium, tmp_path):
 
 
 def test_themes_and_keyboard(page, address):
-    visit(page, address, "catalogue")
+    expect(visit(page, address, "catalogue")).to_be_visible()
+    page.get_by_role("link", name="To the pictures").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    expect(page.locator("#catalogue")).to_be_visible()
     page.get_by_role("tab", name="Catalogue").focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#generate")).to_be_visible()

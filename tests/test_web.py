@@ -26,7 +26,7 @@ from scoresde.registry import Options
 from scoresde.restoration import Method, grey, hole
 from scoresde.sample import sample
 from scoresde.solvers import solvers
-from scoresde.web import reading, schema
+from scoresde.web import reading, schema, tasks
 from scoresde.web import server as impatience
 from scoresde.web.app import Settings, create_app
 from scoresde.web.security import Door, loopback
@@ -127,6 +127,10 @@ def test_generated_pictures_are_those_of_the_package(client, folders):
     for key in ("states", "denoised"):
         assert pixels(done["path"][key]).shape == (8 * done["path"]["frames"], 16)
     np.testing.assert_array_equal(pixels(done["path"]["denoised"])[-8:, :8], expected(truth.x)[0])
+
+
+def test_the_way_of_large_pictures_has_fewer_frames():
+    assert [tasks.frames(shape) for shape in ((4, 3, 32, 32), (16, 3, 256, 256), (1, 1, 4096, 4096))] == [16, 3, 2]
 
 
 def test_a_class_can_be_asked_for(client, folders):

@@ -30,9 +30,11 @@ from .jobs import Job
 from .requests import Colourise, Generate, Inpaint, Race, Request, Restore, decoded
 
 FRAMES = 16
-"""Pictures of the way from noise to data."""
-EVERY = 0.08
-"""Seconds between two pictures of what emerges."""
+"""Pictures of the way from noise to data, where they are not large."""
+MOST_PIXELS = 4_000_000
+"""Pixels of all pictures of the way together."""
+EVERY, SHARE = 0.08, 20
+"""Seconds between two pictures of what emerges, at least, and how many times longer it is than making them."""
 BUDGET = 10_000
 """Evaluations after which a job is ended."""
 REFERENCE: dict[str, Any] = {"name": "ipndm", "steps": 200}
@@ -71,7 +73,7 @@ class Watcher(Way):
     def __init__(self, job: Job, model: ScoreModel, **data: Any) -> None:
         super().__init__(model.sde)
         self.job, self.model, self.data = job, model, data
-        self.began = self.shown = time.perf_counter()
+        self.began, self.next = time.perf_counter(), 0.0
 
     def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
         super().__call__(x, t, eps)
@@ -79,9 +81,8 @@ class Watcher(Way):
         if self.calls > BUDGET:
             raise NumericalError(f"this took more than {BUDGET} evaluations and was ended: ask for fewer steps")
         now = time.perf_counter()
-        if now - self.shown < EVERY and self.calls > 1:
+        if now < self.next:
             return
-        self.shown = now
         self.job.emit(
             "progress",
             share=round(self.share, 4),
@@ -90,6 +91,8 @@ class Watcher(Way):
             pictures=encoded(predicted(self.model, x.detach(), t, eps.detach())),
             **self.data,
         )
+        shown = time.perf_counter()
+        self.next = shown + max(EVERY, SHARE * (shown - now))
 
 
 def png(picture: Image.Image) -> str:
@@ -102,6 +105,11 @@ def png(picture: Image.Image) -> str:
 def encoded(x: Tensor) -> list[str]:
     """Images in [-1, 1], (B, 1|3, H, W), each as PNG in base64."""
     return [png(images.single(image)) for image in x]
+
+
+def frames(shape: tuple[int, ...]) -> int:
+    """How many pictures of the way are kept of a batch, (B, C, H, W)."""
+    return max(2, min(FRAMES, MOST_PIXELS // (shape[0] * shape[2] * shape[3])))
 
 
 def strip(states: list[Tensor]) -> str:
@@ -129,11 +137,11 @@ def generate(served: Served, request: Generate) -> Callable[[Job], dict[str, Any
 
     def work(job: Job) -> dict[str, Any]:
         sources = generators(range(request.seed, request.seed + request.count))
-        recorder = Trajectory(model.sde, FRAMES)
+        recorder = Trajectory(model.sde, frames((request.count, *model.shape)))
         observers: tuple[Observer, ...] = (Watcher(job, model), recorder)
         done = sampling.sample(model, solver, model.prior(sources), generator=sources, observers=observers)
         path = {
-            "frames": FRAMES,
+            "frames": len(recorder.states),
             "states": strip(recorder.states),
             "denoised": strip([*recorder.denoised[:-1], done.x]),
         }

@@ -34,7 +34,10 @@ for (const [i, tab] of tabs.entries()) {
     open(next, true);
   });
 }
-addEventListener("hashchange", () => open(location.hash.slice(1)));
+addEventListener("hashchange", () => {
+  const name = location.hash.slice(1);
+  if (!name || name in parts) open(name); // other anchors, as of the link that skips the tabs, are places in the page
+});
 
 const THEMES = { system: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
 const theme = document.getElementById("theme");

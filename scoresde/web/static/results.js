@@ -104,6 +104,7 @@ export class Drawing {
     this.button.textContent = "Cancel";
     this.status.classList.remove("error");
     this.status.textContent = "Asking…";
+    this.status.setAttribute("aria-live", "off"); // numbers that change all the time are no news to be read out
     this.bar.value = 0;
     this.bar.classList.add("on");
     let emerging = [];
@@ -122,6 +123,7 @@ export class Drawing {
     };
     try {
       const done = await draw(this.task, body, hear, running.signal);
+      this.status.setAttribute("aria-live", "polite");
       const figures = done.pictures.map((png, i) => {
         const parameters = { task: this.task, ...body, seed: body.seed + i, count: 1 };
         if (body.classes) parameters.classes = [body.classes[i % body.classes.length]];
@@ -132,6 +134,7 @@ export class Drawing {
       this.status.textContent = cost(done);
       this.shown?.(done, figures);
     } catch (error) {
+      this.status.setAttribute("aria-live", "polite");
       this.status.textContent = error.name === "AbortError" ? "Cancelled." : `${error.message}.`;
       this.status.classList.toggle("error", error.name !== "AbortError");
       for (const each of emerging) each.classList.add("faded");
