@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from .. import checkpoint, images
 from .. import config as configuration
+from ..conditions import extra_channels
 from ..config import Config
 from ..errors import UsageError
 from ..metrics import Metric, metrics
@@ -104,7 +105,7 @@ def trained_with(model: str, folder: Path) -> Config:
 
 def row(what: str, network: NetworkModel, metric: Metric, samples: int, real: Tensor | None) -> dict[str, Any]:
     """A line of the report."""
-    further = getattr(network.net.options, "extra_channels", 0)
+    further = extra_channels(network.condition, network.shape[0])
     found: Pruned = measure(network.net, (network.shape[0] + further, *network.shape[1:]))
     line = {
         "model": what,
