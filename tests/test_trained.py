@@ -1,6 +1,7 @@
 """Networks trained to be given what is known: against exact ones, and through the command line."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -14,13 +15,13 @@ from scoresde.errors import UsageError
 from scoresde.gaussian import GaussianModel
 from scoresde.images import save, single
 from scoresde.labels import label_of
-from scoresde.likelihood import log_likelihood
+from scoresde.likelihood import hole_likelihood, log_likelihood
 from scoresde.model import Evaluations, NetworkModel, ObservedModel
 from scoresde.observations import ChannelMean, Luma, Pixels
 from scoresde.random import generators, randn, stream
 from scoresde.run import Run
 from scoresde.sample import sample
-from scoresde.sde import DDPM, VPSDE
+from scoresde.sde import DDPM, VESDE, VPSDE
 from scoresde.solvers import solvers
 from scoresde.train import start, train
 
@@ -75,6 +76,33 @@ def test_its_likelihood_is_that_of_its_law():
     found = log_likelihood(around, x).at_zero
     truth = torch.distributions.Normal(y.expand(-1, 3, -1, -1), SPREAD).log_prob(x).flatten(1).sum(1)
     assert torch.allclose(found, truth, atol=2e-2)
+
+
+@pytest.mark.parametrize("sde", [VPSDE(), VESDE()], ids=lambda sde: sde.name)
+def test_the_likelihood_of_a_hole_is_that_of_its_law_whatever_is_around(sde):
+    """Each hidden value has the law N(½ y, 0.09) of the known value y in its row and channel."""
+
+    class Follows(nn.Module):
+        def forward(self, x, label):
+            alpha, sigma = (v.reshape(-1, 1, 1, 1) for v in (sde.alpha(label), sde.sigma(label)))
+            mean = 0.5 * x[:, 3:6, :, :1]
+            return sigma * (x[:, :3] - alpha * mean) / (alpha**2 * SPREAD**2 + sigma**2)
+
+    model = NetworkModel(Follows(), sde, SHAPE, label=lambda t: t, condition="inpaint")
+    known = torch.tensor([[1, 0], [1, 0]])[None, None]
+    x = 0.4 * randn((3, *SHAPE), stream(6), dtype=F)
+    around = conditioners["trained"]().condition(model, Pixels(known), x)
+    found = hole_likelihood(around, known, x, eps=1e-4)
+
+    def log_prob(at, time):  # exactly at each end, where the prior is only nearly N(0, prior_std²)
+        time = torch.tensor([time], dtype=F)
+        alpha, sigma = float(sde.alpha(time)), float(sde.sigma(time))
+        law = torch.distributions.Normal(0.5 * alpha * x[..., :1], math.hypot(alpha * SPREAD, sigma))
+        return law.log_prob(at[..., 1:]).flatten(1).sum(1)
+
+    assert torch.allclose(found.divergence + log_prob(found.latent, sde.end), log_prob(x, 1e-4), atol=1e-3)
+    assert torch.allclose(found.prior, log_prob(found.latent, sde.end), atol=0.05)
+    assert torch.allclose(found.log_prob, found.prior + found.divergence)
 
 
 @pytest.mark.parametrize("name", ["dpm++", "rk23", "em", "ddpm", "pc", "adams"])

@@ -3,6 +3,7 @@
 from .bits import NLL, bits_per_dim, dequantise, nll
 from .divergence import Divergence, Exact, Hutchinson, interleaved
 from .flow import Likelihood, log_likelihood
+from .hole import hole_likelihood
 from .vlb import VLB, chain, vlb
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "bits_per_dim",
     "chain",
     "dequantise",
+    "hole_likelihood",
     "interleaved",
     "log_likelihood",
     "nll",
