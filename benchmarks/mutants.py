@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 PATIENCE = 5
 """Times as long as the unchanged package, and at least a minute, after which a mutant counts as caught: it hangs."""
 Mutant = tuple[str, str, str, str, str]
-S, L, M, W = "solvers/", "likelihood/", "metrics/", "web/"
+S, L, M, W, P, C = "solvers/", "likelihood/", "metrics/", "web/", "posterior/", "conditioners/"
 
 MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests that should notice
     ("sde/base.py", "torch.sqrt(-torch.expm1(2 * self.log_alpha(t)))", "torch.sqrt(1 - self.alpha(t) ** 2)", "σ cancels", "sde"),
@@ -117,6 +117,33 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     (M + "kernel.py", "- 2 * inner.sum(0) + inner.diagonal()", "- 2 * inner.sum(0)", "pairs within the block left out", "metrics -k 'kernel or cover'"),
     (M + "sliced.py", ".abs().pow(order) @", ".abs() @", "the order of the distance", "metrics -k wasserstein"),
     (M + "frechet.py", "- 2 * roots.sum()", "- roots.sum()", "the cross term", "metrics -k frechet"),
+    (P + "base.py", "math.sqrt(max(variance, 0.0)) * self.problem.noise(x)", "math.sqrt(max(variance, 0.0)) * 0 * x", "what is seen without its noise", "posterior"),
+    (P + "base.py", "variance = level.sigma**2 - (level.alpha * self.error) ** 2", "variance = level.sigma**2", "the measurement's error counted twice", "posterior"),
+    (P + "travel.py", "a * x + b * problem.noise(x)", "a * x", "a way back without noise", "posterior"),
+    (P + "travel.py", "levels[top : bottom + 1]", "levels[top:bottom]", "a step left out", "posterior"),
+    (P + "smc.py", "(mean - free) / std", "(free - mean) / std", "the proposal's weight inverted", "posterior"),
+    (P + "smc.py", "asked.log_p - before - dot", "asked.log_p - dot", "the twist's old value kept", "posterior"),
+    (P + "smc.py", "x, asked = x[rows], Asked", "x, asked = x, Asked", "particles redrawn in name only", "posterior"),
+    (P + "smc.py", "torch.where(poor[:, None], 0.0, log_w)", "log_w", "weights that outlive the redrawing", "posterior"),
+    (P + "twist.py", "+ self.noise**2 * torch.eye", "+ 4 * self.noise**2 * torch.eye", "the noise doubled", "posterior"),
+    (P + "twist.py", " - factor.diagonal().log().sum()", "", "no determinant", "posterior"),
+    (P + "particles.py", "+ offset[:, None]) / count", "+ 0 * offset[:, None]) / count", "redrawn without an offset", "posterior"),
+    (P + "langevin.py", "(1 + self.strength)", "self.strength", "drawn to y without its own share", "posterior"),
+    (P + "langevin.py", "math.sqrt(1 - kept**2)", "math.sqrt(1 - kept)", "the size of Langevin's noise", "posterior"),
+    (P + "gibbs.py", "y + error, variance)", "y, variance)", "a measurement without its draw", "posterior"),
+    (P + "gibbs.py", "max(self.start * self.decay**k, self.end)", "self.start", "a chain that is not cooled", "posterior"),
+    ("guidance.py", "torch.where(guided, self.scale - 1, 0.0)", "torch.where(guided, self.scale, 0.0)", "a scale off by one", "guidance"),
+    ("guidance.py", "(t >= low) & (t <= high)", "(t >= low)", "an interval without an end", "guidance"),
+    ("clipping.py", "eps + alpha / sigma *", "eps - alpha / sigma *", "the clip's sign", "clipping"),
+    ("tiles.py", "window / total[places]", "window", "weights that do not sum to 1", "tiles"),
+    ("tiles.py", "self.row_weights.to(eps)[:, :, None, None] * self", "self", "rows without weights", "tiles"),
+    ("masks.py", "math.floor(self.most * height", "math.ceil(self.most * height", "a hole too large by a pixel", "masks"),
+    ("masks.py", "return ~torch.stack", "return torch.stack", "the hole known and the rest not", "masks"),
+    (C + "dense.py", "self.noise**2 * torch.eye(len(rows))", "self.noise * torch.eye(len(rows))", "a deviation for a variance", "conditioners"),
+    (C + "dense.py", "if variance != self.at:", "if self.last is None:", "the gain of another noise level", "conditioners"),
+    ("covariance.py", "return own * noise / (own + noise)", "return noise.expand_as(own) if own.ndim == 1 else own * noise / (own + noise)", "a full covariance not used", "conditioners"),
+    ("feed.py", "self.draws, step + self.ahead)", "self.draws, step + 1)", "a step's draws twice", "train -k batch"),
+    ("feed.py", "step * count, count)", "step, count)", "batches that overlap", "train"),
     ("bench/estimates.py", "binom.ppf(0.025", "binom.ppf(0.25", "the interval of the median", "bench -k median"),
     ("bench/estimates.py", "((count - 1) * left.var", "(left.var", "the jackknife's factor", "bench -k jackknife"),
     ("bench/run.py", "if size == batch]", "]", "a short batch counted as a batch", "bench -k short"),

@@ -73,7 +73,7 @@ class Feed:
 
     def __init__(self, images: Images, options: TrainOptions, device: torch.device, group: Processes = ALONE) -> None:
         self.options, self.device, self.group = options, device, group
-        self.images = images
+        self.images, self.ahead = images, AHEAD if device.type == "cuda" else 0
         if device.type == "cuda" and 2 * images.pixels.nbytes <= torch.cuda.mem_get_info(device)[0]:
             labels = None if images.labels is None else images.labels.to(device)
             self.images = replace(images, pixels=images.pixels.to(device), labels=labels)
@@ -114,15 +114,15 @@ class Feed:
     def steps(self, first: int) -> Iterator[Batch]:
         """The batches of step first, first + 1, and so on without end."""
         step = first
-        if self.device.type == "cpu":
+        if not self.ahead:
             while True:
                 yield self.batch(self.draws(step))
                 step += 1
-        with ThreadPoolExecutor(AHEAD) as pool:
-            waiting = deque(pool.submit(self.draws, step + i) for i in range(AHEAD))
+        with ThreadPoolExecutor(self.ahead) as pool:
+            waiting = deque(pool.submit(self.draws, step + i) for i in range(self.ahead))
             while True:
                 yield self.batch(waiting.popleft().result())
-                waiting.append(pool.submit(self.draws, step + AHEAD))
+                waiting.append(pool.submit(self.draws, step + self.ahead))
                 step += 1
 
     def _moved(self, x: Tensor) -> Tensor:
