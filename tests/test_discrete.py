@@ -1,5 +1,6 @@
 """Discrete chains: their schedules and samplers against diffusers, their labels, and their refusals."""
 
+import json
 import math
 
 import numpy as np
@@ -149,3 +150,19 @@ def test_bad_chains():
     with pytest.raises(UsageError, match="schedule must be one of 'linear', 'cosine', 'quadratic' or 'sigmoid'"):
         DDPM(schedule="square")
     assert math.isclose(float(DDPM().betas[-1]), 0.02)
+
+
+def test_from_training_to_samples_and_the_bound(run, tmp_path):
+    """Class labels, a learned variance and the hybrid loss, through the command line."""
+    options = "network.channels=4 network.multipliers=[1,1] network.blocks=1 train.batch=8 train.images=16"
+    run(f"train digits-lvddpm {options} network.classes=10 sde.steps=20 --out run --quiet --device cpu")
+    run("sample --model run -n 2 --solver ddpm --steps 4 --variance learned --clip --out a --quiet --device cpu")
+    assert json.loads((tmp_path / "a" / "samples.json").read_text())["nfe"] == 5
+    asked = "sample --model run -n 2 --solver ddpm --steps 4 --class 3 --guidance 2 --out b --quiet --device cpu"
+    run(asked)
+    assert json.loads((tmp_path / "b" / "samples.json").read_text())["classes"] == [3, 3]
+    assert "has no learned variance: choose the variance small or large" in run(f"{asked} --variance learned", 2)
+    found = json.loads(run("likelihood run --vlb 20 --variance learned -n 2 --json --quiet --device cpu"))
+    assert found["nfe"] == 20 and len(found["diffusion_by_step"]) == 19
+    assert found["bits_per_dim"] == pytest.approx(sum(found[term] for term in ("prior", "diffusion", "decoder")))
+    assert "a chain of 20 steps and has no 21 levels" in run("likelihood run --vlb 21 -n 2 --quiet --device cpu", 2)
