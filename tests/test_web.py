@@ -47,7 +47,7 @@ def folders(tmp_path_factory):
 @contextlib.contextmanager
 def serving(folders, catalogue, **options):
     """A server on a free port, and a client that has the key, as the page has it."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with impatience.listening("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         settings = Settings(tuple(folders.values()), catalogue, port=port, **options)
         running = impatience.server(create_app(settings))
