@@ -223,6 +223,18 @@ def test_a_bad_file_in_a_folder_is_reported_and_the_others_are_done(go, tmp_path
     assert "truth" not in record and (tmp_path / "out" / "sheet.png").exists()
 
 
+def test_a_picture_that_cannot_be_done_as_asked_does_not_stop_the_others(go, tmp_path):
+    (tmp_path / "in").mkdir()
+    noise(12, 8).save(tmp_path / "in" / "high.png")
+    noise(8, 12).save(tmp_path / "in" / "wide.png")
+    line = "inpaint {} --box 9,0,12,4 --fit tile --out out"
+    said = go(line.format("in"), 3)
+    assert "1 of 2 pictures were skipped, the others are done: in/high.png" in said
+    record = json.loads((tmp_path / "out" / "inpaint.json").read_text())
+    assert [row["picture"] for row in record["pictures"]] == ["in/wide.png"] and "high.png" in record["skipped"][0]
+    go(line.format("in/high.png"), 2)
+
+
 def test_restore_of_a_small_picture_has_its_means(go, tmp_path, models):
     noise(4, 4).point(lambda level: 96 + level // 4).save(tmp_path / "a.png")
     go(f"restore a.png --task downsample:2 --model {models / 'tame'} --out out")
@@ -346,7 +358,7 @@ def bomb(width, height):
         ("colourise large.png", 3, "large.png has 9000x9000 pixels, and at most 67,108,864 are read"),
         ("colourise larger.png", 3, "larger.png has far more than the 67,108,864 pixels that are read"),
         ("colourise narrow.png", 3, "a picture of 1x1200000 would be enlarged to 8x9600000, more than"),
-        ("colourise cut.png text.png", 3, "none of 2 pictures could be read"),
+        ("colourise cut.png text.png", 3, "none of 2 pictures could be done, the first because: cut.png"),
         ("colourise empty", 3, "empty holds no pictures, files that end in .bmp"),
         ("inpaint a.png", 2, "give the hole by one of --mask FILE, --box x0,y0,x1,y1 and --random-mask"),
         ("inpaint a.png --box 1,1,2,2 --random-mask rectangle", 2, "give the hole by one of"),

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from .. import checkpoint, images, pictures
 from ..clipping import ClippedModel
 from ..conditioners import conditioners
-from ..errors import DataError, UsageError
+from ..errors import DataError, NumericalError, UsageError
 from ..posterior import posteriors
 from ..restoration import CONDITIONER, SOLVER, STEPS, Case, Method, conditioner_for, of_size
 from ..solvers import solvers
@@ -74,7 +74,8 @@ def run(
     """Draws samples for every picture, and writes them, a sheet and a record.
 
     Raises:
-        DataError: Pictures could not be read; the others are done, if there are any.
+        DataError: Some pictures could not be read, or not be done as asked; the others are done.
+        ScoreSDEError: What is wrong with the only picture, or with the first where none could be done.
     """
     chosen, folder = method(solver, conditioner, posterior, options), checkpoint.locate(model)
     network = checkpoint.load(folder, device(device_name))
@@ -84,17 +85,12 @@ def run(
     found = pictures.found(files)
     target = out or Path(command) / (files[0].stem if len(files) == 1 else folder.name)
     guard(target, [*found, *inputs])
-    rows, drawn, skipped = [], [], list[DataError]()
+    rows, drawn, reasons, skipped = [], [], list[str](), list[DataError | UsageError | NumericalError]()
     layout = "{l_bar}{bar}| {elapsed}{postfix}"
     with tqdm(total=len(found) * count, unit="image", disable=quiet or None, bar_format=layout) as bar:
         for number, (file, name) in enumerate(zip(found, names(found), strict=True), 1):
             try:
                 case = prepare(file, network.shape)
-            except DataError as error:
-                skipped.append(error)
-                if len(found) > 1:
-                    bar.write(f"skipped: {error}")
-            else:
                 output_folder(target)
                 around = of_size(ClippedModel(network) if clip else network, case.shape, batch)
                 tiles = around.tiles if isinstance(around, TiledModel) else 1
@@ -102,13 +98,20 @@ def run(
                 bar.write(f"{file}: {note}")
                 seeds = range(seed, seed + count)
                 parts = chosen.draw(case, around, folder, seeds, batch, lambda: Bar(network.sde, bar))
+            except (DataError, UsageError, NumericalError) as error:  # of this picture, or of every one
+                skipped.append(error)
+                reasons.append(str(error) if str(file) in str(error) else f"{file}: {error}")
+                if len(found) > 1:
+                    bar.write(f"skipped: {reasons[-1]}")
+            else:
                 x = torch.cat([part.x for part in parts])
                 written = write(target, name, case, x, seed)
                 rows.append({"picture": str(file), "done": note, "files": written, **cost(case, parts)})
                 drawn.append((case, x[:SHOWN].cpu()))
             bar.update(number * count - bar.n)
     if not rows:
-        raise skipped[0] if len(skipped) == 1 else DataError(f"none of {len(skipped)} pictures could be read")
+        several = f"none of {len(skipped)} pictures could be done, the first because: {reasons[0]}"
+        raise skipped[0] if len(skipped) == 1 else type(skipped[0])(several)
     images.save(sheet(drawn[:ROWS]), target / "sheet.png")
     content = {
         **chosen.record,
@@ -116,7 +119,7 @@ def run(
         **record(network, folder, files),
         "seeds": [seed, seed + count - 1],
         "pictures": rows,
-        "skipped": [str(error) for error in skipped],
+        "skipped": reasons,
     }
     checkpoint.write_text(target / f"{command}.json", json.dumps(content, indent=2) + "\n")
     nfe, vjps, seconds = (mean(row[key] for row in rows) for key in ("nfe", "vjps", "seconds"))
@@ -126,7 +129,7 @@ def run(
         f"{nfe:g} NFE, {vjps:g} products, {seconds:.2f} s a picture, in {target}"
     )
     if skipped:
-        raise DataError(f"{len(skipped)} of {len(found)} pictures were skipped, the others are done: {skipped[0]}")
+        raise DataError(f"{len(skipped)} of {len(found)} pictures were skipped, the others are done: {reasons[0]}")
 
 
 def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: str) -> click.Command:
