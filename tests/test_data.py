@@ -17,7 +17,7 @@ from scoresde.errors import DataError, UsageError
 from scoresde.registry import table
 
 torch.set_num_threads(1)
-NAMES = ("cifar10", "digits", "fashion-mnist", "folder", "mnist", "npz", "photos", "zip")
+NAMES = ("cifar10", "cifar100", "digits", "fashion-mnist", "folder", "mnist", "npz", "photos", "zip")
 
 
 def refused(options: DataOptions, split: Any = "train") -> str:
@@ -40,7 +40,7 @@ def test_the_shape_is_known_before_loading() -> None:
     for options in (data["digits"](), data["photos"](size=24)):
         assert options.shape == options.load("train").shape
     assert (data["mnist"]().shape, data["fashion-mnist"]().shape) == ((1, 28, 28), (1, 28, 28))
-    assert data["cifar10"]().shape == (3, 32, 32)
+    assert data["cifar10"]().shape == data["cifar100"]().shape == (3, 32, 32)
     assert data["folder"](path="x", size=24).shape == (3, 24, 24)
     assert data["zip"](path="x", size=24, channels=1).shape == (1, 24, 24)
     assert data["npz"](path="x").shape is None  # the arrays decide
@@ -119,23 +119,30 @@ def test_mnist_files_are_read(tmp_path: Path, name: str, home: str) -> None:
     assert message.startswith(f"{name} cannot be loaded") and str(raw) in message
 
 
-def test_cifar10_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from torchvision.datasets import CIFAR10
+@pytest.mark.parametrize(
+    ("name", "folder", "key"),
+    [("cifar10", "cifar-10-batches-py", "labels"), ("cifar100", "cifar-100-python", "fine_labels")],
+)
+def test_cifar_files_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, folder: str, key: str
+) -> None:
+    import torchvision.datasets
 
-    home = tmp_path / "cifar-10-batches-py"
+    source = getattr(torchvision.datasets, name.upper())
+    home = tmp_path / folder
     home.mkdir()
     pixels = (np.arange(2 * 3072) % 253).astype(np.uint8).reshape(2, 3072)
-    contents = {"data_batch_1": {"data": pixels, "labels": [7, 2]}, "test_batch": {"data": pixels[1:], "labels": [2]}}
+    contents = {"data_batch_1": {"data": pixels, key: [7, 2]}, "test_batch": {"data": pixels[1:], key: [2]}}
     contents["batches.meta"] = {"label_names": ["a", "b"]}
     sums = {}
     for file, content in contents.items():
         (home / file).write_bytes(pickle.dumps(content))
         sums[file] = hashlib.md5((home / file).read_bytes()).hexdigest()
-    monkeypatch.setattr(CIFAR10, "train_list", [["data_batch_1", sums["data_batch_1"]]])
-    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
+    monkeypatch.setattr(source, "train_list", [["data_batch_1", sums["data_batch_1"]]])
+    monkeypatch.setattr(source, "test_list", [["test_batch", sums["test_batch"]]])
     meta = {"filename": "batches.meta", "key": "label_names", "md5": sums["batches.meta"]}
-    monkeypatch.setattr(CIFAR10, "meta", meta)
-    options = data["cifar10"](root=str(tmp_path), download=False)
+    monkeypatch.setattr(source, "meta", meta)
+    options = data[name](root=str(tmp_path), download=False)
     train, test = options.load("train"), options.load("test")
     assert torch.equal(train.pixels, torch.from_numpy(pixels).reshape(2, 3, 32, 32))
     assert train.labels is not None and train.labels.tolist() == [7, 2]
@@ -144,7 +151,7 @@ def test_cifar10_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert str(home) in refused(options) and "damaged" in refused(options)
 
 
-@pytest.mark.parametrize("name", ["cifar10", "mnist", "fashion-mnist"])
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist", "fashion-mnist"])
 def test_missing_downloads_are_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*_: object, **__: object) -> None:
         raise urllib.error.URLError("no network")
