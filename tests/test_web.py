@@ -18,6 +18,7 @@ from PIL import Image
 from tiny import tiny_model
 
 from scoresde import checkpoint, images
+from scoresde.commands.web import quickest_first
 from scoresde.conditioners import conditioners
 from scoresde.errors import UsageError
 from scoresde.guidance import GuidedModel
@@ -458,6 +459,12 @@ def test_bounds_of_a_form():
     assert (fields["steps"]["least"], fields["steps"]["greatest"]) == (1, 1000)
     assert (fields["eta"]["least"], fields["eta"]["greatest"]) == (0, 1)
     assert "karras" in fields["grid"]["suggestions"]
+
+
+def test_the_page_begins_with_the_quickest_model():
+    names = quickest_first()
+    sizes = [sum(p.numel() for p in checkpoint.load(name).parameters()) for name in names]
+    assert sorted(names) == checkpoint.bundled() and sizes == sorted(sizes)
 
 
 def test_without_the_extra_the_command_says_what_to_install(run, monkeypatch):

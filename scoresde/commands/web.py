@@ -41,7 +41,7 @@ def web(models: tuple[str, ...], port: int, host: str, catalogue: Path | None, d
     place = catalogue or Path(click.get_app_dir("scoresde")) / "catalogue.sqlite"
     with listening(host, port) as listener:
         settings = Settings(
-            models=models or tuple(checkpoint.bundled()),
+            models=models or quickest_first(),
             catalogue=place,
             host=host,
             port=listener.getsockname()[1],
@@ -50,3 +50,10 @@ def web(models: tuple[str, ...], port: int, host: str, catalogue: Path | None, d
         app = create_app(settings)
         click.echo(f"The page is at {settings.link}\nPictures are kept in {place}. Ctrl-C ends it.")
         server(app).run(sockets=[listener])
+
+
+def quickest_first() -> tuple[str, ...]:
+    """The bundled models, the smallest first, which the page begins with."""
+    return tuple(
+        sorted(checkpoint.bundled(), key=lambda name: (checkpoint.locate(name) / checkpoint.WEIGHTS).stat().st_size)
+    )

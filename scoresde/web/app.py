@@ -39,7 +39,7 @@ class Settings:
     device: torch.device = torch.device("cpu")
     waiting: int = 4
     """Jobs that may wait while one is worked on."""
-    seconds: float = 120.0
+    seconds: float = 300.0
     """How long a job may work."""
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 

@@ -88,7 +88,7 @@ class Line:
         seconds: How long a job may work.
     """
 
-    def __init__(self, places: int = 4, seconds: float = 120.0) -> None:
+    def __init__(self, places: int = 4, seconds: float = 300.0) -> None:
         self.places, self.seconds = places, seconds
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None

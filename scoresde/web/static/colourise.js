@@ -7,6 +7,7 @@ import { Source } from "./source.js";
 
 export function colourise(section, about) {
   const models = about.models.filter((model) => model.channels === 3 && ["none", "colour"].includes(model.condition));
+  models.sort((a, b) => b.parameters - a.parameters); // the ablest first
   if (!models.length) {
     section.append(el("p", { class: "hint" }, "None of the models that are served can colour a picture."));
     return { again: () => {} };

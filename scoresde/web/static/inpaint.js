@@ -7,7 +7,8 @@ import { Drawing } from "./results.js";
 import { Source } from "./source.js";
 
 export function inpaint(section, about) {
-  const models = about.models.filter((model) => ["none", "inpaint"].includes(model.condition)).sort((a, b) => b.channels - a.channels);
+  const models = about.models.filter((model) => ["none", "inpaint"].includes(model.condition));
+  models.sort((a, b) => b.channels - a.channels || b.parameters - a.parameters); // the ablest first
   if (!models.length) {
     section.append(el("p", { class: "hint" }, "None of the models that are served can fill a hole."));
     return { again: () => {} };
