@@ -21,6 +21,7 @@ from .model import NetworkModel
 from .objective import losses, times
 from .random import generators
 from .sample import Samples, in_batches, sample
+from .sde import DDPM
 from .solvers import solvers
 
 REFERENCE = 10_000
@@ -63,7 +64,9 @@ class Evaluation:
             check: Called again and again; may raise to end the evaluation.
         """
         each, t = self.losses(model, check)
-        place = (t / model.sde.end * self.options.buckets).long().clamp(max=self.options.buckets - 1)
+        # Thirds of a chain are those of its steps, as published.
+        share = self.batch.uniform.cpu() if isinstance(model.sde, DDPM) else t / model.sde.end
+        place = (share * self.options.buckets).long().clamp(max=self.options.buckets - 1)
         means = [each[place == k].mean().item() for k in range(self.options.buckets)]
         found: dict[str, Any] = {
             "held_out": round(each.mean().item(), 6),

@@ -15,6 +15,7 @@ from scoresde.commands.plot import curves
 from scoresde.evaluate import Evaluation
 from scoresde.features import BUNDLED
 from scoresde.images import to_uint8
+from scoresde.labels import label_of
 from scoresde.likelihood import nll
 from scoresde.metrics import metrics
 from scoresde.model import NetworkModel
@@ -55,6 +56,18 @@ def test_losses_are_told_apart_by_time(buckets):
     assert found["buckets"] == pytest.approx([1.0] + [10.0] * (buckets - 1), rel=0.04)
     assert found["held_out"] == pytest.approx(1 + 9 * (buckets - 1) / buckets, rel=0.04)
     assert set(found) == {"held_out", "buckets"}
+
+
+def test_the_parts_of_a_chain_are_those_of_its_steps():
+    """With the cosine schedule the times of its levels are far from even."""
+
+    class Late(torch.nn.Module):
+        def forward(self, x, label):
+            return torch.where(label[:, None, None, None] > 99.5, 3.0, 0.0).expand_as(x)
+
+    chosen = config("sde.name=ddpm", "sde.steps=300", "sde.schedule=cosine", "train.evaluate_images=300")
+    model = NetworkModel(Late(), chosen.sde, (1, 8, 8), label=label_of(chosen.sde, 1.0))
+    assert evaluation(chosen)(model)["buckets"] == pytest.approx([1.0, 10.0, 10.0], rel=0.05)
 
 
 def test_a_part_of_the_process_without_images_has_no_loss():
