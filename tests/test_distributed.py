@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import scoresde
 from scoresde import config as configuration
 from scoresde.checkpoints import read
 from scoresde.distributed import Processes, processes
@@ -37,11 +38,15 @@ def ran(tmp_path_factory):
         "resumed": (3, [*LINE, "cut", "train.accumulate=2", "--resume"]),
         "refused": (2, [*LINE, "two"]),
         "nonfinite": (2, [*LINE, "nonfinite", "train.learning_rate=1e30", "train.clip=1e30"]),
+        "unwritable": (2, [*LINE, "unwritable"]),
         "sampled": (1, [*sampled, "--out", "sampled"]),
         "shared": (2, [*sampled, "--out", "shared"]),
     }
+    (folder / "unwritable").mkdir()
+    (folder / "unwritable" / "checkpoints").touch()
     command = [sys.executable, str(Path(__file__).with_name("ranks.py")), json.dumps(list(jobs.values()))]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    environment = os.environ | {"PYTHONPATH": str(Path(scoresde.__file__).parents[1])}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return dict(zip(jobs, map(json.loads, done.stdout.splitlines()), strict=True)) | {"folder": folder}
 
@@ -87,6 +92,13 @@ def test_what_the_first_refuses_ends_all(ran):
     assert ran["refused"]["codes"] == [2, 2] and "already holds a run" in ran["refused"]["said"][0]
     assert ran["nonfinite"]["codes"] == [5, 5] and "the loss is inf" in ran["nonfinite"]["said"][0]
     assert not ran["refused"]["said"][1] and not ran["nonfinite"]["said"][1]
+
+
+def test_what_the_first_cannot_do_ends_the_others(ran):
+    """It fails in the middle of the run, where the others wait for it."""
+    assert ran["unwritable"]["codes"] == [6, 6]
+    first, second = ran["unwritable"]["said"]
+    assert "cannot write" in first and "process 1 has lost the others" in second and "Traceback" not in first + second
 
 
 def test_shared_samples_are_those_of_one_process(ran):

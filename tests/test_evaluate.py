@@ -76,6 +76,13 @@ def test_a_part_of_the_process_without_images_has_no_loss():
     assert len(buckets) == 9 and buckets.count(None) == 5
 
 
+def test_labels_are_shown_and_nothing_is_mirrored():
+    chosen = config("network.classes=10", "train.label_dropout=0.9", "train.flip=true", "train.evaluate_images=64")
+    batch, held = evaluation(chosen).batch, chosen.data.load("test")
+    assert not batch.hidden.any() and batch.labels.bincount().tolist() == held.labels[:64].bincount().tolist()
+    assert {x.numpy().tobytes() for x in batch.images} == {x.numpy().tobytes() for x in held.scaled(slice(64))}
+
+
 def test_distance_and_likelihood_are_those_of_the_functions_that_measure_them():
     chosen = config("train.evaluate_samples=70", "train.evaluate_nll=3")
     model = start(chosen, (1, 8, 8), CPU).ema

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 from tqdm.auto import tqdm
 
 from .. import config as configuration
@@ -126,7 +127,7 @@ def shared(work: Callable[[], int], together: Processes) -> int:
             raise
         sys.exit(error.exit_code)
     except RuntimeError as error:
-        if together.first or isinstance(error, ScoreSDEError):
+        if together.first or isinstance(error, ScoreSDEError | torch.OutOfMemoryError):
             raise
         raise ResourceError(f"process {together.rank} has lost the others; what one of them says is why") from error
 
