@@ -121,8 +121,7 @@ def markdown(rows: list[dict[str, object]]) -> str:
 def main(out: Path) -> None:
     began = time.perf_counter()
     run = out / "run"
-    resume = ["--resume"] if any(run.glob("checkpoints/step_*")) else []
-    train.main(["digits", "--out", str(run), "--device", "cpu", *resume], standalone_mode=False)
+    train.main(["digits", "--out", str(run), "--device", "cpu", "--resume", "auto"], standalone_mode=False)
     trained = time.perf_counter() - began
     model = checkpoint.load(run)
     train_images, held_out = (data["digits"]().load(split).scaled() for split in ("train", "test"))

@@ -200,7 +200,7 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("signals.py", "self.code = self.code or CODES", "self.code = CODES", "the last signal decides the exit code", "run -k noted"),
     ("run.py", 'if row["images"] <= seen', "if True", "the log of steps that were lost", "run -k newest_whole"),
     ("run.py", "if fixed or (differ and not changed):", "if differ and not changed:", "another batch on resume", "run -k another_configuration"),
-    ("evaluate.py", "(t / model.sde.end * self", "((1 - t / model.sde.end) * self", "parts of the process in reverse", "evaluate -k told_apart"),
+    ("evaluate.py", "(share * self", "((1 - share) * self", "parts of the process in reverse", "evaluate -k told_apart"),
     ("evaluate.py", '"label_dropout": 0.0, ', "", "labels hidden in an evaluation", "evaluate -k labels"),
 ]  # fmt: skip
 
