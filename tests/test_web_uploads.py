@@ -147,18 +147,20 @@ def test_time_is_bounded():
 
 
 def test_a_process_that_hangs_or_dies_is_replaced():
-    own = Decoder(Limits(seconds=1))
-    good = encoded(Image.fromarray(COLOUR))
+    own, good = Decoder(uploads.STANDARD), encoded(Image.fromarray(COLOUR))
     try:
-        for sign, reason in ((signal.SIGSTOP, "takes too long"), (signal.SIGKILL, None)):
-            assert np.array_equal(own.decode(good), COLOUR)
-            os.kill(own._process.pid, sign)
-            try:
-                own.decode(good)  # a dead process is mostly noticed before anything is sent
-            except UploadError as error:
-                assert error.status == 400 and (reason is None or reason in str(error))
-            else:
-                assert reason is None
+        assert np.array_equal(own.decode(good), COLOUR)
+        os.kill(own._process.pid, signal.SIGSTOP)
+        own.limits = Limits(seconds=1)
+        with pytest.raises(UploadError, match="takes too long") as caught:
+            own.decode(good)
+        own.limits = uploads.STANDARD
+        assert caught.value.status == 400 and np.array_equal(own.decode(good), COLOUR)
+        os.kill(own._process.pid, signal.SIGKILL)
+        try:
+            own.decode(good)
+        except UploadError as error:  # unless its end is noticed before anything is sent
+            assert error.status == 400
         assert np.array_equal(own.decode(good), COLOUR)
     finally:
         own.close()
@@ -213,6 +215,33 @@ def test_the_process_can_open_nothing():
     assert answers == str(["OSError"] * 5 + ["MemoryError"]) and modules == "[]"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits of other systems differ")
+def test_limits_that_are_stricter_stay():
+    code = (
+        "import resource as r\n"
+        "r.setrlimit(r.RLIMIT_AS, (2**29, 2**30))\n"
+        "from scoresde.web.decoder import restrict\n"
+        "restrict(2**31)\n"
+        "print(r.getrlimit(r.RLIMIT_AS)[1] == 2**30)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
+def test_a_process_that_does_not_start_is_said(monkeypatch):
+    monkeypatch.setattr(uploads, "CHILD", "scoresde.web.no_such_module")
+    own = Decoder(Limits())
+    try:
+        for _ in range(2):
+            with pytest.raises(UploadError, match="does not start") as caught:
+                own.decode(png(COLOUR))
+            assert caught.value.status == 503
+        monkeypatch.undo()
+        assert np.array_equal(own.decode(png(COLOUR)), COLOUR)
+    finally:
+        own.close()
+
+
 def test_secrets_of_the_environment_stay_outside(monkeypatch):
     monkeypatch.setenv("SECRET_TOKEN", "secret")
     own = Decoder(Limits())
@@ -239,6 +268,7 @@ def test_what_the_process_says_is_not_trusted(claim):
     own = Decoder(uploads.STANDARD)
     own.close()
     own._process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    own._ready = True
     try:
         if claim == "200, 1, 4, 1":
             assert own.decode(b"123456").tobytes() == b"0123"

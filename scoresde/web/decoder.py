@@ -20,6 +20,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """What is decoded, by content. TIFF is not: no browser shows it, and its decoder is the largest of all."""
 REQUEST = Struct(">QQQ")
 """Bytes that follow, pixels of the largest picture, and seconds of the processor."""
+READY = b"!"
+"""What it says first, when all is loaded and given up."""
 ANSWER = Struct(">HIIB")
 """Status of HTTP, height, width and channels; a sentence has one row and one channel."""
 
@@ -44,6 +46,8 @@ def decode(data: bytes, largest: int) -> tuple[int, np.ndarray]:
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answers until the requests end."""
+    answers.write(READY)
+    answers.flush()
     while len(head := requests.read(REQUEST.size)) == REQUEST.size:
         length, largest, seconds = REQUEST.unpack(head)
         _allow(seconds)
@@ -78,6 +82,8 @@ else:
         limits = {resource.RLIMIT_NOFILE: 0, resource.RLIMIT_FSIZE: 0, resource.RLIMIT_NPROC: 0}
         limits |= {resource.RLIMIT_CORE: 0, resource.RLIMIT_AS: memory}
         for limit, most in limits.items():
+            _, already = resource.getrlimit(limit)
+            most = most if already == resource.RLIM_INFINITY else min(most, already)
             try:
                 resource.setrlimit(limit, (most, most))
             except (OSError, ValueError):  # macOS has no limit of the address space

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import DataError
-from .decoder import ANSWER, REQUEST
+from .decoder import ANSWER, READY, REQUEST
 
 CHILD = f"{__package__}.decoder"
 Pixels = NDArray[np.uint8]
@@ -84,6 +84,7 @@ class Decoder:
         self.limits = limits
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
         with self._lock:
             self._running()
 
@@ -116,11 +117,16 @@ class Decoder:
         clock = threading.Timer(limits.seconds, process.kill)
         clock.start()
         try:
+            self._ready = self._ready or _read(process, len(READY)) == READY
             status, body = _exchange(process, data, limits)
         except (OSError, EOFError):
             late = time.monotonic() - began >= min(limits.processor, limits.seconds)
             process.kill()
             process.wait()
+            if not self._ready:
+                raise UploadError(
+                    503, "the process that decodes uploads does not start: see what scoresde doctor says"
+                ) from None
             self._running()  # so that the next upload need not wait for it
             reason = "takes too long to decode" if late else "ended the process that decodes it"
             raise UploadError(400, f"the upload {reason}: save it anew, smaller or in another format") from None
@@ -135,10 +141,14 @@ class Decoder:
         if self._process is None or self._process.poll() is not None:
             self._end()
             # Nothing of this environment, which may hold secrets, but where the libraries are.
-            environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
+            environment = {
+                "PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path),
+                "OPENBLAS_NUM_THREADS": "1",
+            }
             command = [sys.executable, "-P", "-W", "ignore", "-m", CHILD, str(self.limits.memory)]
             pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
             try:
+                self._ready = False
                 self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere, env=environment)
             except OSError as error:
                 raise UploadError(503, f"no process to decode the upload could be started: {error.strerror}") from None
@@ -159,24 +169,31 @@ def _exchange(process: subprocess.Popen[bytes], data: bytes, limits: Limits) -> 
         OSError: The process has ended.
         EOFError: So it has, or what it says is no answer.
     """
-    if process.stdin is None or process.stdout is None:
+    if process.stdin is None:
         raise EOFError
     process.stdin.write(REQUEST.pack(len(data), limits.pixels, limits.processor))
     process.stdin.write(data)
     process.stdin.flush()
-    head = process.stdout.read(ANSWER.size)
-    if len(head) < ANSWER.size:
-        raise EOFError
-    status, height, width, channels = ANSWER.unpack(head)
+    status, height, width, channels = ANSWER.unpack(_read(process, ANSWER.size))
     fits = (
         channels in (1, 3) and height * width <= limits.pixels if status == 200 else height * width * channels <= 1000
     )
     if status not in (200, 400, 413, 415) or not fits:
         raise EOFError
-    body = process.stdout.read(height * width * channels)
-    if len(body) < height * width * channels:
+    body = bytearray(_read(process, height * width * channels))
+    return status, np.frombuffer(body, np.uint8).reshape(height, width, channels)
+
+
+def _read(process: subprocess.Popen[bytes], size: int) -> bytes:
+    """So many bytes of what the process says.
+
+    Raises:
+        EOFError: It has ended before.
+    """
+    said = process.stdout.read(size) if process.stdout else b""
+    if len(said) < size:
         raise EOFError
-    return status, np.frombuffer(bytearray(body), np.uint8).reshape(height, width, channels)
+    return said
 
 
 def png(pixels: Pixels) -> bytes:
