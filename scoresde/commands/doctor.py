@@ -5,6 +5,8 @@ import sys
 import time
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import torch
@@ -49,6 +51,23 @@ def bundled() -> str:
     return "; ".join(found) or "none"
 
 
+def page() -> str:
+    """Decodes a picture and opens a catalogue as the web page does, in a process of its own and with its search."""
+    import sqlite3  # some builds of Python lack it
+
+    import numpy as np
+
+    from ..web import uploads
+    from ..web.catalogue import Catalogue
+
+    began = time.perf_counter()
+    uploads.decode(uploads.png(np.zeros((2, 2, 3), np.uint8)))
+    found = f"a picture decoded in {time.perf_counter() - began:.2f} s, SQLite {sqlite3.sqlite_version}"
+    with TemporaryDirectory() as folder:
+        Catalogue(Path(folder, "catalogue.sqlite")).close()
+    return found
+
+
 def checks() -> dict[str, Callable[[], str]]:
     """What is checked, in order."""
     return {
@@ -59,13 +78,14 @@ def checks() -> dict[str, Callable[[], str]]:
         "plug-ins": lambda: ", ".join(p.name for p in metadata.entry_points(group=solvers.package)) or "none",
         "accuracy": accuracy,
         "bundled models": bundled,
+        "web page": page,
     }
 
 
 @click.command(epilog="\b\nExamples:\n  scoresde doctor\n  scoresde doctor --json")
 @json_option
 def doctor(as_json: bool) -> None:
-    """Check the installation: versions, a closed-form problem, the bundled models. Exits with 1 if one fails."""
+    """Check the installation: versions, a closed-form problem, the bundled models, the web page. Exits with 1 if one fails."""
     rows, failed = [], False
     for name, check in checks().items():
         try:
