@@ -3,7 +3,9 @@
 `make test-browser` runs these; SCORESDE_CHROMIUM names the browser, SCORESDE_SCREENSHOTS a folder for screenshots.
 """
 
+import base64
 import contextlib
+import io
 import os
 import re
 import shutil
@@ -118,6 +120,8 @@ def test_generate(page, address):
     expect(pictures(section)).to_have_count(4, timeout=SLOW)
     print(f"first pictures after {time.monotonic() - began:.2f} s")
     expect(section.locator(".status")).to_have_text(re.compile(r"\d+ evaluations · [\d.]+ s"))
+    look = "getComputedStyle(document.querySelector('#generate .result img')).imageRendering"
+    assert page.evaluate(look) == "pixelated"
     shot(page, "generate")
 
     section.get_by_text("Options").click()
@@ -164,6 +168,12 @@ def test_a_drawing_can_be_cancelled_and_a_mistake_is_one_sentence(page, address)
     (said,) = page.wrong
     assert "400" in said
     page.wrong.clear()
+
+
+def png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 def made_again(page, section, first, caption):
@@ -334,6 +344,30 @@ def test_catalogue(page, address):
     expect(dog).to_have_count(1)
     dog.get_by_role("button", name="Again").click()
     expect(pictures(page.locator("#generate"))).to_have_count(1, timeout=SLOW)
+
+
+def test_a_long_catalogue_has_pages(page, address):
+    section = visit(page, address, "catalogue")
+    dot = base64.b64encode(png(np.zeros((1, 1), np.uint8))).decode()
+    page.evaluate(
+        """async ([picture, caption]) => {
+            for (let i = 0; i < 55; i += 1) {
+                await fetch("api/catalogue", { method: "POST", headers: { "content-type": "application/json" },
+                    body: JSON.stringify({ caption: `${caption} ${i}`, picture, parameters: {} }) });
+            }
+        }""",
+        [dot, f"zebra {page.size}"],
+    )
+    section.get_by_label("Search").fill(f"zebra {page.size}")
+    expect(section.locator(".label").first).to_contain_text(f"zebra {page.size}")
+    expect(section.locator(".status")).to_have_text(re.compile(r"^1 to 50 of \d+$"))
+    expect(section.locator("figure")).to_have_count(50)
+    expect(section.get_by_role("button", name="Again")).to_have_count(0)  # nothing is known of how these were made
+    section.get_by_role("button", name="Next page").click()
+    expect(section.locator(".status")).to_have_text(re.compile(r"^51 to \d+ of"))
+    section.get_by_role("button", name="Earlier page").click()
+    expect(section.locator(".status")).to_have_text(re.compile(r"^1 to 50"))
+    expect(section.get_by_role("button", name="Earlier page")).to_be_hidden()
 
 
 def test_a_class_is_offered_where_the_model_knows_it(page, address):

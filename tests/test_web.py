@@ -30,6 +30,7 @@ from scoresde.solvers import solvers
 from scoresde.web import reading, schema, tasks
 from scoresde.web import server as impatience
 from scoresde.web.app import Settings, create_app
+from scoresde.web.catalogue import Catalogue
 from scoresde.web.security import Door, loopback
 
 
@@ -246,6 +247,24 @@ def test_a_broken_solver_ends_its_job_and_no_other(client):
     name, data = events(client.post("/api/generate", json=body).text)[-1]
     assert name == "failed" and "max_nfe = 10" in data["error"]
     drawn(client, "generate", model="grey", count=1, solver=EM)
+
+
+def test_an_error_that_nobody_expected_is_a_number_to_the_visitor_and_a_trace_to_the_log(client, monkeypatch, caplog):
+    def broken(*args, **kwargs):
+        raise ZeroDivisionError("a secret")
+
+    body = {"model": "grey", "count": 1, "solver": EM}
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks.sampling, "sample", broken)
+        patch.setattr(Catalogue, "page", broken)
+        name, data = events(client.post("/api/generate", json=body).text)[-1]
+        said = [data["error"], refused(client.get("/api/catalogue"), 500)]
+    assert name == "failed"
+    for sentence in said:
+        number = sentence.rpartition(" ")[2]
+        assert "secret" not in sentence and f"error {number}" in caplog.text
+    assert caplog.text.count("ZeroDivisionError: a secret") >= 2
+    drawn(client, "generate", **body)  # the worker lives on
 
 
 def test_fifty_at_once_are_answered_or_told_to_come_back(client):
