@@ -35,7 +35,7 @@ ROWS = (
     "em:steps=20/100",
     "reverse-diffusion:steps=100",
     "ggf:tol=0.05",
-    "unipc:steps=20",
+    "unipc:steps=20,prediction=noise",
 )
 
 

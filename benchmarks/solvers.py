@@ -29,7 +29,11 @@ from scoresde.solvers import AdaptiveSolver, GridSolver, Solver, solvers
 BUDGETS = (5, 10, 15, 20, 30, 50, 100)
 TOLERANCES = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)
 VARIANTS: dict[str, list[dict[str, object]]] = {
-    "unipc": [{"lower_order_final": True}, {"order": 2, "lower_order_final": True}, {"prediction": "data"}],
+    "unipc": [
+        {"prediction": "noise"},
+        {"prediction": "noise", "lower_order_final": True},
+        {"prediction": "noise", "order": 2, "lower_order_final": True},
+    ],
     "eab": [{"order": 2}, {"order": 4, "grid": "karras:rho=7"}],
     "deis": [{"grid": "logsnr"}],
     "ipndm": [{"grid": "karras:rho=7"}],
@@ -47,7 +51,19 @@ PEERS: dict[str, tuple[str, dict[str, object]]] = {
         {"solver_order": 3, "use_exponential_sigmas": True},
     ),
 }
-PLOTTED = ("euler", "heun", "dpm++", "deis", "unipc", "eab order=4", "adams", "dpm", "rk45", "scipy method=DOP853")
+PLOTTED = ("euler", "heun", "dpm++", "deis", "unipc prediction=noise", "eab order=4", "adams", "dpm", "rk45")
+PLOTTED += ("scipy method=DOP853",)
+    "euler",
+    "heun",
+    "dpm++",
+    "deis",
+    "unipc prediction=noise",
+    "eab order=4",
+    "adams",
+    "dpm",
+    "rk45",
+    "scipy method=DOP853",
+)
 SAMPLES = {"gm2": 256, "gm192": 64}
 STOP = 1e-3
 

@@ -31,13 +31,13 @@ TASKS: dict[str, dict[str, object]] = {
             "euler",
             "dpm++",
             "eab",
-            "unipc",
-            "unipc:prediction=data,lower_order_final=true",
+            "unipc:prediction=noise",
+            "unipc:lower_order_final=true",
         ),
     },
     "gm192": {
         "budgets": (5, 10, 15, 20),
-        "solvers": ("euler", "dpm++", "eab", "eab:order=4", "unipc"),
+        "solvers": ("euler", "dpm++", "eab", "eab:order=4", "unipc:prediction=noise"),
     },
 }
 TRAIN, JUDGE = range(1_000_000, 1_000_064), range(2_000_000, 2_000_256)

@@ -28,7 +28,7 @@ class ExponentialAdams(PerSampleSolver):
     Wanner 1993, section III.5, https://doi.org/10.1007/978-3-540-78862-1, for Adams methods of variable step.
     """
 
-    tol: float = Field(1e-2, gt=0, lt=1, description="Relative error allowed per step.")
+    tol: float = Field(3e-3, gt=0, lt=1, description="Relative error allowed per step.")
     controller: ControllerOption = Integral(safety=0.6, slowest=0.3, fastest=2.0)
     max_order: int = Field(4, ge=1, le=6, description="Highest order of the predictor.")
 

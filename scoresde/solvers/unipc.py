@@ -22,16 +22,17 @@ class UniPC(Multistep):
     The evaluation of the corrector serves the next predictor; the last step has no corrector. UniPC's weights
     solve R(h) ρ = b(h), which is to integrate the interpolating polynomial exactly; B(h) cancels, save in the
     predictor of order 2 and the corrector of order 1, where the paper takes ρ = ½. With the corrector, order p
-    converges at order p + 1. The published code predicts data and always lowers the last orders.
+    converges at order p + 1. Predicting noise is a little better on smooth problems, and much worse on networks in
+    ten steps. The published code predicts data and always lowers the last orders.
 
     Reference: Zhao et al. 2023, https://arxiv.org/abs/2302.04867, equations 3, 8 and 9 and algorithms 1 and 2.
     """
 
-    examples = ({"prediction": "data", "variant": "bh1", "order": 2}, {"order": 2, "corrector": False})
+    examples = ({"prediction": "noise", "order": 3}, {"variant": "bh1", "order": 2}, {"order": 2, "corrector": False})
     order: Order = 3
     variant: Literal["bh1", "bh2"] = Field("bh2", description="B(h): h for bh1, exp(h) - 1 for bh2.")
     corrector: bool = Field(True, description="Correct each step but the last with the prediction at its end.")
-    prediction: TargetOption = "noise"
+    prediction: TargetOption = "data"
 
     @property
     def claimed_order(self) -> float:
