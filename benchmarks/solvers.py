@@ -53,17 +53,6 @@ PEERS: dict[str, tuple[str, dict[str, object]]] = {
 }
 PLOTTED = ("euler", "heun", "dpm++", "deis", "unipc prediction=noise", "eab order=4", "adams", "dpm", "rk45")
 PLOTTED += ("scipy method=DOP853",)
-    "euler",
-    "heun",
-    "dpm++",
-    "deis",
-    "unipc prediction=noise",
-    "eab order=4",
-    "adams",
-    "dpm",
-    "rk45",
-    "scipy method=DOP853",
-)
 SAMPLES = {"gm2": 256, "gm192": 64}
 STOP = 1e-3
 
