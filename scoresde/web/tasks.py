@@ -165,7 +165,7 @@ def opened(served: Served, request: Restore, mode: str) -> Image.Image:
     return picture
 
 
-def picture_of(pixels: Any) -> Image.Image:
+def picture_of(pixels: uploads.Pixels) -> Image.Image:
     """The picture with the given uint8 pixels, (H, W, 1|3)."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
