@@ -269,20 +269,19 @@ def test_an_error_that_nobody_expected_is_a_number_to_the_visitor_and_a_trace_to
 
 def test_of_fifty_at_once_four_wait_and_the_others_are_told_to_come_back(client):
     body = {"model": "grey", "count": 1, "solver": {"name": "em", "steps": 20}}
-    serial = [drawn(client, "generate", **body, seed=seed)["pictures"] for seed in range(50)]
     slow = {"model": "grey", "count": 16, "solver": {"name": "em", "steps": 1000}}
     with ThreadPoolExecutor(50) as pool:
         with client.stream("POST", "/api/generate", json=slow) as response:
             lines = response.iter_lines()
             assert any(line == "event: progress" for line in lines)
             asked = {pool.submit(client.post, "/api/generate", json={**body, "seed": i}): i for i in range(50)}
-            refusals = [future.result() for future, _ in zip(as_completed(asked), range(46), strict=False)]
+            refusals = [future.result() for _, future in zip(range(46), as_completed(asked), strict=False)]
         for answer in refusals:
             assert "try again" in refused(answer, 503) and answer.headers["retry-after"] == "5"
         good = {seed: future.result() for future, seed in asked.items() if future.result().status_code == 200}
     assert len(good) == 4
     for seed, answer in good.items():
-        assert events(answer.text)[-1][1]["pictures"] == serial[seed]
+        assert events(answer.text)[-1][1]["pictures"] == drawn(client, "generate", **body, seed=seed)["pictures"]
 
 
 def test_who_goes_away_leaves_the_line(folders, tmp_path):
