@@ -45,4 +45,5 @@ class Trajectory:
             nearer = distance <= self._distances[frame] + 1e-9
             self._distances[frame][nearer] = distance[nearer]
             rows = nearer.to(x.device)
-            self.states[frame][rows], self.denoised[frame][rows] = x[rows], x0[rows]
+            for kept, seen in ((self.states[frame], x), (self.denoised[frame], x0)):
+                kept[rows] = seen[rows].to(kept)  # some solvers evaluate in float64, and denoise in the noise's dtype

@@ -62,6 +62,16 @@ def test_a_trajectory_goes_from_noise_to_the_sample(gaussian, solver):
         Trajectory(gaussian.sde, 1)
 
 
+@pytest.mark.parametrize("solver", ["scipy", "torchdiffeq", "rk45"])
+def test_a_trajectory_has_the_dtype_of_what_was_first_seen(gaussian, solver):
+    """SciPy's solver evaluates in float64 what came in float32, and the last evaluation is in float32 again."""
+    x = gaussian.prior(generators(range(4)), dtype=torch.float32)
+    recorder = Trajectory(gaussian.sde, 5)
+    out = sample(gaussian, solvers[solver](), x, observers=(recorder,))
+    assert {state.dtype for state in recorder.states + recorder.denoised} == {recorder.states[0].dtype}
+    assert out.x.dtype == torch.float32 and (recorder.denoised[-1] - out.x).abs().max() < 0.1
+
+
 def test_seeds():
     assert torch.equal(randn((3, 2), generators([5, 6, 7]))[1:2], randn((1, 2), generators([6])))
     assert torch.equal(rand((2,), stream(0, "a", 1)), rand((2,), stream(0, "a", 1)))

@@ -237,6 +237,15 @@ def test_no_solver_can_be_asked_for_endless_work(client, name):
     assert whole or "tol" in fields
 
 
+@pytest.mark.parametrize("name", solvers.all())
+def test_every_solver_that_is_offered_draws(client, name):
+    options = {"steps": 3, "nfe": 8, "tol": 0.1}
+    table = {"name": name, **{key: value for key, value in options.items() if key in solvers[name].model_fields}}
+    answer = client.post("/api/generate", json={"model": "grey", "count": 2, "solver": table})
+    event, data = events(answer.text)[-1]
+    assert event == "done", data
+
+
 VALUES = [None, True, -1, 0, 1, 17, 2**53, 10**40, 1e308, "", "x", "\ud800", "grey", "em", "../../etc/passwd", [], [[]],
           [1] * 100, {}, {"a": {"b": {}}}, {"name": "em", "steps": 3}, {"name": "em", "self": 1},
           {"name": "em", "steps": 2, "grid": {"name": "karras"}},
