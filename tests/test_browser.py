@@ -348,6 +348,7 @@ def test_catalogue(page, address):
 
 def test_a_long_catalogue_has_pages(page, address):
     section = visit(page, address, "catalogue")
+    expect(section.locator(".status")).not_to_be_empty()
     dot = base64.b64encode(png(np.zeros((1, 1), np.uint8))).decode()
     page.evaluate(
         """async ([picture, caption]) => {
@@ -358,7 +359,8 @@ def test_a_long_catalogue_has_pages(page, address):
         }""",
         [dot, f"zebra {page.size}"],
     )
-    section.get_by_label("Search").fill(f"zebra {page.size}")
+    with page.expect_response(lambda response: "query=zebra" in response.url):
+        section.get_by_label("Search").fill(f"zebra {page.size}")
     expect(section.locator(".label").first).to_contain_text(f"zebra {page.size}")
     expect(section.locator(".status")).to_have_text(re.compile(r"^1 to 50 of \d+$"))
     expect(section.locator("figure")).to_have_count(50)
