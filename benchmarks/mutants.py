@@ -202,6 +202,10 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("run.py", "if fixed or (differ and not changed):", "if differ and not changed:", "another batch on resume", "run -k another_configuration"),
     ("evaluate.py", "(share * self", "((1 - share) * self", "parts of the process in reverse", "evaluate -k told_apart"),
     ("evaluate.py", '"label_dropout": 0.0, ', "", "labels hidden in an evaluation", "evaluate -k labels"),
+    (W + "security.py", " or \"transfer-encoding\" in headers", "", "chunks beyond the length", "web_faults -k lengths"),
+    (W + "security.py", "if port != str(self.port):", "if int(port) != self.port:", "a port that is no number", "web_faults -k hosts"),
+    (W + "uploads.py", "if not self._ready:\n", "if False:\n", "a decoder that does not start", "web_uploads -k start"),
+    ("trajectory.py", "seen[rows].to(kept)", "seen[rows]", "a way in two dtypes", "sample -k trajectory"),
 ]  # fmt: skip
 
 
