@@ -17,6 +17,7 @@ from scoresde.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.model import ScoreModel
 from scoresde.observations import Blur, Crop, Downsample, LinearOperator, Luma, NonLinear, Pixels
 from scoresde.posterior import posteriors
+from scoresde.posterior.base import Problem, Seen
 from scoresde.posterior.particles import effective, systematic
 from scoresde.random import generators, stream
 from scoresde.registry import table
@@ -150,6 +151,22 @@ def test_the_others_have_no_gap():
     assert abs(slope("langevin") - 0.8) < 0.03
     assert abs(slope("gibbs", end=0.15) - 0.8 / 1.0225) < 0.03
     assert slope("langevin", strength=0.0) < 0.7  # λ is what does it
+
+
+@pytest.mark.parametrize("error", [0.0, 0.2])
+def test_what_is_seen_is_drawn_as_the_process_has_it(error):
+    """N(α y/g, σ² - (α e)²) in the seen coordinates, and nothing else changes: A x_t given A x_0 + g e n = y."""
+    seen, model = Luma(noise=error), GaussianModel(torch.zeros(3, 8, 8), torch.eye(192), VPSDE())
+    count, (level,) = 400, model.sde.levels([0.4])
+    y = draw((1, 1, 8, 8), "y").expand(count, -1, -1, -1)
+    problem = Problem(model, seen, y, generators(range(count)), 1e-3)
+    x = draw((count, 3, 8, 8), "x")
+    moved = Seen(posteriors["travel"](), problem).put(x, level)
+    assert torch.allclose(moved - x, seen.project(moved - x), atol=1e-12)
+    z = (seen.basis(moved) - level.alpha * y / seen.gain) / math.sqrt(
+        level.sigma**2 - (level.alpha * error / seen.gain) ** 2
+    )
+    assert scipy.stats.kstest(z.flatten().numpy(), "norm").pvalue > 1e-6
 
 
 def discretised(model, sigma, steps, stop):
