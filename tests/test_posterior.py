@@ -189,8 +189,8 @@ def discretised(model, sigma, steps, stop):
 
 
 @pytest.mark.parametrize("proposal", ["gradient", "covariance"])
-@pytest.mark.parametrize("particles", [1, 6])
-def test_the_evidence_is_unbiased_whatever_the_twist(proposal, particles):
+@pytest.mark.parametrize(("particles", "threshold"), [(1, 0.5), (6, 0.5), (6, 1.0)])
+def test_the_evidence_is_unbiased_whatever_the_twist(proposal, particles, threshold):
     """Ten coarse steps and a wrong Σ: exp(log_z) has the evidence of the discretised model for its mean, and weighted
     by it the particles have its posterior mean. Five standard errors of 2000 populations."""
     c, mean, a = spd(3, 1), draw((3,), "m"), draw((2, 3), "a")
@@ -198,7 +198,11 @@ def test_the_evidence_is_unbiased_whatever_the_twist(proposal, particles):
     seen = LinearOperator(lambda x: x @ a.T, lambda y: y @ a, 0.2)
     y = (seen.forward(mean[None]) + 0.3).expand(2000, 2)
     sampler = posteriors["smc"](
-        covariance=covariance.full(wrong, (3,)), particles=particles, proposal=proposal, solver="ancestral:steps=10"
+        covariance=covariance.full(wrong, (3,)),
+        particles=particles,
+        proposal=proposal,
+        solver="ancestral:steps=10",
+        threshold=threshold,
     )
     found = sampler.run(model, seen, y, generator=generators(range(2000)), stop=0.01)
     m, v = discretised(model, wrong.numpy(), 10, 0.01)
