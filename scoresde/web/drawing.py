@@ -39,7 +39,7 @@ def serve_drawing(app: FastAPI, models: Sequence[tasks.Served], line: Line) -> N
             ],
             "conditioners": [schema.form(conditioners[name]) for name in requests.offered()],
             "defaults": {
-                "generate": {"name": "adams"},
+                "generate": requests.QUICK,
                 "restore": {"name": restoration.SOLVER, "steps": restoration.STEPS},
                 "reference": tasks.REFERENCE,
             },
