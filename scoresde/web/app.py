@@ -121,7 +121,7 @@ def say_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def nobodys(request: Request, error: Exception) -> Response:
-        return said(500, unexpected())
+        return said(500, unexpected(), connection="close")  # as the server does, once the error has come through
 
 
 def serve_pages(app: FastAPI, settings: Settings) -> None:
