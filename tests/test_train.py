@@ -105,6 +105,8 @@ def test_a_batch_is_a_function_of_its_step():
     x, source = first[0].images, digits().scaled(order(len(digits()), 0, 0, 16))
     mirrored = (x != source).flatten(1).any(1)
     assert 2 < mirrored.sum() < 14 and torch.equal(x[mirrored], source[mirrored].flip(-1))
+    labels = torch.cat([batch.labels for batch in first])
+    assert torch.equal(labels, digits().labels[order(len(digits()), 0, 0, 96)])  # each image in its turn
     assert torch.equal(torch.sort(first[0].uniform).values.diff().mul(16).round(decimals=9), torch.ones(15).double())
 
 
