@@ -11,7 +11,8 @@ difference of the two distances with its 95 % interval, a jackknife over blocks 
 of both; `floor` is the mean and standard deviation over disjoint splits of the test images. Root mean square errors
 rank colourisers backwards (a grey image has the least): they are given, and decide nothing.
 
-Every row is written to rows.jsonl when it is done, and not computed again.
+Every row is written to rows.jsonl when it is done, and not computed again. A network that was trained to colour or to
+inpaint does that task alone.
 """
 
 import hashlib
@@ -96,6 +97,12 @@ def methods(task: str) -> Iterator[tuple[str, str]]:
         yield "langevin", ""
     yield "dps:rate=50", "ancestral:steps=100"
     yield "gibbs", ""
+
+
+def trained() -> Iterator[tuple[str, str]]:
+    """What a network that was trained for the task is asked."""
+    for how in ("dpm++:steps=10", "dpm++:steps=20", "unipc:steps=10", "sde-dpm++:steps=50"):
+        yield "trained", how
 
 
 def luma_of(pixels: Tensor) -> Tensor:
@@ -223,6 +230,8 @@ def main(
     test, real = source.load("test"), source.load("train").scaled()
     kinds = [kind for kind in KINDS if kind != "full" or real[0].numel() <= LARGEST]
     folder = checkpoint.locate(model)
+    if network.condition != "none":
+        kinds, chosen = [], ("colour" if network.condition == "colour" else "hole",)
     if not report and set(stats.every(folder)) < set(kinds):
         if folder.is_relative_to(checkpoint.BUNDLED):
             raise click.ClickException(
@@ -237,8 +246,8 @@ def main(
     for task in (TASKS[name] for name in chosen or TASKS):
         reference = factored(moments(task.features(pixels[count : count + others])))
         floor, rows, sheets = floors(task, pixels, count, others), [], {"real": truth[:SHOWN].float() / 127.5 - 1}
-        every = [*methods(task.title), (SAMPLES, "dpm++:steps=20")]
-        for what, how in [*every, (GREY, "")] if task.title == "colour" else every:
+        every = [*methods(task.title), (SAMPLES, "dpm++:steps=20"), *[(GREY, "")] * (task.title == "colour")]
+        for what, how in every if network.condition == "none" else trained():
             identity = [sha, data_name, count, others, task.title, what, how, 2]
             key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
             picture = out / "shown" / f"{key}.pt"
