@@ -91,6 +91,8 @@ def methods(task: str) -> Iterator[tuple[str, str]]:
     yield "projection", "dpm++:steps=20"
     yield f"covariance:kind={best}", "adams:tol=0.01"
     yield f"covariance:kind={best}", "unipc:steps=10,prediction=noise"
+    if task in ("colour", "hole"):
+        yield f"covariance:kind={best}", "unipc:steps=10"
     yield f"covariance:kind={best}", "sde-dpm++:steps=50"
     yield f"moment:kind={best}", "dpm++:steps=20"
     if task != "deblur":
