@@ -112,7 +112,7 @@ class Method:
     posterior: PosteriorSampler | None = None
 
     def __str__(self) -> str:
-        return f"{self.conditioner.name} and {self.solver!r}" if self.posterior is None else repr(self.posterior)
+        return self.posterior.name if self.posterior else f"{self.conditioner.name} and {self.solver}"
 
     @property
     def record(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def test_every_command_has_help_with_examples(run, command):
 
 def test_sample_writes_pictures_and_what_they_cost(run, tmp_path):
     said = run("sample --solver dpm --tol 1e-2 -n 6 --batch 4 --seed 3 --out out --trajectory 4 --animation webp")
-    assert "6 samples by DPMSolver(tol=0.01" in said and "NFE" in said and "in out" in said
+    assert "6 samples by dpm:tol=0.01:" in said and "NFE" in said and "in out" in said
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == [f"{seed:06d}.png" for seed in range(3, 9)] + [
         "samples.json",

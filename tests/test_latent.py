@@ -72,7 +72,7 @@ def test_slerp_of_parallel_codes_is_the_straight_line():
 
 def test_encode_writes_codes_a_sheet_and_the_error(run, tmp_path):
     said = run("encode -n 2 --tol 1e-2 --out out --quiet")
-    assert "2 images by ExponentialAdams(tol=0.01" in said and "root mean square off" in said
+    assert "2 images by adams:tol=0.01:" in said and "root mean square off" in said
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "codes.safetensors",
         "encode.json",

@@ -112,7 +112,7 @@ def encode_command(
     }
     checkpoint.write_text(target / "encode.json", json.dumps(written, indent=2) + "\n")
     click.echo(
-        f"{len(x)} images by {chosen!r}: there in {codes.nfe} NFE and back in {back.nfe}, "
+        f"{len(x)} images by {chosen}: there in {codes.nfe} NFE and back in {back.nfe}, "
         f"{rms:.1e} root mean square off in [-1, 1], in {target}"
     )
 
@@ -149,7 +149,7 @@ def interpolate_command(
         "seconds": found.seconds,
     }
     checkpoint.write_text(target / "interpolate.json", json.dumps(written, indent=2) + "\n")
-    click.echo(f"{len(between)} ways of {frames} images by {chosen!r}: {found.nfe} NFE to decode, in {target}")
+    click.echo(f"{len(between)} ways of {frames} images by {chosen}: {found.nfe} NFE to decode, in {target}")
 
 
 def command(name: str, callback: Any, own: list[click.Parameter], epilog: str) -> click.Command:

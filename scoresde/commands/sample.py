@@ -104,7 +104,7 @@ def run(
     record = describe(chosen, network, batches, folder, seed) | (asked.record if asked else {}) | {"clip": clip}
     checkpoint.write_text(target / "samples.json", json.dumps(record, indent=2) + "\n")
     click.echo(
-        f"{count} samples by {chosen!r}: {record['nfe']:g} NFE, {record['seconds']:.2f} s in "
+        f"{count} samples by {chosen}: {record['nfe']:g} NFE, {record['seconds']:.2f} s in "
         f"{len(batches)} batch{'es' * (len(batches) > 1)}, in {target}"
     )
 
