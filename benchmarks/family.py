@@ -7,7 +7,7 @@
         --out benchmarks/results/family.md
 
 Frechet distances are those of the metric `fd` to the training images; the spread is that of disjoint sets of seeds. The
-bound is that of the first held-out images, with its standard error over them.
+bound is that of held-out images drawn from all over their split, with its standard error over them.
 """
 
 import math
@@ -86,7 +86,7 @@ def main(runs, out, evaluations, bounds, count, sets, held_out):
         model = checkpoint.load(folder)
         source = data.build(checkpoint.read_json(folder / checkpoint.CONFIG)["recipe"]["data"])
         real, test = images.to_uint8(source.load("train").scaled()), source.load("test")
-        test = type(test)(test.pixels[:held_out], levels=test.levels)
+        test = test.drawn(held_out)
         learned = getattr(model.net.options, "learned_variance", False)
         kinds = ["small", "large", *["learned"] * learned]
         rows = [("ddpm", {"variance": kind}) for kind in kinds] + [("ddim", {})]

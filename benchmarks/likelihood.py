@@ -202,7 +202,7 @@ def of_tolerances(model: NetworkModel, pixels: Tensor, levels: int) -> list[str]
 def of_the_digits(model: NetworkModel, count: int | None) -> list[str]:
     """The converged figure of the bundled model on held-out digits, the tighter bound, the discrete chain's bound."""
     images = data["digits"]().load("test")
-    pixels = images.pixels if count is None else images.pixels[:count]
+    pixels = images.pixels if count is None else images.drawn(count).pixels
     options = {"levels": images.levels, "solver": solvers["rk45"](tol=1e-4, controller="pi")}
     lines = ["| figure | images | bits/dim | from images | from draws | from probes | NFE | vjps | seconds |"]
     lines.append("|" + "---|" * 9)

@@ -53,7 +53,7 @@ class Evaluation:
         self.metric: Metric | None = None
         if options.evaluate_samples:
             self.metric = fitting(options.extractor, images.shape)
-            self.reference = to_uint8(images.scaled(slice(REFERENCE)))
+            self.reference = to_uint8(images.drawn(REFERENCE).scaled())
             self.metric.check(options.evaluate_samples, images.shape, self.reference)
             self.seen = condition(config, self.held, options.evaluate_samples, device)
 
@@ -77,8 +77,8 @@ class Evaluation:
             for estimate in self.metric.measure(to_uint8(x), self.reference):
                 found[estimate.name] = round(estimate.value, 6)
         if self.options.evaluate_nll:
-            pixels = self.held.pixels[: self.options.evaluate_nll]
-            bits = nll(model, pixels, levels=self.held.levels, batch=AT_ONCE, observers=(check,))
+            some = self.held.drawn(self.options.evaluate_nll)
+            bits = nll(model, some.pixels, levels=some.levels, batch=AT_ONCE, observers=(check,))
             found["bits_per_dim"] = round(bits.value, 6)
         return found
 
@@ -107,17 +107,15 @@ class Evaluation:
 
 
 def fixed(images: Images, count: int, options: TrainOptions, device: torch.device) -> Batch:
-    """The first so many images, or all if there are fewer, as a batch with evenly spread times and fixed noise."""
-    count = min(count, len(images))
-    labels = None if images.labels is None else images.labels[:count]
-    few = Images(images.pixels[:count], images.levels, labels)
-    plain = options.model_copy(update={"batch": count, "flip": False, "label_dropout": 0.0, "seed": 0})
+    """So many images drawn by seed 0, or all if there are fewer, with evenly spread times and fixed noise."""
+    few = images.drawn(count)
+    plain = options.model_copy(update={"batch": len(few), "flip": False, "label_dropout": 0.0, "seed": 0})
     feed = Feed(few, plain, device)
     return feed.batch(feed.draws(0))
 
 
 def condition(config: Config, images: Images, count: int, device: torch.device) -> Tensor | None:
-    """The further channels, (N, *, H, W), of the first images, repeated if need be; None without a condition."""
+    """The further channels, (N, *, H, W), of images drawn by seed 0, repeated if need be; None without a condition."""
     if config.train.condition == "none":
         return None
     batch = fixed(images, count, config.train, device)

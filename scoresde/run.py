@@ -107,7 +107,7 @@ class Run:
     def draw(self, state: TrainState, *observers: Observer) -> None:
         """Writes a sheet of samples by the averaged weights, always from the same seeds.
 
-        A conditional network is given what it would be given for the first training images.
+        A conditional network is given what it would be given for some training images.
         """
         sources = generators(range(SHEET))
         model = state.ema if self.shown is None else state.ema.given(self.shown)

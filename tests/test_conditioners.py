@@ -483,7 +483,7 @@ def test_stats_keeps_the_covariance_of_the_training_images_beside_the_weights(ru
     rows = json.loads(run("stats digits -n 100 --kinds dct,full --json"))
     assert [row["kind"] for row in rows] == ["dct", "full"] and rows[1]["directions"] == 64
     assert (checkpoint.locate("digits") / stats.TENSORS).read_bytes() == bundled
-    images = data["digits"]().load("train").scaled(slice(0, 100))
+    images = data["digits"]().load("train").drawn(100).scaled()
     v, variance = draw((2, 1, 8, 8), "v"), torch.tensor([0.1, 3.0]).double()
     for kind in ("dct", "full"):
         kept, made = stats.load("models/digits", kind), covariance.estimate(images, kind)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from scoresde.data import DataOptions, data
+from scoresde.data import DataOptions, Images, data
 from scoresde.errors import DataError, UsageError
 from scoresde.registry import table
 
@@ -64,6 +64,24 @@ def test_digits_are_split_once_and_for_all() -> None:
     assert train.labels[:12].tolist() == [9, 5, 5, 6, 1, 9, 6, 6, 0, 3, 5, 1]
     assert test.labels[:12].tolist() == [1, 9, 5, 6, 0, 1, 0, 7, 4, 7, 9, 3]
     assert torch.equal(data["digits"]().load("test").pixels, test.pixels)
+
+
+def test_images_are_drawn_from_all_over_a_set() -> None:
+    """Of 1,000 images in ten classes, 200 drawn without repetition have 20 ± 3.8 of each class, hypergeometric."""
+    pixels = torch.arange(1000).reshape(-1, 1, 1, 1)
+    images = Images(torch.cat([pixels // 256, pixels % 256], 1).to(torch.uint8), labels=torch.arange(1000) // 100)
+
+    def places(drawn: Images) -> list[int]:
+        return (drawn.pixels[:, 0].int() * 256 + drawn.pixels[:, 1].int()).flatten().tolist()
+
+    some = images.drawn(200, seed=3)
+    assert some.labels is not None and some.levels == 256
+    assert [place // 100 for place in places(some)] == some.labels.tolist() and len(set(places(some))) == 200
+    assert ((some.labels.bincount() - 20).abs() < 5 * 3.8).all()
+    assert places(some) == places(images.drawn(200, seed=3))
+    assert places(some) == places(images.drawn(700, seed=3))[:200] and places(some) != places(images.drawn(200, seed=4))
+    assert sorted(places(images.drawn(5000))) == list(range(1000))
+    assert images.drawn(2).labels is not None and Images(images.pixels, levels=256).drawn(2).labels is None
 
 
 def test_photos_are_the_crops_of_the_grid() -> None:

@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -79,8 +80,21 @@ def test_a_part_of_the_process_without_images_has_no_loss():
 def test_labels_are_shown_and_nothing_is_mirrored():
     chosen = config("network.classes=10", "train.label_dropout=0.9", "train.flip=true", "train.evaluate_images=64")
     batch, held = evaluation(chosen).batch, chosen.data.load("test")
-    assert not batch.hidden.any() and batch.labels.bincount().tolist() == held.labels[:64].bincount().tolist()
-    assert {x.numpy().tobytes() for x in batch.images} == {x.numpy().tobytes() for x in held.scaled(slice(64))}
+    assert not batch.hidden.any() and batch.labels.bincount().tolist() == held.drawn(64).labels.bincount().tolist()
+    assert {x.numpy().tobytes() for x in batch.images} == {x.numpy().tobytes() for x in held.drawn(64).scaled()}
+
+
+def test_a_set_that_is_sorted_by_class_is_judged_by_all_classes(tmp_path, monkeypatch):
+    """Of 300 images of ten classes in order, 60 are drawn: each class has 6 ± 2.1; the first 60 have two."""
+    labels = np.arange(300) // 30
+    np.savez(tmp_path / "set.npz", images=np.broadcast_to(labels[:, None, None] * 20, (300, 8, 8)).astype(np.uint8))
+    monkeypatch.setattr("scoresde.evaluate.REFERENCE", 60)
+    path = f"{tmp_path}/set.npz"
+    there = ["data.name=npz", f"data.path={path}", f"data.test_path={path}", "train.evaluate_images=60"]
+    found = evaluation(config(*there, "train.evaluate_samples=9"))
+    for images in (found.batch.images, found.reference.float() / 127.5 - 1):
+        each = ((images[:, 0, 0, 0] + 1) * 127.5 / 20).round().long().bincount(minlength=10)
+        assert len(images) == 60 and 1 <= each.min() and each.max() <= 12
 
 
 def test_distance_and_likelihood_are_those_of_the_functions_that_measure_them():
@@ -91,7 +105,7 @@ def test_distance_and_likelihood_are_those_of_the_functions_that_measure_them():
     train_images, held = (chosen.data.load(split) for split in ("train", "test"))
     (distance,) = metrics["fd"]().measure(to_uint8(x), to_uint8(train_images.scaled()))
     assert found[distance.name] == pytest.approx(distance.value, rel=1e-5) and distance.name.startswith("FD[digits@")
-    assert found["bits_per_dim"] == pytest.approx(nll(model, held.pixels[:3], levels=held.levels).value, rel=1e-5)
+    assert found["bits_per_dim"] == pytest.approx(nll(model, held.drawn(3).pixels, levels=held.levels).value, rel=1e-5)
 
 
 def test_an_extractor_is_named_or_fits_or_the_pixels_are_compared(tmp_path):

@@ -57,7 +57,7 @@ class Cell:
             found |= {"solver": table(self.solver), **sampled}
         if isinstance(spec, Spec):
             if self.likelihood:
-                found["likelihood"] = spec.likelihood
+                found["likelihood"] = {"drawn": spec.likelihood}  # rows of the first images are not these
             if self.solver is not None:
                 metrics = [] if "analytic" in self.subject.identity else [table(metric) for metric in spec.metric]
                 found |= {"metric": metrics, "paths": spec.paths}

@@ -65,11 +65,10 @@ class NetworkSubject(ModelSubject):
 
     @cached_property
     def own(self) -> tuple[Tensor, int | None]:
-        """The first held-out images, dequantised as `likelihood.nll` does."""
-        held_out = self.data.load("test")
-        pixels = held_out.pixels[: self.spec.likelihood]
-        noise = [stream(self.spec.seed, "dequantise", i, 0) for i in range(len(pixels))]
-        return dequantise(pixels, held_out.levels, noise), held_out.levels
+        """Held-out images drawn by the seed, dequantised as `likelihood.nll` does."""
+        some = self.data.load("test").drawn(self.spec.likelihood, self.spec.seed)
+        noise = [stream(self.spec.seed, "dequantise", i, 0) for i in range(len(some))]
+        return dequantise(some.pixels, some.levels, noise), some.levels
 
     def truth(self) -> list[float] | None:
         return None

@@ -48,7 +48,7 @@ def pictures(files: tuple[Path, ...], model: NetworkModel, folder: Path, count: 
     recipe = checkpoint.read_json(folder / checkpoint.CONFIG).get("recipe", {})
     if "data" not in recipe:
         raise UsageError(f"{folder.name} does not say what it was trained on; give picture files")
-    return data.build(recipe["data"]).load("test").scaled(slice(0, count))
+    return data.build(recipe["data"]).load("test").drawn(count).scaled()
 
 
 def prepare(

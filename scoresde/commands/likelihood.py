@@ -53,8 +53,8 @@ class Bar:
         self.shown = max(self.shown, place)
 
 
-def images_of(model: str, name: str | None, split: str, count: int | None) -> tuple[str, Images]:
-    """The first images of a split of the named data set, or of the one that the model was trained on."""
+def images_of(model: str, name: str | None, split: str) -> tuple[str, Images]:
+    """A split of the named data set, or of the one that the model was trained on."""
     if name is None:
         recipe = checkpoint.read_json(checkpoint.locate(model) / checkpoint.CONFIG).get("recipe", {})
         if "data" not in recipe:
@@ -62,11 +62,7 @@ def images_of(model: str, name: str | None, split: str, count: int | None) -> tu
         options = data.build(recipe["data"])
     else:
         options = data.parse(name)
-    images = options.load("train" if split == "train" else "test")
-    if count is not None and count > len(images):
-        raise UsageError(f"the {split} split of {options.name} has {len(images)} images, got -n {count}")
-    pixels = images.pixels if count is None else images.pixels[:count]
-    return f"{options.name} {split}", Images(pixels, levels=images.levels)
+    return f"{options.name} {split}", options.load("train" if split == "train" else "test")
 
 
 def run(
@@ -96,10 +92,19 @@ def run(
     if exact and (probes, classes) != (1, 1):
         raise UsageError("--exact leaves nothing to estimate: drop --probes and --classes")
     network = checkpoint.load(model, device(device_name))
-    title, images = images_of(model, data_name, split, count)
+    title, whole = images_of(model, data_name, split)
+    if count is not None and count > len(whole):
+        raise UsageError(f"{title} has {len(whole)} images, got -n {count}: leave out -n for all of them")
+    images = whole if count is None else whole.drawn(count, seed)
     if images.shape != network.shape:
         raise DataError(f"{model} takes images of shape {network.shape}, those of {title} have {images.shape}")
-    head: dict[str, Any] = {"model": model, "images": title, "count": len(images), "levels": images.levels}
+    head: dict[str, Any] = {
+        "model": model,
+        "images": title,
+        "chosen": f"{len(images)} of {len(whole)} by the seed" if count else "all, in order",
+        "count": len(images),
+        "levels": images.levels,
+    }
     tail = {"seed": seed, "batch": batch, "sde": table(network.sde), "device": str(network.device), **versions()}
     if steps is not None:
         record = variational(network, images, steps, variance, seed, batch, quiet)
@@ -191,7 +196,11 @@ def likelihood() -> click.Command:
         click.Argument(["model"], default="digits"),
         click.Option(["--data", "data_name"], metavar="NAME[:KEY=VALUE,...]", help="Images. [default: the model's]"),
         click.Option(["--split"], type=click.Choice(["train", "test"]), default="test", show_default=True),
-        click.Option(["-n", "count"], type=whole, help="Only the first images of the split."),
+        click.Option(
+            ["-n", "count"],
+            type=whole,
+            help="Images, drawn by --seed from all over the split; more begin with fewer. [default: all, in order]",
+        ),
         click.Option(["--draws"], type=whole, default=1, show_default=True, help="Dequantisations of each image."),
         click.Option(["--exact"], is_flag=True, help="Exact divergence: one vjp for each value of an image."),
         click.Option(["--probes"], type=whole, default=1, show_default=True, help="Independent random probes."),
@@ -209,7 +218,9 @@ def likelihood() -> click.Command:
             show_default=True,
             help="rk23, rk45 or dop853, at --tol 1e-5 and --controller pi.",
         ),
-        click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True),
+        click.Option(
+            ["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Of images, noise and probes."
+        ),
         click.Option(["--batch"], type=whole, default=64, show_default=True, help="Images at a time."),
         click.Option(["--quiet"], is_flag=True, help="No progress bar."),
     ]

@@ -74,7 +74,7 @@ def prune(
         raise UsageError(f"--out {target} is the model itself: choose another")
     real: Tensor | None = None
     if samples and network.condition == "none":
-        real = images.to_uint8(images_of(model, None, "test", None)[1].scaled())
+        real = images.to_uint8(images_of(model, None, "test")[1].scaled())
         chosen.check(samples, network.shape, real)  # type: ignore[arg-type]
     rows = [row("as it was", network, chosen, samples, real)]
     kept = take(network.net, method, amount, seed=seed)

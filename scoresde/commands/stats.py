@@ -37,7 +37,7 @@ Examples:
 )
 @click.argument("model")
 @click.option("--data", "data_name", metavar="NAME[:KEY=VALUE,...]", help="Images. [default: the model's training set]")
-@click.option("-n", "count", type=click.IntRange(2), default=50_000, show_default=True, help="Images, at most.")
+@click.option("-n", "count", type=click.IntRange(2), default=50_000, show_default=True, help="Images, drawn at random.")
 @click.option("--kinds", default="channel,dct", show_default=True, help="Any of channel, dct and full.")
 @click.option("--out", type=click.Path(path_type=Path), help="Model folder for the files. [default: the model's]")
 @json_option
@@ -45,8 +45,8 @@ def statistics(model: str, data_name: str | None, count: int, kinds: str, out: P
     """Estimate the covariance of MODEL's data and keep it beside the weights, for the conditioners."""
     folder = checkpoint.locate(model)
     names = chosen(kinds)
-    title, images = images_of(model, data_name, "train", None)
-    x = images.scaled(slice(0, count))
+    title, images = images_of(model, data_name, "train")
+    x = images.drawn(count).scaled()
     found = [estimate(x, kind) for kind in names]
     for covariance in found:
         covariance.check(tuple(checkpoint.read_json(folder / checkpoint.CONFIG)["shape"]))

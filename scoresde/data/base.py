@@ -1,14 +1,15 @@
 """What a data set is: options that load a split of images into memory."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from ..errors import DataError, UsageError
+from ..random import permutation, stream
 from ..registry import Options, Registry
 
 Split = Literal["train", "test"]
@@ -50,6 +51,14 @@ class Images:
     def scaled(self, index: Tensor | slice = slice(None)) -> Tensor:
         """The chosen images as float32 in [-1, 1], (B, C, H, W)."""
         return self.pixels[index].float() * (2 / (self.levels - 1)) - 1
+
+    def drawn(self, count: int, seed: int = 0) -> Self:
+        """`count` images from all over the set, or all if there are fewer: the first of a permutation by the seed.
+
+        Many sets are sorted by class, so that their first images are of one. More images begin with fewer of the seed.
+        """
+        index = permutation(len(self), stream(seed, "images"))[:count]
+        return replace(self, pixels=self.pixels[index], labels=None if self.labels is None else self.labels[index])
 
 
 class DataOptions(Options, ABC):
