@@ -62,8 +62,8 @@ class TrainOptions(Options):
     label_dropout: float = Field(0.1, ge=0, le=1, description="Share of class labels that are hidden, for guidance.")
     flip: bool = Field(False, description="Mirror every second image at random.")
     channels_last: bool = Field(False, description="Keep the channels of a pixel together: faster from about 16x16 on.")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="Of the network's products while training: bfloat16 is faster on a GPU that has it."
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="Of the network's products while training: 16 bits are faster on a GPU that has them."
     )
     compile: bool = Field(False, description="Compile the network with torch.compile: a minute more, then faster.")
     log_every: int = Field(10_000, ge=1, description="Images between two lines of metrics.jsonl.")

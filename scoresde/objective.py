@@ -14,6 +14,8 @@ from .sde import DDPM, SDE, expand
 
 BOUND = 1e-3
 """Weight of the variational bound in the hybrid loss."""
+LOW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Precisions of 16 bits, by their names."""
 
 
 def times(sde: SDE, batch: Batch, options: TrainOptions) -> Tensor:
@@ -59,8 +61,7 @@ def losses(model: NetworkModel, batch: Batch, options: TrainOptions) -> Tensor:
     classes = []
     if model.classes and batch.labels is not None:
         classes = [torch.where(batch.hidden, model.classes, batch.labels)]
-    low = options.precision == "bfloat16"
-    with torch.autocast(x0.device.type, torch.bfloat16, enabled=low):
+    with torch.autocast(x0.device.type, LOW.get(options.precision), enabled=options.precision in LOW):
         out: Tensor = model.net(inputs, model.label(t).to(x0.dtype), *classes)
     out = out.to(x0.dtype)
     target = {"eps": z, "x0": x0, "v": alpha * z - sigma * x0}[model.predicts]

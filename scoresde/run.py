@@ -81,6 +81,7 @@ class Run:
             grad_norm=rounded(state.grad_norm),
             learning_rate=state.optimizer.param_groups[0]["lr"],
             skipped=state.skipped,
+            **({"scale": state.scaler.get_scale()} if state.scaler.is_enabled() else {}),
         )
 
     def note(self, state: TrainState, **figures: Any) -> None:

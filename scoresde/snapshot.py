@@ -9,6 +9,9 @@ from .errors import CheckpointError
 from .model import NetworkModel
 from .train import TrainState
 
+SCALER = ("scale", "_growth_tracker")
+"""What changes in the state of a gradient scaler."""
+
 
 def averages(state: TrainState) -> dict[str, NetworkModel]:
     """The averages of a training by their names in a checkpoint."""
@@ -21,7 +24,8 @@ def taken(state: TrainState) -> dict[str, Tensor]:
     found = {f"{part}.{name}": x for part, model in nets.items() for name, x in model.net.state_dict().items()}
     for index, moments in state.optimizer.state_dict()["state"].items():
         found |= {f"optimizer.{index}.{name}": x for name, x in moments.items()}
-    return found
+    scaler = state.scaler.state_dict()  # which is empty but for float16
+    return found | {f"scaler.{name}": torch.tensor(scaler[name]) for name in SCALER if name in scaler}
 
 
 def put_back(state: TrainState, tensors: Mapping[str, Tensor]) -> None:
@@ -47,6 +51,9 @@ def put_back(state: TrainState, tensors: Mapping[str, Tensor]) -> None:
                     kept[name] = torch.empty_like(parameter).copy_(x)
         groups = state.optimizer.state_dict()["param_groups"]
         state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        if scaler := part("scaler."):
+            kept = state.scaler.state_dict() | {name: x.item() for name, x in scaler.items()}
+            state.scaler.load_state_dict(kept)  # nothing happens if the run was changed to another precision
     except (RuntimeError, KeyError, ValueError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"the checkpoint does not fit the configuration: {reason}") from None

@@ -34,6 +34,8 @@ class TrainState:
     ema: NetworkModel
     """Their exponential moving average, which samples."""
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    """What keeps the gradients of train.precision = float16 within its range."""
     step: int = 0
     images: int = 0
     loss: float = math.nan
@@ -71,7 +73,8 @@ def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> 
     ema, *also = (copy.deepcopy(model).eval().requires_grad_(False) for _ in (0, *config.train.ema_also))
     if config.train.compile:
         net.compile()
-    return TrainState(model, ema, optimiser(config.train, model.parameters()), also=also)
+    scaler = torch.amp.GradScaler(device.type, enabled=config.train.precision == "float16")
+    return TrainState(model, ema, optimiser(config.train, model.parameters()), scaler, also=also)
 
 
 def rate(options: TrainOptions, images: int) -> float:
@@ -114,16 +117,20 @@ def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainSt
         # those of a resumed run would differ in their last bits.
         before = [buffer.clone() for buffer in model.buffers()]
         descend(state, model, feed.batch(feed.draws(state.step)), options, group)
+        state.scaler.update(state.scaler.get_scale())  # which it keeps, whatever it has seen
         for buffer, old in zip(model.buffers(), before, strict=True):
             buffer.copy_(old)
     for batch in islice(feed.steps(state.step), max(steps, 0)):
         found = descend(state, model, batch, options, group)
         value, norm = group.mean(found.mean()).item(), state.grad_norm
-        finite = math.isfinite(value + norm)
+        finite, scale = math.isfinite(value + norm), state.scaler.get_scale()
+        state.scaler.update()
         if finite:
             for part in state.optimizer.param_groups:
                 part["lr"] = rate(options, state.images)
             state.optimizer.step()
+        elif math.isfinite(value) and 1 <= state.scaler.get_scale() < scale:
+            pass  # too large for 16 bits, and not for half the scale
         elif state.skipped < options.skip_nonfinite:
             state.skipped += 1
         else:
@@ -179,8 +186,9 @@ def descend(state: TrainState, model: NetworkModel, batch: Batch, options: Train
     for left, part in zip(range(options.accumulate)[::-1], batch.parts(options.accumulate), strict=True):
         with held_back(model.net, left > 0):  # the gradients of all processes are added up once
             each = losses(model, part, options)
-            (each.mean() / options.accumulate).backward()  # type: ignore[no-untyped-call]
+            state.scaler.scale(each.mean() / options.accumulate).backward()  # type: ignore[no-untyped-call]
         found.append(each.detach())
+    state.scaler.unscale_(state.optimizer)
     norm = torch.nn.utils.clip_grad_norm_(list(state.model.parameters()), options.clip, foreach=True)
     state.grad_norm = norm.item()
     return torch.cat(found)

@@ -23,6 +23,8 @@ SMALL = ["network.channels=4", "network.group_channels=4", "network.multipliers=
 SMALL += ["train.batch=12", "train.images=240", "train.warmup=24", "train.decay=0", "train.clip=2.0"]
 LINE = ["train", "digits", *SMALL, "train.log_every=12", "train.save_every=120", "train.sample_every=1000000"]
 LINE += ["--device", "cpu", "--out"]
+HALF = ["train.precision=float16", "train.predicts=x0", "train.weighting=min-snr", "train.snr_cap=100"]
+HALF += ["train.images=120"]
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,7 @@ def ran(tmp_path_factory):
         "refused": (2, [*LINE, "two"]),
         "nonfinite": (2, [*LINE, "nonfinite", "train.learning_rate=1e30", "train.clip=1e30"]),
         "unwritable": (2, [*LINE, "unwritable"]),
+        "half": (2, [*LINE, "half", *HALF]),
         "sampled": (1, [*sampled, "--out", "sampled"]),
         "shared": (2, [*sampled, "--out", "shared"]),
     }
@@ -74,6 +77,17 @@ def test_more_processes_train_as_one_does(ran, other):
     for name, value in one.items():
         if not name.startswith("optimizer"):
             assert (many[name] - value).abs().max() < 1e-4  # Adam divides small gradients by their size
+
+
+def test_steps_of_float16_that_overflow_are_left_out_by_all(ran):
+    """A weight of 100 makes the first gradients too large for it; then the two learn as one process does."""
+    assert ran["half"]["codes"] == [0, 0], ran["half"]["said"]
+    lines = [json.loads(line) for line in (ran["folder"] / "half" / "metrics.jsonl").read_text().splitlines()]
+    over = [line["grad_norm"] is None for line in lines]
+    assert over[0] and not over[-1] and lines[-1]["images"] == 120 and not any(line["skipped"] for line in lines)
+    assert [line["scale"] for line in lines] == [2.0 ** (16 - sum(over[: i + 1])) for i in range(10)]
+    kept = read(ran["folder"] / "half" / "checkpoints" / "step_000000010").tensors
+    assert kept["scaler.scale"] == lines[-1]["scale"] and kept["optimizer.0.step"] == over.count(False)
 
 
 def test_only_the_first_process_speaks(ran):
