@@ -1,10 +1,15 @@
 """What a network can be trained to be given: further input channels, made of the image that is to be found."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from .errors import UsageError
+from .masks import Mask, masks
 from .observations import Luma
+from .random import stream
 
 CONDITIONS = ("none", "colour", "inpaint")
 
@@ -35,3 +40,20 @@ def given(condition: str, x0: Tensor, known: Tensor | None) -> Tensor:
     if x0.shape[1] != 3:
         raise UsageError(f"train.condition = colour takes images of 3 channels, got {x0.shape[1]}")
     return colour(Luma().forward(x0))
+
+
+def trained_masks(name: str, recipe: Mapping[str, Any]) -> Mask:
+    """The law of the holes that a network was trained to fill, as its model folder has it.
+
+    Raises:
+        UsageError: It does not say.
+    """
+    if "masks" not in recipe:
+        raise UsageError(f"{name} does not say which holes it was trained to fill: choose them, as with freeform")
+    law: Mask = masks.parse(recipe["masks"])
+    return law
+
+
+def holes(law: Mask, shape: tuple[int, ...], count: int, seed: int) -> Tensor:
+    """Where the pixels of images of a shape, (C, H, W), are known, (N, 1, H, W), bool: hole i is of (seed, i) alone."""
+    return law.draw(shape[1], shape[2], [stream(seed, "hole", i) for i in range(count)])

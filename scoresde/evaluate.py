@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from . import features
-from .conditions import given
+from .conditions import given, holes
 from .config import Config, TrainOptions
 from .data import Images
-from .errors import UsageError
 from .feed import Batch, Feed
 from .images import to_uint8
 from .likelihood import nll
@@ -43,12 +42,11 @@ class Evaluation:
 
     def __init__(self, config: Config, images: Images, device: torch.device) -> None:
         self.options = options = config.train
-        if options.evaluate_nll and options.condition != "none":
-            raise UsageError(
-                f"train.evaluate_nll = {options.evaluate_nll} is of networks without a condition, and train.condition "
-                f"is {options.condition}: set it to 0"
-            )
         self.held = config.data.load("test")
+        self.judged = self.held.drawn(options.evaluate_nll) if options.evaluate_nll else None
+        self.known: Tensor | None = None
+        if self.judged and options.condition == "inpaint":
+            self.known = holes(options.masks, self.judged.shape, len(self.judged), 0)
         self.batch = fixed(self.held, options.evaluate_images, options, device)
         self.metric: Metric | None = None
         if options.evaluate_samples:
@@ -76,9 +74,8 @@ class Evaluation:
             x = torch.cat([part.x.cpu() for part in in_batches(self.draw(model, check), range(self.count), AT_ONCE)])
             for estimate in self.metric.measure(to_uint8(x), self.reference):
                 found[estimate.name] = round(estimate.value, 6)
-        if self.options.evaluate_nll:
-            some = self.held.drawn(self.options.evaluate_nll)
-            bits = nll(model, some.pixels, levels=some.levels, batch=AT_ONCE, observers=(check,))
+        if some := self.judged:
+            bits = nll(model, some.pixels, levels=some.levels, known=self.known, batch=AT_ONCE, observers=(check,))
             found["bits_per_dim"] = round(bits.value, 6)
         return found
 

@@ -140,7 +140,10 @@ class Run:
     def publish(self, state: TrainState) -> None:
         """Writes the model of the averaged weights, which makes the run a model folder, and those of other averages."""
         network = checkpoint.describe_model(state.ema, self.config.network, self.config.train.time_scale)
-        recipe = {**self.recipe, "images": state.images, "data": self.config.tables()["data"]}
+        tables = self.config.tables()
+        recipe = {**self.recipe, "images": state.images, "data": tables["data"]}
+        if self.config.train.condition == "inpaint":
+            recipe["masks"] = tables["train"]["masks"]
         checkpoint.save(state.ema, self.folder, {**network, "recipe": recipe})
         for half_life, mean in zip(self.config.train.ema_also, state.also, strict=True):
             checkpoint.save(mean, self.folder / f"ema_{half_life:g}", {**network, "recipe": recipe})

@@ -13,11 +13,13 @@ from PIL import Image
 from scoresde import checkpoint
 from scoresde import config as configuration
 from scoresde.commands.plot import curves
+from scoresde.conditions import holes
 from scoresde.evaluate import Evaluation
 from scoresde.features import BUNDLED
 from scoresde.images import to_uint8
 from scoresde.labels import label_of
 from scoresde.likelihood import nll
+from scoresde.masks import masks
 from scoresde.metrics import metrics
 from scoresde.model import NetworkModel
 from scoresde.random import generators
@@ -131,14 +133,16 @@ def test_what_cannot_be_measured_is_refused_before_the_first_step(run):
     asked = "train.evaluate_every=16 train.evaluate_samples"
     assert "needs at least 3 samples" in run(f"{LINE} {asked}=2", 2)
     assert "no folder or bundled extractor is called 'digit'" in run(f"{LINE} {asked}=9 train.extractor=digit", 2)
-    conditional = "train.condition=inpaint network.extra_channels=2 train.evaluate_every=16 train.evaluate_nll=2"
-    assert "train.evaluate_nll = 2 is of networks without a condition" in run(f"{LINE} {conditional}", 2)
     assert not Path("run/checkpoints").exists()
 
 
 def test_a_conditional_network_is_drawn_and_measured_with_what_it_is_given(run):
-    run(f"{LINE} train.condition=inpaint network.extra_channels=2 train.evaluate_every=160 train.evaluate_samples=5")
+    asked = "train.evaluate_every=160 train.evaluate_samples=5 train.evaluate_nll=1"
+    run(f"{LINE} train.condition=inpaint network.extra_channels=2 {asked}")
     assert list(Path("run/samples").glob("*.png")) and any(key.startswith("FD[") for key in lines()[-1])
+    model, one = checkpoint.load("run"), config().data.load("test").drawn(1)
+    found = nll(model, one.pixels, levels=17, known=holes(masks["freeform"](), (1, 8, 8), 1, 0))
+    assert lines()[-1]["bits_per_dim"] == pytest.approx(found.value, rel=1e-4)
 
 
 def test_every_average_is_what_it_would_be_alone(run):

@@ -2,23 +2,32 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from tiny import tiny_model
 from torch import nn
 
 from scoresde import checkpoint
 from scoresde import config as configuration
+from scoresde.bench.cells import cells, subjects
+from scoresde.bench.likelihood import likelihoods
+from scoresde.bench.spec import Spec
 from scoresde.clipping import ClippedModel
 from scoresde.conditioners import conditioners
+from scoresde.conditions import holes
+from scoresde.data import data
 from scoresde.errors import UsageError
 from scoresde.gaussian import GaussianModel
 from scoresde.images import save, single
 from scoresde.labels import label_of
-from scoresde.likelihood import hole_likelihood, log_likelihood
+from scoresde.likelihood import Exact as Divided
+from scoresde.likelihood import chain, dequantise, hole_likelihood, log_likelihood, nll, vlb
+from scoresde.masks import masks
 from scoresde.model import Evaluations, NetworkModel, ObservedModel
 from scoresde.observations import ChannelMean, Luma, Pixels
-from scoresde.random import generators, randn, stream
+from scoresde.random import generators, rand, randn, stream
 from scoresde.run import Run
 from scoresde.sample import sample
 from scoresde.sde import DDPM, VESDE, VPSDE
@@ -105,6 +114,152 @@ def test_the_likelihood_of_a_hole_is_that_of_its_law_whatever_is_around(sde):
     assert torch.allclose(found.log_prob, found.prior + found.divergence)
 
 
+class Follows(nn.Module):
+    """For x_0 ~ N(½ y, ¼) with y the value that is given in the same row and channel of the first column."""
+
+    def __init__(self, sde):
+        super().__init__()
+        self.sde = sde
+
+    def forward(self, x, label):
+        alpha, sigma = (v.reshape(-1, 1, 1, 1) for v in (self.sde.alpha(label), self.sde.sigma(label)))
+        return sigma * (x[:, :3] - alpha * 0.5 * x[:, 3:6, :, :1]) / (alpha**2 * SPREAD**2 + sigma**2)
+
+
+def follows(condition="inpaint", net=None):
+    return NetworkModel(net or Follows(VPSDE()), VPSDE(), SHAPE, label=lambda t: t, condition=condition)
+
+
+@pytest.mark.parametrize("condition", ["colour", "inpaint"])
+def test_bits_per_dim_are_those_of_what_is_left_given_what_is_shown(condition):
+    """Both are normal laws: of each value around its luma, or of those in a hole of 6 or 3 values around their rows'.
+
+    What is given are the grey levels; the noise of dequantisation is in the values that are told, and only there.
+    """
+    pixels = (rand((4, *SHAPE), stream(7)) * 5).to(torch.uint8)
+    x = dequantise(pixels, 5, [stream(3, "dequantise", i, 0) for i in range(4)])
+    levels, known = pixels.double() / 2 - 1, None
+    hidden = torch.ones(4, 1, 2, 2, dtype=torch.bool)
+    if condition == "inpaint":
+        hidden[..., 0], hidden[1, :, 1, 1] = False, False
+        known = ~hidden
+    mean = luma(levels) if condition == "colour" else 0.5 * levels[..., :1]
+    law = torch.distributions.Normal(mean.expand_as(x), SPREAD)
+    told = (law.log_prob(x) * hidden).flatten(1).sum(1)
+    count = torch.tensor([12, 12, 12, 12] if known is None else [6, 3, 6, 6])
+    bits = -told / (count * math.log(2)) + math.log2(5) - 1
+    options = {"levels": 5, "known": known, "divergence": Divided(), "seed": 3, "solver": solvers["rk45"](tol=1e-4)}
+    model = exact("colour") if condition == "colour" else follows()
+    found = [nll(model, pixels, batch=batch, **options) for batch in (4, 3)]
+    # The end is only nearly N(0, 1): 0.007 of the data are left in it, times an end of up to 3, and 1.44 bits a nat.
+    assert found[0].value == pytest.approx(float(bits.mean()), abs=1e-2)
+    assert found[0].value == pytest.approx(found[1].value, abs=1e-9)
+    assert found[0].standard_error == pytest.approx(float(bits.std()) / 2, rel=1e-2)
+    assert math.isnan(found[0].correction) == (condition == "inpaint")
+
+
+def test_the_bound_is_of_what_is_left_given_what_is_shown():
+    """As that of a model that has what is shown built in; and the bits of a hole are those of its parts."""
+    pixels, noise = (rand((2, *SHAPE), stream(8)) * 5).to(torch.uint8), lambda: generators([1, 2])
+    chain = torch.tensor([0.9, 0.5, 0.1, 0.01], dtype=F)
+    options = {"levels": 5, "alphas_cumprod": chain, "variance": "large"}
+    grey = luma(pixels.double() / 2 - 1)
+
+    class Built(nn.Module):
+        def forward(self, x, label):
+            return Exact(VPSDE())(torch.cat([x, grey.expand(-1, 3, -1, -1)], 1), label)
+
+    built = NetworkModel(Built(), VPSDE(), SHAPE, label=label_of(VPSDE(), 1.0))
+    ours, truth = (vlb(m, pixels, generator=noise(), **options) for m in (exact("colour"), built))
+    assert torch.allclose(ours.total, truth.total) and torch.allclose(ours.decoder, truth.decoder)
+    whole = torch.tensor([[1, 0], [1, 0]], dtype=torch.bool).expand(2, 1, 2, 2)
+    upper, lower = whole.clone(), whole.clone()
+    upper[:, :, 1], lower[:, :, 0] = True, True
+    both, *parts = (vlb(follows(), pixels, known=k, generator=noise(), **options) for k in (whole, upper, lower))
+    assert torch.allclose(both.total, (parts[0].total + parts[1].total) / 2)
+    assert torch.allclose(both.prior, (parts[0].prior + parts[1].prior) / 2) and (both.total > 0).all()
+
+
+def test_a_likelihood_without_its_masks_is_refused():
+    pixels, known = torch.zeros(2, *SHAPE, dtype=torch.uint8), torch.ones(2, 1, 2, 2, dtype=torch.bool)
+    for model, where, message in [
+        (exact("inpaint"), None, "train.condition = inpaint needs where pixels are known"),
+        (exact("colour"), ~known, "train.condition = colour takes no masks"),
+        (exact("none"), ~known, "train.condition = none takes no masks"),
+        (exact("inpaint"), known, "image 0 has no hole"),
+        (exact("inpaint"), ~known[:1], "give .B, 1, H, W."),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            nll(model, pixels, levels=5, known=where)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Model folders of untrained networks for each task."""
+    home = tmp_path_factory.mktemp("tasks")
+    return {c: tiny_model(home / c, 3 if c == "colour" else 1, condition=c) for c in ("colour", "inpaint")}
+
+
+def test_the_likelihood_command_is_of_the_task(run, folders):
+    loose, quick = solvers["rk23"](tol=0.1, controller="pi"), "--solver rk23 --tol 0.1 -n 2 --seed 4 --json --quiet"
+    found = json.loads(run(f"likelihood {folders['colour']} --data photos:size=8 {quick}"))
+    some = data["photos"](size=8).load("test").drawn(2, seed=4)
+    mine = nll(checkpoint.load(folders["colour"]), some.pixels, levels=256, seed=4, solver=loose)
+    assert found["bits_per_dim"] == pytest.approx(mine.value, rel=1e-9)
+    assert (found["given"], found["unit"]) == ("the luma of each image", "bits per value of the image")
+    some, model = data["digits"]().load("test").drawn(2, seed=4), checkpoint.load(folders["inpaint"])
+    known = torch.ones(2, 1, 8, 8, dtype=torch.bool)
+    known[:, :, 3:6, 1:3] = False
+    for asked, where in [
+        ("--box 1,3,3,6", known),
+        ("--random-mask rectangle", holes(masks["rectangle"](), (1, 8, 8), 2, 4)),
+    ]:
+        found = json.loads(run(f"likelihood {folders['inpaint']} {asked} {quick}"))
+        mine = nll(model, some.pixels, levels=17, known=where, seed=4, solver=loose)
+        assert found["bits_per_dim"] == pytest.approx(mine.value, rel=1e-9)
+        assert found["unit"] == "bits per value of the hole" and found["correction"] is None
+    bound = json.loads(run(f"likelihood {folders['inpaint']} --box 1,3,3,6 --vlb 3 -n 2 --seed 4 --json --quiet"))
+    each = vlb(model, some.pixels, levels=17, known=known, alphas_cumprod=chain(model.sde, 3),
+               generator=[stream(4, "vlb", i) for i in range(2)])  # fmt: skip
+    assert "a hole of 9.4% of an image, the box 1,3,3,6" in bound["given"]
+    assert bound["bits_per_dim"] == pytest.approx(float(each.total.mean()), rel=1e-9)
+
+
+def test_the_likelihood_command_refuses_holes_that_are_not_there(run, folders):
+    for line, message in [
+        (f"{folders['colour']} --data photos:size=8 --box 1,1,2,2", "was not trained to inpaint: leave out --mask"),
+        (f"{folders['inpaint']}", "does not say which holes it was trained to fill"),
+        (f"{folders['inpaint']} --box 1,1,2,2 --random-mask freeform", "give the hole by one of --mask FILE"),
+        (f"{folders['inpaint']} --box 1,1", "--box must be four whole numbers"),
+        (f"{folders['inpaint']} --invert", "--invert changes the meaning of a --mask"),
+    ]:
+        assert message in " ".join(run(f"likelihood {line} -n 1 --quiet", 2).split())
+
+
+def test_the_benchmark_shows_a_network_what_its_task_needs(folders, monkeypatch):
+    """Samples keep the pixels of the held-out images, in turn, and its likelihood is that of `nll`."""
+    config = json.loads(Path(folders["inpaint"], checkpoint.CONFIG).read_text())
+    config["recipe"]["masks"] = "rectangle:most=0.3"
+    Path(folders["inpaint"], checkpoint.CONFIG).write_text(json.dumps(config))
+    spec = Spec(model=folders["inpaint"], solver=["unipc:steps=3"], count=4, batch=3, paths=4, likelihood=3, seed=5)
+    (subject,) = subjects(spec, torch.device("cpu"))
+    some = data["digits"]().load("test").drawn(4, seed=5)
+    known = holes(masks["rectangle"](most=0.3), (1, 8, 8), 4, 5)
+    out = subject.sample(spec.solver[0], range(6, 8)).x
+    gap = (out - some.scaled()[1:3]).abs()
+    assert gap[known[1:3]].max() < 1e-5 and gap[~known[1:3]].max() > 0.1
+    rough = solvers["rk23"](tol=0.1)
+    row = likelihoods(subject, spec, rough)
+    mine = nll(
+        checkpoint.load(folders["inpaint"]), some.pixels[:3], levels=17, known=known[:3], seed=5, batch=3, solver=rough
+    )
+    assert sum(row["bits_per_dim"]) / 3 == pytest.approx(mine.value, rel=1e-9)
+    (cell,) = [cell for cell in cells(spec, [subject]) if cell.solver]
+    assert cell.title.endswith("trained, inpaint unipc steps=3")
+    monkeypatch.setattr("scoresde.bench.network.CONVERGED", spec.solver[0])
+    assert torch.allclose(subject.flowed[1:3], out.double(), rtol=1e-3)
+
+
 @pytest.mark.parametrize("name", ["dpm++", "rk23", "em", "ddpm", "pc", "adams"])
 def test_known_pixels_are_in_the_samples_whatever_the_solver(name):
     known = torch.tensor([[1, 0], [1, 0]])[None, None]
@@ -182,6 +337,8 @@ def test_from_training_to_pictures(condition, process, run, tmp_path):
     assert len(list(train(chosen, images, state))) == 2
     Run(tmp_path / "run", chosen, {}).save(state)
     assert checkpoint.load(tmp_path / "run").condition == condition
+    recipe = json.loads((tmp_path / "run" / checkpoint.CONFIG).read_text())["recipe"]
+    assert recipe.get("masks") == ("freeform" if condition == "inpaint" else None)
     save(single(images.scaled(slice(0, 1))[0]), tmp_path / "in" / "picture.png")
     command = "colourise" if condition == "colour" else "inpaint"
     hole = "" if condition == "colour" else "--box 2,2,6,6 "

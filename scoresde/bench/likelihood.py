@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..likelihood import Exact, Hutchinson, bits_per_dim, log_likelihood
+from ..likelihood import Exact, Hutchinson, bits_per_dim
 from ..random import stream
 from ..solvers import Solver
 from .spec import Spec
@@ -26,16 +26,14 @@ def likelihoods(subject: ModelSubject, spec: Spec, solver: Solver | None) -> Row
         NumericalError: As `log_likelihood`.
     """
     x, levels = subject.own
-    dims = x[0].numel()
-    divergence = Exact() if dims <= SMALL else Hutchinson()
+    divergence = Exact() if x[0].numel() <= SMALL else Hutchinson()
     parts = []
     for first in range(0, len(x), spec.batch):
         rows = range(first, min(first + spec.batch, len(x)))
         probes = [stream(spec.seed, "probes", i, 0) for i in rows]
-        chosen = x[rows.start : rows.stop].to(subject.model.device)
-        parts.append(log_likelihood(subject.model, chosen, solver=solver, divergence=divergence, generator=probes))
+        parts.append(subject.likelihood(rows, solver=solver, divergence=divergence, generator=probes))
     return {
-        "bits_per_dim": bits(torch.cat([part.log_prob for part in parts]), levels, dims),
+        "bits_per_dim": bits(torch.cat([part.log_prob for part in parts]).cpu(), levels, subject.told),
         "likelihood": {
             "nfe": sum(part.nfe for part in parts) / len(parts),
             "vjps": sum(part.vjps for part in parts) / len(parts),
@@ -44,7 +42,7 @@ def likelihoods(subject: ModelSubject, spec: Spec, solver: Solver | None) -> Row
     }
 
 
-def bits(log_prob: Tensor, levels: int | None, dims: int) -> list[float]:
+def bits(log_prob: Tensor, levels: int | None, dims: int | Tensor) -> list[float]:
     """Bits/dim of densities in nats, (B,): of grey levels, or without any of the density itself."""
     values = -log_prob / (dims * math.log(2)) if levels is None else bits_per_dim(log_prob, levels=levels, dims=dims)
     return [float(value) for value in values]

@@ -2,17 +2,20 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from .. import checkpoint, images
-from ..data import data
+from ..conditions import holes, trained_masks
+from ..data import Images, data
 from ..errors import DataError, UsageError
-from ..likelihood import dequantise
+from ..likelihood import Likelihood, dequantise, task
 from ..metrics.base import Estimate
 from ..metrics.statistics import Statistics
+from ..model import ScoreModel
 from ..random import generators, stream
 from ..registry import table
 from ..sample import sample
@@ -39,7 +42,8 @@ class NetworkSubject(ModelSubject):
         config = checkpoint.read_json(folder / checkpoint.CONFIG)
         self.name, self.spec, self.paths = name, spec, spec.paths
         self.model = checkpoint.load(folder, device)
-        self.denoise = spec.denoise is not False
+        self.denoise, self.config = spec.denoise is not False, config
+        self.conditioner = "" if self.model.condition == "none" else f"trained, {self.model.condition}"
         trained_on = config.get("recipe", {}).get("data")
         if spec.data is None and trained_on is None:
             raise UsageError(f'the model {name} does not say what it was trained on: give data = {{ name = "..." }}')
@@ -48,6 +52,8 @@ class NetworkSubject(ModelSubject):
         self.identity = {**described, "data": table(self.data), "reference": spec.reference}
         if isinstance(self.reference, Statistics):
             self.identity["statistics"] = checkpoint.digest(Path(spec.reference))
+        if self.model.condition != "none":
+            self.identity["shown"] = ["test", config.get("recipe", {}).get("masks", "")]
         channels, height, width = self.model.shape
         if spec.likelihood and self.own[0].shape[1:] != self.model.shape:
             theirs, ours = ("x".join(map(str, s)) for s in (self.own[0].shape[1:], self.model.shape))
@@ -66,9 +72,43 @@ class NetworkSubject(ModelSubject):
     @cached_property
     def own(self) -> tuple[Tensor, int | None]:
         """Held-out images drawn by the seed, dequantised as `likelihood.nll` does."""
-        some = self.data.load("test").drawn(self.spec.likelihood, self.spec.seed)
+        some = self.held_out.pixels[: self.spec.likelihood]
         noise = [stream(self.spec.seed, "dequantise", i, 0) for i in range(len(some))]
-        return dequantise(some.pixels, some.levels, noise), some.levels
+        return dequantise(some, self.held_out.levels, noise), self.held_out.levels
+
+    @cached_property
+    def held_out(self) -> Images:
+        """The held-out images of all numbers, by the seed: of the likelihood, and whose part a network is shown."""
+        samples = 0 if self.model.condition == "none" else self.spec.count
+        return self.data.load("test").drawn(max(self.spec.likelihood, samples), self.spec.seed)
+
+    @cached_property
+    def known(self) -> Tensor | None:
+        """Where the pixels of those images are known, (N, 1, H, W), for a network trained to inpaint."""
+        if self.model.condition != "inpaint":
+            return None
+        law = trained_masks(self.name, self.config.get("recipe", {}))
+        return holes(law, self.held_out.shape, len(self.held_out), self.spec.seed)
+
+    def _at(self, rows: range) -> tuple[ScoreModel, Tensor | None]:
+        """The model with what it is shown of the images of these numbers, which begin anew after the last."""
+        if self.model.condition == "none":
+            return self.model, None
+        index = [i % len(self.held_out) for i in rows]
+        known = None if self.known is None else self.known[index]
+        return task.shown(self.model, self.held_out.pixels[index], self.held_out.levels, known), known
+
+    def shown(self, rows: range) -> ScoreModel:
+        return self._at(rows)[0]
+
+    def likelihood(self, rows: range, **options: Any) -> Likelihood:
+        model, known = self._at(rows)
+        return task.task_likelihood(model, known, self.own[0][rows.start : rows.stop].to(self.model.device), **options)
+
+    @property
+    def told(self) -> Tensor:
+        some = self.held_out.pixels[: self.spec.likelihood]
+        return task.told(some, None if self.known is None else self.known[: len(some)])
 
     def truth(self) -> list[float] | None:
         return None
@@ -84,7 +124,8 @@ class NetworkSubject(ModelSubject):
         for first in range(spec.seed, last, spec.batch):
             sources = generators(range(first, min(first + spec.batch, last)))
             x = self.model.prior(sources, dtype=getattr(torch, spec.dtype)).double()
-            parts.append(sample(self.model, CONVERGED, x, generator=sources, denoise=self.denoise).x.cpu())
+            model = self.shown(range(first - spec.seed, first - spec.seed + len(x)))
+            parts.append(sample(model, CONVERGED, x, generator=sources, denoise=self.denoise).x.cpu())
         return torch.cat(parts)
 
     def measure(self, x: Tensor, first: Tensor, solver: Tool) -> list[Estimate]:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import UsageError
+from ..likelihood import Likelihood, log_likelihood
 from ..metrics.base import Estimate
 from ..model import Observer, ScoreModel
 from ..posterior import PosteriorSampler
@@ -95,12 +96,31 @@ class ModelSubject(Subject):
 
     spec: Spec
 
+    def shown(self, rows: range) -> ScoreModel:
+        """The model as it draws samples of these numbers: a network trained for a task is given what it takes."""
+        return self.model
+
+    def likelihood(self, rows: range, **options: Any) -> Likelihood:
+        """log p of its own data of these numbers.
+
+        Raises:
+            NumericalError: As `log_likelihood`.
+        """
+        return log_likelihood(self.model, self.own[0][rows.start : rows.stop].to(self.model.device), **options)
+
+    @property
+    def told(self) -> Tensor:
+        """How many values of each of its own data the likelihood is of, (K,)."""
+        x = self.own[0]
+        return torch.full((len(x),), x[0].numel(), dtype=torch.float64)
+
     def sample(self, solver: Tool, seeds: range, observers: tuple[Observer, ...] = ()) -> Samples:
         if not isinstance(solver, Solver):
             raise UsageError(f"{solver.name} draws from posteriors, and {self.name} has none: choose a solver")
         sources = generators(seeds)
         x = self.model.prior(sources, dtype=getattr(torch, self.spec.dtype))
-        return sample(self.model, solver, x, generator=sources, denoise=self.denoise, observers=observers)
+        model = self.shown(range(seeds.start - self.spec.seed, seeds.stop - self.spec.seed))
+        return sample(model, solver, x, generator=sources, denoise=self.denoise, observers=observers)
 
     @property
     @abstractmethod

@@ -1,56 +1,27 @@
 """`scoresde likelihood`: bits per dimension of images under a model."""
 
-import dataclasses
 import json
-import math
+from pathlib import Path
 from typing import Any
 
 import click
-import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from .. import checkpoint
 from ..data import Images, data
 from ..errors import DataError, UsageError
-from ..likelihood import NLL, Divergence, Exact, Hutchinson, chain, nll, vlb
-from ..likelihood.flow import angle
+from ..likelihood import Divergence, Exact, Hutchinson, nll
 from ..likelihood.steps import Variance
-from ..model import NetworkModel
 from ..provenance import versions
-from ..random import stream
 from ..registry import table
-from ..sde import SDE
 from ..solvers import solvers
+from .bits import Bar, record_of, variational
+from .holes import hole_options, holes_of, one_hole
 from .options import build, device, device_option, field_options, json_option, print_table
 
 PAIRS = ("rk23", "rk45", "dop853")
 DEFAULTS = {"tol": 1e-5, "controller": "pi"}
 """As in `log_likelihood`: tight, so that the figure is the model's and not the solver's."""
-
-
-class Bar:
-    """An observer that shows how much of the way from data to noise the batches have gone."""
-
-    def __init__(self, sde: SDE, eps: float, bar: Any) -> None:
-        ends = angle(sde, torch.tensor([eps, sde.end], dtype=torch.float64)).tolist()
-        self.sde, self.first, self.last, self.bar = sde, ends[0], ends[1], bar
-        self.calls, self.shown, self.whole = 0, 0.0, 0.0
-
-    def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
-        self.calls += 1
-        share = (float(angle(self.sde, t.min())) - self.first) / (self.last - self.first)
-        self.bar.set_postfix_str(f"NFE {self.calls}", refresh=False)
-        self._show(self.whole + share * len(x))
-
-    def finish(self, rows: int) -> None:
-        """A batch of that many rows is done."""
-        self.whole += rows
-        self._show(self.whole)
-
-    def _show(self, place: float) -> None:
-        self.bar.update(max(0.0, place - self.shown))
-        self.shown = max(self.shown, place)
 
 
 def images_of(model: str, name: str | None, split: str) -> tuple[str, Images]:
@@ -77,6 +48,10 @@ def run(
     eps: float,
     steps: int | None,
     variance: Variance,
+    mask: Path | None,
+    box: str | None,
+    random_mask: str | None,
+    invert: bool,
     count: int | None,
     seed: int,
     batch: int,
@@ -85,7 +60,11 @@ def run(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Bits per dimension of images under MODEL, a run, model folder or bundled name [default: digits]."""
+    """Bits per dimension of images under MODEL, a run, model folder or bundled name [default: digits].
+
+    Under a network trained to colour: of an image given its luma. Under one trained to inpaint: of what fills a hole
+    given what is around it.
+    """
     if solver not in PAIRS:
         raise UsageError(f"--solver must be {', '.join(PAIRS[:-1])} or {PAIRS[-1]}, got {solver!r}")
     chosen = build(solvers, solver, DEFAULTS | {key: value for key, value in options.items() if value is not None})
@@ -105,9 +84,17 @@ def run(
         "count": len(images),
         "levels": images.levels,
     }
+    one_hole(mask, box, random_mask, invert, least=0)
+    known, given = None, "the luma of each image"
+    if network.condition == "inpaint":
+        known, given = holes_of(model, images, mask, box, random_mask, invert, seed)
+    elif mask or box or random_mask:
+        raise UsageError(f"{model} was not trained to inpaint: leave out --mask, --box and --random-mask")
+    if network.condition != "none":
+        head |= {"given": given, "unit": f"bits per value of the {'image' if known is None else 'hole'}"}
     tail = {"seed": seed, "batch": batch, "sde": table(network.sde), "device": str(network.device), **versions()}
     if steps is not None:
-        record = variational(network, images, steps, variance, seed, batch, quiet)
+        record = variational(network, images, known, steps, variance, seed, batch, quiet)
         show({**head, **record}, tail, as_json)
         return
     divergence: Divergence = Exact() if exact else Hutchinson(probes=probes, classes=classes)
@@ -119,6 +106,7 @@ def run(
             network,
             images.pixels,
             levels=images.levels,
+            known=known,
             draws=draws,
             solver=chosen,
             divergence=divergence,
@@ -130,47 +118,6 @@ def run(
         )
     method = {"solver": table(chosen), "divergence": {"name": type(divergence).__name__.lower(), **dict(divergence)}}
     show({**head, **method, "eps": eps, **record_of(found)}, tail, as_json)
-
-
-def record_of(found: NLL) -> dict[str, Any]:
-    """An NLL as a record; what is not known is None."""
-    values = {"bits_per_dim" if k == "value" else k: v for k, v in dataclasses.asdict(found).items() if k != "images"}
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
-
-
-def variational(
-    network: NetworkModel, images: Images, steps: int, variance: Variance, seed: int, batch: int, quiet: bool
-) -> dict[str, Any]:
-    """The terms of the variational bound of the process at `steps` noise levels, means over the images."""
-    alphas_cumprod, parts = chain(network.sde, steps), []
-    total = len(images) * steps
-    with tqdm(total=total, unit="step", disable=quiet or None, bar_format="{l_bar}{bar}| {elapsed}") as bar:
-        for first in range(0, len(images), batch):
-            pixels = images.pixels[first : first + batch]
-            sources = [stream(seed, "vlb", first + i) for i in range(len(pixels))]
-            parts.append(
-                vlb(
-                    network,
-                    pixels,
-                    levels=images.levels,
-                    alphas_cumprod=alphas_cumprod,
-                    variance=variance,
-                    generator=sources,
-                    progress=bar.update,
-                )
-            )
-    each = torch.cat([part.total for part in parts])
-    by_step = torch.cat([part.diffusion for part in parts], dim=1).mean(1)
-    return {
-        "chain": f"{steps} steps, variance {variance}",
-        "bits_per_dim": each.mean().item(),
-        "standard_error": each.std().item() / math.sqrt(len(each)) if len(each) > 1 else None,
-        "prior": torch.cat([part.prior for part in parts]).mean().item(),
-        "diffusion": by_step.sum().item(),
-        "decoder": torch.cat([part.decoder for part in parts]).mean().item(),
-        "nfe": parts[0].nfe,
-        "diffusion_by_step": by_step.tolist(),
-    }
 
 
 def show(record: dict[str, Any], tail: dict[str, Any], as_json: bool) -> None:
@@ -218,6 +165,7 @@ def likelihood() -> click.Command:
             show_default=True,
             help="rk23, rk45 or dop853, at --tol 1e-5 and --controller pi.",
         ),
+        *hole_options("an image's number, by default as in training"),
         click.Option(
             ["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Of images, noise and probes."
         ),
@@ -231,6 +179,7 @@ Examples:
   scoresde likelihood digits --classes 16
   scoresde likelihood digits -n 32 --exact --draws 4 --json
   scoresde likelihood digits --vlb 1000
+  scoresde likelihood runs/digits-inpaint --box 2,2,6,6
   scoresde likelihood --data npz:path=images.npz --solver dop853 --tol 1e-6"""
     json_option(command)
     device_option(command)

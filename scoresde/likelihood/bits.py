@@ -12,10 +12,10 @@ from ..model import Observer, ScoreModel
 from ..random import rand, stream
 from ..solvers import Solver
 from .divergence import Divergence, Exact
-from .flow import log_likelihood
+from .task import shown, task_likelihood, told
 
 
-def bits_per_dim(log_prob: Tensor, *, levels: int, dims: int) -> Tensor:
+def bits_per_dim(log_prob: Tensor, *, levels: int, dims: int | Tensor) -> Tensor:
     """-log p/(D ln 2) + log₂(L) - 1: a log-density in nats of dequantised images as bits/dim of the grey levels.
 
     The last two terms are the change of variables from [-1, 1] to L bins of width 1: + 7 for 256 levels, + 3.087 for
@@ -72,7 +72,7 @@ class NLL:
     prior: float
     """Share of the prior term, -log N(x_T)/(D ln 2)."""
     correction: float
-    """What the correction from eps to t = 0 would add to `value`; it is small where the density has a limit there."""
+    """What the correction to t = 0 would add to `value`: small where the density has a limit there, NaN in holes."""
     images: int
     """Number of images."""
     draws: int
@@ -95,6 +95,7 @@ def nll(
     pixels: Tensor,
     *,
     levels: int,
+    known: Tensor | None = None,
     draws: int = 1,
     solver: Solver | None = None,
     divergence: Divergence | None = None,
@@ -108,14 +109,18 @@ def nll(
 
     Draw k of image i depends on (seed, i, k) alone, not on the batch. Of several draws, the mean of p in place of the
     mean of log p gives a tighter bound; it needs the exact divergence, since the noise of probes would look like gain.
+    Under a network trained for a task, p is given what it shows of each image, without the noise; in a hole, bits/dim
+    are those of the values in it.
 
     Args:
         levels: Grey levels of the images, 256 for photographs and 17 for scikit-learn's digits.
+        known: Where the pixels of each image are known, (N, 1, H, W), for a network trained to inpaint.
         progress: Called with the number of rows after each batch; there are N · draws rows.
 
     Raises:
         DataError: The images are not uint8, hold a value beyond the levels, or do not have the model's shape.
-        UsageError, NumericalError: As `log_likelihood`.
+        UsageError, NumericalError: As `log_likelihood`; also if a network trained to inpaint has no masks, or a hole
+            no pixels.
 
     Reference: Burda, Grosse and Salakhutdinov 2016, https://arxiv.org/abs/1509.00519, for the tighter bound.
     """
@@ -124,15 +129,18 @@ def nll(
         raise DataError(f"the model takes images of shape {model.shape}, got {tuple(pixels.shape[1:])}")
     if draws < 1:
         raise UsageError(f"draws must be at least 1, got {draws}")
+    dims = told(pixels, known)
     jobs = [(i, k) for k in range(draws) for i in range(len(pixels))]
     parts, errors, priors, corrections, costs = [], [], [], [], []
     for first in range(0, len(jobs), batch):
         chosen = jobs[first : first + batch]
-        images = pixels[[i for i, _ in chosen]]
+        numbers = [i for i, _ in chosen]
+        images, masks = pixels[numbers], None if known is None else known[numbers]
         x = dequantise(images, levels, [stream(seed, "dequantise", i, k) for i, k in chosen]).to(model.device)
         probes = [stream(seed, "probes", i, k) for i, k in chosen]
-        found = log_likelihood(
-            model, x, solver=solver, divergence=divergence, eps=eps, generator=probes, observers=observers
+        around = shown(model, images, levels, masks)
+        found = task_likelihood(
+            around, masks, x, solver=solver, divergence=divergence, eps=eps, generator=probes, observers=observers
         )
         parts.append(found.log_prob)
         errors.append(found.standard_error)
@@ -140,13 +148,14 @@ def nll(
         corrections.append(found.correction)
         costs.append((found.nfe, found.vjps, found.seconds))
         progress(len(chosen))
-    dims, shape = pixels[0].numel(), (draws, len(pixels))
-    log_prob = torch.cat(parts).cpu().reshape(shape)
+    log_prob, errors_of, prior, correction = (
+        torch.cat(part).cpu().reshape(draws, len(pixels)) for part in (parts, errors, priors, corrections)
+    )
     bits = bits_per_dim(log_prob, levels=levels, dims=dims)
     unit = dims * math.log(2)
     by_image = bits.mean(0)
     total = by_image.var().item() / len(pixels) if len(pixels) > 1 else math.nan
-    probes_part = (torch.cat(errors) / unit).square().mean().item() / bits.numel()
+    probes_part = (errors_of / unit).square().mean().item() / bits.numel()
     within = bits.var(0).mean().item() / bits.numel() if draws > 1 else math.nan
     unknown = 0.0 if math.isnan(probes_part) else probes_part  # a spread that was not measured stays in the draws
     tight = torch.logsumexp(log_prob, 0) - math.log(draws)
@@ -159,8 +168,8 @@ def nll(
         from_draws=math.nan if math.isnan(within) else math.sqrt(max(within - unknown, 0.0)),
         from_probes=math.sqrt(probes_part),
         bound=bits_per_dim(tight, levels=levels, dims=dims).mean().item() if exact else math.nan,
-        prior=-torch.cat(priors).mean().item() / unit,
-        correction=-torch.cat(corrections).mean().item() / unit,
+        prior=-(prior / unit).mean().item(),
+        correction=-(correction / unit).mean().item(),
         images=len(pixels),
         draws=draws,
         nfe=sum(nfe) / len(nfe),

@@ -15,6 +15,7 @@ from ..sde import DDPM, SDE, expand
 from .bits import _check
 from .flow import scale
 from .steps import Steps, Variance
+from .task import shown, told
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def vlb(
     pixels: Tensor,
     *,
     levels: int,
+    known: Tensor | None = None,
     alphas_cumprod: Tensor,
     variance: Variance = "small",
     clip: bool = True,
@@ -79,6 +81,7 @@ def vlb(
 
     Args:
         levels: Grey levels of the images.
+        known: Where pixels are known, (B, 1, H, W), for a network trained to inpaint: the bound is of the holes.
         alphas_cumprod: ᾱ_1 .. ᾱ_N, (N,), decreasing, inside the model's process; see `chain`.
         clip: Cut the predicted x_0 to [-1, 1], as the reference implementations do.
         generator: Source of the noise; one per row makes an image's bound depend on its own seed alone.
@@ -102,9 +105,10 @@ def vlb(
     if variance not in get_args(Variance):
         raise UsageError(f"variance must be small, large or learned, got {variance!r}")
     count = Evaluations()
-    watched = ObservedModel(model, count, *observers)
+    watched = ObservedModel(shown(model, pixels, levels, known), count, *observers)
     x0 = pixels.to(model.device).double() * (2 / (levels - 1)) - 1
-    unit, terms = x0[0].numel() * math.log(2), []
+    unit, terms = told(pixels, known).to(x0.device) * math.log(2), []
+    counted = x0.new_ones(()) if known is None else (~known.bool()).to(x0)
     for n in range(len(a)):
         t = times[n].to(x0.device).expand(len(x0))
         x = a[n].sqrt() * x0 + (1 - a[n]).sqrt() * randn_like(x0, generator)
@@ -118,7 +122,7 @@ def vlb(
         rows = torch.full((len(x0),), n)
         log_variance = steps.log_variance(rows, x, variance, share)
         nats = steps.nats(rows, x0, x, predicted, log_variance, levels=levels)
-        terms.append(nats.flatten(1).sum(1) / unit)
+        terms.append((nats * counted).flatten(1).sum(1) / unit)
         progress(len(x0))
-    prior = 0.5 * (-torch.log1p(-a[-1]) - a[-1] + a[-1] * x0**2)
+    prior = 0.5 * (-torch.log1p(-a[-1]) - a[-1] + a[-1] * x0**2) * counted
     return VLB(prior.flatten(1).sum(1) / unit, torch.stack(terms[1:]), terms[0], count.calls)
