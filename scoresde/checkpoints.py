@@ -80,11 +80,13 @@ class Checkpoints:
         gone = set(superseded([int(path.name[5:]) * batch for path in found], every))
         for path in found:
             if int(path.name[5:]) * batch in gone:
-                doomed = path.with_name(path.name + ".tmp")
-                shutil.rmtree(doomed, ignore_errors=True)
-                with contextlib.suppress(OSError):
-                    path.rename(doomed)  # half removed, it must not look like a damaged checkpoint
-                shutil.rmtree(doomed, ignore_errors=True)
+                remove(path)
+
+    def forget(self, step: int) -> None:
+        """Removes those that are later than a step, which a run that goes on from there will write again."""
+        for path in self.all():
+            if int(path.name[5:]) > step:
+                remove(path)
 
     def tidy(self) -> None:
         """Removes what a process that was killed while it wrote has left behind."""
@@ -153,6 +155,15 @@ def read(path: Path) -> Checkpoint:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f"{state} is of no use: {name} holds numbers that are not finite")
     return Checkpoint(path, content, tensors)
+
+
+def remove(path: Path) -> None:
+    """Removes a checkpoint, which even half removed does not look like a damaged one."""
+    doomed = path.with_name(path.name + ".tmp")
+    shutil.rmtree(doomed, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        path.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def set_aside(path: Path) -> Path:

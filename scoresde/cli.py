@@ -13,6 +13,7 @@ from .errors import ScoreSDEError
 
 COMMANDS = {
     "train": ("train:train", "Train a score network."),
+    "average": ("average:average", "Average the weights of a training, by a width chosen afterwards."),
     "plot": ("plot:plot", "Draw the curves of a training."),
     "sample": ("sample:sample", "Draw samples from a model with any solver."),
     "colourise": ("colourise:colourise", "Draw colours for grey pictures."),

@@ -14,6 +14,7 @@ from .data import DataOptions, data
 from .errors import ScoreSDEError, UsageError
 from .masks import FreeForm, Mask, masks
 from .networks import NetworkOptions, networks
+from .profiles import WIDEST
 from .registry import Options, hint, table
 from .sde import DDPM, SDE, sdes
 
@@ -45,6 +46,12 @@ class TrainOptions(Options):
     clip: float = Field(1.0, gt=0, description="Largest norm of a gradient; longer ones are scaled down to it.")
     ema: float = Field(50_000, gt=0, description="Half-life of the averaged weights, in images.")
     ema_also: tuple[Annotated[float, Field(gt=0)], ...] = Field((), description="Half-lives of further averages.")
+    snapshot_every: int = Field(
+        0, ge=0, description="Images between snapshots for averages of any width; 0 takes none."
+    )
+    widths: tuple[Annotated[float, Field(gt=0, lt=WIDEST)], ...] = Field(
+        (0.05, 0.1), description="Relative widths of the averages that snapshots hold."
+    )
     earliest: float = Field(1e-5, gt=0, lt=1, description="Earliest time trained, as the likelihood needs.")
     predicts: Literal["eps", "x0", "v"] = Field("eps", description="What the network's output means.")
     loss: Literal["l2", "l1", "huber", "hybrid"] = Field(
@@ -77,7 +84,13 @@ class TrainOptions(Options):
     extractor: str = Field("", description="Its extractor; if none is named, a bundled one that fits, or the pixels.")
     evaluate_nll: int = Field(0, ge=0, description="Held-out images of an evaluation's likelihood; 0 computes none.")
     tensorboard: bool = Field(False, description="Also write figures and sheets for TensorBoard.")
+    wandb: str = Field("", description="Project of Weights & Biases to which figures and sheets are also sent.")
     skip_nonfinite: int = Field(0, ge=0, description="Steps in all that may be left out for a non-finite loss.")
+
+    @property
+    def tracked(self) -> tuple[float, ...]:
+        """The widths of the averages that are kept for snapshots."""
+        return self.widths if self.snapshot_every else ()
 
 
 @dataclass(frozen=True)

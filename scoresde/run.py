@@ -1,7 +1,6 @@
 """The folder of a training run: resolved configuration, log, sheets, checkpoints, and the model to share."""
 
 import json
-import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +11,8 @@ import torch
 from torch import Tensor
 
 from . import checkpoint, images
-from .board import Board
+from .board import Board, TensorBoard, Wandb
+from .changes import compare
 from .checkpoints import FORMAT, Checkpoints, read
 from .config import Config, parse, to_toml
 from .data import Images
@@ -23,12 +23,14 @@ from .model import Observer
 from .provenance import versions
 from .random import generators
 from .sample import sample
-from .snapshot import put_back, taken
+from .snapshot import halved, put_back, taken
 from .solvers import solvers
 from .train import TrainState
 
 SHEET = 64
 """Images in a sheet of samples."""
+SNAPSHOTS = "snapshots"
+"""Folder of a run with the averages from which others are made."""
 
 
 class Run:
@@ -40,8 +42,8 @@ class Run:
 
     def __init__(self, folder: Path, config: Config, recipe: Mapping[str, Any]) -> None:
         self.folder, self.config, self.recipe = folder, config, dict(recipe)
-        self.checkpoints = Checkpoints(folder / "checkpoints")
-        self.board: Board | None = None
+        self.checkpoints, self.snapshots = Checkpoints(folder / "checkpoints"), Checkpoints(folder / SNAPSHOTS)
+        self.boards = list[Board]()
         self.shown: Tensor | None = None
         self.evaluation: Evaluation | None = None
         self.began = time.perf_counter()
@@ -49,18 +51,20 @@ class Run:
     def open(self, state: TrainState | None = None, data: Images | None = None) -> None:
         """Makes the folder with config.toml and meta.json, and readies what is drawn and measured on the way.
 
-        What a process that was killed left half written is removed, and so are the lines of metrics.jsonl that it had
-        written after the checkpoint from which the run goes on.
+        What a process that was killed left half written is removed, and so are the lines of metrics.jsonl and the
+        snapshots that it had written after the checkpoint from which the run goes on.
 
         Args:
             state: The training that begins or goes on; a fresh one if it is not given.
             data: Its images. Without them, a run measures nothing.
 
         Raises:
-            UsageError, DataError, CheckpointError: As `Evaluation` and `Board`.
+            UsageError, DataError, CheckpointError: As `Evaluation`, `TensorBoard` and `Wandb`.
         """
         seen, options = state.images if state else 0, self.config.train
         self.checkpoints.tidy()
+        self.snapshots.tidy()
+        self.snapshots.forget(state.step if state else 0)
         for stray in self.folder.glob("*.tmp"):
             stray.unlink()
         if (log := self.folder / "metrics.jsonl").exists():
@@ -68,10 +72,17 @@ class Run:
         checkpoint.write_text(self.folder / "config.toml", to_toml(self.config.tables()))
         checkpoint.write_text(self.folder / "meta.json", json.dumps({**self.recipe, **versions()}, indent=2) + "\n")
         if options.tensorboard:
-            self.board = Board(self.folder, seen)
+            self.boards.append(TensorBoard(self.folder, seen))
+        if options.wandb:
+            self.boards.append(Wandb(self.folder, options.wandb, self.config.tables()))
         if state and data:
             self.shown = condition(self.config, data, SHEET, state.model.device)
             self.evaluation = Evaluation(self.config, data, state.model.device) if options.evaluate_every else None
+
+    def close(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        """Ends what is written beside the run folder, as the last act of a context; with an error, as failed."""
+        for board in self.boards:
+            board.close(failed=kind is not None)
 
     def log(self, state: TrainState, loss: float) -> None:
         """Adds a line to metrics.jsonl; loss is the mean since the last line."""
@@ -85,7 +96,7 @@ class Run:
         )
 
     def note(self, state: TrainState, **figures: Any) -> None:
-        """Adds a line with some figures to metrics.jsonl, and to TensorBoard if that is wanted.
+        """Adds a line with some figures to metrics.jsonl, and to what else is wanted.
 
         Raises:
             ResourceError: The disk is full.
@@ -97,8 +108,8 @@ class Run:
                 file.write(json.dumps(row) + "\n")
         except OSError as error:
             raise ResourceError(f"cannot write {self.folder / 'metrics.jsonl'}: {error}") from None
-        if self.board:
-            self.board.add(row)
+        for board in self.boards:
+            board.add(row)
 
     def evaluate(self, state: TrainState, check: Callable[..., None]) -> None:
         """Measures the averaged weights; `check` is called again and again, and may raise to end that."""
@@ -116,8 +127,8 @@ class Run:
         if x.shape[1] in (1, 3):
             sheet = images.sheet(x, zoom=images.zoom_for(x.shape[-2]))
             images.save(sheet, self.folder / "samples" / f"images_{state.images:09d}.png")
-            if self.board:
-                self.board.show(sheet, state.images)
+            for board in self.boards:
+                board.show(sheet, state.images)
 
     def save(self, state: TrainState) -> None:
         """Writes a checkpoint and the model of the averaged weights, and removes old checkpoints.
@@ -136,6 +147,14 @@ class Run:
         self.checkpoints.save(state.step, taken(state), content)
         self.publish(state)
         self.checkpoints.prune(self.config.train.batch, self.config.train.keep_every)
+
+    def take(self, state: TrainState) -> None:
+        """Writes a snapshot of the averages of train.widths, from which `averages.combined` makes others.
+
+        Raises:
+            ResourceError: The disk is full, or the folder not writable.
+        """
+        self.snapshots.save(state.step, halved(state), {"images": state.images, "widths": self.config.train.widths})
 
     def publish(self, state: TrainState) -> None:
         """Writes the model of the averaged weights, which makes the run a model folder, and those of other averages."""
@@ -163,7 +182,7 @@ class Run:
 
         def choose() -> Path:
             newest = self.checkpoints.newest()
-            self._compare(newest.content, here, changed)
+            compare(newest.content, self.config, here, changed)
             return newest.path
 
         found = read(together.only_first(choose))
@@ -171,28 +190,6 @@ class Run:
         state.step, state.images, state.skipped = (int(found.content[key]) for key in ("step", "images", "skipped"))
         if together.first:
             self.publish(state)  # a kill between the two files of the model would have left them apart
-
-    def _compare(self, content: Mapping[str, Any], here: Mapping[str, Any], changed: bool) -> None:
-        if content.get("format") != FORMAT:
-            raise CheckpointError(f"a checkpoint has the format {content.get('format')}, not {FORMAT}")
-        try:  # options that are younger than the checkpoint had their defaults
-            before = parse(content["config"], "of the checkpoint").tables()
-        except ScoreSDEError as error:
-            raise CheckpointError(str(error)) from None
-        differ = [
-            f"{name}.{key}"
-            for name, rows in self.config.tables().items()
-            for key in rows
-            if before.get(name, {}).get(key) != rows[key] and f"{name}.{key}" not in FREE
-        ]
-        fixed = [key for key in differ if key in FIXED or not key.startswith("train.")]
-        if fixed or (differ and not changed):
-            way = "give the same ones" if fixed else "give the same ones, or add --change to go on with the new ones"
-            raise CheckpointError(f"the run was started with other values of {', '.join(fixed or differ)}; {way}")
-        for key, value in content.get("machine", {}).items():
-            if here.get(key) != value:
-                message = "the run had %s = %s and now has %s: it goes on, but not bit for bit as it would have"
-                logging.getLogger("scoresde").warning(message, key, value, here.get(key))
 
 
 def rounded(value: float) -> float | None:
@@ -221,17 +218,6 @@ def machine(device: torch.device) -> dict[str, Any]:
         "device": device.type,
         "processes": processes().world,
     }
-
-
-FREE = {
-    f"train.{key}"
-    for key in ("images", "skip_nonfinite", "tensorboard", "buckets", "extractor")
-    + tuple(f"{what}_every" for what in ("log", "sample", "save", "keep", "evaluate"))
-    + tuple(f"evaluate_{what}" for what in ("images", "samples", "nll"))
-}
-"""Options that a resumed run may always change."""
-FIXED = {"train.seed", "train.batch", "train.ema_also"}
-"""Options of [train] that a run can never change: its place in the data order would be lost."""
 
 
 def recorded_config(folder: Path) -> Config:

@@ -15,7 +15,19 @@ SCALER = ("scale", "_growth_tracker")
 
 def averages(state: TrainState) -> dict[str, NetworkModel]:
     """The averages of a training by their names in a checkpoint."""
-    return {"ema": state.ema} | {f"ema{i}": mean for i, mean in enumerate(state.also, 1)}
+    further = {"ema": state.also, "power": state.powers}
+    return {"ema": state.ema} | {f"{name}{i}": m for name, means in further.items() for i, m in enumerate(means, 1)}
+
+
+def halved(state: TrainState) -> dict[str, Tensor]:
+    """The averages of relative widths in half precision, but for buffers and what does not fit into it."""
+    found = dict[str, Tensor]()
+    for name, model in averages(state).items():
+        if name.startswith("power"):
+            found |= {f"{name}.{key}": x for key, x in model.net.state_dict().items()}
+            half = {f"{name}.{key}": x.detach().half() for key, x in model.net.named_parameters()}
+            found |= {key: x for key, x in half.items() if bool(x.isfinite().all())}
+    return found
 
 
 def taken(state: TrainState) -> dict[str, Tensor]:
@@ -28,21 +40,22 @@ def taken(state: TrainState) -> dict[str, Tensor]:
     return found | {f"scaler.{name}": torch.tensor(scaler[name]) for name in SCALER if name in scaler}
 
 
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
+
+
 def put_back(state: TrainState, tensors: Mapping[str, Tensor]) -> None:
     """Sets a fresh training to what was taken.
 
     Raises:
         CheckpointError: It is of another network or optimiser.
     """
-
-    def part(prefix: str) -> dict[str, Tensor]:
-        return {k.removeprefix(prefix): x for k, x in tensors.items() if k.startswith(prefix)}
-
     try:
         for name, model in {"net": state.model, **averages(state)}.items():
-            model.net.load_state_dict(part(f"{name}."))
+            model.net.load_state_dict(under(tensors, f"{name}."))
         moments: dict[int, dict[str, Tensor]] = {}
-        for key, x in part("optimizer.").items():
+        for key, x in under(tensors, "optimizer.").items():
             index, name = key.split(".", 1)
             moments.setdefault(int(index), {})[name] = x
         for parameter, kept in zip(state.model.parameters(), (moments[i] for i in sorted(moments)), strict=True):
@@ -51,7 +64,7 @@ def put_back(state: TrainState, tensors: Mapping[str, Tensor]) -> None:
                     kept[name] = torch.empty_like(parameter).copy_(x)
         groups = state.optimizer.state_dict()["param_groups"]
         state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        if scaler := part("scaler."):
+        if scaler := under(tensors, "scaler."):
             kept = state.scaler.state_dict() | {name: x.item() for name, x in scaler.items()}
             state.scaler.load_state_dict(kept)  # nothing happens if the run was changed to another precision
     except (RuntimeError, KeyError, ValueError) as error:

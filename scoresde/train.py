@@ -22,6 +22,7 @@ from .labels import label_of
 from .model import NetworkModel
 from .objective import losses, times
 from .optimisers import optimiser
+from .profiles import share
 from .random import seed_global, stream
 
 
@@ -46,6 +47,8 @@ class TrainState:
     """Steps left out because the loss or the gradient was not finite."""
     also: list[NetworkModel] = field(default_factory=list)
     """Averages with the half-lives train.ema_also."""
+    powers: list[NetworkModel] = field(default_factory=list)
+    """Averages with the relative widths train.widths, for snapshots."""
 
 
 def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> TrainState:
@@ -70,11 +73,13 @@ def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> 
     model = model.to(device)
     if config.train.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    ema, *also = (copy.deepcopy(model).eval().requires_grad_(False) for _ in (0, *config.train.ema_also))
+    also, powers = config.train.ema_also, config.train.tracked
+    ema, *means = (copy.deepcopy(model).eval().requires_grad_(False) for _ in (0, *also, *powers))
     if config.train.compile:
         net.compile()
     scaler = torch.amp.GradScaler(device.type, enabled=config.train.precision == "float16")
-    return TrainState(model, ema, optimiser(config.train, model.parameters()), scaler, also=also)
+    optimizer = optimiser(config.train, model.parameters())
+    return TrainState(model, ema, optimizer, scaler, also=means[: len(also)], powers=means[len(also) :])
 
 
 def rate(options: TrainOptions, images: int) -> float:
@@ -87,11 +92,16 @@ def rate(options: TrainOptions, images: int) -> float:
 
 @torch.no_grad()
 def average(state: TrainState, options: TrainOptions) -> None:
-    """Moves the averaged weights: they forget with their half-life, or a tenth of the run so far if shorter."""
-    trained = [p.data for p in state.model.parameters()]
-    for mean, images in zip([state.ema, *state.also], [options.ema, *options.ema_also], strict=True):
-        half_life = min(images, 0.1 * max(state.images, options.batch))
-        torch._foreach_lerp_([p.data for p in mean.parameters()], trained, 1 - 0.5 ** (options.batch / half_life))
+    """Moves the averaged weights: they forget with their half-life, or a tenth of the run so far if shorter.
+
+    Those of a relative width forget with the power of the time that belongs to it.
+    """
+    trained, images = [p.data for p in state.model.parameters()], max(state.images, options.batch)
+    half_lives = [min(half_life, 0.1 * images) for half_life in (options.ema, *options.ema_also)]
+    shares = [1 - 0.5 ** (options.batch / half_life) for half_life in half_lives]
+    shares += [share(width, options.batch, images) for width in options.tracked]
+    for mean, moved in zip([state.ema, *state.also, *state.powers], shares, strict=True):
+        torch._foreach_lerp_([p.data for p in mean.parameters()], trained, moved)
         for old, now in zip(mean.buffers(), state.model.buffers(), strict=True):
             old.copy_(now)
 

@@ -22,6 +22,7 @@ from scoresde.train import start, train
 SMALL = ["network.channels=4", "network.group_channels=4", "network.multipliers=[1,2]", "network.blocks=1"]
 SMALL += ["train.batch=12", "train.images=240", "train.warmup=24", "train.decay=0", "train.clip=2.0"]
 LINE = ["train", "digits", *SMALL, "train.log_every=12", "train.save_every=120", "train.sample_every=1000000"]
+LINE += ["train.snapshot_every=60"]
 LINE += ["--device", "cpu", "--out"]
 HALF = ["train.precision=float16", "train.predicts=x0", "train.weighting=min-snr", "train.snr_cap=100"]
 HALF += ["train.images=120"]
@@ -100,6 +101,17 @@ def test_a_resumed_run_of_three_ends_bit_for_bit_as_an_uninterrupted_one(ran):
     """Sums of three depend on their order, which the training has to keep."""
     whole, resumed = tensors(ran["folder"] / "three"), tensors(ran["folder"] / "cut")
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
+def test_snapshots_of_many_are_those_of_one(ran):
+    """As near as the weights are, and half precision lets them be."""
+    paths = [sorted((ran["folder"] / name / "snapshots").iterdir()) for name in ("one", "two", "three", "cut")]
+    assert len({tuple(path.name for path in found) for found in paths}) == 1 and len(paths[0]) == 4
+    for one, two, three, cut in zip(*paths, strict=True):
+        expected = read(one).tensors
+        for name, value in read(two).tensors.items():
+            assert torch.allclose(value, expected[name], rtol=2**-10, atol=1e-4)
+        assert (cut / "state.sha256").read_text() == (three / "state.sha256").read_text()
 
 
 def test_what_the_first_refuses_ends_all(ran):

@@ -12,7 +12,7 @@ import scoresde
 ROOT = Path(scoresde.__file__).parent
 LAYERS = [
     ["errors", "signals"],
-    ["random", "finite", "distributed"],
+    ["random", "finite", "distributed", "profiles"],
     ["brownian"],
     ["registry", "decoding"],
     ["sde", "controllers", "masks"],
@@ -35,9 +35,9 @@ LAYERS = [
     ["feed"],
     ["objective", "optimisers", "pruning"],
     ["train", "restoration", "evaluate", "board"],
-    ["snapshot"],
+    ["snapshot", "changes"],
     ["run"],
-    ["tune"],
+    ["tune", "averages"],
     ["bench"],
     ["web"],
     ["commands"],

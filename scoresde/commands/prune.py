@@ -72,10 +72,7 @@ def prune(
     target = out or Path("pruned") / folder.name
     if target.resolve() == folder.resolve():
         raise UsageError(f"--out {target} is the model itself: choose another")
-    real: Tensor | None = None
-    if samples and network.condition == "none":
-        real = images.to_uint8(images_of(model, None, "test")[1].scaled())
-        chosen.check(samples, network.shape, real)  # type: ignore[arg-type]
+    real = held_out(model, chosen, samples) if network.condition == "none" else None
     rows = [row("as it was", network, chosen, samples, real)]
     kept = take(network.net, method, amount, seed=seed)
     rows.append(row("pruned", network, chosen, samples, real))
@@ -103,6 +100,20 @@ def trained_with(model: str, folder: Path) -> Config:
     raise UsageError(f"--finetune needs the configuration that {model} was trained with: give the folder of a run")
 
 
+def held_out(model: str, metric: Metric, samples: int) -> Tensor | None:
+    """The held-out images with which so many samples of a model are compared, (N, C, H, W) uint8; None for none.
+
+    Raises:
+        UsageError, DataError: The metric cannot be measured of so many samples, or of such images.
+    """
+    if not samples:
+        return None
+    found = images_of(model, None, "test")[1]
+    real = images.to_uint8(found.scaled())
+    metric.check(samples, found.shape, real)
+    return real
+
+
 def row(what: str, network: NetworkModel, metric: Metric, samples: int, real: Tensor | None) -> dict[str, Any]:
     """A line of the report."""
     further = extra_channels(network.condition, network.shape[0])
@@ -115,14 +126,19 @@ def row(what: str, network: NetworkModel, metric: Metric, samples: int, real: Te
         "of": found.flops,
     }
     if real is not None:
-        parts = []
-        for first in range(0, samples, 64):
-            sources = generators(range(first, min(first + 64, samples)))
-            parts.append(sample(network, UniPC(steps=10), network.prior(sources), generator=sources).x)
-        estimate = metric.measure(images.to_uint8(torch.cat(parts)), real.to(network.device))[0]
-        floor = "" if estimate.floor is None else f" (real images {estimate.floor:.4g})"
-        line[estimate.name] = f"{estimate.value:.4g}{floor}"
+        line |= distance(network, metric, samples, real)
     return line
+
+
+def distance(network: NetworkModel, metric: Metric, samples: int, real: Tensor) -> dict[str, str]:
+    """The distance of so many samples, from the seeds 0, 1, ..., under the metric's name, with its floor."""
+    parts = []
+    for first in range(0, samples, 64):
+        sources = generators(range(first, min(first + 64, samples)))
+        parts.append(sample(network, UniPC(steps=10), network.prior(sources), generator=sources).x)
+    estimate = metric.measure(images.to_uint8(torch.cat(parts)), real.to(network.device))[0]
+    floor = "" if estimate.floor is None else f" (real images {estimate.floor:.4g})"
+    return {estimate.name: f"{estimate.value:.4g}{floor}"}
 
 
 def tuned(config: Config, network: NetworkModel, kept: dict[str, Tensor], steps: int, quiet: bool) -> None:

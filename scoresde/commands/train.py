@@ -87,6 +87,7 @@ def train(
         run = Run(folder, chosen, {"command": command, "seed": chosen.train.seed})
         with ExitStack() as claim:
             begun = together.only_first(lambda: claimed(run, claim, resume))
+            claim.push(run.close)
             images = chosen.data.load("train")
             state = start(chosen, images.shape, device(name))
             if begun:
@@ -151,6 +152,8 @@ def follow(config: Config, images: Any, state: TrainState, run: Run, quiet: bool
                 bar.set_postfix_str(f"loss {mean:.4f}")
                 run.log(state, mean)
                 losses.clear()
+            if options.tracked and due(options.snapshot_every, last):
+                run.take(state)  # before the checkpoint: no run goes on from one later than a snapshot it lacks
             if due(options.save_every):
                 run.save(state)
             if stop:

@@ -1,0 +1,69 @@
+"""`scoresde average`: averages of the weights of a run, of a width that is chosen after the training."""
+
+from pathlib import Path
+
+import click
+
+from .. import checkpoint
+from ..averages import averaged
+from ..errors import UsageError
+from ..metrics import metrics
+from .options import device, device_option, json_option, output_folder, print_table
+from .prune import distance, held_out
+
+
+@click.command(
+    epilog="""\b
+RUN is the folder of a training with train.snapshot_every. A width is relative: 0.1 averages over about the last 10 % of
+the run up to --at, wherever that is; the profile's error says how well the snapshots give that width.
+\b
+Examples:
+  scoresde train digits train.snapshot_every=12_500 --out runs/digits
+  scoresde average runs/digits --width 0.03 --width 0.1 --width 0.2 --metric fd --samples 1000
+  scoresde average runs/digits --width 0.08 --at 125_000 --out early"""
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--width", "widths", type=float, multiple=True, required=True, help="Above 0, below 0.289. Can be repeated."
+)
+@click.option(
+    "--at", type=int, metavar="IMAGES", help="Images seen where the average ends. [default: the last snapshot]"
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Model folder, of one width. [default: RUN/width_WIDTH]")
+@click.option("--metric", default="pixel-frechet", show_default=True, metavar="NAME[:KEY=VALUE,...]",
+              help="Distance of samples from held-out images.")  # fmt: skip
+@click.option("--samples", type=click.IntRange(0), default=0, show_default=True, help="So many; 0 measures none.")
+@device_option
+@json_option
+def average(
+    run: Path,
+    widths: tuple[float, ...],
+    at: int | None,
+    out: Path | None,
+    metric: str,
+    samples: int,
+    device_name: str,
+    as_json: bool,
+) -> None:
+    """Write the averages of RUN's weights of some relative widths as models, and measure their samples if wanted."""
+    if out and len(widths) > 1:
+        raise UsageError(
+            f"--out {out} is the folder of one width, got {len(widths)}: leave it out, or give one --width"
+        )
+    if out and out.resolve() == run.resolve():
+        raise UsageError(f"--out {out} is the run itself: choose another")
+    chosen, content = metrics.parse(metric), checkpoint.read_json(run / checkpoint.CONFIG)
+    if samples and (condition := content["model"].get("condition", "none")) != "none":
+        raise UsageError(f"--samples {samples} are of networks without a condition, and {run} has {condition}")
+    real = held_out(str(run), chosen, samples)
+    rows = []
+    for width in widths:
+        model, end, error = averaged(run, width, at)
+        folder = out or run / (f"width_{width:g}" if at is None else f"width_{width:g}_at_{at}")
+        recipe = {**content.get("recipe", {}), "images": end, "average": {"width": width, "profile_error": error}}
+        described = {key: content[key] for key in ("sde", "network", "model")}
+        checkpoint.save(model, output_folder(folder), {**described, "recipe": recipe})
+        rows.append({"width": width, "images": end, "profile error": f"{error:.2g}", "model": str(folder)})
+        if real is not None:
+            rows[-1] |= distance(model.to(device(device_name)), chosen, samples, real)
+    print_table(rows, as_json)
