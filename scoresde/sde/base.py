@@ -7,7 +7,7 @@ dx = f(t) x dt + g(t) dw has the marginals x_t = α(t) x_0 + σ(t) z, z ~ N(0, I
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -97,6 +97,17 @@ def _softplus(x: Tensor) -> Tensor:
     return torch.logaddexp(x, torch.zeros_like(x))
 
 
+def rising(options: SDE, low: str, high: str) -> None:
+    """Looks whether the option `high` is greater than the option `low`.
+
+    Raises:
+        ValueError: It is not.
+    """
+    least, greatest = (getattr(options, name) for name in (low, high))
+    if greatest <= least:
+        raise ValueError(f"{high} must be greater than {low} = {least:g}, got {greatest:g}")
+
+
 class VariancePreserving(SDE):
     """Base of the processes with α² + σ² = 1, for which g² = -2 f."""
 
@@ -114,9 +125,8 @@ class LinearBeta(SDE):
     beta_max: float = Field(20.0, gt=0, description="β at t = 1.")
 
     @model_validator(mode="after")
-    def _rises(self) -> "LinearBeta":
-        if self.beta_max <= self.beta_min:
-            raise ValueError(f"beta_max must be greater than beta_min = {self.beta_min:g}, got {self.beta_max:g}")
+    def _rises(self) -> Self:
+        rising(self, "beta_min", "beta_max")
         return self
 
     def beta(self, t: Tensor) -> Tensor:
@@ -215,9 +225,8 @@ class VESDE(SDE):
     sigma_max: float = Field(50.0, gt=0, description="σ at t = 1, the scale of the prior.")
 
     @model_validator(mode="after")
-    def _rises(self) -> "VESDE":
-        if self.sigma_max <= self.sigma_min:
-            raise ValueError(f"sigma_max must be greater than sigma_min = {self.sigma_min:g}, got {self.sigma_max:g}")
+    def _rises(self) -> Self:
+        rising(self, "sigma_min", "sigma_max")
         return self
 
     @property

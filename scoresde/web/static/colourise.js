@@ -1,17 +1,14 @@
 // Colours for a grey picture, or for a colour picture whose colours are taken away.
 
-import { data, el, image, labelled } from "./dom.js";
-import { Chooser, Options } from "./form.js";
+import { data, el, image } from "./dom.js";
+import { Chooser, Options, nothing } from "./form.js";
 import { Drawing } from "./results.js";
 import { Source } from "./source.js";
 
 export function colourise(section, about) {
   const models = about.models.filter((model) => model.channels === 3 && ["none", "colour"].includes(model.condition));
   models.sort((a, b) => b.parameters - a.parameters); // the ablest first
-  if (!models.length) {
-    section.append(el("p", { class: "hint" }, "None of the models that are served can colour a picture."));
-    return { again: () => {} };
-  }
+  if (!models.length) return nothing(section, "None of the models that are served can colour a picture.");
   const solver = new Chooser("Solver", about.solvers, about.defaults.restore);
   const conditioner = new Chooser("Conditioner", about.conditioners, { name: models[0].conditioner });
   const options = new Options(about, models, { count: 4, choosers: { solver } });
@@ -35,21 +32,13 @@ export function colourise(section, about) {
   const drawing = new Drawing("colourise", "Colourise", { asked, before: inputs, shown: () => options.next() });
   drawing.button.disabled = true;
   options.model.addEventListener("change", () => {
-    conditioner.begin(models.find((model) => model.name === options.model.value).conditioner);
+    conditioner.begin(options.chosen.conditioner);
     source.again();
   });
 
   section.append(
     el("div", { class: "stage" }, source.element, drawing.bar, drawing.grid, drawing.status),
-    el(
-      "div",
-      { class: "controls" },
-      drawing.button,
-      labelled("model", options.model),
-      labelled("pictures", options.count),
-      conditioner.element,
-      options.element,
-    ),
+    options.controls(drawing.button, conditioner.element),
   );
   return {
     again: (parameters) => {

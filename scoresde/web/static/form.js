@@ -84,9 +84,16 @@ export class Chooser {
   }
 }
 
+// What a task says in place of itself where no model can do it.
+export function nothing(section, text) {
+  section.append(el("p", { class: "hint" }, text));
+  return {};
+}
+
 // Model, number and seed, which all tasks have, beside choosers of their own.
 export class Options {
   constructor(about, models, { count, choosers = {}, extra = [] }) {
+    this.models = models;
     this.model = choice(models.map((model) => [model.name, `${model.name} · ${model.width}×${model.height}`]), models[0].name);
     this.count = el("input", { type: "number", min: 1, max: about.most_pictures, step: 1 });
     this.count.value = count;
@@ -122,6 +129,16 @@ export class Options {
     this.seed.value = value.seed ?? 0;
     this.clip.checked = Boolean(value.clip);
     for (const [key, chooser] of Object.entries(this.choosers)) if (value[key]) chooser.show(value[key]);
+  }
+
+  // The model that is chosen.
+  get chosen() {
+    return this.models.find((model) => model.name === this.model.value);
+  }
+
+  // What stands beside the pictures: the button, these options, and what a task adds to them.
+  controls(button, ...extra) {
+    return el("div", { class: "controls" }, button, labelled("model", this.model), labelled("pictures", this.count), ...extra, this.element);
   }
 
   next() {

@@ -1,7 +1,7 @@
 // New pictures, with a slider over their way from noise.
 
 import { choice, data, el, labelled } from "./dom.js";
-import { Chooser, Options } from "./form.js";
+import { Chooser, Options, nothing } from "./form.js";
 import { Drawing } from "./results.js";
 
 export function generate(section, about) {
@@ -13,10 +13,7 @@ export function generate(section, about) {
   ];
   const solver = new Chooser("Solver", about.solvers, about.defaults.generate);
   const models = about.models.filter((model) => model.condition === "none");
-  if (!models.length) {
-    section.append(el("p", { class: "hint" }, "The models that are served draw nothing without a picture to begin with."));
-    return { again: () => {} };
-  }
+  if (!models.length) return nothing(section, "The models that are served draw nothing without a picture to begin with.");
   const options = new Options(about, models, { count: 4, choosers: { solver }, extra: labels });
   let path = null;
 
@@ -50,14 +47,13 @@ export function generate(section, about) {
 
   const show = () => {
     const frame = Number(slider.value);
-    const model = about.models.find((each) => each.name === options.model.value);
     path.figures.forEach((figure, i) => {
       const shown = figure.querySelector("img");
       if (frame === path.frames - 1) {
         shown.src = data(path.pictures[i]);
         return;
       }
-      const canvas = el("canvas", { width: model.width, height: model.height });
+      const canvas = el("canvas");
       const [w, h] = [path.images.states.width / path.figures.length, path.images.states.height / path.frames];
       canvas.width = w;
       canvas.height = h;
@@ -69,22 +65,14 @@ export function generate(section, about) {
   side.addEventListener("change", show);
 
   const changed = () => {
-    const model = about.models.find((each) => each.name === options.model.value);
-    for (const label of labels) label.hidden = !model.classes;
+    for (const label of labels) label.hidden = !options.chosen.classes;
   };
   options.model.addEventListener("change", () => { changed(); drawing.cancel(); });
   changed();
 
   section.append(
     el("div", { class: "stage" }, drawing.grid, drawing.bar, way, drawing.status),
-    el(
-      "div",
-      { class: "controls" },
-      drawing.button,
-      labelled("model", options.model),
-      labelled("pictures", options.count),
-      options.element,
-    ),
+    options.controls(drawing.button),
   );
   let visited = false;
   return {

@@ -2,21 +2,17 @@
 
 import { Brush } from "./brush.js";
 import { data, el, image, labelled } from "./dom.js";
-import { Chooser, Options } from "./form.js";
+import { Chooser, Options, nothing } from "./form.js";
 import { Drawing } from "./results.js";
 import { Source } from "./source.js";
 
 export function inpaint(section, about) {
   const models = about.models.filter((model) => ["none", "inpaint"].includes(model.condition));
   models.sort((a, b) => b.channels - a.channels || b.parameters - a.parameters); // the ablest first
-  if (!models.length) {
-    section.append(el("p", { class: "hint" }, "None of the models that are served can fill a hole."));
-    return { again: () => {} };
-  }
+  if (!models.length) return nothing(section, "None of the models that are served can fill a hole.");
   const solver = new Chooser("Solver", about.solvers, about.defaults.restore);
   const conditioner = new Chooser("Conditioner", about.conditioners, { name: models[0].conditioner });
   const options = new Options(about, models, { count: 4, choosers: { conditioner, solver } });
-  const size = () => about.models.find((model) => model.name === options.model.value);
   let png = null;
 
   const brush = new Brush(() => {
@@ -43,7 +39,7 @@ export function inpaint(section, about) {
 
   const paper = async (picture, mask) => {
     png = picture;
-    const { width: w, height: h } = size();
+    const { width: w, height: h } = options.chosen;
     editor.hidden = false;
     await brush.show(png, w, h, mask);
   };
@@ -57,7 +53,7 @@ export function inpaint(section, about) {
   const drawing = new Drawing("inpaint", "Fill the hole", { asked, before: input, shown: () => options.next() });
   drawing.button.disabled = true;
   options.model.addEventListener("change", () => {
-    conditioner.begin(size().conditioner);
+    conditioner.begin(options.chosen.conditioner);
     png = null;
     editor.hidden = true;
     drawing.button.disabled = true;
@@ -66,12 +62,12 @@ export function inpaint(section, about) {
 
   section.append(
     el("div", { class: "stage" }, source.element, el("div", { class: "easel" }, editor, el("div", { class: "fillings" }, drawing.grid)), drawing.bar, drawing.status),
-    el("div", { class: "controls" }, drawing.button, labelled("model", options.model), labelled("pictures", options.count), options.element),
+    options.controls(drawing.button),
   );
   return {
     again: async (parameters) => {
       options.show(parameters);
-      const { width: w, height: h } = size();
+      const { width: w, height: h } = options.chosen;
       await paper(parameters.picture, Brush.read(parameters.mask, w * h));
       drawing.instead(asked());
     },

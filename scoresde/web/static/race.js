@@ -1,18 +1,15 @@
 // Two to four solvers from the same noise, and how far each ends from a tight reference.
 
 import { draw } from "./api.js";
-import { cost, data, el, image, labelled } from "./dom.js";
-import { Chooser, Options } from "./form.js";
+import { cost, data, el, image } from "./dom.js";
+import { Chooser, Options, nothing } from "./form.js";
 import { figure } from "./results.js";
 
 const START = [{ name: "adams" }, { name: "ddim", steps: 20 }, { name: "em", steps: 100 }];
 
 export function race(section, about) {
   const models = about.models.filter((model) => model.condition === "none");
-  if (!models.length) {
-    section.append(el("p", { class: "hint" }, "The models that are served draw nothing without a picture to begin with."));
-    return {};
-  }
+  if (!models.length) return nothing(section, "The models that are served draw nothing without a picture to begin with.");
   const options = new Options(about, models, { count: 1 });
   const racers = el("div", { class: "racers" });
   const lanes = el("div", { class: "lanes" });
@@ -132,7 +129,7 @@ export function race(section, about) {
   const button = el("button", { type: "button", class: "primary", onclick: () => (running ? running.abort() : run()) }, "Race");
   section.append(
     el("div", { class: "stage" }, lanes, status, replay),
-    el("div", { class: "controls" }, button, labelled("model", options.model), labelled("pictures", options.count), racers, add, options.element),
+    options.controls(button, racers, add),
   );
   return {};
 }
