@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated
 
 import torch
@@ -12,7 +13,10 @@ from torch import Tensor
 from .errors import UsageError
 from .labels import DiscreteLabel
 from .registry import Registry, WrittenOptions
-from .sde import DDPM, SDE
+from .sde import DDPM, SDE, Level
+
+APART = 1e-9
+"""Least length of a step in log-SNR, far below that of a million steps: shorter ones are made of rounding."""
 
 
 class Grid(WrittenOptions, ABC):
@@ -25,6 +29,21 @@ class Grid(WrittenOptions, ABC):
         Raises:
             UsageError: The rule has no grid of that many steps between these times.
         """
+
+    def levels(self, sde: SDE, start: float, stop: float, steps: int) -> list[Level]:
+        """The process at the steps + 1 times, which solvers divide by the differences of.
+
+        Raises:
+            UsageError: As `times`; or neighbouring times differ by less than `APART` in log-SNR, or are no numbers.
+        """
+        levels = sde.levels(self.times(sde, start, stop, steps))
+        sign = math.copysign(1.0, start - stop)
+        if not all(sign * (s.log_snr - t.log_snr) > APART for t, s in pairwise(levels)):
+            raise UsageError(
+                f"the grid {self} with {steps} steps from {start:g} to {stop:g} has times that cannot be told apart: "
+                "choose other options of the grid, or fewer steps"
+            )
+        return levels
 
 
 grids: Registry[Grid] = Registry("grid", "scoresde.grids")

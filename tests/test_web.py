@@ -495,6 +495,13 @@ def test_without_the_extra_the_command_says_what_to_install(run, monkeypatch):
     assert "pip install 'scoresde[web]'" in run("web", code=2)
 
 
+def test_a_python_without_sqlite_is_one_sentence(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    for name in [name for name in sys.modules if name.startswith("scoresde.web")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert "with sqlite3, which this Python was built without" in " ".join(run("web", code=2).split())
+
+
 def test_a_taken_port_and_a_foreign_address_are_one_sentence(run):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert "try --port 0" in run(f"web --port {listener.getsockname()[1]}", code=6)

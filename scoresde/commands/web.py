@@ -35,7 +35,12 @@ def web(models: tuple[str, ...], port: int, host: str, catalogue: Path | None, d
         from ..web.app import Settings, create_app
         from ..web.server import listening, server
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("fastapi", "starlette", "uvicorn"):
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("sqlite3", "_sqlite3"):
+            raise UsageError(
+                "the page keeps its pictures with sqlite3, which this Python was built without: use another Python"
+            ) from None
+        if missing not in ("fastapi", "starlette", "uvicorn"):
             raise
         raise UsageError(f"the page needs {error.name}: install it with pip install 'scoresde[web]'") from None
     place = catalogue or Path(click.get_app_dir("scoresde")) / "catalogue.sqlite"

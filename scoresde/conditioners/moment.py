@@ -32,7 +32,7 @@ class MomentConditioner(CovarianceUser, LinearConditioner):
     optional: ClassVar[bool] = True
     products: int = Field(1, ge=1, description="Backward passes for each evaluation.")
     method: Literal["cg", "gmres"] = Field("gmres", description="Iterative method: for a symmetric V, or for any.")
-    error: float = Field(0.1, ge=0, description="Root mean square error of the model's ε; 0 for an exact score.")
+    error: float = Field(0.1, ge=0, le=10, description="Root mean square error of the model's ε; 0 for an exact score.")
 
     def _linear(
         self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators

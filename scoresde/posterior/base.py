@@ -182,13 +182,14 @@ class Seen:
     def levels(self, solver: GridSolver) -> tuple[list[Level], list[Level]]:
         """The levels of the solver's grid down to τ, and those from τ on, which are none where τ is below the last."""
         sde, stop = self.problem.model.sde, self.problem.stop
-        times = solver.grid.times(sde, sde.end, stop, solver.steps)
+        found = solver.grid.levels(sde, sde.end, stop, solver.steps)
         tau = 0.0
         if self.error:
             (tau,) = sde.time(torch.tensor([-math.log(self.error)], dtype=torch.float64)).tolist()
         if tau <= stop:
-            return sde.levels(times), []
+            return found, []
         tau = min(tau, sde.end)
+        times = [level.time for level in found]
         above, below = [t for t in times if t > tau], [t for t in times if t < tau]
         return sde.levels([*above, tau]), sde.levels([tau, *below])
 

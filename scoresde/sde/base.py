@@ -54,6 +54,12 @@ class SDE(Options, ABC):
         """Standard deviation of x at time `end`."""
         return 1.0
 
+    def _rising(self, low: str, high: str) -> Self:
+        least, greatest = getattr(self, low), getattr(self, high)
+        if greatest <= least:
+            raise ValueError(f"{high} must be greater than {low} = {least:g}, got {greatest:g}")
+        return self
+
     @abstractmethod
     def log_alpha(self, t: Tensor) -> Tensor:
         """log α(t), the logarithm of the signal's scale."""
@@ -97,17 +103,6 @@ def _softplus(x: Tensor) -> Tensor:
     return torch.logaddexp(x, torch.zeros_like(x))
 
 
-def rising(options: SDE, low: str, high: str) -> None:
-    """Looks whether the option `high` is greater than the option `low`.
-
-    Raises:
-        ValueError: It is not.
-    """
-    least, greatest = (getattr(options, name) for name in (low, high))
-    if greatest <= least:
-        raise ValueError(f"{high} must be greater than {low} = {least:g}, got {greatest:g}")
-
-
 class VariancePreserving(SDE):
     """Base of the processes with α² + σ² = 1, for which g² = -2 f."""
 
@@ -126,8 +121,7 @@ class LinearBeta(SDE):
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
-        rising(self, "beta_min", "beta_max")
-        return self
+        return self._rising("beta_min", "beta_max")
 
     def beta(self, t: Tensor) -> Tensor:
         """β(t), the rate of the noise."""
@@ -226,8 +220,7 @@ class VESDE(SDE):
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
-        rising(self, "sigma_min", "sigma_max")
-        return self
+        return self._rising("sigma_min", "sigma_max")
 
     @property
     def eps(self) -> float:

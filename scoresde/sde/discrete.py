@@ -30,7 +30,7 @@ class DDPM(VariancePreserving):
     https://arxiv.org/abs/2102.09672, equation 17.
     """
 
-    steps: int = Field(1000, ge=2, description="Length N of the chain.")
+    steps: int = Field(1000, ge=2, le=1_000_000, description="Length N of the chain.")
     schedule: Schedule = Field("linear", description="How β grows along the chain.")
     beta_first: float | None = Field(None, gt=0, lt=1, description="β of the first step; none takes 0.1/steps.")
     beta_last: float | None = Field(None, gt=0, lt=1, description="β of the last step; none takes 20/steps.")

@@ -28,6 +28,7 @@ Control = Annotated[
     Field(description="Whose norm decides: each sample's own, the whole batch's, or the largest in the batch."),
 ]
 
+Steps = Annotated[int, Field(ge=1, le=1_000_000, description="Number of steps.")]
 Order = Annotated[int, Field(ge=1, le=4, description="Order of the method.")]
 
 
@@ -118,13 +119,13 @@ class Ordered(Solver):
 @remembered
 def levels_of(grid: Grid, sde: SDE, start: float, stop: float, steps: int) -> tuple[Level, ...]:
     """The process at the times of a grid: the same for every batch, so it is worked out once."""
-    return tuple(sde.levels(grid.times(sde, start, stop, steps)))
+    return tuple(grid.levels(sde, start, stop, steps))
 
 
 class GridSolver(Solver):
     """Base of solvers that walk a given grid of times; they implement `walk`."""
 
-    steps: int = Field(50, ge=1, description="Number of steps.")
+    steps: Steps = 50
     grid: GridOption = LogSNRGrid()
 
     def _solve(
@@ -157,7 +158,7 @@ class MarkovSolver(OneStepSolver):
     """
 
     stochastic: ClassVar[bool] = True
-    steps: int = Field(1000, ge=1, description="Number of steps.")
+    steps: Steps = 1000
     grid: GridOption = QuadraticGrid()
     brownian: bool = Field(False, description="Take the noise from a path that is the same at any number of steps.")
 
@@ -188,7 +189,9 @@ class AdaptiveSolver(Solver):
 
     adaptive: ClassVar[bool] = True
     tol: float = Field(1e-3, gt=0, lt=1, description="Relative error allowed per step.")
-    atol: float | None = Field(None, gt=0, description="Absolute error allowed per step; none takes the value of tol.")
+    atol: float | None = Field(
+        None, gt=0, le=1e3, description="Absolute error allowed per step; none takes the value of tol."
+    )
     max_nfe: int = Field(10_000, ge=1, description="Evaluations after which the solver gives up with an error.")
 
     def _budget(self) -> float:

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..grids import GridOption, LogSNRGrid
 from ..model import ScoreModel
 from ..sde import Level
-from .base import MarkovSolver, solvers
+from .base import MarkovSolver, Steps, solvers
 from .exponential import combine
 
 
@@ -24,7 +24,7 @@ class DDIM(MarkovSolver):
 
     stochastic: ClassVar[bool] = False
     examples = ({"eta": 1.0},)
-    steps: int = Field(50, ge=1, description="Number of steps.")
+    steps: Steps = 50
     grid: GridOption = LogSNRGrid()
     eta: float = Field(0.0, ge=0, le=1, description="Share of the noise: 0 adds none, 1 as much as the reverse SDE.")
 

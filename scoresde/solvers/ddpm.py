@@ -13,7 +13,7 @@ from ..model import ScoreModel
 from ..random import Generators, randn_like
 from ..sde import Level
 from .ancestral import Ancestral
-from .base import solvers
+from .base import Steps, solvers
 from .exponential import combine
 from .reverse_diffusion import forward_step
 
@@ -32,7 +32,7 @@ class DDPMSampling(Ancestral):
     """
 
     examples = ({"variance": "large"},)
-    steps: int = Field(999, ge=1, description="Number of steps.")
+    steps: Steps = 999
     grid: GridOption = ChainGrid()
     variance: Literal["small", "large", "learned"] = Field(
         "small", description="Variance of a step: that for known data, that for normal data, or the network's."

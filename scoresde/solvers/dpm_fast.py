@@ -29,7 +29,7 @@ class DPMFast(Solver):
     Reference: Lu et al. 2022, https://arxiv.org/abs/2206.00927, section 3.4 and appendix C.
     """
 
-    nfe: int = Field(20, ge=1, description="Number of evaluations.")
+    nfe: int = Field(20, ge=1, le=1_000_000, description="Number of evaluations.")
     grid: GridOption = LogSNRGrid()
 
     @property
@@ -40,7 +40,7 @@ class DPMFast(Solver):
         self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators, info: Info
     ) -> Tensor:
         orders = schedule(self.nfe)
-        levels = model.sde.levels(self.grid.times(model.sde, start, stop, len(orders)))
+        levels = self.grid.levels(model.sde, start, stop, len(orders))
         points = {order: inside(model.sde, levels, published_shares(order)) for order in set(orders)}
         for i, ((t, s), order) in enumerate(zip(pairwise(levels), orders, strict=True)):
             x = taylor_step(model, x, t, points[order][i], s, "noise")

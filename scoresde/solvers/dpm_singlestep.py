@@ -12,6 +12,9 @@ from ..sde import Level
 from .base import GridSolver, Order, Ordered, solvers
 from .exponential import Target, combine, inside, move, phi, predict
 
+SHORTEST = 1e-3
+"""Least share of a step at which an intermediate point may lie: nearer, the difference of predictions is rounding."""
+
 
 def published_shares(order: int) -> list[float]:
     """The published intermediate points: ½ for order 2, ⅓ and ⅔ for order 3."""
@@ -51,10 +54,13 @@ class DPMSingle(Ordered, GridSolver):
     examples = ({"order": 2}, {"order": 1})
     order: Order = 3
     r1: float | None = Field(
-        None, gt=0, le=1, description="First point within a step, as a share of it; none takes 1/2 or, at order 3, 1/3."
+        None,
+        ge=SHORTEST,
+        le=1,
+        description="First point within a step, as a share of it; none takes 1/2 or, at order 3, 1/3.",
     )
     r2: float | None = Field(
-        None, gt=0, le=1, description="Second point within a step, as a share of it; none takes 2/3."
+        None, ge=SHORTEST, le=1, description="Second point within a step, as a share of it; none takes 2/3."
     )
 
     @property

@@ -11,7 +11,7 @@ from ..model import ScoreModel
 from ..random import Generators, randn_like
 from ..sde import Level, expand
 from .ancestral import Ancestral
-from .base import Control, MarkovSolver, OneStepSolver, solvers
+from .base import Control, MarkovSolver, OneStepSolver, Steps, solvers
 from .euler_maruyama import EulerMaruyama
 from .reverse_diffusion import ReverseDiffusion
 
@@ -44,7 +44,7 @@ class PredictorCorrector(OneStepSolver):
 
     stochastic = True
     examples = ({"predictor": "em"}, {"predictor": "ancestral", "corrector_steps": 2}, {"dynamics": "annealed"})
-    steps: int = Field(500, ge=1, description="Number of steps.")
+    steps: Steps = 500
     grid: GridOption = QuadraticGrid()
     predictor: Literal["reverse-diffusion", "ancestral", "em"] = Field(
         "reverse-diffusion", description="The solver whose step comes first."
@@ -52,7 +52,7 @@ class PredictorCorrector(OneStepSolver):
     dynamics: Literal["langevin", "annealed"] = Field(
         "langevin", description="Whether the score's length or the noise level sets the length of a Langevin step."
     )
-    snr: float = Field(0.16, gt=0, description="Signal-to-noise ratio r of a Langevin step.")
+    snr: float = Field(0.16, gt=0, le=10, description="Signal-to-noise ratio r of a Langevin step.")
     corrector_steps: int = Field(1, ge=0, description="Langevin steps after each predictor step.")
     control: Control = "sample"
 

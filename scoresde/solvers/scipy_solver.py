@@ -3,19 +3,20 @@
 import numpy as np
 import scipy.integrate
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 
 from ..errors import NumericalError
 from ..model import ScoreModel
 from ..random import Generators
-from .base import AdaptiveSolver, Info, solvers
+from .base import Info, solvers
+from .library import LibrarySolver
 
 METHODS = ("RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
 
 
 @solvers("scipy")
-class SciPySolver(AdaptiveSolver):
+class SciPySolver(LibrarySolver):
     """scipy.integrate.solve_ivp on the probability-flow ODE of the flattened batch, in float64 on the CPU.
 
     One step serves the whole batch, so a sample depends on the others. The implicit methods difference the
@@ -25,16 +26,9 @@ class SciPySolver(AdaptiveSolver):
     https://arxiv.org/abs/2011.13456, equation 13.
     """
 
-    batch_independent = False
+    methods = METHODS
     examples = ({"method": "RK23"}, {"method": "DOP853"}, {"method": "LSODA"})
     method: str = Field("RK45", description="Method of that library, such as RK45 or LSODA, dopri5 or bosh3.")
-
-    @field_validator("method")
-    @classmethod
-    def _known(cls, method: str) -> str:
-        if method not in METHODS:
-            raise ValueError(f"method of scipy must be one of {', '.join(METHODS)}, got {method!r}")
-        return method
 
     @property
     def claimed_order(self) -> float:

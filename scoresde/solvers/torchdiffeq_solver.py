@@ -1,20 +1,21 @@
 """torchdiffeq's ODE solvers, as a reference."""
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 
 from ..errors import NumericalError, UsageError
 from ..model import ScoreModel
 from ..random import Generators
-from .base import AdaptiveSolver, Info, solvers
+from .base import Info, solvers
 from .embedded_pair import first_step
+from .library import LibrarySolver
 
 METHODS = {"dopri8": 8.0, "dopri5": 5.0, "bosh3": 3.0, "fehlberg2": 2.0, "adaptive_heun": 2.0}
 
 
 @solvers("torchdiffeq")
-class TorchdiffeqSolver(AdaptiveSolver):
+class TorchdiffeqSolver(LibrarySolver):
     """torchdiffeq.odeint on the probability-flow ODE, with the end of the interval as a forced step.
 
     By itself the library steps past the end and interpolates back, into t < 0, where the process does not
@@ -24,16 +25,9 @@ class TorchdiffeqSolver(AdaptiveSolver):
     https://arxiv.org/abs/2011.13456, equation 13.
     """
 
-    batch_independent = False
+    methods = METHODS
     examples = ({"method": "bosh3"}, {"method": "dopri8"})
     method: str = Field("dopri5", description="Method of that library, such as RK45 or LSODA, dopri5 or bosh3.")
-
-    @field_validator("method")
-    @classmethod
-    def _known(cls, method: str) -> str:
-        if method not in METHODS:
-            raise ValueError(f"method of torchdiffeq must be one of {', '.join(METHODS)}, got {method!r}")
-        return method
 
     @property
     def claimed_order(self) -> float:
