@@ -4,13 +4,18 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from .checkpoints import FORMAT
 from .config import Config, parse
+from .distributed import processes
 from .errors import CheckpointError, ScoreSDEError
+from .model import NetworkModel
+from .sharding import is_share
 
 FREE = {
     f"train.{key}"
-    for key in ("images", "skip_nonfinite", "tensorboard", "wandb", "buckets", "extractor")
+    for key in ("images", "shard", "skip_nonfinite", "tensorboard", "wandb", "buckets", "extractor")
     + tuple(f"{what}_every" for what in ("log", "sample", "save", "keep", "evaluate"))
     + tuple(f"evaluate_{what}" for what in ("images", "samples", "nll"))
 }
@@ -19,12 +24,23 @@ FIXED = {f"train.{key}" for key in ("seed", "batch", "ema_also", "snapshot_every
 """Options of [train] that a run can never change: its place in the data order, or an average, would be lost."""
 
 
+def machine(model: NetworkModel) -> dict[str, Any]:
+    """What the bits of a training depend on besides its configuration."""
+    return {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": model.device.type,
+        "processes": processes().world,
+        "shard": any(map(is_share, model.parameters())),
+    }
+
+
 def compare(content: Mapping[str, Any], config: Config, here: Mapping[str, Any], changed: bool) -> None:
     """Looks whether a run may go on from a checkpoint with what it holds; another machine is a warning.
 
     Args:
         content: What the checkpoint holds beside tensors.
-        here: This machine, as `run.machine` says.
+        here: This machine, as `machine` says.
         changed: Whether other options of [train] than the run was started with are taken.
 
     Raises:

@@ -1,8 +1,10 @@
 """The checkpoints of a run: written whole or not at all, by one process, and never used when they are damaged.
 
 A checkpoint is a folder such as step_000000100 with two files: state.safetensors, whose header also holds what is no
-tensor, and its digest in the form that `sha256sum --check` reads. Both are written in a folder with another name,
+tensor, and its digest in the form that `sha256sum --check` reads. All is written in a folder with another name,
 synchronised to disk, and the folder is renamed at the end; so what bears the name of a checkpoint is a whole one.
+
+Of a training that is spread over processes, each writes a file of its own, and content.json is what is no tensor.
 """
 
 import contextlib
@@ -10,31 +12,46 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 
-from .checkpoint import digest, read_tensors, sync, write_tensors, write_text
+from . import shards
+from .checkpoint import digest, read_json, sync, write_tensors, write_text
+from .distributed import processes
 from .errors import CheckpointError, ResourceError, UsageError
+from .sharding import is_share
 
-STATE, DIGEST = "state.safetensors", "state.sha256"
+STATE, DIGEST, CONTENT = "state.safetensors", "state.sha256", "content.json"
 FORMAT = 2
 """Version of what a checkpoint holds. A reader refuses any other."""
 LAST = 2
 """Newest checkpoints that are always kept."""
 
 
-class Checkpoint(NamedTuple):
-    """What a checkpoint holds."""
+@dataclass
+class Checkpoint:
+    """A checkpoint that was found to be whole."""
 
     path: Path
     content: dict[str, Any]
     """What is no tensor: numbers, the configuration, versions."""
-    tensors: dict[str, Tensor]
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """All that it holds, in main memory."""
+        if (self.path / STATE).exists():
+            return load_file(str(self.path / STATE))
+        found = {name: torch.empty_like(x, device="cpu") for name, x in shards.shapes(self.path).items()}
+        shards.read(self.path, found)
+        return found
 
 
 class Checkpoints:
@@ -55,15 +72,36 @@ class Checkpoints:
     def save(self, step: int, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> None:
         """Writes a checkpoint. Until its last moment, the older ones are untouched.
 
+        All processes have to call it if tensors are spread over them; otherwise process 0 writes alone.
+
         Raises:
             ResourceError: The disk is full, or the folder not writable; nothing is left of the attempt.
         """
-        target = self.folder / f"step_{step:09d}"
-        temporary = target.with_name(target.name + ".tmp")
-        try:
+        target, together = self.folder / f"step_{step:09d}", processes()
+        text = json.dumps(content)
+
+        def alone(temporary: Path) -> str:
             shutil.rmtree(temporary, ignore_errors=True)
-            sha256 = write_tensors(temporary / STATE, tensors, {"content": json.dumps(content)})
-            write_text(temporary / DIGEST, _line(sha256))
+            return _line(write_tensors(temporary / STATE, tensors, {"content": text}), STATE)
+
+        def rest(temporary: Path) -> str:
+            if problem:
+                raise OSError(problem)
+            write_text(temporary / CONTENT, text)
+            return _lines(temporary)
+
+        if any(map(is_share, tensors.values())):
+            together.only_first(lambda: shutil.rmtree(_beside(target), ignore_errors=True))
+            problem = shards.write(_beside(target), tensors)
+            together.only_first(lambda: self._complete(target, rest))
+        elif together.first:
+            self._complete(target, alone)
+
+    def _complete(self, target: Path, write: Callable[[Path], str]) -> None:
+        """Moves a checkpoint to its place once `write` has written it and returned the digests of its files."""
+        temporary = _beside(target)
+        try:
+            write_text(temporary / DIGEST, write(temporary))
             if target.exists():
                 set_aside(target)
             os.rename(temporary, target)
@@ -139,27 +177,33 @@ def read(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: A file is missing, cut short or changed, or holds a number that is not finite.
     """
-    state = path / STATE
+    place = path / DIGEST
     try:
-        recorded = (path / DIGEST).read_bytes()
-        if recorded != _line(sha256 := digest(state)).encode():
-            raise CheckpointError(f"{state} is damaged: its sha256 is not the one in {DIGEST}")
-        tensors = read_tensors(state, sha256)
-        with safe_open(str(state), "pt") as file:
-            content = json.loads(file.metadata()["content"])
+        recorded = place.read_bytes().decode(errors="replace")
+        if recorded != _lines(path):
+            for place in _files(path):
+                if _line(digest(place), place.name) not in recorded:
+                    raise CheckpointError(f"{place} is damaged: its sha256 is not the one in {DIGEST}")
+            missing = {line[66:] for line in recorded.splitlines()} - {file.name for file in _files(path)}
+            raise CheckpointError(f"{path} is incomplete: {', '.join(sorted(missing))} is missing")
+        content = read_json(path / CONTENT) if (path / CONTENT).exists() else {}
+        for place in path.glob("*.safetensors"):
+            with safe_open(str(place), "pt") as file:
+                content = content or json.loads(file.metadata()["content"])
+                for name in file.keys():
+                    tensor = file.get_tensor(name)
+                    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                        raise CheckpointError(f"{place} is of no use: {name} holds numbers that are not finite")
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is incomplete: {Path(str(error.filename)).name} is missing") from None
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{state} is unreadable: {error}") from None
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise CheckpointError(f"{state} is of no use: {name} holds numbers that are not finite")
-    return Checkpoint(path, content, tensors)
+        raise CheckpointError(f"{place} is unreadable: {error}") from None
+    return Checkpoint(path, content)
 
 
 def remove(path: Path) -> None:
     """Removes a checkpoint, which even half removed does not look like a damaged one."""
-    doomed = path.with_name(path.name + ".tmp")
+    doomed = _beside(path)
     shutil.rmtree(doomed, ignore_errors=True)
     with contextlib.suppress(OSError):
         path.rename(doomed)
@@ -173,33 +217,17 @@ def set_aside(path: Path) -> Path:
     return path.rename(aside)
 
 
-@contextlib.contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """A context in which no other process writes into the folder of a run.
-
-    The lock belongs to the open file, so the system releases it however the process ends. Where the system has no
-    such locks (Windows), there is no protection.
-
-    Raises:
-        UsageError: Another process is at work there.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with open(folder / "lock", "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            owner = file.read().strip() or "another process"
-            raise UsageError(f"{folder} is in use by {owner}; wait for its end, or choose another --out") from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()}\n")
-        file.flush()
-        yield
+def _beside(target: Path) -> Path:
+    return target.with_name(target.name + ".tmp")
 
 
-def _line(sha256: str) -> str:
-    return f"{sha256}  {STATE}\n"
+def _files(path: Path) -> list[Path]:
+    return sorted([*path.glob("*.safetensors"), *path.glob(CONTENT)])
+
+
+def _line(sha256: str, name: str) -> str:
+    return f"{sha256}  {name}\n"
+
+
+def _lines(path: Path) -> str:
+    return "".join(_line(digest(file), file.name) for file in _files(path))

@@ -72,6 +72,7 @@ class TrainOptions(Options):
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="Of the network's products while training: 16 bits are faster on a GPU that has them."
     )
+    shard: bool = Field(False, description="Spread weights, optimiser and averages over the processes, to save memory.")
     compile: bool = Field(False, description="Compile the network with torch.compile: a minute more, then faster.")
     log_every: int = Field(10_000, ge=1, description="Images between two lines of metrics.jsonl.")
     sample_every: int = Field(100_000, ge=1, description="Images between two sheets of samples.")
@@ -206,6 +207,8 @@ def contradictions(config: Config, shape: tuple[int, ...] | None) -> list[str]:
         found.append(f"train.weighting = {options.weighting} weighs a squared error, {options.loss} is none")
     if options.weighting == "likelihood" and chain:
         found.append("train.weighting = likelihood is of continuous processes: with ddpm, train.loss = hybrid has it")
+    if options.shard and options.channels_last:
+        found.append("train.shard = true cuts weights along their channels, so train.channels_last must be false")
     if shape and (further := extra_channels(options.condition, shape[0])) != getattr(network, "extra_channels", 0):
         found.append(f"train.condition = {options.condition} takes network.extra_channels = {further} on such images")
     if shape and options.condition == "colour" and shape[0] != 3:

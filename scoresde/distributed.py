@@ -99,13 +99,18 @@ def held_back(net: nn.Module, hold: bool) -> contextlib.AbstractContextManager[N
     return contextlib.nullcontext()
 
 
+def grouped() -> bool:
+    """Whether this process has joined others, if only itself."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
 def processes() -> Processes:
     """This process among those that have joined.
 
     Raises:
         UsageError: It was started as one of several that have not joined: each would do the whole work by itself.
     """
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if grouped():
         return Processes(torch.distributed.get_rank(), torch.distributed.get_world_size())
     if _number("WORLD_SIZE", 1) > 1:
         raise UsageError(

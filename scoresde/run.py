@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from . import checkpoint, images
 from .board import Board, TensorBoard, Wandb
-from .changes import compare
+from .changes import compare, machine
 from .checkpoints import FORMAT, Checkpoints, read
 from .config import Config, parse, to_toml
 from .data import Images
@@ -23,6 +22,7 @@ from .model import Observer
 from .provenance import versions
 from .random import generators
 from .sample import sample
+from .sharding import whole
 from .snapshot import halved, put_back, taken
 from .solvers import solvers
 from .train import TrainState
@@ -113,16 +113,19 @@ class Run:
 
     def evaluate(self, state: TrainState, check: Callable[..., None]) -> None:
         """Measures the averaged weights; `check` is called again and again, and may raise to end that."""
-        if self.evaluation:
-            self.note(state, **self.evaluation(state.ema, check))
+        mean = whole(state.ema)
+        if self.evaluation:  # which process 0 alone has
+            self.note(state, **self.evaluation(mean, check))
 
     def draw(self, state: TrainState, *observers: Observer) -> None:
         """Writes a sheet of samples by the averaged weights, always from the same seeds.
 
         A conditional network is given what it would be given for some training images.
         """
-        sources = generators(range(SHEET))
-        model = state.ema if self.shown is None else state.ema.given(self.shown)
+        mean, sources = whole(state.ema), generators(range(SHEET))
+        if not processes().first:
+            return
+        model = mean if self.shown is None else mean.given(self.shown)
         x = sample(model, solvers["adams"](), model.prior(sources), observers=observers).x
         if x.shape[1] in (1, 3):
             sheet = images.sheet(x, zoom=images.zoom_for(x.shape[-2]))
@@ -133,6 +136,8 @@ class Run:
     def save(self, state: TrainState) -> None:
         """Writes a checkpoint and the model of the averaged weights, and removes old checkpoints.
 
+        As what is below, it is called by all processes; those that hold nothing which process 0 lacks do nothing.
+
         Raises:
             ResourceError: The disk is full, or the folder not writable; the older checkpoints are as they were.
         """
@@ -142,11 +147,12 @@ class Run:
             "images": state.images,
             "skipped": state.skipped,
             "config": self.config.tables(),
-            "machine": machine(state.model.device),
+            "machine": machine(state.model),
         }
         self.checkpoints.save(state.step, taken(state), content)
         self.publish(state)
-        self.checkpoints.prune(self.config.train.batch, self.config.train.keep_every)
+        if processes().first:
+            self.checkpoints.prune(self.config.train.batch, self.config.train.keep_every)
 
     def take(self, state: TrainState) -> None:
         """Writes a snapshot of the averages of train.widths, from which `averages.combined` makes others.
@@ -163,9 +169,11 @@ class Run:
         recipe = {**self.recipe, "images": state.images, "data": tables["data"]}
         if self.config.train.condition == "inpaint":
             recipe["masks"] = tables["train"]["masks"]
-        checkpoint.save(state.ema, self.folder, {**network, "recipe": recipe})
-        for half_life, mean in zip(self.config.train.ema_also, state.also, strict=True):
-            checkpoint.save(mean, self.folder / f"ema_{half_life:g}", {**network, "recipe": recipe})
+        folders = [self.folder, *(self.folder / f"ema_{half_life:g}" for half_life in self.config.train.ema_also)]
+        for folder, mean in zip(folders, [state.ema, *state.also], strict=True):
+            model = whole(mean)
+            if processes().first:
+                checkpoint.save(model, folder, {**network, "recipe": recipe})
 
     def resume(self, state: TrainState, *, changed: bool = False) -> None:
         """Sets a fresh state to the newest checkpoint that is whole.
@@ -177,19 +185,16 @@ class Run:
             UsageError: There is none at all.
             CheckpointError: Every one is damaged, or belongs to another configuration.
         """
-        together = processes()
-        here = machine(state.model.device)
 
         def choose() -> Path:
             newest = self.checkpoints.newest()
-            compare(newest.content, self.config, here, changed)
+            compare(newest.content, self.config, machine(state.model), changed)
             return newest.path
 
-        found = read(together.only_first(choose))
-        put_back(state, found.tensors)
+        found = read(processes().only_first(choose))
+        put_back(state, found)
         state.step, state.images, state.skipped = (int(found.content[key]) for key in ("step", "images", "skipped"))
-        if together.first:
-            self.publish(state)  # a kill between the two files of the model would have left them apart
+        self.publish(state)  # a kill between the two files of the model would have left them apart
 
 
 def rounded(value: float) -> float | None:
@@ -208,16 +213,6 @@ def rows(log: Path) -> list[dict[str, Any]]:
         if isinstance(row, dict) and "images" in row:
             found.append(row)
     return found
-
-
-def machine(device: torch.device) -> dict[str, Any]:
-    """What the bits of a training depend on besides its configuration."""
-    return {
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "device": device.type,
-        "processes": processes().world,
-    }
 
 
 def recorded_config(folder: Path) -> Config:

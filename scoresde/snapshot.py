@@ -5,8 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from . import shards
+from .checkpoints import Checkpoint
 from .errors import CheckpointError
 from .model import NetworkModel
+from .sharding import everything, is_share
 from .train import TrainState
 
 SCALER = ("scale", "_growth_tracker")
@@ -26,7 +29,7 @@ def halved(state: TrainState) -> dict[str, Tensor]:
         if name.startswith("power"):
             found |= {f"{name}.{key}": x for key, x in model.net.state_dict().items()}
             half = {f"{name}.{key}": x.detach().half() for key, x in model.net.named_parameters()}
-            found |= {key: x for key, x in half.items() if bool(x.isfinite().all())}
+            found |= {key: x for key, x in half.items() if bool(everything(x.isfinite().all()))}
     return found
 
 
@@ -45,12 +48,28 @@ def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
 
 
-def put_back(state: TrainState, tensors: Mapping[str, Tensor]) -> None:
-    """Sets a fresh training to what was taken.
+def fetched(state: TrainState, found: Checkpoint) -> Mapping[str, Tensor]:
+    """The tensors of a checkpoint; where those of a training are spread over processes, spread in the same way."""
+    if not any(map(is_share, state.model.parameters())):
+        return found.tensors
+    alike = taken(state) | {f"optimizer.{i}": p.detach() for i, p in enumerate(state.model.parameters())}
+    tensors = {}
+    for name, x in shards.shapes(found.path).items():
+        like = alike.get(name, alike.get(name.rpartition(".")[0]))
+        if like is None or like.shape != x.shape:
+            like = torch.empty_like(x, device="cpu")
+        tensors[name] = torch.empty_like(like)
+    shards.read(found.path, tensors)
+    return tensors
+
+
+def put_back(state: TrainState, found: Checkpoint) -> None:
+    """Sets a fresh training to what was taken; if it is spread over processes, all have to call it.
 
     Raises:
         CheckpointError: It is of another network or optimiser.
     """
+    tensors = fetched(state, found)
     try:
         for name, model in {"net": state.model, **averages(state)}.items():
             model.net.load_state_dict(under(tensors, f"{name}."))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .config import Config, TrainOptions, contradictions
 from .data import Images
-from .distributed import Processes, held_back, processes
+from .distributed import Processes, grouped, held_back, processes
 from .errors import DataError, NumericalError, UsageError
 from .feed import Batch, Feed
 from .labels import label_of
@@ -24,6 +24,7 @@ from .objective import losses, times
 from .optimisers import optimiser
 from .profiles import share
 from .random import seed_global, stream
+from .sharding import everything, local, spread
 
 
 @dataclass
@@ -70,13 +71,16 @@ def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> 
         classes=config.network.classes,
         condition=config.train.condition,
     )
-    model = model.to(device)
+    shared = config.train.shard and grouped()  # alone, a process has all the shares
+    model = model.to("cpu" if shared else device)  # whole, it may be too large for the device
     if config.train.channels_last:
         model = model.to(memory_format=torch.channels_last)
     also, powers = config.train.ema_also, config.train.tracked
     ema, *means = (copy.deepcopy(model).eval().requires_grad_(False) for _ in (0, *also, *powers))
     if config.train.compile:
         net.compile()
+    if shared:
+        spread(net, [mean.net for mean in (ema, *means)], device)
     scaler = torch.amp.GradScaler(device.type, enabled=config.train.precision == "float16")
     optimizer = optimiser(config.train, model.parameters())
     return TrainState(model, ema, optimizer, scaler, also=means[: len(also)], powers=means[len(also) :])
@@ -96,12 +100,12 @@ def average(state: TrainState, options: TrainOptions) -> None:
 
     Those of a relative width forget with the power of the time that belongs to it.
     """
-    trained, images = [p.data for p in state.model.parameters()], max(state.images, options.batch)
+    trained, images = [local(p.data) for p in state.model.parameters()], max(state.images, options.batch)
     half_lives = [min(half_life, 0.1 * images) for half_life in (options.ema, *options.ema_also)]
     shares = [1 - 0.5 ** (options.batch / half_life) for half_life in half_lives]
     shares += [share(width, options.batch, images) for width in options.tracked]
     for mean, moved in zip([state.ema, *state.also, *state.powers], shares, strict=True):
-        torch._foreach_lerp_([p.data for p in mean.parameters()], trained, moved)
+        torch._foreach_lerp_([local(p.data) for p in mean.parameters()], trained, moved)
         for old, now in zip(mean.buffers(), state.model.buffers(), strict=True):
             old.copy_(now)
 
@@ -120,9 +124,10 @@ def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainSt
     options, group = config.train, processes()
     check(options, images, state.model, group.world)
     model = copy.copy(state.model.train())
-    model._modules = {**model._modules, "net": group.joined(model.net)}  # what is saved keeps the bare network
+    net = model.net if options.shard else group.joined(model.net)
+    model._modules = {**model._modules, "net": net}  # what is saved keeps the bare network
     feed, steps = Feed(images, options, model.device, group), math.ceil((options.images - state.images) / options.batch)
-    if group.world > 1:
+    if net is not state.model.net:
         # The first backward pass settles in which order gradients are summed up: without one before the first step,
         # those of a resumed run would differ in their last bits.
         before = [buffer.clone() for buffer in model.buffers()]
@@ -200,5 +205,5 @@ def descend(state: TrainState, model: NetworkModel, batch: Batch, options: Train
         found.append(each.detach())
     state.scaler.unscale_(state.optimizer)
     norm = torch.nn.utils.clip_grad_norm_(list(state.model.parameters()), options.clip, foreach=True)
-    state.grad_norm = norm.item()
+    state.grad_norm = everything(norm).item()
     return torch.cat(found)

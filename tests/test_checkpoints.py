@@ -11,8 +11,9 @@ import sys
 import pytest
 import torch
 
-from scoresde.checkpoints import Checkpoints, only_writer, read, superseded
+from scoresde.checkpoints import Checkpoints, read, superseded
 from scoresde.errors import CheckpointError, ResourceError, UsageError
+from scoresde.lock import only_writer
 
 
 def tensors(step, values=500):

@@ -12,8 +12,9 @@ import scoresde
 ROOT = Path(scoresde.__file__).parent
 LAYERS = [
     ["errors", "signals"],
-    ["random", "finite", "distributed", "profiles"],
-    ["brownian"],
+    ["random", "finite", "distributed", "profiles", "lock"],
+    ["brownian", "sharding"],
+    ["shards"],
     ["registry", "decoding"],
     ["sde", "controllers", "masks"],
     ["labels"],

@@ -16,9 +16,11 @@ from PIL import Image
 
 from scoresde import checkpoint
 from scoresde import config as configuration
-from scoresde.checkpoints import only_writer, read
+from scoresde.changes import machine
+from scoresde.checkpoints import read
 from scoresde.errors import CheckpointError, NumericalError, ResourceError
-from scoresde.run import Run, machine, recorded_config
+from scoresde.lock import only_writer
+from scoresde.run import Run, recorded_config
 from scoresde.signals import Signals, Stopped
 from scoresde.train import start, train
 
@@ -123,8 +125,8 @@ def test_another_configuration_is_refused_unless_it_is_meant(begun):
 
 
 def test_another_machine_is_named(begun, caplog, monkeypatch):
-    here = machine(torch.device("cpu"))
-    monkeypatch.setattr("scoresde.run.machine", lambda device: here | {"threads": 7, "torch": "3.0"})
+    here = machine(fresh(begun.config).model)
+    monkeypatch.setattr("scoresde.run.machine", lambda model: here | {"threads": 7, "torch": "3.0"})
     with caplog.at_level(logging.WARNING, "scoresde"):
         begun.resume(fresh(begun.config))
     said = [record.getMessage() for record in caplog.records]

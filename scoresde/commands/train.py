@@ -12,10 +12,10 @@ import torch
 from tqdm.auto import tqdm
 
 from .. import config as configuration
-from ..checkpoints import only_writer
 from ..config import Config, to_toml
 from ..distributed import Processes, group, processes
 from ..errors import NumericalError, ResourceError, ScoreSDEError, UsageError
+from ..lock import only_writer
 from ..run import Run
 from ..signals import CODES, Signals, Stopped
 from ..train import TrainState, start
@@ -145,12 +145,13 @@ def follow(config: Config, images: Any, state: TrainState, run: Run, quiet: bool
             stop, last = together.any(bool(signals.code), state.model.device), state.images >= options.images
 
             def due(every: int, end: bool = last or stop) -> bool:
-                return together.first and (end or state.images // every > (state.images - options.batch) // every)
+                return end or state.images // every > (state.images - options.batch) // every
 
             if due(options.log_every):
                 mean = sum(losses) / len(losses) if losses else math.nan
                 bar.set_postfix_str(f"loss {mean:.4f}")
-                run.log(state, mean)
+                if together.first:
+                    run.log(state, mean)
                 losses.clear()
             if options.tracked and due(options.snapshot_every, last):
                 run.take(state)  # before the checkpoint: no run goes on from one later than a snapshot it lacks
