@@ -7,6 +7,7 @@ test_solvers.py puts them all to.
 import math
 import subprocess
 import sys
+from typing import ClassVar
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from scoresde.check.base import Faulty
 from scoresde.errors import NumericalError
 from scoresde.random import generators
 from scoresde.sample import sample
-from scoresde.solvers import AdaptiveSolver, solvers
+from scoresde.solvers import AdaptiveSolver, guard, solvers
 
 ALL = solvers.all()
 CASES = [(name, options) for name, cls in ALL.items() for options in ({}, *cls.examples)]
@@ -58,3 +59,73 @@ def test_a_score_of_length_zero_gives_a_finite_step():
             return torch.zeros_like(x)
 
     assert torch.isfinite(attempt(Flat(lambda calls, t: False, math.nan), "pc", {"steps": 5}).x).all()
+
+
+class Slow:
+    """The answer of a device that works by itself: there only when it is asked for."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __init__(self, x):
+        self.x = x
+        self.asked.append("asked")
+
+    def fine(self):
+        self.asked.append("answered")
+        return bool(torch.isfinite(self.x).all())
+
+
+@pytest.fixture
+def lagging(monkeypatch):
+    """Predictions are looked at later, as on a GPU."""
+    monkeypatch.setattr(guard, "lags", lambda eps: True)
+    monkeypatch.setattr(guard, "Later", Slow)
+    monkeypatch.setattr(Slow, "asked", [])
+
+
+GUARDED = [(name, options) for name, options in CASES if not ALL[name].retries and not ALL[name].adaptive]
+
+
+def end(name, options, when):
+    """The error of a solver whose prediction is NaN at some evaluations, and how many the model saw."""
+    few = {key: 6 for key in ("steps", "nfe") if key in ALL[name].model_fields}
+    model, x = Faulty(lambda calls, t: when(calls), math.nan), torch.ones(4, 3, dtype=torch.float64)
+    try:
+        ALL[name](**few, **options).solve(model, x, start=1.0, stop=1e-3, generator=generators(range(4)))
+    except NumericalError as error:
+        return str(error), model.calls
+    return "", model.calls
+
+
+@pytest.mark.parametrize(("name", "options"), GUARDED)
+def test_a_prediction_that_is_looked_at_later_ends_in_the_same_error(name, options, lagging, monkeypatch):
+    """At the first, a middle and the last evaluation, one evaluation later at most; and nothing is returned."""
+    _, last = end(name, options, lambda calls: False)
+    for place in (1, 3, last):
+        late, seen = end(name, options, lambda calls, place=place: calls == place)
+        assert f"(evaluation {place})" in late and "sample 1 of 4" in late and seen <= place + 1
+        with monkeypatch.context() as now:
+            now.setattr(guard, "lags", lambda eps: False)
+            assert end(name, options, lambda calls, place=place: calls == place) == (late, place)
+
+
+def test_no_answer_is_waited_for_before_the_next_evaluation(lagging):
+    class Told(Faulty):
+        def eps(self, x, t):
+            Slow.asked.append("evaluated")
+            return super().eps(x, t)
+
+    attempt(Told(lambda calls, t: False, math.nan), "ddim", {"steps": 3})
+    first, again = ["evaluated", "asked"], ["evaluated", "answered", "asked"]
+    assert Slow.asked == [*first, *again, *again, "answered", "evaluated"]  # the last is the final denoising
+
+
+def test_what_a_prediction_breaks_does_not_hide_it(lagging):
+    class Picky(Faulty):
+        def eps(self, x, t):
+            if not torch.isfinite(x).all():
+                raise NumericalError("conjugate gradients do not converge")
+            return super().eps(x, t)
+
+    with pytest.raises(NumericalError, match=r"ddim: the model's prediction for sample 1 of 4 .* \(evaluation 2\)"):
+        attempt(Picky(lambda calls, t: calls == 2, math.nan), "ddim", {"steps": 5})

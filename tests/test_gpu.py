@@ -8,8 +8,10 @@ import torch
 
 from scoresde import checkpoint, covariance
 from scoresde import config as configuration
+from scoresde.check.base import Faulty
 from scoresde.conditioners import conditioners
 from scoresde.data import Images
+from scoresde.errors import NumericalError
 from scoresde.feed import Feed
 from scoresde.likelihood import Hutchinson, log_likelihood
 from scoresde.model import ScoreModel
@@ -193,3 +195,11 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_samples_are_the_same():
     parts = list(in_batches(draw(Greedy(model)), range(8), 8))
     assert [len(part.x) for part in parts] == [2, 2, 2, 2]
     assert torch.allclose(whole, torch.cat([part.x for part in parts]), atol=1e-5)
+
+
+@pytest.mark.parametrize("place", [1, 3, 6])
+def test_a_prediction_that_is_not_finite_is_named_though_nobody_waited_for_it(place):
+    model = Faulty(lambda calls, t: calls == place, float("nan")).to(GPU)
+    with pytest.raises(NumericalError, match=rf"sample 1 of 3 is not finite .*\(evaluation {place}\)"):
+        solvers["unipc"](steps=6).solve(model, torch.ones(3, 3, device=GPU), start=1.0, stop=1e-3)
+    assert place <= model.calls <= place + 1

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..controllers import Controller, ControllerOption, Integral
 from ..errors import NumericalError, UsageError
 from ..finite import all_finite, non_finite
-from ..model import ScoreModel
+from ..model import ObservedModel, ScoreModel
 from ..random import Generators
 from .base import AdaptiveSolver, Control, Info
 from .guard import not_finite
@@ -139,7 +139,7 @@ class PerSampleSolver(AdaptiveSolver):
         rises, falls = ([b > a for a, b in pairwise(times)], [b < a for a, b in pairwise(times)])
         if len(times) < 2 or not (all(rises) or all(falls)):
             raise UsageError(f"the times of a path must be at least two, all rising or all falling, got {list(times)}")
-        guarded = self._checked(model, x, times[0], times[-1])
+        guarded = ObservedModel(model, self._checked(model, x, times[0], times[-1]))
         return [x, *self._integrate(guarded, x, list(times), generator, {} if info is None else info)]
 
     def _solve(

@@ -76,11 +76,15 @@ class Solver(WrittenOptions, ABC):
             UsageError: The times are not in (0, end], are equal, or run upwards for a stochastic solver.
             NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
         """
-        guarded = self._checked(model, x, start, stop)
-        return self._solve(guarded, x, start, stop, generator, {} if info is None else info)
+        guard = self._checked(model, x, start, stop)
+        guarded = ObservedModel(model, guard)
+        try:
+            return self._solve(guarded, x, start, stop, generator, {} if info is None else info)
+        finally:  # a prediction that was not finite is the cause of whatever error came after it
+            guard.settle()
 
-    def _checked(self, model: ScoreModel, x: Tensor, start: float, stop: float) -> ScoreModel:
-        """The model under guard, after a look at the arguments."""
+    def _checked(self, model: ScoreModel, x: Tensor, start: float, stop: float) -> Guard:
+        """The guard, after a look at the arguments."""
         low, high = min(start, stop), max(start, stop)
         end = model.sde.end
         if not (math.isfinite(start) and math.isfinite(stop) and 0 < low < high <= end):
@@ -89,7 +93,7 @@ class Solver(WrittenOptions, ABC):
             raise UsageError(f"{self.name} only runs from noise to data, got start {start:g} and stop {stop:g}")
         if not all_finite(x):
             raise NumericalError(f"the starting noise of {rows(non_finite(x))} is not finite")
-        return ObservedModel(model, Guard(self.name, finite=not self.retries, budget=self._budget()))
+        return Guard(self.name, finite=not self.retries, budget=self._budget())
 
     def _budget(self) -> float:
         return math.inf
