@@ -239,6 +239,20 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("board.py", "            self.run = None\n            message", "            message", "a failure told again and again", "board -k fails"),
     ("board.py", "exit_code=int(failed)", "exit_code=0", "a failure sent as success", "board -k sent_as_failed"),
     ("board.py", "step=row[\"images\"]", "step=row[\"step\"]", "figures over steps", "board -k log_says"),
+    ("data/base.py", 'permutation(len(self), stream(seed, "images"))[:count]', "torch.arange(len(self))[:count]", "the first images of a set", "data -k drawn"),
+    ("data/base.py", 'stream(seed, "images")', 'stream(0, "images")', "the same images whatever the seed", "data -k drawn"),
+    ("commands/likelihood.py", "whole.drawn(count, seed)", "whole.drawn(count)", "images of another seed", "trained -k command"),
+    ("evaluate.py", "images.drawn(REFERENCE).scaled()", "images.scaled(slice(REFERENCE))", "a reference of the first classes", "evaluate -k sorted"),
+    (L + "task.py", ".double() * (2 / (levels - 1)) - 1", ".double().add(0.5) * (2 / levels) - 1", "other grey levels than in training", "trained -k 'bits_per or bound'"),
+    (L + "task.py", "(~known.bool())", "known.bool()", "bits of what is known", "trained -k 'bits_per or bound'"),
+    (L + "vlb.py", "(nats * counted)", "nats", "a bound with what is known in it", "trained -k 'bits_per or bound'"),
+    (L + "bits.py", "else known[numbers]", "else known[: len(numbers)]", "the masks of other images", "trained -k 'bits_per or bound'"),
+    ("bench/network.py", "for i in rows]", "for i in range(len(rows))]", "every batch is shown the first images", "trained -k benchmark"),
+    ("grids.py", "> APART for", "> 0 for", "steps of rounding", "absurd -k apart"),
+    (S + "guard.py", "            self.settle()\n", "", "only the last evaluation is looked at", "faults -k 'later or answer'"),
+    (S + "base.py", "            guard.settle()", "            pass", "the last evaluation is not looked at", "faults -k 'later or answer'"),
+    ("brownian.py", "torch.maximum((self.times > s[:, None]).sum(1), passed + 1)", "(self.times > s[:, None]).sum(1)", "a row at rest sees another's place", "stochastic -k foresight"),
+    ("brownian.py", "self.values[rows[new], column[new]] = w[new]", "pass", "what was seen is forgotten", "stochastic -k foresight"),
 ]  # fmt: skip
 
 

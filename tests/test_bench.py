@@ -216,6 +216,7 @@ def test_the_key_is_of_what_the_numbers_depend_on():
         ("--solver dpm --solver emm --metric fdd", 2, "2 mistakes"),
         ("--model gaus", 2, "no run, bundled or analytic model is called 'gaus'. Did you mean 'gaussian'?"),
         ("-n 1", 2, "count must be at least 2, got 1"),
+        ("--likelihood 1", 2, "must be 0 or at least 2, since one value has no interval, got 1"),
         ("nowhere.toml", 2, "no benchmark file is called 'nowhere.toml'"),
         ("bad.toml", 2, "cout is not an option of benchmark. Did you mean 'count'?"),
         ("denoised.toml", 2, "the law of gaussian is known where a solver stops"),

@@ -338,6 +338,19 @@ def test_foresight_keeps_what_was_seen():
     assert error.max() < Z, error
 
 
+def test_foresight_of_a_row_at_rest_is_zero_and_leaves_its_path():
+    """Row 1 waits at 1, then at 0.7, beside row 0 that moves; and then goes where it would have gone."""
+    x = torch.zeros(2, 3, dtype=torch.float64)
+    waits, alone = (Foresight(x, generators([5, 6]), 1.0) for _ in range(2))
+    ask = lambda path, t, s: path(torch.tensor(t, dtype=torch.float64), torch.tensor(s, dtype=torch.float64))
+    assert not ask(waits, [1.0, 1.0], [0.9, 1.0])[1].any()
+    seen = ask(waits, [0.9, 1.0], [0.8, 0.4])[1]
+    first = ask(waits, [0.8, 1.0], [0.7, 0.7])[1]
+    assert not ask(waits, [0.7, 0.7], [0.6, 0.7])[1].any()
+    assert torch.allclose(first + ask(waits, [0.6, 0.7], [0.5, 0.4])[1], seen, atol=1e-12)
+    assert not ask(alone, [1.0, 1.0], [1.0, 1.0]).any()
+
+
 @pytest.mark.parametrize(
     ("fixture", "mean", "within"), [("gaussian", torch.mean, 0.15), ("mixture", torch.median, 0.3)]
 )

@@ -141,12 +141,12 @@ def test_bits_per_dim_are_those_of_what_is_left_given_what_is_shown(condition):
     levels, known = pixels.double() / 2 - 1, None
     hidden = torch.ones(4, 1, 2, 2, dtype=torch.bool)
     if condition == "inpaint":
-        hidden[..., 0], hidden[1, :, 1, 1] = False, False
+        hidden[..., 0], hidden[3, :, 1, 1] = False, False
         known = ~hidden
     mean = luma(levels) if condition == "colour" else 0.5 * levels[..., :1]
     law = torch.distributions.Normal(mean.expand_as(x), SPREAD)
     told = (law.log_prob(x) * hidden).flatten(1).sum(1)
-    count = torch.tensor([12, 12, 12, 12] if known is None else [6, 3, 6, 6])
+    count = torch.tensor([12, 12, 12, 12] if known is None else [6, 6, 6, 3])
     bits = -told / (count * math.log(2)) + math.log2(5) - 1
     options = {"levels": 5, "known": known, "divergence": Divided(), "seed": 3, "solver": solvers["rk45"](tol=1e-4)}
     model = exact("colour") if condition == "colour" else follows()

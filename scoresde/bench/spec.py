@@ -117,6 +117,13 @@ class Spec(Settings):
     def _metrics(cls, value: Any) -> Any:
         return every(value, lambda e: [metrics.parse(e) if isinstance(e, str) else metrics.build(e)], "metric")
 
+    @field_validator("likelihood", "paths")
+    @classmethod
+    def _have_a_spread(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("likelihood and paths must be 0 or at least 2, since one value has no interval, got 1")
+        return value
+
     @field_validator("reference")
     @classmethod
     def _known(cls, value: str) -> str:
