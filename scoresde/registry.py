@@ -97,7 +97,8 @@ def _sentence(cls: type[BaseModel], e: dict[str, Any], where: str) -> str:
         return str(e["msg"]).removeprefix("Value error, ")
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
-        return f"{option} must be {words} {context[key]:g}, got {e['input']}"
+        bound = context[key]
+        return f"{option} must be {words} {bound if isinstance(bound, int) else f'{bound:g}'}, got {e['input']}"
     if kind == "literal_error":
         return f"{option} must be one of {context['expected']}, got {e['input']!r}"
     if kind == "finite_number":

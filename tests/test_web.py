@@ -223,6 +223,8 @@ MISTAKES = [
     ("generate", {"model": "grey", "solver": {"name": "pc", "corrector_steps": 10**9}}, "corrector_steps is at most"),
     ("generate", {"model": "grey", "solver": {"name": "rk45", "max_nfe": 10**9}}, "max_nfe is at most"),
     ("generate", {"model": "grey", "solver": {"name": "em", "tol": 1}}, "tol is not an option of em"),
+    ("generate", {"model": "grey", "solver": {"name": "dpm-single", "r1": 1e-300}}, "r1 must be at least 0.001"),
+    ("generate", {"model": "grey", "solver": {"name": "ggf", "atol": 1e300}}, "atol must be at most 1000"),
     ("generate", {"model": "grey", "classes": [0]}, "this model knows no classes"),
     ("race", {"model": "grey", "solvers": [EM]}, "solvers"),
     ("race", {"model": "grey", "solvers": [EM] * 5}, "solvers"),
@@ -246,6 +248,9 @@ def test_a_broken_solver_ends_its_job_and_no_other(client):
     body = {"model": "grey", "solver": {"name": "rk45", "tol": 1e-6, "max_nfe": 10}}
     name, data = events(client.post("/api/generate", json=body).text)[-1]
     assert name == "failed" and "max_nfe = 10" in data["error"]
+    body["solver"] = {"name": "dpm++", "grid": "karras:rho=1e40"}
+    name, data = events(client.post("/api/generate", json=body).text)[-1]
+    assert name == "failed" and "times that cannot be told apart" in data["error"]
     drawn(client, "generate", model="grey", count=1, solver=EM)
 
 
