@@ -20,7 +20,9 @@ from scoresde.observations import Blur, Downsample, Luma, Pixels
 from scoresde.posterior import posteriors
 from scoresde.problems import problem
 from scoresde.random import generators, rand, stream
+from scoresde.run import Run
 from scoresde.sample import in_batches, sample
+from scoresde.sharding import everything, is_share
 from scoresde.solvers import solvers
 from scoresde.train import start, train
 
@@ -203,3 +205,24 @@ def test_a_prediction_that_is_not_finite_is_named_though_nobody_waited_for_it(pl
     with pytest.raises(NumericalError, match=rf"sample 1 of 3 is not finite .*\(evaluation {place}\)"):
         solvers["unipc"](steps=6).solve(model, torch.ones(3, 3, device=GPU), start=1.0, stop=1e-3)
     assert place <= model.calls <= place + 1
+
+
+def test_weights_spread_by_nccl_train_as_whole_ones_do(tmp_path):
+    """Over one process, where nothing is left but what sharding does: the same losses, and a checkpoint of shares."""
+    torch.distributed.init_process_group("nccl", rank=0, world_size=1, store=torch.distributed.HashStore())
+    try:
+        losses = []
+        for shard in ("false", "true"):
+            chosen = configuration.load("photos", [*SMALL, "train.images=160", f"train.shard={shard}"])
+            state = start(chosen, (3, 16, 16), GPU)
+            losses.append([state.loss for state in train(chosen, coloured(), state)])
+            run = Run(tmp_path / shard, chosen, {})
+            run.save(state)
+            again = start(chosen, (3, 16, 16), GPU)
+            run.resume(again)
+            pairs = zip(state.ema.parameters(), again.ema.parameters(), strict=True)
+            assert all(torch.equal(everything(a), everything(b)) and a.is_cuda and b.is_cuda for a, b in pairs)
+        assert all(map(is_share, again.model.parameters())) and len(losses[0]) == 10
+        assert torch.allclose(*map(torch.tensor, losses), atol=2e-3)
+    finally:
+        torch.distributed.destroy_process_group()

@@ -350,3 +350,14 @@ def test_a_resumed_run_of_three_ends_bit_for_bit(tmp_path, way):
     assert whole["codes"] == cut["codes"] == resumed["codes"] == [0] * 3, (whole, cut, resumed)
     assert same(newest(tmp_path / "whole"), newest(tmp_path / "run"))
     assert "bit for bit" not in resumed["said"][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shard", ["false", "true"])
+def test_compiled_networks_of_two_processes_train_as_one_that_is_not(folder, shard):
+    """Whole in each process or spread over both: the compiler sums in other orders, and no more."""
+    name = f"compiled-{shard}"
+    (job,) = ran(folder, [2, [*LINE, name, f"train.shard={shard}", "train.compile=true"]])
+    assert job["codes"] == [0, 0], job
+    assert torch.allclose(curve(folder / name), curve(folder / "one"), rtol=1e-5, atol=0)
+    assert apart(newest(folder / "one"), newest(folder / name)) < 1e-5
