@@ -59,12 +59,12 @@ def trained():
 
 @pytest.mark.parametrize("parts", [1, 4])
 def test_the_gradient_is_that_of_float32_to_the_precision_of_float16(trained, parts):
-    """Each product is rounded by 2⁻¹¹ at most, and there are some ten layers, of which the errors differ in sign."""
+    """Each layer rounds by 2⁻¹¹ at most, and ten errors add up like √10; those of bfloat16 are eight times as large."""
     full, other = gradient(config("train.clip=1e6", precision="float32"), trained)
     half, state = gradient(config("train.clip=1e6", f"train.accumulate={parts}"), trained)
-    assert 1e-5 < (half - full).norm() / full.norm() < 10 * 2**-11
-    assert state.grad_norm == pytest.approx(other.grad_norm, rel=10 * 2**-11)
-    assert state.loss == pytest.approx(other.loss, rel=10 * 2**-11)
+    assert 1e-5 < (half - full).norm() / full.norm() < 3 * 2**-11
+    assert state.grad_norm == pytest.approx(other.grad_norm, rel=3 * 2**-11)
+    assert state.loss == pytest.approx(other.loss, rel=3 * 2**-11)
     kept = [*state.model.parameters(), *state.ema.parameters(), *(p.grad for p in state.model.parameters())]
     assert {x.dtype for x in kept} == {torch.float32}
 

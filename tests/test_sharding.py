@@ -120,6 +120,15 @@ def test_spread_over_one_process_it_is_the_training_of_one(group, way):
     assert apart(*halves) < 1e-3 and len(halves[0]) == len(state.powers) * len(state.model.net.state_dict())
 
 
+def test_buffers_are_those_of_the_first_process_at_each_pass(group, monkeypatch):
+    """As DistributedDataParallel has it, for a network that computes with what it has counted."""
+    sent, chosen = [], config(network=BASIC)
+    state = fresh(chosen)
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda x, source: sent.append((id(x), source)))
+    next(steps(chosen, state))
+    assert sent == [(id(x), 0) for x in state.model.net.buffers()] and sent
+
+
 def test_what_is_gathered_is_a_network_of_its_own(group):
     chosen = config()
     state = finish(chosen, fresh(chosen))
