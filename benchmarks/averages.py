@@ -5,8 +5,7 @@
 
 Trains CONFIG with snapshots at twenty regular intervals, further half-lives, and further widths tracked directly,
 unless the run folder is there. Then measures each average: the loss of held-out images, and the metric of samples from
-the same seeds, by ten steps of UniPC in disjoint sets of seeds, and of DPM-Solver++ in the first of them. Adds a
-section to --results.
+the same seeds, by ten steps of two solvers in disjoint sets of seeds. Adds a section to --results.
 """
 
 import copy
@@ -29,10 +28,11 @@ from scoresde.solvers import solvers
 from scoresde.train import start, train
 
 SNAPSHOTS = 20
-LIVES = [0.004, 0.02, 0.2, 0.4]
+LIVES = [0.004, 0.02, 0.2]
 """Further half-lives, as shares of the run."""
 DIRECT, SHOWN = [0.03, 0.15, 0.2], 0.15
 """Widths that are also tracked directly, and the one whose samples are measured, too."""
+SOLVERS = {"unipc": "UniPC", "dpm++": "DPM-Solver++"}
 WIDTHS = [0.03, 0.05, 0.1, 0.15, 0.2, 0.25]
 CPU = torch.device("cpu")
 
@@ -109,7 +109,7 @@ def spread(values):
 @click.option("--sets", default=3, show_default=True)
 def main(config, overrides, out, results, metric, count, sets):
     torch.set_num_threads(1)
-    command = " ".join(["python benchmarks/averages.py", config, *overrides, f"--metric {metric}" * (metric != "fd")])
+    command = " ".join(["python benchmarks/averages.py", config, *overrides])
     chosen = configuration.load(config, overrides)
     kept = {"snapshot_every": chosen.train.images // SNAPSHOTS}
     kept |= {"ema_also": tuple(round(share * chosen.train.images) for share in LIVES)}
@@ -119,31 +119,21 @@ def main(config, overrides, out, results, metric, count, sets):
     chosen = recorded_config(out)
     judge, data = metrics.parse(metric), chosen.data.load("train")
     evaluation, real = Evaluation(chosen, data, CPU), images.to_uint8(data.scaled(slice(10_000)))
-    head = [
-        "average",
-        "profile's error",
-        "weights' error",
-        "held-out loss",
-        "UniPC",
-        "beside the run's own",
-        "DPM-Solver++",
-    ]
+    head = ["average", "profile's error", "weights' error", "held-out loss"]
+    head += [title for name in SOLVERS.values() for title in (name, "beside the run's own")]
     rows, found = [], {}
     for name, model, *errors in averages(out, chosen):
         loss = evaluation.losses(model, lambda *_: None)[0].mean().item()
-        found[name] = distances(model, "unipc", judge, real, count, sets)
-        (other,) = distances(model, "dpm++", judge, real, count, 1)
-        rows.append([name, *errors, f"{loss:.5f}", spread(found[name]), f"{other:.3g}"])
-        click.echo(" | ".join(rows[-1]))
+        found[name] = [distances(model, solver, judge, real, count, sets) for solver in SOLVERS]
+        rows.append((name, [name, *errors, f"{loss:.5f}"]))
+        click.echo(" | ".join([*rows[-1][1], *map(spread, found[name])]))
     own = next(values for name, values in found.items() if name.endswith("own)"))
-    for row in rows:
-        row.insert(5, spread([mine - its for mine, its in zip(found[row[0]], own, strict=True)]))
+    for name, row in rows:
+        for mine, its in zip(found[name], own, strict=True):
+            row += [spread(mine), spread([a - b for a, b in zip(mine, its, strict=True)])]
     with open(results, "a", encoding="utf-8") as file:
-        print(f"## `{command}`\n", file=file)
-        print(
-            f"Seed {chosen.train.seed}; {count} samples in each of {sets} sets; {versions()['versions']}.\n", file=file
-        )
-        for row in [head, ["---"] * len(head), *rows]:
+        print(f"## `{command}`\n\n{count} samples in each of {sets} sets; {versions()['versions']}.\n", file=file)
+        for row in [head, ["---"] * len(head), *(row for _, row in rows)]:
             print("| " + " | ".join(row) + " |", file=file)
         print(file=file)
 

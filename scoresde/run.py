@@ -155,7 +155,7 @@ class Run:
             self.checkpoints.prune(self.config.train.batch, self.config.train.keep_every)
 
     def take(self, state: TrainState) -> None:
-        """Writes a snapshot of the averages of train.widths, from which `averages.combined` makes others.
+        """Writes a snapshot of the averages of train.widths, from which `averages.averaged` makes others.
 
         Raises:
             ResourceError: The disk is full, or the folder not writable.

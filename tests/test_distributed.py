@@ -22,10 +22,18 @@ from scoresde.train import start, train
 SMALL = ["network.channels=4", "network.group_channels=4", "network.multipliers=[1,2]", "network.blocks=1"]
 SMALL += ["train.batch=12", "train.images=240", "train.warmup=24", "train.decay=0", "train.clip=2.0"]
 LINE = ["train", "digits", *SMALL, "train.log_every=12", "train.save_every=120", "train.sample_every=1000000"]
-LINE += ["train.snapshot_every=60"]
-LINE += ["--device", "cpu", "--out"]
+LINE += ["train.snapshot_every=60", "--device", "cpu", "--out"]
 HALF = ["train.precision=float16", "train.predicts=x0", "train.weighting=min-snr", "train.snr_cap=100"]
 HALF += ["train.images=120"]
+
+STAND_IN = """
+import os, types
+Settings = types.SimpleNamespace
+def init(**options):
+    with open(options["dir"] + "/told", "a") as file:
+        file.write(os.environ["RANK"] + options["project"])
+    return types.SimpleNamespace(id="7", log=lambda row, step: None, finish=lambda exit_code: None)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +43,7 @@ def ran(tmp_path_factory):
     sampled = ["sample", "--solver", "rk45", "--tol", "0.1", "-n", "7", "--batch", "2", "--device", "cpu"]
     jobs = {
         "one": (1, [*LINE, "one"]),
-        "two": (2, [*LINE, "two"]),
+        "two": (2, [*LINE, "two", "train.wandb=mine"]),
         "three": (3, [*LINE, "three", "train.accumulate=2"]),
         "cut": (3, [*LINE, "cut", "train.accumulate=2", "train.images=120"]),
         "resumed": (3, [*LINE, "cut", "train.accumulate=2", "--resume"]),
@@ -48,8 +56,9 @@ def ran(tmp_path_factory):
     }
     (folder / "unwritable").mkdir()
     (folder / "unwritable" / "checkpoints").touch()
+    (folder / "wandb.py").write_text(STAND_IN)
     command = [sys.executable, str(Path(__file__).with_name("ranks.py")), json.dumps(list(jobs.values()))]
-    environment = os.environ | {"PYTHONPATH": str(Path(scoresde.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": f"{Path(scoresde.__file__).parents[1]}:{folder}"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return dict(zip(jobs, map(json.loads, done.stdout.splitlines()), strict=True)) | {"folder": folder}
@@ -95,6 +104,10 @@ def test_only_the_first_process_speaks(ran):
     for name in ("two", "three", "resumed", "shared"):
         first, *others = ran[name]["said"]
         assert first.strip() and not any(others), ran[name]
+
+
+def test_only_the_first_process_tells_weights_and_biases(ran):
+    assert (ran["folder"] / "two" / "told").read_text() == "0mine"
 
 
 def test_a_resumed_run_of_three_ends_bit_for_bit_as_an_uninterrupted_one(ran):
