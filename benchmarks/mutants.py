@@ -284,7 +284,7 @@ def judge(tests: str, mutant: Mutant | None = None, patience: float | None = Non
             return f"running past {patience:.0f} s"
     if done.returncode == 0:
         return ""
-    failures = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    failures = [line for line in done.stdout.splitlines() if line.startswith(("FAILED tests", "ERROR tests"))]
     first = failures[0] if failures else (done.stdout.strip().splitlines() or ["nothing that ran"])[-1]
     return first.split(" - ")[0].removeprefix("FAILED tests/")
 
