@@ -1,6 +1,7 @@
 """The promises of `scoresde.check` notice what breaks them: for each, a solver that breaks it and is otherwise good."""
 
 import functools
+import math
 import re
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ from scoresde.model import ObservedModel
 from scoresde.solvers import GridSolver, MarkovSolver, PerSampleSolver, solvers
 from scoresde.solvers.euler import Euler
 from scoresde.solvers.euler_maruyama import EulerMaruyama
+from scoresde.solvers.guard import Guard
 from scoresde.solvers.runge_kutta import RK45
 
 BY_NAME = {promise.name: promise for promise in PROMISES}
@@ -105,7 +107,7 @@ class Hushed(Euler):
     """Replaces what is not finite by zero."""
 
     def _checked(self, model, x, start, stop):
-        return model
+        return Guard(self.name, finite=False, budget=math.inf)
 
     def step(self, model, x, t, s, generator):
         return super().step(model, x, t, s, generator).nan_to_num(0, 0, 0)
