@@ -106,7 +106,11 @@ FAST = ("plain", "parts", "float16", "classes", "basic")
 
 @pytest.mark.parametrize("way", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in WAYS])
 def test_spread_over_one_process_it_is_the_training_of_one(group, way):
-    """To the last bit, which the gradients of what several blocks take, summed up in another order, may change."""
+    """To the last bit, which the gradients of what several blocks take, summed up in another order, may change.
+
+    Compiled, a spread network is cut into its blocks and fused otherwise, as one that is compiled is from one that is
+    not, whose weights are 1e-7 apart after as many steps.
+    """
     network = BASIC if way == "basic" else None
     chosen = [config(*WAYS[way], "train.clip=1e6", shard=shard, network=network) for shard in ("false", "true")]
     whole, state = map(fresh, chosen)
@@ -115,7 +119,8 @@ def test_spread_over_one_process_it_is_the_training_of_one(group, way):
         assert now.grad_norm == pytest.approx(expected.grad_norm, rel=1e-2 if "float16" in way else 1e-6)
     kept = [state.model, state.ema, *state.also, *state.powers]
     assert all(sharding.is_share(p) for model in kept for p in model.parameters())
-    assert apart(everything(whole), everything(state)) < (3e-4 if "float16" in way else 1e-7)
+    rounding = 3e-4 if "float16" in way else 1e-6 if way == "compiled" else 1e-7
+    assert apart(everything(whole), everything(state)) < rounding
     halves = [{name: sharding.everything(x) for name, x in halved(each).items()} for each in (whole, state)]
     assert apart(*halves) < 1e-3 and len(halves[0]) == len(state.powers) * len(state.model.net.state_dict())
 
