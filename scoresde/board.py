@@ -85,17 +85,17 @@ class Wandb(Board):
             raise UsageError(
                 f"train.wandb = {project!r} needs another package: pip install 'scoresde[wandb]'"
             ) from None
-        self.library: Any = wandb
+        self.wandb: Any = wandb
         self.run: Any = None
         self._attempt(lambda: self._begin(folder, project, config))
 
     def _begin(self, folder: Path, project: str, config: Mapping[str, Any]) -> None:
         kept = folder / IDENTITY
         # No command line, host, user, code, packages or console.
-        settings = self.library.Settings(
+        settings = self.wandb.Settings(
             console="off", host="", username="", email="", x_disable_machine_info=True, x_save_requirements=False
         )
-        self.run = self.library.init(
+        self.run = self.wandb.init(
             project=project,
             dir=str(folder),
             config=dict(config),
@@ -119,7 +119,7 @@ class Wandb(Board):
 
     def show(self, sheet: Image, images: int) -> None:
         if self.run:
-            self._attempt(lambda: self.run.log({"samples": self.library.Image(sheet)}, step=images))
+            self._attempt(lambda: self.run.log({"samples": self.wandb.Image(sheet)}, step=images))
 
     def close(self, failed: bool) -> None:
         if self.run:

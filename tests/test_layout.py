@@ -47,7 +47,7 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py" or path.parent != ROOT)
-SHARED = ("__init__.py", "base.py", "guard.py", "adaptive.py", "embedded_pair.py", "exponential.py", "library.py")
+SHARED = ("__init__.py", "base.py", "guard.py", "adaptive.py", "embedded_pair.py", "exponential.py", "wrapped.py")
 FOLDERS = ("solvers", "conditioners", "posterior", "data", "metrics")
 PLUGINS = [p for p in FILES if p.parent.name in FOLDERS and p.parent.parent == ROOT and p.name not in SHARED]
 

@@ -10,7 +10,7 @@ from ..errors import NumericalError
 from ..model import ScoreModel
 from ..random import Generators
 from .base import Info, solvers
-from .library import LibrarySolver
+from .wrapped import LibrarySolver
 
 METHODS = ("RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
 

@@ -9,7 +9,7 @@ from ..model import ScoreModel
 from ..random import Generators
 from .base import Info, solvers
 from .embedded_pair import first_step
-from .library import LibrarySolver
+from .wrapped import LibrarySolver
 
 METHODS = {"dopri8": 8.0, "dopri5": 5.0, "bosh3": 3.0, "fehlberg2": 2.0, "adaptive_heun": 2.0}
 
