@@ -14,18 +14,19 @@ from pathlib import Path
 import click
 import torch
 
-from scoresde import checkpoint, images
-from scoresde import config as configuration
-from scoresde.averages import averaged
-from scoresde.evaluate import Evaluation
+from scoresde import models
+from scoresde.core.provenance import versions
+from scoresde.core.random import generators
+from scoresde.images import sheets
 from scoresde.metrics import metrics
-from scoresde.profiles import share
-from scoresde.provenance import versions
-from scoresde.random import generators
-from scoresde.run import Run, recorded_config
-from scoresde.sample import sample
+from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
-from scoresde.train import start, train
+from scoresde.training import config as configuration
+from scoresde.training.averages import averaged
+from scoresde.training.evaluation import Evaluation
+from scoresde.training.loop import start, train
+from scoresde.training.profiles import share
+from scoresde.training.run import Run, recorded_config
 
 SNAPSHOTS = 20
 LIVES = [0.004, 0.02, 0.2]
@@ -53,9 +54,9 @@ def trained(chosen, folder, recipe):
             run.take(state)
             click.echo(f"{state.images} images, loss {state.loss:.4f}")
     run.save(state)
-    described = checkpoint.describe_model(state.ema, chosen.network, chosen.train.time_scale)
+    described = models.describe_model(state.ema, chosen.network, chosen.train.time_scale)
     for name, model in {"none": state.model, **{f"direct_{w:g}": mean for w, mean in direct.items()}}.items():
-        checkpoint.save(model, folder / name, described)
+        models.save(model, folder / name, described)
 
 
 def flat(model):
@@ -67,16 +68,16 @@ def averages(folder, chosen):
 
     The latter is the distance from the average that was tracked directly, as a share of its distance from no average.
     """
-    plain = checkpoint.load(folder / "none")
+    plain = models.load(folder / "none")
     yield "the weights themselves", plain, "", ""
     lives = [(life, folder / f"ema_{life:g}") for life in chosen.train.ema_also]
     for life, place in sorted([*lives, (chosen.train.ema, folder)]):
         own = " (the run's own)" if place == folder else ""
-        yield f"half-life {life:,g}{own}", checkpoint.load(place), "", ""
+        yield f"half-life {life:,g}{own}", models.load(place), "", ""
     for width in WIDTHS:
         found = averaged(folder, width)
         if off := width in DIRECT:
-            direct = checkpoint.load(folder / f"direct_{width:g}")
+            direct = models.load(folder / f"direct_{width:g}")
             off = (flat(found.model) - flat(direct)).norm() / (flat(direct) - flat(plain)).norm()
         yield f"width {width:g}", found.model, f"{found.error:.1g}", f"{off:.1g}" if off else ""
         if width == SHOWN:
@@ -91,7 +92,7 @@ def distances(model, solver, metric, real, count, sets):
         for first in range(10_000 * k, 10_000 * k + count, 250):
             sources = generators(range(first, min(first + 250, 10_000 * k + count)))
             parts.append(sample(model, solvers[solver](steps=10), model.prior(sources), generator=sources).x)
-        found.append(metric.measure(images.to_uint8(torch.cat(parts)), real)[0].value)
+        found.append(metric.measure(sheets.to_uint8(torch.cat(parts)), real)[0].value)
     return found
 
 
@@ -118,7 +119,7 @@ def main(config, overrides, out, results, metric, count, sets):
         trained(chosen, out, {"command": command, "seed": chosen.train.seed})
     chosen = recorded_config(out)
     judge, data = metrics.parse(metric), chosen.data.load("train")
-    evaluation, real = Evaluation(chosen, data, CPU), images.to_uint8(data.scaled(slice(10_000)))
+    evaluation, real = Evaluation(chosen, data, CPU), sheets.to_uint8(data.scaled(slice(10_000)))
     head = ["average", "profile's error", "weights' error", "held-out loss"]
     head += [title for name in SOLVERS.values() for title in (name, "beside the run's own")]
     rows, found = [], {}

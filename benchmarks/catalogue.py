@@ -21,8 +21,8 @@ from tempfile import TemporaryDirectory
 import click
 import numpy as np
 
-from scoresde import checkpoint
-from scoresde.provenance import versions
+from scoresde.core import files
+from scoresde.core.provenance import versions
 from scoresde.web.catalogue import Catalogue
 from scoresde.web.uploads import png
 
@@ -147,7 +147,7 @@ def main(rows: int, repeats: int, seed: int, file: Path | None, out: Path | None
         about += f", a load of {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
         about += f", SQLite {sqlite3.sqlite_version}, {environment}."
         head = ["# The catalogue's latencies", about, " ".join(__doc__.split("\n\n")[2].split()), text]
-        checkpoint.write_text(out, "\n\n".join(head) + "\n")
+        files.write_text(out, "\n\n".join(head) + "\n")
 
 
 if __name__ == "__main__":

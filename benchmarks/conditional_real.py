@@ -29,18 +29,20 @@ from scipy.special import stdtrit
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from scoresde import checkpoint, images, stats
+from scoresde import models
 from scoresde.conditioners import conditioners
-from scoresde.covariance import KINDS, LARGEST, estimate
+from scoresde.core import files
+from scoresde.core.provenance import versions
+from scoresde.core.random import generators, permutation, stream
 from scoresde.data import data
+from scoresde.images import sheets
 from scoresde.metrics.frechet import factored, frechet
-from scoresde.metrics.statistics import moments
-from scoresde.model import ScoreModel
+from scoresde.metrics.moments import moments
+from scoresde.models.base import ScoreModel
 from scoresde.observations import Blur, Downsample, Luma, Observation, Pixels
-from scoresde.posterior import posteriors
-from scoresde.provenance import versions
-from scoresde.random import generators, permutation, stream
-from scoresde.sample import Samples, sample
+from scoresde.observations.covariance import KINDS, LARGEST, estimate
+from scoresde.posterior import posteriors, store
+from scoresde.sampling.sample import Samples, sample
 from scoresde.solvers import solvers
 
 BATCH, BLOCKS, SHOWN, DIVERSE = 500, 20, 10, 64
@@ -116,11 +118,11 @@ def luma_of(pixels: Tensor) -> Tensor:
 def draw(model: ScoreModel, seen: Observation, y: Tensor, what: str, how: str, folder: str, first: int) -> Samples:
     seeds = generators(range(first, first + len(y)))
     if not how:
-        return stats.fitted(posteriors.parse(what), folder, seen).draw(model, seen, y, generator=seeds)
+        return store.fitted(posteriors.parse(what), folder, seen).draw(model, seen, y, generator=seeds)
     solver = solvers.parse(how)
     if what == SAMPLES:
         return sample(model, solver, model.prior(seeds), generator=seeds)
-    around = stats.fitted(conditioners.parse(what), folder, seen).condition(model, seen, y, seeds)
+    around = store.fitted(conditioners.parse(what), folder, seen).condition(model, seen, y, seeds)
     if what != PUBLISHED:
         return sample(around, solver, around.prior(seeds), generator=seeds)
     done = sample(around, solver, around.prior(seeds), generator=seeds, denoise=False)  # the published loop
@@ -165,13 +167,13 @@ def measure(model: ScoreModel, task: Task, truth: Tensor, reference: Any, what: 
     if isinstance(seen, Pixels):
         hidden = ~seen.mask[0, 0]
     if what == GREY:
-        return {**distances(task, truth_grey := images.to_uint8(y.expand_as(clean)), truth, reference), "nfe": 0} | {
+        return {**distances(task, truth_grey := sheets.to_uint8(y.expand_as(clean)), truth, reference), "nfe": 0} | {
             "vjps": 0,
             "seconds": 0.0,
             **judged(truth_grey, truth, hidden),
         }, truth_grey[:SHOWN]
     parts = [draw(model, seen, known[i : i + BATCH], what, how, folder, i) for i in range(0, len(y), BATCH)]
-    drawn = torch.cat([images.to_uint8(part.x) for part in parts])
+    drawn = torch.cat([sheets.to_uint8(part.x) for part in parts])
     row: dict[str, Any] = {"nfe": max(p.nfe for p in parts), "vjps": max(p.vjps for p in parts)}
     row |= {"seconds": sum(p.seconds for p in parts), **distances(task, drawn, truth, reference)}
     row |= judged(drawn, truth, hidden)
@@ -228,26 +230,26 @@ def main(
     report: bool,
     out: Path,
 ) -> None:
-    source, network = data.parse(data_name), checkpoint.load(model, device)
+    source, network = data.parse(data_name), models.load(model, device)
     test, real = source.load("test"), source.load("train").scaled()
     kinds = [kind for kind in KINDS if kind != "full" or real[0].numel() <= LARGEST]
-    folder = checkpoint.locate(model)
+    folder = models.locate(model)
     if network.condition != "none":
         kinds, chosen = [], ("colour" if network.condition == "colour" else "hole",)
-    if not report and set(stats.every(folder)) < set(kinds):
-        if folder.is_relative_to(checkpoint.BUNDLED):
+    if not report and set(store.every(folder)) < set(kinds):
+        if folder.is_relative_to(models.BUNDLED):
             raise click.ClickException(
                 f"first: scoresde stats {model} --kinds {','.join(kinds)}; then give models/{model}"
             )
-        stats.save(folder, [estimate(real, kind) for kind in kinds], {"data": data_name, "images": len(real)})
+        store.save(folder, [estimate(real, kind) for kind in kinds], {"data": data_name, "images": len(real)})
     pixels = test.pixels[permutation(len(test), stream(0, "test"))]  # sets may be sorted by class
-    truth, store = pixels[:count], out / "rows.jsonl"
+    truth, record = pixels[:count], out / "rows.jsonl"
     (out / "shown").mkdir(parents=True, exist_ok=True)
-    done = {r["key"]: r for r in map(json.loads, store.read_text().splitlines())} if store.exists() else {}
-    sha = checkpoint.read_json(folder / checkpoint.CONFIG)["sha256"]
+    done = {r["key"]: r for r in map(json.loads, record.read_text().splitlines())} if record.exists() else {}
+    sha = files.read_json(folder / models.CONFIG)["sha256"]
     for task in (TASKS[name] for name in chosen or TASKS):
         reference = factored(moments(task.features(pixels[count : count + others])))
-        floor, rows, sheets = floors(task, pixels, count, others), [], {"real": truth[:SHOWN].float() / 127.5 - 1}
+        floor, rows, shown = floors(task, pixels, count, others), [], {"real": truth[:SHOWN].float() / 127.5 - 1}
         every = [*methods(task.title), (SAMPLES, "dpm++:steps=20"), *[(GREY, "")] * (task.title == "colour")]
         for what, how in every if network.condition == "none" else trained():
             identity = [sha, data_name, count, others, task.title, what, how, 2]
@@ -259,13 +261,13 @@ def main(
                 row, shown = measure(network, task, truth, reference, what, how, model)
                 done[key] = {"key": key, "task": task.title, "what": what, "how": how, "n": count, **row}
                 torch.save(shown, picture)
-                with store.open("a") as file:
+                with record.open("a") as file:
                     file.write(json.dumps(done[key]) + "\n")
                 click.echo(f"{task.title} {what} {how}: {row}", err=True)
             rows.append(done[key])
             if picture.exists():
-                sheets[f"{what} {how}"] = torch.load(picture, weights_only=True).float() / 127.5 - 1
-        images.save(images.labelled(sheets, zoom=images.zoom_for(truth.shape[-1])), out / f"{task.title}.png")
+                shown[f"{what} {how}"] = torch.load(picture, weights_only=True).float() / 127.5 - 1
+        sheets.save(sheets.labelled(shown, zoom=sheets.zoom_for(truth.shape[-1])), out / f"{task.title}.png")
         (out / f"{task.title}.md").write_text(table(rows, floor) + "\n", encoding="utf-8")
         click.echo(table(rows, floor))
     (out / "meta.json").write_text(

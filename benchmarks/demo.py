@@ -16,14 +16,16 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from scoresde import checkpoint, images
+from scoresde import models
 from scoresde.commands.train import train
+from scoresde.core import files
+from scoresde.core.provenance import versions
+from scoresde.core.random import generators, permutation, stream
 from scoresde.data import data
+from scoresde.images import sheets
 from scoresde.metrics import metrics
-from scoresde.model import NetworkModel
-from scoresde.provenance import versions
-from scoresde.random import generators, permutation, stream
-from scoresde.sample import Samples, sample
+from scoresde.models.base import NetworkModel
+from scoresde.sampling.sample import Samples, sample
 from scoresde.solvers import Solver, solvers
 
 N = 100
@@ -43,7 +45,7 @@ def draw(model: NetworkModel, solver: Solver, count: int) -> Samples:
 
 
 def distance_of(x: Tensor, reference: Tensor) -> float:
-    return DISTANCE.measure(images.to_uint8(x), images.to_uint8(reference))[0].value
+    return DISTANCE.measure(sheets.to_uint8(x), sheets.to_uint8(reference))[0].value
 
 
 def floor(train_images: Tensor, held_out: Tensor, count: int) -> tuple[float, float]:
@@ -65,15 +67,15 @@ def nearest(x: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
 def compare(model: NetworkModel, train_images: Tensor, held_out: Tensor, out: Path) -> list[dict[str, object]]:
     """Samples with every solver; a row of the table for each, and the contact sheet."""
     mean, spread = floor(train_images, held_out, N)
-    rows, sheets = [], {"real, held out": held_out[:10], "real, trained on": train_images[:10]}
+    rows, drawn = [], {"real, held out": held_out[:10], "real, trained on": train_images[:10]}
     for name, cls in (bar := tqdm(solvers.all().items(), unit="solver")):
         bar.set_description(name)
         solver = cls(**OPTIONS.get(name, {}))
         result = draw(model, solver, N)
         x = result.x.clamp(-1, 1)
         distance = distance_of(x, held_out)
-        images.save(images.sheet(x, 10, zoom=ZOOM), out / f"{name}.png")
-        sheets[name] = x[:10]
+        sheets.save(sheets.sheet(x, 10, zoom=ZOOM), out / f"{name}.png")
+        drawn[name] = x[:10]
         rows.append(
             {
                 "solver": name,
@@ -93,7 +95,7 @@ def compare(model: NetworkModel, train_images: Tensor, held_out: Tensor, out: Pa
     cost = {"NFE": result.nfe, "seconds": round(result.seconds, 2)}
     rows.append({"solver": "dpm", "options": "tol=0.05", **cost, **large})
     rows.append({"solver": "real images", "N": LARGE, "FD": f"{mean:.3f} ± {spread:.3f}", "FD / floor": 1.0})
-    images.save(images.labelled(sheets, zoom=ZOOM), out / "sheet.png")
+    sheets.save(sheets.labelled(drawn, zoom=ZOOM), out / "sheet.png")
     return rows
 
 
@@ -102,7 +104,7 @@ def memorising(model: NetworkModel, train_images: Tensor, held_out: Tensor, out:
     x = draw(model, solvers["dpm"](), N).x.clamp(-1, 1)
     distances, index = nearest(x, train_images)
     pairs = {"sample": x[:10], "nearest trained on": train_images[index[:10]]}
-    images.save(images.labelled(pairs, zoom=ZOOM), out / "nearest.png")
+    sheets.save(sheets.labelled(pairs, zoom=ZOOM), out / "nearest.png")
     return {
         "sample to nearest training image (rms)": round(float(distances.mean()), 4),
         "held-out digit to nearest training image (rms)": round(float(nearest(held_out, train_images)[0].mean()), 4),
@@ -123,7 +125,7 @@ def main(out: Path) -> None:
     run = out / "run"
     train.main(["digits", "--out", str(run), "--device", "cpu", "--resume", "auto"], standalone_mode=False)
     trained = time.perf_counter() - began
-    model = checkpoint.load(run)
+    model = models.load(run)
     train_images, held_out = (data["digits"]().load(split).scaled() for split in ("train", "test"))
     rows = compare(model, train_images, held_out, out)
     near = memorising(model, train_images, held_out, out)
@@ -137,7 +139,7 @@ def main(out: Path) -> None:
         "held out": len(held_out),
         **versions(),
     }
-    checkpoint.write_text(out / "results.json", json.dumps(record, indent=2) + "\n")
+    files.write_text(out / "results.json", json.dumps(record, indent=2) + "\n")
     text = [
         "# Digits by every solver",
         f"FD: squared Frechet distance in pixel space of N samples (seeds from {SEED}) from {len(held_out)} held-out "
@@ -146,7 +148,7 @@ def main(out: Path) -> None:
         table,
         "\n".join(f"- {name}: {value}" for name, value in near.items()),
     ]
-    checkpoint.write_text(out / "table.md", "\n\n".join(text) + "\n")
+    files.write_text(out / "table.md", "\n\n".join(text) + "\n")
     click.echo("\n" + "\n\n".join(text[1:]))
     click.echo(f"\nPictures: {out}/sheet.png, {out}/nearest.png and one sheet per solver.")
 

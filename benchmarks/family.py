@@ -16,14 +16,16 @@ from pathlib import Path
 import click
 import torch
 
-from scoresde import checkpoint, images
-from scoresde.clipping import ClippedModel
+from scoresde import models
+from scoresde.core import files
+from scoresde.core.provenance import versions
+from scoresde.core.random import generators, stream
 from scoresde.data import data
+from scoresde.images import sheets
 from scoresde.likelihood import chain, vlb
 from scoresde.metrics import metrics
-from scoresde.provenance import versions
-from scoresde.random import generators, stream
-from scoresde.sample import sample
+from scoresde.models.clipped import ClippedModel
+from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
 
 BATCH = 128
@@ -35,7 +37,7 @@ def samples(model, solver, count, first):
     for start in range(first, first + count, BATCH):
         sources = generators(range(start, min(start + BATCH, first + count)))
         parts.append(sample(ClippedModel(model), solver, model.prior(sources), generator=sources).x)
-    return images.to_uint8(torch.cat(parts))
+    return sheets.to_uint8(torch.cat(parts))
 
 
 def distances(model, name, options, steps, real, count, sets):
@@ -83,9 +85,9 @@ def main(runs, out, evaluations, bounds, count, sets, held_out):
     lines += ["| run | sampler | " + " | ".join(f"FD, {n}" for n in few) + " |", "|" + "---|" * (len(few) + 2)]
     second = ["| run | variance | " + " | ".join(f"{n} steps" for n in many) + " |", "|" + "---|" * (len(many) + 2)]
     for folder in runs:
-        model = checkpoint.load(folder)
-        source = data.build(checkpoint.read_json(folder / checkpoint.CONFIG)["recipe"]["data"])
-        real, test = images.to_uint8(source.load("train").scaled()), source.load("test")
+        model = models.load(folder)
+        source = data.build(files.read_json(folder / models.CONFIG)["recipe"]["data"])
+        real, test = sheets.to_uint8(source.load("train").scaled()), source.load("test")
         test = test.drawn(held_out)
         learned = getattr(model.net.options, "learned_variance", False)
         kinds = ["small", "large", *["learned"] * learned]

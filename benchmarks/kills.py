@@ -21,9 +21,10 @@ import click
 import torch
 import torch._dynamo  # an optimiser would import it at its first step, in every process
 
-from scoresde import checkpoint
+from scoresde import models
 from scoresde.commands.train import train
-from scoresde.provenance import versions
+from scoresde.core import files
+from scoresde.core.provenance import versions
 
 SMALL = ["network.channels=4", "network.group_channels=4", "network.multipliers=[1]", "network.blocks=1"]
 SMALL += ["network.dropout=0.1", "train.batch=16"]
@@ -67,7 +68,7 @@ def in_a_save(call: int) -> Callable[[], None]:
 def last(folder: Path) -> tuple[str, str]:
     """Digests of the last checkpoint and of the model of a run."""
     newest = sorted(folder.glob("checkpoints/step_*"))[-1]
-    return (newest / "state.sha256").read_text().split()[0], checkpoint.digest(folder / checkpoint.WEIGHTS)
+    return (newest / "state.sha256").read_text().split()[0], files.digest(folder / models.WEIGHTS)
 
 
 @click.command(help=__doc__)
@@ -112,7 +113,7 @@ def main(kills: int, images: int, seed: int, out: Path | None) -> None:
     if out:
         versioned = ", ".join(f"{name} {version}" for name, version in versions()["versions"].items())
         command_line = f"`python benchmarks/kills.py --kills {kills} --images {images} --seed {seed}`"
-        checkpoint.write_text(out, f"# Kills\n\n{command_line}, {versioned}.\n\n{text}")
+        files.write_text(out, f"# Kills\n\n{command_line}, {versioned}.\n\n{text}")
     sys.exit(not equal)
 
 

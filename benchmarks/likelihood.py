@@ -19,23 +19,15 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from scoresde import checkpoint
+from scoresde import models
+from scoresde.bench.problems import gm192
+from scoresde.core import files
+from scoresde.core.provenance import versions
+from scoresde.core.random import Generators, generators, randn, stream
 from scoresde.data import data
-from scoresde.likelihood import (
-    Divergence,
-    Exact,
-    Hutchinson,
-    chain,
-    dequantise,
-    log_likelihood,
-    nll,
-    vlb,
-)
+from scoresde.likelihood import Divergence, Exact, Hutchinson, chain, dequantise, log_likelihood, nll, vlb
 from scoresde.likelihood.flow import standard_normal_log_prob
-from scoresde.model import Evaluations, NetworkModel, ObservedModel, ScoreModel
-from scoresde.problems import gm192
-from scoresde.provenance import versions
-from scoresde.random import Generators, generators, randn, stream
+from scoresde.models.base import Evaluations, NetworkModel, ObservedModel, ScoreModel
 from scoresde.solvers import solvers
 
 LN2 = math.log(2)
@@ -242,7 +234,7 @@ def of_the_digits(model: NetworkModel, count: int | None) -> list[str]:
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the tables there.")
 def main(samples: int, count: int | None, only: tuple[str, ...], out: Path | None) -> None:
     torch.set_num_threads(1)
-    model, mixture = checkpoint.load("digits"), gm192()
+    model, mixture = models.load("digits"), gm192()
     images = data["digits"]().load("test")
     some = dequantise(images.pixels[:6], images.levels, generators(range(6)))
     sections: dict[str, tuple[str, Callable[[], list[str]]]] = {
@@ -266,7 +258,7 @@ def main(samples: int, count: int | None, only: tuple[str, ...], out: Path | Non
         text += [f"## {title}", "\n".join(make())]
     click.echo("\n\n".join(text))
     if out:
-        checkpoint.write_text(out, "\n\n".join(text) + "\n")
+        files.write_text(out, "\n\n".join(text) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ import scipy.integrate
 import torch
 from torch import Tensor
 
-from scoresde import checkpoint
-from scoresde.model import ScoreModel
-from scoresde.provenance import versions
-from scoresde.random import stream
+from scoresde.core import files
+from scoresde.core.provenance import versions
+from scoresde.core.random import stream
+from scoresde.models.base import ScoreModel
 from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
 
@@ -151,7 +151,7 @@ def main(rounds: int, out: Path | None) -> None:
     if out:
         environment = ", ".join(f"{key} {value}" for key, value in versions()["versions"].items())
         head = ["# Overhead of the solvers", f"One thread, {rounds} rounds, {environment}."]
-        checkpoint.write_text(out, "\n\n".join([*head, " ".join(__doc__.split("\n\n")[2].split()), text]) + "\n")
+        files.write_text(out, "\n\n".join([*head, " ".join(__doc__.split("\n\n")[2].split()), text]) + "\n")
 
 
 if __name__ == "__main__":

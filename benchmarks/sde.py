@@ -14,12 +14,12 @@ import click
 import torch
 from torch import Tensor
 
-from scoresde import checkpoint
+from scoresde.bench.problems import problem
 from scoresde.bench.spec import expand
-from scoresde.model import Evaluations, ObservedModel
-from scoresde.problems import problem
-from scoresde.provenance import versions
-from scoresde.random import stream
+from scoresde.core import files
+from scoresde.core.provenance import versions
+from scoresde.core.random import stream
+from scoresde.models.base import Evaluations, ObservedModel
 from scoresde.solvers import solvers
 
 STOP = 1e-3
@@ -71,7 +71,7 @@ def main(count: int, out: Path | None) -> None:
         environment = ", ".join(f"{key} {value}" for key, value in versions()["versions"].items())
         head = [f"# The law of stochastic solvers on gm192\n\n{count} samples a row, seed 0, float64, {environment}."]
         text = "\n\n".join([*head, " ".join(__doc__.split("\n\n")[2].split()), "\n".join(lines)])
-        checkpoint.write_text(out, text + "\n")
+        files.write_text(out, text + "\n")
 
 
 if __name__ == "__main__":

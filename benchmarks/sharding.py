@@ -19,11 +19,11 @@ import torch._dynamo  # an optimiser would import it at its first step
 import torch.distributed.fsdp  # so that it is in no process's growth
 from throughput import advance, in_processes, setting
 
-from scoresde import checkpoint
-from scoresde.provenance import versions
-from scoresde.sharding import local
-from scoresde.snapshot import taken
-from scoresde.train import start, train
+from scoresde.core import files
+from scoresde.core.provenance import versions
+from scoresde.training.loop import start, train
+from scoresde.training.sharding import local
+from scoresde.training.state import taken
 
 WAYS = {"whole in each": "false", "train.shard=true": "true"}
 
@@ -84,7 +84,7 @@ def main(rounds: int, steps: int, batch: int, channels: int, out: Path | None) -
         asked = f"`python benchmarks/sharding.py {options}`"
         intro = __doc__.split("\n\n", 2)[2]
         head = f"# Weights spread over two processes\n\n{asked}, {versioned}.\n\n{intro}"
-        checkpoint.write_text(
+        files.write_text(
             out, f"{head}\nRatios are to the first row; of times the median of the turns, with quartiles.\n\n{text}"
         )
 

@@ -17,13 +17,13 @@ import click
 import torch
 from torch import Tensor
 
-from scoresde import checkpoint
-from scoresde.gaussian import GaussianMixtureModel
-from scoresde.model import Evaluations, ObservedModel
-from scoresde.plots import Point, curves, render
-from scoresde.problems import PROBLEMS, problem, reference
-from scoresde.provenance import versions
-from scoresde.random import generators
+from scoresde.bench.figures import Point, curves, render
+from scoresde.bench.problems import PROBLEMS, problem, reference
+from scoresde.core import files
+from scoresde.core.provenance import versions
+from scoresde.core.random import generators
+from scoresde.models.base import Evaluations, ObservedModel
+from scoresde.models.gaussian import GaussianMixtureModel
 from scoresde.solvers import AdaptiveSolver, GridSolver, Solver, solvers
 
 BUDGETS = (5, 10, 15, 20, 30, 50, 100)
@@ -196,9 +196,9 @@ def main(name: str, only: tuple[str, ...], out: Path | None) -> None:
             f"# Work and precision on {name}",
             f"{SAMPLES[name]} samples, seed 1, float64, one thread, {environment}.",
         ]
-        checkpoint.write_text(out, "\n\n".join([*head, " ".join(__doc__.split("\n\n")[2].split()), text]) + "\n")
+        files.write_text(out, "\n\n".join([*head, " ".join(__doc__.split("\n\n")[2].split()), text]) + "\n")
         out.with_suffix(".svg").write_bytes(plot(rows, name))
-        checkpoint.write_text(out.with_suffix(".jsonl"), "".join(json.dumps(row, default=str) + "\n" for row in rows))
+        files.write_text(out.with_suffix(".jsonl"), "".join(json.dumps(row, default=str) + "\n" for row in rows))
 
 
 if __name__ == "__main__":

@@ -25,14 +25,14 @@ import torch
 import torch._dynamo  # an optimiser would import it at its first step
 from torch import nn
 
-from scoresde import checkpoint
-from scoresde import config as configuration
-from scoresde.config import Config
+from scoresde.core import files
+from scoresde.core.parallel import group
+from scoresde.core.provenance import versions
+from scoresde.core.random import rand, randn, stream
 from scoresde.data import Images
-from scoresde.distributed import group
-from scoresde.provenance import versions
-from scoresde.random import rand, randn, stream
-from scoresde.train import start, train
+from scoresde.training import config as configuration
+from scoresde.training.config import Config
+from scoresde.training.loop import start, train
 
 NETWORKS = {
     "8x8": ((1, 8, 8), ["multipliers=[1,3]", "blocks=2", "attention=[]"]),
@@ -182,7 +182,7 @@ def main(rounds: int, images: int, batch: int, out: Path | None) -> None:
         versioned = ", ".join(f"{name} {version}" for name, version in versions()["versions"].items())
         asked = f"`python benchmarks/throughput.py --rounds {rounds} --images {images} --batch {batch}`"
         intro = __doc__.split("\n\n", 2)[2]
-        checkpoint.write_text(out, f"# Throughput of training\n\n{asked}, {versioned}.\n\n{intro}\n{text}")
+        files.write_text(out, f"# Throughput of training\n\n{asked}, {versioned}.\n\n{intro}\n{text}")
 
 
 if __name__ == "__main__":

@@ -17,12 +17,13 @@ import click
 import torch
 from torch import Tensor
 
-from scoresde import checkpoint
-from scoresde.problems import problem, reference
-from scoresde.provenance import versions
-from scoresde.random import choose, generators, stream
+from scoresde import models
+from scoresde.bench.problems import problem, reference
+from scoresde.bench.tune import Paths, paths, search, tune, with_budget
+from scoresde.core import files
+from scoresde.core.provenance import versions
+from scoresde.core.random import choose, generators, stream
 from scoresde.solvers import GridSolver, solvers
-from scoresde.tune import Paths, paths, search, tune, with_budget
 
 TASKS: dict[str, dict[str, object]] = {
     "digits": {
@@ -48,10 +49,10 @@ RESAMPLES = 2000
 def setting(name: str) -> tuple[Paths, Paths, str]:
     """Paths to tune on and to judge on, and a sentence on how exact they are."""
     if name == "digits":
-        model = checkpoint.load(name)
+        model = models.load(name)
         given, judge, few = paths(model, TRAIN), paths(model, JUDGE), 16
         finer = solvers.parse("rk45:tol=1e-6").solve(
-            checkpoint.load(name).double(), judge.noise[:few].double(), start=model.sde.end, stop=judge.stop
+            models.load(name).double(), judge.noise[:few].double(), start=model.sde.end, stop=judge.stop
         )
         apart = (judge.truth[:few] - finer).flatten(1).square().mean(1).sqrt()
         exact = (
@@ -146,8 +147,8 @@ def main(name: str, only: tuple[str, ...], nfe: tuple[int, ...], out: Path | Non
             click.echo(line(rows[-1]))
             if out:  # after every row, since the whole takes long
                 table = "\n".join([HEAD, *map(line, rows)])
-                checkpoint.write_text(out, "\n\n".join([*head, table]) + "\n")
-                checkpoint.write_text(out.with_suffix(".jsonl"), "".join(json.dumps(row) + "\n" for row in rows))
+                files.write_text(out, "\n\n".join([*head, table]) + "\n")
+                files.write_text(out.with_suffix(".jsonl"), "".join(json.dumps(row) + "\n" for row in rows))
 
 
 if __name__ == "__main__":

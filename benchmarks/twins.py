@@ -21,17 +21,20 @@ from scipy.stats import binomtest
 from sklearn.svm import SVC
 from torch import Tensor
 
-from scoresde import checkpoint, images, stats
-from scoresde.clipping import ClippedModel
+from scoresde import models
 from scoresde.conditioners import conditioners
+from scoresde.core import files
+from scoresde.core.provenance import versions
+from scoresde.core.random import generators
 from scoresde.data import data
-from scoresde.guidance import GuidedModel
+from scoresde.images import sheets
 from scoresde.metrics import metrics
-from scoresde.model import NetworkModel, ScoreModel
+from scoresde.models.base import NetworkModel, ScoreModel
+from scoresde.models.clipped import ClippedModel
+from scoresde.models.guided import GuidedModel
 from scoresde.observations import Pixels
-from scoresde.provenance import versions
-from scoresde.random import generators
-from scoresde.sample import sample
+from scoresde.posterior import store
+from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
 
 HEAD = "| network | asked | solver | NFE | recognised | FD |\n|---|---|---|---|---|---|"
@@ -51,8 +54,8 @@ class Judge:
         right = int((torch.as_tensor(self.machine.predict(levels)) == labels).sum())
         low, high = binomtest(right, len(x)).proportion_ci(method="wilson")
         share = f"{100 * right / len(x):.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
-        real = images.to_uint8(self.train.scaled())
-        distance = metrics["fd"]().measure(images.to_uint8(x), real)[0].value
+        real = sheets.to_uint8(self.train.scaled())
+        distance = metrics["fd"]().measure(sheets.to_uint8(x), real)[0].value
         return f"| {name} | {asked} | {solver} | {nfe:g} | {share} | {distance:.3g} |"
 
 
@@ -74,7 +77,7 @@ def holes(model: ScoreModel, name: str, judge: Judge, ways: list[str]) -> Iterat
     for way in ways:
         what, _, how = way.partition(" by ")
         sources, solver = generators(range(len(clean))), solvers.parse(how)
-        conditioner = stats.fitted(conditioners.parse(what), checkpoint.locate(name), seen)
+        conditioner = store.fitted(conditioners.parse(what), models.locate(name), seen)
         around = conditioner.condition(model, seen, seen.forward(clean), sources)
         drawn = sample(around, solver, around.prior(sources), generator=sources)
         yield judge.row(Path(name).name, f"hole, {what}", how, drawn.nfe, drawn.x, labels)
@@ -88,21 +91,21 @@ def main(runs: tuple[str, ...], out: Path) -> None:
     judge, lines = Judge(), [HEAD]
     lines.append(judge.row("(held-out digits)", "", "", 0, judge.test.scaled(), judge.test.labels))
     for run in runs:
-        model = checkpoint.load(run)
+        model = models.load(run)
         if model.classes:
             lines += classes(model, Path(run).name, judge)
         elif model.condition == "inpaint":
             lines += holes(model, run, judge, ["trained by dpm++:steps=10", "trained by sde-dpm++:steps=50"])
     ways = ["covariance by dpm++:steps=10", "covariance by sde-dpm++:steps=50"]
     ways += [f"replace:as_published=true by ancestral:steps={steps}" for steps in (20, 100)]
-    lines += holes(checkpoint.load("digits"), "digits", judge, ways)
+    lines += holes(models.load("digits"), "digits", judge, ways)
     text = "\n".join(lines) + "\n"
     click.echo(text)
     intro = (__doc__ or "").split("\n\n", 2)[2]
     versioned = ", ".join(f"{name} {version}" for name, version in versions()["versions"].items())
     asked = " ".join(f"runs/{Path(run).name}" for run in runs)
     head = f"# Small twins\n\n`python benchmarks/twins.py {asked}`, {versioned}."
-    checkpoint.write_text(out, f"{head}\n\n{intro}\n{text}")
+    files.write_text(out, f"{head}\n\n{intro}\n{text}")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
+
+import rooms  # noqa: E402
 
 import scoresde  # noqa: E402
 from scoresde.commands.options import flag  # noqa: E402
-from scoresde.registry import Options, describe_type  # noqa: E402
+from scoresde.core.options import Options, describe_type  # noqa: E402
 from scoresde.solvers import solvers  # noqa: E402
 
 project = "scoresde"
@@ -44,7 +46,7 @@ def solver_table() -> str:
     return "\n".join(lines)
 
 
-myst_substitutions = {"solver_table": solver_table()}
+myst_substitutions = {"solver_table": solver_table(), "room_table": rooms.table()}
 
 
 def write_pages() -> None:

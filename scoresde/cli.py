@@ -9,7 +9,7 @@ from types import FrameType
 import click
 
 from . import __version__
-from .errors import ScoreSDEError
+from .core.errors import ScoreSDEError
 
 COMMANDS = {
     "train": ("train:train", "Train a score network."),

@@ -5,7 +5,7 @@ import torch
 from click.testing import CliRunner
 
 from scoresde.cli import scoresde
-from scoresde.gaussian import GaussianMixtureModel, GaussianModel
+from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.sde import VPSDE
 
 torch.set_num_threads(1)

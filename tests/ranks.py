@@ -14,9 +14,9 @@ import tempfile
 import torch
 import torch._dynamo  # an optimiser would import it at its first step, in every process
 
-from scoresde import run as run_folder
 from scoresde.cli import scoresde
 from scoresde.commands import sample, train  # noqa: F401  # so that no process has to import them
+from scoresde.training import run as run_folder
 
 
 def free_port():

@@ -6,25 +6,25 @@ from itertools import islice
 import pytest
 import torch
 
-from scoresde import checkpoint, covariance
-from scoresde import config as configuration
-from scoresde.check.base import Faulty
+from scoresde import models
+from scoresde.bench.check.base import Faulty
+from scoresde.bench.problems import problem
 from scoresde.conditioners import conditioners
+from scoresde.core.errors import NumericalError
+from scoresde.core.random import generators, rand, stream
 from scoresde.data import Images
-from scoresde.errors import NumericalError
-from scoresde.feed import Feed
 from scoresde.likelihood import Hutchinson, log_likelihood
-from scoresde.model import ScoreModel
-from scoresde.objective import loss
-from scoresde.observations import Blur, Downsample, Luma, Pixels
+from scoresde.models.base import ScoreModel
+from scoresde.observations import Blur, Downsample, Luma, Pixels, covariance
 from scoresde.posterior import posteriors
-from scoresde.problems import problem
-from scoresde.random import generators, rand, stream
-from scoresde.run import Run
-from scoresde.sample import in_batches, sample
-from scoresde.sharding import everything, is_share
+from scoresde.sampling.sample import in_batches, sample
 from scoresde.solvers import solvers
-from scoresde.train import start, train
+from scoresde.training import config as configuration
+from scoresde.training.batches import Feed
+from scoresde.training.loop import start, train
+from scoresde.training.objective import loss
+from scoresde.training.run import Run
+from scoresde.training.sharding import everything, is_share
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -112,7 +112,7 @@ def test_likelihood():
 
 
 def network(device):
-    return checkpoint.load("photos", device)
+    return models.load("photos", device)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["float16", "bfloat16"])
@@ -168,7 +168,7 @@ def test_a_compiled_network_trains_and_is_saved_as_any_other(precision, tmp_path
     assert "Trained on 1600 images" in said
     line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert 0 < line["loss"] < 1.5
-    model = checkpoint.load(tmp_path / "run")
+    model = models.load(tmp_path / "run")
     assert sample(model, solvers["euler"](steps=3), model.prior(generators([0]))).nfe == 4
 
 

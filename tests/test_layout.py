@@ -1,4 +1,4 @@
-"""The architecture, checked: layers import downwards, noise has one source, files stay short, no assertion ships."""
+"""The architecture, checked: rooms import downwards, noise has one source, files stay short, no assertion ships."""
 
 import ast
 import subprocess
@@ -6,72 +6,78 @@ import sys
 from pathlib import Path
 
 import pytest
+from rooms import RANK, table
 
 import scoresde
 
 ROOT = Path(scoresde.__file__).parent
-LAYERS = [
-    ["errors", "signals"],
-    ["random", "finite", "distributed", "profiles", "lock"],
-    ["brownian", "sharding"],
-    ["shards"],
-    ["registry", "decoding"],
-    ["sde", "controllers", "masks"],
-    ["labels"],
-    ["grids", "krylov", "cosine"],
-    ["model", "covariance", "observations"],
-    ["conditions"],
-    ["gaussian", "guidance", "clipping", "tiles", "progress"],
-    ["problems"],
-    ["solvers"],
-    ["conditioners"],
-    ["trajectory"],
-    ["sample"],
-    ["likelihood", "latent", "posterior"],
-    ["data", "networks", "provenance"],
-    ["checkpoint", "config", "pictures"],
-    ["features", "checkpoints"],
-    ["metrics"],
-    ["images", "describe", "check", "plots", "stats"],
-    ["feed"],
-    ["objective", "optimisers", "pruning"],
-    ["train", "restoration", "evaluate", "board"],
-    ["snapshot", "changes"],
-    ["run"],
-    ["tune", "averages"],
-    ["bench"],
-    ["web"],
-    ["commands"],
-    ["cli"],
-    ["__main__"],
-]
-RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-FILES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py" or path.parent != ROOT)
+FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 SHARED = ("__init__.py", "base.py", "guard.py", "adaptive.py", "embedded_pair.py", "exponential.py", "wrapped.py")
+SHARED += ("grids.py", "brownian.py", "store.py", "tasks.py", "extractors.py")
 FOLDERS = ("solvers", "conditioners", "posterior", "data", "metrics")
 PLUGINS = [p for p in FILES if p.parent.name in FOLDERS and p.parent.parent == ROOT and p.name not in SHARED]
-
-
-def layer(path):
-    return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
 def named(path):
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", FILES, ids=named)
-def test_layers_import_downwards(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if not isinstance(node, ast.ImportFrom) or not node.level:
+def module(path):
+    """The place of a module in the package, such as ("solvers", "base"); that of a package has no last part."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def imported(path):
+    """What a module imports from the package, anywhere in it: places such as ("solvers", "base", "Solver")."""
+    inside = ("scoresde", *path.relative_to(ROOT).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name.split(".") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            start = inside[: len(inside) - node.level + 1] if node.level else ()
+            base = [*start, *(node.module.split(".") if node.module else [])]
+            names = [[*base, alias.name] for alias in node.names]
+        else:
             continue
-        inside = len(path.relative_to(ROOT).parts) - node.level
-        if inside:
-            continue  # a neighbour in the same folder
-        targets = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
-        for target in targets:
-            if target in RANK:
-                assert RANK[target] < RANK[layer(path)], f"{named(path)} imports {target}, which stands above it"
+        yield from (tuple(name[1:]) for name in names if name[0] == "scoresde")
+
+
+def place(parts):
+    """The module that an import leads to: the longest beginning that is a file or a package."""
+    for end in range(len(parts), 0, -1):
+        path = ROOT.joinpath(*parts[:end])
+        if path.with_suffix(".py").is_file() or (path / "__init__.py").is_file():
+            return parts[:end]
+    return ()
+
+
+def test_the_rooms_are_those_of_the_list():
+    assert {module(path)[0] for path in FILES} == set(RANK)
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_rooms_import_downwards(path):
+    room = module(path)[0]
+    for target in imported(path):
+        if target[0] not in ("__version__", room):
+            assert target[0] in RANK, f"{named(path)} imports {target}, which is no room"
+            assert RANK[target[0]] < RANK[room], f"{named(path)} imports {target[0]}, which stands above it"
+
+
+@pytest.mark.parametrize("room", sorted(RANK))
+def test_no_circle_inside_a_room(room):
+    files = [path for path in FILES if module(path)[0] == room]
+    arrows = {module(p): {place(t) for t in imported(p) if t[0] == room} - {module(p)} for p in files}
+    while arrows:  # takes away, again and again, the modules that need none of those which are left
+        free = {name for name, needed in arrows.items() if not needed & set(arrows)}
+        assert free, f"modules that import each other: {sorted('.'.join(name) for name in arrows)}"
+        arrows = {name: needed for name, needed in arrows.items() if name not in free}
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md"])
+def test_the_tables_of_the_rooms_are_made_from_the_list(page):
+    assert table() in (ROOT.parent / page).read_text(encoding="utf-8"), f"{page} should hold:\n{table()}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
@@ -79,7 +85,7 @@ def test_noise_has_one_source(path):
     calls = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
     draws = {"randn", "rand", "randint", "randperm", "multinomial", "bernoulli", "normal_", "uniform_", "manual_seed"}
     draws |= {"randn_like", "rand_like", "default_rng", "shuffle"}
-    assert path.name == "random.py" or not draws & calls, f"{named(path)} draws by itself: {draws & calls}"
+    assert module(path) == ("core", "random") or not draws & calls, f"{named(path)} draws by itself: {draws & calls}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
@@ -93,12 +99,19 @@ def test_files_hold_one_idea():
     assert not long and not wide
 
 
-def test_the_core_needs_neither_torchvision_nor_sklearn():
-    code = (
-        "import sys, scoresde.sample, scoresde.gaussian, scoresde.checkpoint\n"
-        "from scoresde.solvers import solvers\n"
-        "solvers.all()\n"
-        "print(sorted({m.split('.')[0] for m in sys.modules} & {'torchvision', 'sklearn', 'torchdiffeq', 'fastapi'}))"
-    )
+def loaded(code):
+    """The distributions that are imported after some code has run."""
+    code += "\nimport sys\nprint(*sorted({name.split('.')[0] for name in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", ["scoresde", "scoresde.cli"])
+def test_the_door_opens_without_torch(name):
+    assert not loaded(f"import {name}") & {"torch", "numpy", "scipy", "pydantic"}
+
+
+def test_the_core_needs_neither_torchvision_nor_sklearn():
+    code = "import scoresde.sampling.sample, scoresde.models.gaussian, scoresde.models.folder\n"
+    code += "from scoresde.solvers import solvers\nsolvers.all()"
+    assert not loaded(code) & {"torchvision", "sklearn", "torchdiffeq", "fastapi"}

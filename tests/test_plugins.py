@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from scoresde.errors import UsageError
-from scoresde.registry import Options, Registry, remembered
+from scoresde.core.errors import UsageError
+from scoresde.core.options import Options, Registry, remembered
 from scoresde.sde import VPSDE, SubVPSDE
 from scoresde.solvers import solvers
 
@@ -57,11 +57,11 @@ def views(name, paths, cwd):
 
 def contract(name, paths, cwd):
     """Runs the contract tests of one solver and gives the number that passed."""
-    for file in ("tests/test_solvers.py", "tests/conftest.py", "pyproject.toml"):
-        (cwd / file).parent.mkdir(exist_ok=True)
+    for file in ("tests/contracts/test_solvers.py", "tests/conftest.py", "pyproject.toml"):
+        (cwd / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, cwd / file)
     options = ("-k", name, "-p", "no:xdist", "-p", "no:cacheprovider")
-    done = run("-m", "pytest", "tests/test_solvers.py", *options, paths=paths, cwd=cwd)
+    done = run("-m", "pytest", "tests/contracts/test_solvers.py", *options, paths=paths, cwd=cwd)
     return int(re.search(r"(\d+) passed", done.stdout).group(1))
 
 
@@ -147,7 +147,7 @@ def test_a_registry_finds_new_files_and_asks_plugins_once(tmp_path, monkeypatch)
     monkeypatch.setattr(metadata, "entry_points", lambda group: asked.append(group) or ())
     monkeypatch.setattr(Options, "zoo", zoo, raising=False)
     assert zoo.all() == {}
-    animal = "from scoresde.registry import Options\n\n@Options.zoo('{0}')\nclass Animal(Options):\n    pass\n"
+    animal = "from scoresde.core.options import Options\n\n@Options.zoo('{0}')\nclass Animal(Options):\n    pass\n"
     for name in ("zebra", "ant"):
         (package / f"{name}.py").write_text(animal.format(name))
     assert list(zoo.all()) == ["ant", "zebra"] and zoo["ant"].name == "ant" and asked == ["zoo_of_tests"]

@@ -2,10 +2,10 @@
 
 import torch
 
-from scoresde import checkpoint
-from scoresde.model import NetworkModel
+from scoresde import models
+from scoresde.core.random import seed_global
+from scoresde.models.base import NetworkModel
 from scoresde.networks import networks
-from scoresde.random import seed_global
 from scoresde.sde import VPSDE
 
 
@@ -22,6 +22,6 @@ def tiny_model(folder, channels=1, predicts="eps", classes=0, condition="none"):
             torch.nn.init.normal_(parameter, std=0.005)
     shape = (channels, 8, 8)
     model = NetworkModel(net, VPSDE(), shape, predicts=predicts, classes=classes, condition=condition)
-    described = checkpoint.describe_model(model, options, 999.0)
-    checkpoint.save(model, folder, {**described, "recipe": {"data": {"name": "digits"}}})
+    described = models.describe_model(model, options, 999.0)
+    models.save(model, folder, {**described, "recipe": {"data": {"name": "digits"}}})
     return str(folder)

@@ -3,9 +3,9 @@
     python benchmarks/gpu/speed.py --out benchmarks/results/gpu
 
 The network is that of configs/cifar10.toml, 32x32, with fresh weights. Training: a plain loop (one batch after another
-from the CPU, Adam, an average of the weights by a loop over them) beside `scoresde.train`, each after a warm-up that
-compiles. Sampling: dpm++ in 20 steps, and the same number of bare calls of the network; the solvers' own share is the
-difference. Medians of rounds in which every variant has its turn; the spread is that of the rounds.
+from the CPU, Adam, an average of the weights by a loop over them) beside `scoresde.training.loop`, each after a warm-up
+that compiles. Sampling: dpm++ in 20 steps, and the same number of bare calls of the network; the solvers' own share is
+the difference. Medians of rounds in which every variant has its turn; the spread is that of the rounds.
 """
 
 import json
@@ -21,14 +21,14 @@ import click
 import torch
 from torch import Tensor
 
-from scoresde import config as configuration
+from scoresde.core.provenance import versions
+from scoresde.core.random import generators, rand, seed_global, stream
 from scoresde.data import Images
-from scoresde.model import NetworkModel
-from scoresde.provenance import versions
-from scoresde.random import generators, rand, seed_global, stream
-from scoresde.sample import sample
+from scoresde.models.base import NetworkModel
+from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
-from scoresde.train import start, train
+from scoresde.training import config as configuration
+from scoresde.training.loop import start, train
 
 DEVICE = torch.device("cuda")
 

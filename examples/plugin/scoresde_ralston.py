@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from scoresde.model import ScoreModel
-from scoresde.random import Generators
+from scoresde.core.random import Generators
+from scoresde.models.base import ScoreModel
 from scoresde.sde import Level
 from scoresde.solvers import OneStepSolver, solvers
 

@@ -7,16 +7,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .. import images
-from ..check.base import gaussian
-from ..errors import UsageError
-from ..gaussian import GaussianMixtureModel, GaussianModel
+from ..core.errors import UsageError
+from ..core.options import table
+from ..core.random import generators, stream
+from ..images import sheets
 from ..metrics.base import Estimate
 from ..metrics.sliced import SlicedWasserstein
-from ..problems import PROBLEMS, reference
-from ..random import generators, stream
-from ..registry import table
+from ..models.gaussian import GaussianMixtureModel, GaussianModel
+from .check.base import gaussian
 from .estimates import difference, jackknife
+from .problems import PROBLEMS, reference
 from .spec import Spec
 from .subject import SHOWN, ModelSubject, Tool
 
@@ -106,4 +106,4 @@ class AnalyticSubject(ModelSubject):
         return [*self.errors(first, solver), *laws]
 
     def picture(self, x: Tensor) -> Image.Image | None:
-        return images.sheet(x[:SHOWN], 8, zoom=4) if len(self.model.shape) == 3 else None
+        return sheets.sheet(x[:SHOWN], 8, zoom=4) if len(self.model.shape) == 3 else None

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from .. import checkpoint
-from ..errors import UsageError
-from ..provenance import versions
-from ..registry import Options, hint, table
+from .. import models
+from ..core.errors import UsageError
+from ..core.options import Options, hint, table
+from ..core.provenance import versions
 from ..solvers.runge_kutta import RungeKutta
 from .analytic import ANALYTIC, AnalyticSubject
 from .network import NetworkSubject
@@ -125,9 +125,9 @@ def subjects(spec: Spec, device: torch.device) -> list[Subject]:
             found.append(AnalyticSubject(name, spec))
             continue
         try:
-            checkpoint.locate(name)
+            models.locate(name)
         except UsageError:
-            known = [*ANALYTIC, *checkpoint.bundled()]
+            known = [*ANALYTIC, *models.bundled()]
             raise UsageError(f"no run, bundled or analytic model is called {name!r}. {hint(name, known)}") from None
         found.append(NetworkSubject(name, spec, device))
     return found

@@ -8,8 +8,8 @@ from scipy.special import ndtr, stdtrit
 from scipy.stats import binom
 from torch import Tensor
 
+from ..core.random import choose, stream
 from ..metrics.base import BLOCKS, Estimate
-from ..random import choose, stream
 
 NORMAL = 1.96
 """Half-width of a 95 % interval in standard errors."""

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from ..core.random import stream
 from ..likelihood import Exact, Hutchinson, bits_per_dim
-from ..random import stream
 from ..solvers import Solver
 from .spec import Spec
 from .store import Row

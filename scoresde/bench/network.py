@@ -8,17 +8,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .. import checkpoint, images
-from ..conditions import holes, trained_masks
+from .. import models
+from ..core import files
+from ..core.errors import DataError, UsageError
+from ..core.options import table
+from ..core.random import generators, stream
 from ..data import Images, data
-from ..errors import DataError, UsageError
+from ..images import sheets
 from ..likelihood import Likelihood, dequantise, task
 from ..metrics.base import Estimate
-from ..metrics.statistics import Statistics
-from ..model import ScoreModel
-from ..random import generators, stream
-from ..registry import table
-from ..sample import sample
+from ..metrics.moments import Statistics
+from ..models.base import ScoreModel
+from ..observations.channels import holes, trained_masks
+from ..sampling.sample import sample
 from ..solvers.unipc import UniPC
 from .spec import Spec
 from .subject import SHOWN, ModelSubject, Tool
@@ -38,10 +40,10 @@ class NetworkSubject(ModelSubject):
     """
 
     def __init__(self, name: str, spec: Spec, device: torch.device) -> None:
-        folder = checkpoint.locate(name)
-        config = checkpoint.read_json(folder / checkpoint.CONFIG)
+        folder = models.locate(name)
+        config = files.read_json(folder / models.CONFIG)
         self.name, self.spec, self.paths = name, spec, spec.paths
-        self.model = checkpoint.load(folder, device)
+        self.model = models.load(folder, device)
         self.denoise, self.config = spec.denoise is not False, config
         self.conditioner = "" if self.model.condition == "none" else f"trained, {self.model.condition}"
         trained_on = config.get("recipe", {}).get("data")
@@ -51,7 +53,7 @@ class NetworkSubject(ModelSubject):
         described = {key: config[key] for key in ("sha256", "sde", "network", "model")}
         self.identity = {**described, "data": table(self.data), "reference": spec.reference}
         if isinstance(self.reference, Statistics):
-            self.identity["statistics"] = checkpoint.digest(Path(spec.reference))
+            self.identity["statistics"] = files.digest(Path(spec.reference))
         if self.model.condition != "none":
             self.identity["shown"] = ["test", config.get("recipe", {}).get("masks", "")]
         channels, height, width = self.model.shape
@@ -67,7 +69,7 @@ class NetworkSubject(ModelSubject):
         split = self.spec.reference
         if split.endswith(".npz"):
             return Statistics.load(split)
-        return images.to_uint8(self.data.load("train" if split == "train" else "test").scaled())
+        return sheets.to_uint8(self.data.load("train" if split == "train" else "test").scaled())
 
     @cached_property
     def own(self) -> tuple[Tensor, int | None]:
@@ -114,7 +116,7 @@ class NetworkSubject(ModelSubject):
         return None
 
     def keep(self, x: Tensor) -> Tensor:
-        return images.to_uint8(x)
+        return sheets.to_uint8(x)
 
     @cached_property
     def flowed(self) -> Tensor:
@@ -138,4 +140,4 @@ class NetworkSubject(ModelSubject):
     def picture(self, x: Tensor) -> Image.Image | None:
         if x.shape[1] not in (1, 3):
             return None
-        return images.sheet(x[:SHOWN].float() / 127.5 - 1, 8, zoom=max(1, 32 // x.shape[-2]))
+        return sheets.sheet(x[:SHOWN].float() / 127.5 - 1, 8, zoom=max(1, 32 // x.shape[-2]))

@@ -8,8 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from .. import plots
-from ..plots import Point
+from .figures import Point, curves, inline
 from .report import FLOOR, Report, columns, facts, flat, floor_rows, floors, number, title
 from .store import Row, Store
 
@@ -99,7 +98,7 @@ def drawing(report: Report, model: str, name: str, axis: str = "nfe") -> "Figure
     if not values:
         return None
     wide = min(values) > 0 and max(values) > 8 * min(values)
-    return plots.curves(
+    return curves(
         series, against(report, model, axis), name, log_y=wide, level=(FLOOR, floor[name]) if name in floor else None
     )
 
@@ -119,7 +118,7 @@ def drawings(report: Report) -> list[str]:
             for axis in ("nfe", "time")[: 2 if name == report.measured[0] else 1]:
                 if figure := drawing(report, model, name, axis):
                     words = f"{model}: {name} against {against(report, model, axis)}"
-                    picture = plots.inline(figure, words)
+                    picture = inline(figure, words)
                     figures.append(f"<figure>{picture}<figcaption>{escape(words)}</figcaption></figure>")
     return figures
 

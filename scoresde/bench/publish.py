@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..plots import render
 from .cells import Cell
+from .figures import render
 from .page import drawing, page
 from .report import Report
 from .spec import Settings

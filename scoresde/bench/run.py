@@ -11,12 +11,12 @@ from statistics import mean, stdev
 import torch
 from torch import Tensor
 
-from .. import images
-from ..errors import NumericalError, ResourceError, ScoreSDEError, UsageError
-from ..model import Evaluations
-from ..provenance import versions
-from ..registry import table
-from ..sample import Samples
+from ..core.errors import NumericalError, ResourceError, ScoreSDEError, UsageError
+from ..core.options import table
+from ..core.provenance import versions
+from ..images import sheets
+from ..models.base import Evaluations
+from ..sampling.sample import Samples
 from ..solvers import Solver
 from .cells import Cell, changed
 from .likelihood import bits, likelihoods
@@ -122,7 +122,7 @@ def measure(cell: Cell, store: Store, progress: Progress) -> Row:
     if isinstance(subject, ModelSubject) and isinstance(cell.solver, Solver) and cell.likelihood:
         found |= likelihoods(subject, subject.spec, cell.solver)
     if picture := subject.picture(x):
-        images.save(picture, store.picture(cell.key))
+        sheets.save(picture, store.picture(cell.key))
     return found
 
 

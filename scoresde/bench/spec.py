@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_origin
 
 from pydantic import Field, PlainSerializer, field_validator
 
+from ..core.errors import UsageError
+from ..core.options import Options, Registry, hint, table
 from ..data import DataOptions, data
-from ..errors import UsageError
 from ..metrics import Metric, metrics
-from ..registry import Options, Registry, hint, table
 from ..solvers import Solver, solvers
 
 DEFAULT = Path(__file__).with_name("default.toml")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import checkpoint
-from ..errors import ResourceError
+from ..core.errors import ResourceError
+from ..core.files import write_text
 
 Row = dict[str, Any]
 """What one cell came to, as JSON holds it."""
@@ -68,7 +68,7 @@ class Store:
         """Writes texts into the folder, each whole or not at all, though other processes may do the same."""
         for name, text in files.items():
             own = self.folder / f".{self.rank}-{name}"
-            checkpoint.write_text(own, text)
+            write_text(own, text)
             os.replace(own, self.folder / name)
 
     def picture(self, key: str) -> Path:

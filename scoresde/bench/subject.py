@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..errors import UsageError
+from ..core.errors import UsageError
+from ..core.random import generators
 from ..likelihood import Likelihood, log_likelihood
 from ..metrics.base import Estimate
-from ..model import Observer, ScoreModel
+from ..models.base import Observer, ScoreModel
 from ..posterior import PosteriorSampler
-from ..random import generators
-from ..sample import Samples, sample
+from ..sampling.sample import Samples, sample
 from ..solvers import Solver
 from .estimates import median, root
 from .spec import Settings, Spec

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from ..errors import UsageError
-from ..registry import hint
+from ..core.errors import UsageError
+from ..core.options import hint
 from .cells import Cell, cells, distinct, subjects
 from .conditional import spec as conditional
 from .conditional.measurements import Measurements

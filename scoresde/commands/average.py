@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
-from .. import checkpoint
-from ..averages import averaged
-from ..errors import UsageError
+from .. import models
+from ..core import files
+from ..core.errors import UsageError
 from ..metrics import metrics
+from ..training.averages import averaged
 from .options import device, device_option, json_option, output_folder, print_table
 from .prune import distance, held_out
 
@@ -52,7 +53,7 @@ def average(
         )
     if out and out.resolve() == run.resolve():
         raise UsageError(f"--out {out} is the run itself: choose another")
-    chosen, content = metrics.parse(metric), checkpoint.read_json(run / checkpoint.CONFIG)
+    chosen, content = metrics.parse(metric), files.read_json(run / models.CONFIG)
     if samples and (condition := content["model"].get("condition", "none")) != "none":
         raise UsageError(f"--samples {samples} are of networks without a condition, and {run} has {condition}")
     real = held_out(str(run), chosen, samples)
@@ -62,7 +63,7 @@ def average(
         folder = out or run / (f"width_{width:g}" if at is None else f"width_{width:g}_at_{at}")
         recipe = {**content.get("recipe", {}), "images": end, "average": {"width": width, "profile_error": error}}
         described = {key: content[key] for key in ("sde", "network", "model")}
-        checkpoint.save(model, output_folder(folder), {**described, "recipe": recipe})
+        models.save(model, output_folder(folder), {**described, "recipe": recipe})
         rows.append({"width": width, "images": end, "profile error": f"{error:.2g}", "model": str(folder)})
         if real is not None:
             rows[-1] |= distance(model.to(device(device_name)), chosen, samples, real)

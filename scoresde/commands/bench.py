@@ -16,8 +16,8 @@ from ..bench.run import run as measure
 from ..bench.store import Store
 from ..bench.suites import SUITES, load, plan
 from ..bench.tables import Layout, markdown
-from ..distributed import share
-from ..errors import NumericalError, UsageError
+from ..core.errors import NumericalError, UsageError
+from ..core.parallel import share
 from .options import device, device_option, json_option, output_folder, print_table
 
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ..core.random import stream
 from ..data import Images
 from ..likelihood import NLL, chain, vlb
 from ..likelihood.flow import angle
 from ..likelihood.steps import Variance
-from ..model import NetworkModel
-from ..random import stream
+from ..models.base import NetworkModel
 from ..sde import SDE
 
 

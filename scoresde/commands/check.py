@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from ..check import check
-from ..errors import UsageError
+from ..bench.check import check
+from ..core.errors import UsageError
 from ..solvers import Solver, solvers
 from .options import json_option, print_table
 

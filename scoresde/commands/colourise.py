@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from .. import pictures
-from ..restoration import Case, colourful, grey
+from ..images import pictures
+from ..posterior.tasks import Case, colourful, grey
 from .conditional import command, run
 
 

@@ -11,14 +11,16 @@ import click
 import torch
 from tqdm.auto import tqdm
 
-from .. import checkpoint, images, pictures
-from ..clipping import ClippedModel
+from .. import models
 from ..conditioners import conditioners
-from ..errors import DataError, NumericalError, UsageError
+from ..core.errors import DataError, NumericalError, UsageError
+from ..core.files import write_text
+from ..images import pictures, sheets
+from ..models.clipped import ClippedModel
+from ..models.tiled import TiledModel
 from ..posterior import posteriors
-from ..restoration import CONDITIONER, SOLVER, STEPS, Case, Method, conditioner_for, of_size
+from ..posterior.tasks import CONDITIONER, SOLVER, STEPS, Case, Method, conditioner_for, of_size
 from ..solvers import solvers
-from ..tiles import TiledModel
 from .latent import record
 from .options import build, device, device_option, drawable, field_options, flag, output_folder
 from .results import cost, guard, names, sheet, write
@@ -77,8 +79,8 @@ def run(
         DataError: Some pictures could not be read, or not be done as asked; the others are done.
         ScoreSDEError: What is wrong with the only picture, or with the first where none could be done.
     """
-    chosen, folder = method(solver, conditioner, posterior, options), checkpoint.locate(model)
-    network = checkpoint.load(folder, device(device_name))
+    chosen, folder = method(solver, conditioner, posterior, options), models.locate(model)
+    network = models.load(folder, device(device_name))
     if conditioner is None:
         chosen = replace(chosen, conditioner=conditioners[conditioner_for(network)]())
     drawable(model, network.shape)
@@ -112,7 +114,7 @@ def run(
     if not rows:
         several = f"none of {len(skipped)} pictures could be done, the first because: {reasons[0]}"
         raise skipped[0] if len(skipped) == 1 else type(skipped[0])(several)
-    images.save(sheet(drawn[:ROWS]), target / "sheet.png")
+    sheets.save(sheet(drawn[:ROWS]), target / "sheet.png")
     content = {
         **chosen.record,
         "clip": clip,
@@ -121,7 +123,7 @@ def run(
         "pictures": rows,
         "skipped": reasons,
     }
-    checkpoint.write_text(target / f"{command}.json", json.dumps(content, indent=2) + "\n")
+    write_text(target / f"{command}.json", json.dumps(content, indent=2) + "\n")
     nfe, vjps, seconds = (mean(row[key] for row in rows) for key in ("nfe", "vjps", "seconds"))
     many = [f"{n} {word}{'s' * (n > 1)}" for n, word in ((count, "sample"), (len(rows), "picture"))]
     click.echo(

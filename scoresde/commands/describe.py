@@ -6,12 +6,13 @@ from pathlib import Path
 import click
 import torch
 
-from .. import checkpoint
-from .. import config as configuration
-from ..describe import describe as measure
-from ..errors import UsageError
+from .. import models
+from ..core import files
+from ..core.errors import UsageError
+from ..core.options import hint
 from ..networks import networks
-from ..registry import hint
+from ..networks.describe import describe as measure
+from ..training import config as configuration
 from .options import json_option
 
 
@@ -39,14 +40,14 @@ def describe(
         chosen = configuration.load(what, overrides)
         options = chosen.network
         channels, height, width = chosen.data.shape or chosen.data.load("train").shape
-    elif what in checkpoint.bundled() or Path(what).is_dir():
+    elif what in models.bundled() or Path(what).is_dir():
         if overrides:
             raise UsageError(f"a trained model takes no overrides, got {overrides[0]!r}")
-        content = checkpoint.read_json(checkpoint.locate(what) / checkpoint.CONFIG)
+        content = files.read_json(models.locate(what) / models.CONFIG)
         options = networks.build(content["network"])
         channels, height, width = content["shape"]
     else:
-        known = [*configuration.names(), *checkpoint.bundled()]
+        known = [*configuration.names(), *models.bundled()]
         raise UsageError(f"no configuration or model is called {what!r}. {hint(what, known)}")
     height, width = size or height, size or width
     with torch.device("cpu" if timed else "meta"):  # without a clock, no weight is needed

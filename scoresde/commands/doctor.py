@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 import click
 import torch
 
-from .. import checkpoint
-from ..gaussian import GaussianModel
-from ..random import generators
-from ..sample import sample
+from .. import models
+from ..core.random import generators
+from ..models.gaussian import GaussianModel
+from ..sampling.sample import sample
 from ..sde import VPSDE
 from ..solvers import solvers
 from ..solvers.runge_kutta import RK45
@@ -43,8 +43,8 @@ def accuracy() -> str:
 def bundled() -> str:
     """Samples from each bundled model."""
     found = []
-    for name in checkpoint.bundled():
-        model, began = checkpoint.load(name), time.perf_counter()
+    for name in models.bundled():
+        model, began = models.load(name), time.perf_counter()
         sources = generators(range(4))
         nfe = sample(model, solvers["adams"](), model.prior(sources), generator=sources).nfe
         found.append(f"{name}: 4 samples, {nfe} NFE, {time.perf_counter() - began:.2f} s")

@@ -6,11 +6,11 @@ from typing import Any
 import click
 from tqdm.auto import tqdm
 
-from .. import checkpoint
-from .. import features as extractors
+from .. import models
+from ..core.errors import UsageError
 from ..data import data
-from ..errors import UsageError
-from ..features import FitOptions
+from ..metrics import extractors
+from ..metrics.extractors import FitOptions
 from .options import build, field_options, output_folder
 
 
@@ -22,7 +22,7 @@ def run(data_name: str, out: Path | None, quiet: bool, **options: Any) -> None:
     chosen = FitOptions(**{k: v for k, v in options.items() if k in FitOptions.model_fields and v is not None})
     source = build(data, data_name, {k: v for k, v in options.items() if k not in FitOptions.model_fields})
     target = out or Path("features") / data_name
-    if (target / checkpoint.CONFIG).exists():
+    if (target / models.CONFIG).exists():
         raise UsageError(f"{target} already holds an extractor or a model; choose another --out")
     images, held_out = source.load("train"), source.load("test")
     output_folder(target)

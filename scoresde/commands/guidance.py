@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import UsageError
-from ..guidance import GuidedModel
-from ..model import ScoreModel
+from ..core.errors import UsageError
+from ..models.base import ScoreModel
+from ..models.guided import GuidedModel
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ from pathlib import Path
 import click
 from torch import Tensor
 
-from .. import checkpoint, pictures
-from ..conditions import holes, trained_masks
+from .. import models
+from ..core import files
+from ..core.errors import UsageError
 from ..data import Images
-from ..errors import UsageError
-from ..masks import masks
+from ..images import pictures
+from ..observations.channels import holes, trained_masks
+from ..observations.masks import masks
 
 
 def corners(text: str) -> tuple[int, int, int, int]:
@@ -65,7 +67,7 @@ def holes_of(
         known = known_by(mask, box, invert, (width, height)).expand(len(images), 1, -1, -1)
         how = f"the box {box}" if box else f"the mask {mask}"
     else:
-        recipe = checkpoint.read_json(checkpoint.locate(model) / checkpoint.CONFIG).get("recipe", {})
+        recipe = files.read_json(models.locate(model) / models.CONFIG).get("recipe", {})
         law = masks.parse(random_mask) if random_mask else trained_masks(model, recipe)
         known, how = holes(law, images.shape, len(images), seed), f"{law} by the seed"
     return known, f"the pixels around a hole of {float((~known).float().mean()):.1%} of an image, {how}"

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from .. import pictures
-from ..masks import masks
-from ..random import stream
-from ..restoration import Case, hole
+from ..core.random import stream
+from ..images import pictures
+from ..observations.masks import masks
+from ..posterior.tasks import Case, hole
 from .conditional import command, run
 from .holes import hole_options, known_by, one_hole
 

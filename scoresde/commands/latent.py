@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .. import checkpoint, images
+from .. import models
+from ..core.errors import DataError, UsageError
+from ..core.files import read_json, write_tensors, write_text
+from ..core.options import table
+from ..core.provenance import versions
 from ..data import data
-from ..data.picture import read_picture
-from ..errors import DataError, UsageError
-from ..latent import decode, encode, slerp
-from ..model import NetworkModel
-from ..provenance import versions
-from ..registry import table
-from ..sample import Samples
+from ..images import sheets
+from ..images.read import read_picture
+from ..models.base import NetworkModel
+from ..sampling.latent import decode, encode, slerp
+from ..sampling.sample import Samples
 from ..solvers import Solver, solvers
 from .options import build, device, device_option, drawable, field_options, output_folder
 from .sample import Bar
@@ -45,7 +47,7 @@ def pictures(files: tuple[Path, ...], model: NetworkModel, folder: Path, count: 
             except OSError as error:
                 raise DataError(f"{file} cannot be opened: {error.strerror or error}") from None
         return torch.stack(rows).float() / 127.5 - 1
-    recipe = checkpoint.read_json(folder / checkpoint.CONFIG).get("recipe", {})
+    recipe = read_json(folder / models.CONFIG).get("recipe", {})
     if "data" not in recipe:
         raise UsageError(f"{folder.name} does not say what it was trained on; give picture files")
     return data.build(recipe["data"]).load("test").drawn(count).scaled()
@@ -57,8 +59,8 @@ def prepare(
     """What both commands begin with."""
     if solver == SOLVER and options.get("tol") is None:
         options = {**options, "tol": TOL}
-    chosen, folder = build(solvers, solver, options), checkpoint.locate(model)
-    network = checkpoint.load(folder, device(device_name))
+    chosen, folder = build(solvers, solver, options), models.locate(model)
+    network = models.load(folder, device(device_name))
     drawable(model, network.shape)
     return network, chosen, pictures(files, network, folder, count).to(network.device), folder
 
@@ -74,7 +76,7 @@ def run(move: Any, network: NetworkModel, solver: Solver, x: Tensor, label: str,
 def record(network: NetworkModel, folder: Path, files: tuple[Path, ...]) -> dict[str, Any]:
     """What commands with pictures write about themselves, but for the method."""
     return {
-        "model": {"name": folder.name, "sha256": checkpoint.read_json(folder / checkpoint.CONFIG)["sha256"]},
+        "model": {"name": folder.name, "sha256": read_json(folder / models.CONFIG)["sha256"]},
         "sde": table(network.sde),
         "pictures": [str(file) for file in files],
         "device": str(network.device),
@@ -99,9 +101,9 @@ def encode_command(
     back = run(decode, network, chosen, codes.x, "decoding", quiet)
     errors = (back.x - x).flatten(1).square().mean(1).sqrt()
     rms = float(errors.square().mean().sqrt())
-    checkpoint.write_tensors(target / "codes.safetensors", {"codes": codes.x.cpu()})
+    write_tensors(target / "codes.safetensors", {"codes": codes.x.cpu()})
     shown = {"image": x[:8], "code / 3": codes.x[:8] / 3, "back": back.x[:8]}
-    images.save(images.labelled(shown, zoom=images.zoom_for(x.shape[-2])), target / "sheet.png")
+    sheets.save(sheets.labelled(shown, zoom=sheets.zoom_for(x.shape[-2])), target / "sheet.png")
     written = {
         "solver": table(chosen),
         **record(network, folder, files),
@@ -110,7 +112,7 @@ def encode_command(
         "nfe": {"encode": codes.nfe, "decode": back.nfe},
         "seconds": {"encode": codes.seconds, "decode": back.seconds},
     }
-    checkpoint.write_text(target / "encode.json", json.dumps(written, indent=2) + "\n")
+    write_text(target / "encode.json", json.dumps(written, indent=2) + "\n")
     click.echo(
         f"{len(x)} images by {chosen}: there in {codes.nfe} NFE and back in {back.nfe}, "
         f"{rms:.1e} root mean square off in [-1, 1], in {target}"
@@ -137,10 +139,10 @@ def interpolate_command(
     shares = torch.linspace(0, 1, frames, dtype=torch.float64).tolist()
     between = torch.stack([slerp(codes[::2], codes[1::2], share) for share in shares], 1)  # (pairs, frames, C, H, W)
     found = run(decode, network, chosen, between.flatten(0, 1), "decoding", quiet)
-    zoom = images.zoom_for(x.shape[-2])
-    images.save(images.sheet(found.x, frames, zoom=zoom), target / "sheet.png")
+    zoom = sheets.zoom_for(x.shape[-2])
+    sheets.save(sheets.sheet(found.x, frames, zoom=zoom), target / "sheet.png")
     strips = found.x.reshape(between.shape).transpose(0, 1)
-    images.save_animation([images.sheet(row, zoom=zoom) for row in strips], target / "way.gif")
+    sheets.save_animation([sheets.sheet(row, zoom=zoom) for row in strips], target / "way.gif")
     written = {
         "solver": table(chosen),
         **record(network, folder, files),
@@ -148,7 +150,7 @@ def interpolate_command(
         "nfe": found.nfe,
         "seconds": found.seconds,
     }
-    checkpoint.write_text(target / "interpolate.json", json.dumps(written, indent=2) + "\n")
+    write_text(target / "interpolate.json", json.dumps(written, indent=2) + "\n")
     click.echo(f"{len(between)} ways of {frames} images by {chosen}: {found.nfe} NFE to decode, in {target}")
 
 

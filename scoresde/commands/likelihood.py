@@ -7,13 +7,14 @@ from typing import Any
 import click
 from tqdm.auto import tqdm
 
-from .. import checkpoint
+from .. import models
+from ..core import files
+from ..core.errors import DataError, UsageError
+from ..core.options import table
+from ..core.provenance import versions
 from ..data import Images, data
-from ..errors import DataError, UsageError
 from ..likelihood import Divergence, Exact, Hutchinson, nll
 from ..likelihood.steps import Variance
-from ..provenance import versions
-from ..registry import table
 from ..solvers import solvers
 from .bits import Bar, record_of, variational
 from .holes import hole_options, holes_of, one_hole
@@ -27,7 +28,7 @@ DEFAULTS = {"tol": 1e-5, "controller": "pi"}
 def images_of(model: str, name: str | None, split: str) -> tuple[str, Images]:
     """A split of the named data set, or of the one that the model was trained on."""
     if name is None:
-        recipe = checkpoint.read_json(checkpoint.locate(model) / checkpoint.CONFIG).get("recipe", {})
+        recipe = files.read_json(models.locate(model) / models.CONFIG).get("recipe", {})
         if "data" not in recipe:
             raise UsageError(f"{model} does not say what it was trained on: choose images with --data NAME")
         options = data.build(recipe["data"])
@@ -70,7 +71,7 @@ def run(
     chosen = build(solvers, solver, DEFAULTS | {key: value for key, value in options.items() if value is not None})
     if exact and (probes, classes) != (1, 1):
         raise UsageError("--exact leaves nothing to estimate: drop --probes and --classes")
-    network = checkpoint.load(model, device(device_name))
+    network = models.load(model, device(device_name))
     title, whole = images_of(model, data_name, split)
     if count is not None and count > len(whole):
         raise UsageError(f"{title} has {len(whole)} images, got -n {count}: leave out -n for all of them")

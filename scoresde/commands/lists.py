@@ -5,14 +5,15 @@ from collections.abc import Mapping
 
 import click
 
-from .. import checkpoint
 from ..conditioners import conditioners as by_model
+from ..core import files
+from ..core.errors import UsageError
+from ..core.options import Options, hint
 from ..data import data
-from ..errors import UsageError
-from ..masks import masks
+from ..models.folder import CONFIG, bundled, load, locate
 from ..observations import observations
+from ..observations.masks import masks
 from ..posterior import posteriors
-from ..registry import Options, hint
 from ..solvers import solvers as registry
 from .options import explain, flag, json_option, print_table
 
@@ -93,9 +94,9 @@ def datasets(name: str | None, as_json: bool) -> None:
 def models(as_json: bool) -> None:
     """List the models that come with the package; each can be given to --model by its name."""
     rows = []
-    for name in checkpoint.bundled():
-        config = checkpoint.read_json(checkpoint.locate(name) / checkpoint.CONFIG)
-        parameters = sum(p.numel() for p in checkpoint.load(name).parameters())
+    for name in bundled():
+        config = files.read_json(locate(name) / CONFIG)
+        parameters = sum(p.numel() for p in load(name).parameters())
         rows.append(
             {
                 "model": name,

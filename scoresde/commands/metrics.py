@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .. import images
+from ..core.errors import DataError, UsageError
 from ..data import data
-from ..data.picture import SUFFIXES
-from ..errors import DataError, UsageError
+from ..images import sheets
+from ..images.read import SUFFIXES
 from ..metrics import Estimate, Metric, Statistics
 from ..metrics import metrics as registry
 from ..metrics.frechet import Frechet
@@ -108,7 +108,7 @@ def run(
         reference = Statistics.load(statistics or "")
     else:
         source = build(data, data_name, {k: v for k, v in options.items() if k not in fields})
-        reference = images.to_uint8(source.load(split).scaled())
+        reference = sheets.to_uint8(source.load(split).scaled())
     if save_statistics and (len(used) != 1 or not isinstance(used[0], Frechet) or isinstance(reference, Statistics)):
         raise UsageError("--save-statistics takes --data and one metric that has statistics: fd, fid or pixel-frechet")
     for one in used:

@@ -11,8 +11,8 @@ import click
 import torch
 from pydantic.fields import FieldInfo
 
-from ..errors import ResourceError, UsageError
-from ..registry import Options, Registry, describe_type, hint
+from ..core.errors import ResourceError, UsageError
+from ..core.options import Options, Registry, describe_type, hint
 
 T = TypeVar("T", bound=Options)
 

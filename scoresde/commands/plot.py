@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from ..checkpoint import write_bytes
-from ..errors import DataError
-from ..plots import Point, panels, render
-from ..run import rows
+from ..bench.figures import Point, panels, render
+from ..core.errors import DataError
+from ..core.files import write_bytes
+from ..training.run import rows
 
 PLAIN = ("step", "images", "seconds", "skipped")
 """Columns of metrics.jsonl that are no curves."""

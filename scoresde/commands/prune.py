@@ -9,20 +9,22 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .. import checkpoint, images
-from .. import config as configuration
-from ..conditions import extra_channels
-from ..config import Config
-from ..errors import UsageError
+from .. import models
+from ..core import files
+from ..core.errors import UsageError
+from ..core.random import generators
+from ..images import sheets
 from ..metrics import Metric, metrics
-from ..model import NetworkModel
-from ..pruning import Method, Pruned, hold, measure
-from ..pruning import prune as take
-from ..random import generators
-from ..run import recorded_config
-from ..sample import sample
+from ..models.base import NetworkModel
+from ..networks.prune import Method, Pruned, hold, measure
+from ..networks.prune import prune as take
+from ..observations.channels import extra_channels
+from ..sampling.sample import sample
 from ..solvers.unipc import UniPC
-from ..train import start, train
+from ..training import config as configuration
+from ..training.config import Config
+from ..training.loop import start, train
+from ..training.run import recorded_config
 from .likelihood import images_of
 from .options import device, device_option, json_option, output_folder, print_table
 
@@ -64,11 +66,11 @@ def prune(
     as_json: bool,
 ) -> None:
     """Set a share of MODEL's weights to 0, and report sparsity, operations and the distance of its samples."""
-    folder = checkpoint.locate(model)
-    content = checkpoint.read_json(folder / checkpoint.CONFIG)
+    folder = models.locate(model)
+    content = files.read_json(folder / models.CONFIG)
     chosen: Metric = metrics.parse(metric)
     config = trained_with(model, folder) if finetune else None
-    network = checkpoint.load(folder, device(device_name))
+    network = models.load(folder, device(device_name))
     target = out or Path("pruned") / folder.name
     if target.resolve() == folder.resolve():
         raise UsageError(f"--out {target} is the model itself: choose another")
@@ -81,7 +83,7 @@ def prune(
         rows.append(row(f"after {finetune} steps", network, chosen, samples, real))
     recipe = {**content.get("recipe", {}), "pruned": {"method": method, "amount": amount, "finetune": finetune}}
     described = {key: content[key] for key in ("sde", "network", "model")}
-    checkpoint.save(network, output_folder(target), {**described, "recipe": recipe})
+    models.save(network, output_folder(target), {**described, "recipe": recipe})
     print_table(rows, as_json)
     if not as_json:
         click.echo(f"\nThe pruned model is in {target}.")
@@ -95,7 +97,7 @@ def trained_with(model: str, folder: Path) -> Config:
     """
     if (folder / "config.toml").exists():
         return recorded_config(folder)
-    if folder.parent == checkpoint.BUNDLED and folder.name in configuration.names():
+    if folder.parent == models.BUNDLED and folder.name in configuration.names():
         return configuration.load(folder.name)
     raise UsageError(f"--finetune needs the configuration that {model} was trained with: give the folder of a run")
 
@@ -109,7 +111,7 @@ def held_out(model: str, metric: Metric, samples: int) -> Tensor | None:
     if not samples:
         return None
     found = images_of(model, None, "test")[1]
-    real = images.to_uint8(found.scaled())
+    real = sheets.to_uint8(found.scaled())
     metric.check(samples, found.shape, real)
     return real
 
@@ -136,7 +138,7 @@ def distance(network: NetworkModel, metric: Metric, samples: int, real: Tensor) 
     for first in range(0, samples, 64):
         sources = generators(range(first, min(first + 64, samples)))
         parts.append(sample(network, UniPC(steps=10), network.prior(sources), generator=sources).x)
-    estimate = metric.measure(images.to_uint8(torch.cat(parts)), real.to(network.device))[0]
+    estimate = metric.measure(sheets.to_uint8(torch.cat(parts)), real.to(network.device))[0]
     floor = "" if estimate.floor is None else f" (real images {estimate.floor:.4g})"
     return {estimate.name: f"{estimate.value:.4g}{floor}"}
 

@@ -6,10 +6,10 @@ from typing import Any
 import click
 import torch
 
-from .. import pictures
+from ..core.random import randn, stream
+from ..images import pictures
 from ..observations import Downsample, LinearObservation, NamedObservation, observations
-from ..random import randn, stream
-from ..restoration import Case
+from ..posterior.tasks import Case
 from .conditional import command, run
 
 

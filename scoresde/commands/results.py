@@ -11,11 +11,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
-from .. import images
-from ..errors import UsageError
+from ..core.errors import UsageError
+from ..images import sheets
 from ..observations import NamedObservation
-from ..restoration import Case
-from ..sample import Samples
+from ..posterior.tasks import Case
+from ..sampling.sample import Samples
 
 
 def guard(target: Path, inputs: Sequence[Path]) -> None:
@@ -40,10 +40,10 @@ def names(files: Sequence[Path]) -> list[str]:
 
 def write(target: Path, name: str, case: Case, x: Tensor, seed: int) -> list[str]:
     """Writes the samples of one case, (B, C, H, W), and what belongs to it; returns what the files are called."""
-    found = {f"{name}-{seed + i:06d}.png": images.single(image) for i, image in enumerate(x)}
+    found = {f"{name}-{seed + i:06d}.png": sheets.single(image) for i, image in enumerate(x)}
     found |= {f"{name}-{ending}": picture for ending, picture in case.beside.items()}
     for file, picture in found.items():
-        images.save(picture, target / file)
+        sheets.save(picture, target / file)
     return list(found)
 
 
@@ -61,7 +61,7 @@ def sheet(drawn: Sequence[tuple[Case, Tensor]]) -> Image.Image:
     for case, x in drawn:
         row = [case.seen, *x] + ([] if case.truth is None else [case.truth])
         cells += [*map(padded, row), *[torch.full((3, *size), between)] * (columns - len(row))]
-    return images.sheet(torch.stack(cells), columns, zoom=images.zoom_for(size[0]))
+    return sheets.sheet(torch.stack(cells), columns, zoom=sheets.zoom_for(size[0]))
 
 
 def cost(case: Case, parts: Sequence[Samples]) -> dict[str, Any]:

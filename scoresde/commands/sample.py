@@ -11,19 +11,22 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .. import checkpoint, images, tune
-from .. import sample as sampling
-from ..clipping import ClippedModel
-from ..distributed import group, processes
-from ..errors import UsageError
-from ..model import NetworkModel, Observer, ScoreModel
-from ..progress import Way
-from ..provenance import versions
-from ..random import generators
-from ..registry import table
+from .. import models
+from ..bench import tune
+from ..core import files
+from ..core.errors import UsageError
+from ..core.options import table
+from ..core.parallel import group, processes
+from ..core.provenance import versions
+from ..core.random import generators
+from ..images import sheets
+from ..models.base import NetworkModel, Observer, ScoreModel
+from ..models.clipped import ClippedModel
+from ..sampling import sample as sampling
+from ..sampling.progress import Way
+from ..sampling.trajectory import Trajectory
 from ..sde import SDE
 from ..solvers import Solver, solvers
-from ..trajectory import Trajectory
 from .guidance import labels
 from .options import build, device, device_option, drawable, field_options, output_folder
 
@@ -64,12 +67,12 @@ def run(
     chosen = build(solvers, solver, options | {"grid": None} if tuned else options)
     if trajectory is not None and trajectory < 2:
         raise UsageError(f"--trajectory needs at least 2 frames, got {trajectory}")
-    folder = checkpoint.locate(model)
+    folder = models.locate(model)
     if tuned:
         chosen = tune.tuned(chosen, folder)
     with group(device_name) as name:
         together = processes()
-        network = checkpoint.load(folder, device(name))
+        network = models.load(folder, device(name))
         drawable(model, network.shape)
         asked = labels(classes, count, guidance, guidance_interval)
         if asked:
@@ -102,7 +105,7 @@ def run(
     x = torch.cat([part.x for part in batches])
     write(target, x, seed, recorder, animation)
     record = describe(chosen, network, batches, folder, seed) | (asked.record if asked else {}) | {"clip": clip}
-    checkpoint.write_text(target / "samples.json", json.dumps(record, indent=2) + "\n")
+    files.write_text(target / "samples.json", json.dumps(record, indent=2) + "\n")
     click.echo(
         f"{count} samples by {chosen}: {record['nfe']:g} NFE, {record['seconds']:.2f} s in "
         f"{len(batches)} batch{'es' * (len(batches) > 1)}, in {target}"
@@ -111,16 +114,16 @@ def run(
 
 def write(target: Path, x: Tensor, seed: int, recorder: Trajectory | None, animation: str) -> None:
     """The pictures of a run."""
-    zoom = images.zoom_for(x.shape[-2])
+    zoom = sheets.zoom_for(x.shape[-2])
     for i, image in enumerate(x):
-        images.save(images.single(image), target / f"{seed + i:06d}.png")
-    images.save(images.sheet(x, zoom=zoom), target / "sheet.png")
+        sheets.save(sheets.single(image), target / f"{seed + i:06d}.png")
+    sheets.save(sheets.sheet(x, zoom=zoom), target / "sheet.png")
     if recorder:
         states = [*recorder.states, x[: len(recorder.states[0])]]  # of the first batch
         strip = torch.stack([state[:8].cpu() for state in states], 1).flatten(0, 1)
-        images.save(images.sheet(strip, len(states), zoom=zoom), target / "trajectory.png")
-        frames = [images.sheet(state[:64].cpu(), zoom=zoom) for state in states]
-        images.save_animation(frames, target / f"trajectory.{animation}")
+        sheets.save(sheets.sheet(strip, len(states), zoom=zoom), target / "trajectory.png")
+        frames = [sheets.sheet(state[:64].cpu(), zoom=zoom) for state in states]
+        sheets.save_animation(frames, target / f"trajectory.{animation}")
 
 
 def describe(
@@ -137,7 +140,7 @@ def describe(
         "info": {key: mean(part.info[key] for part in parts) for key in parts[0].info},
         "seeds": [seed, seed + count - 1],
         "batch": len(parts[0].x),
-        "model": {"name": folder.name, "sha256": checkpoint.read_json(folder / checkpoint.CONFIG)["sha256"]},
+        "model": {"name": folder.name, "sha256": files.read_json(folder / models.CONFIG)["sha256"]},
         "sde": table(model.sde),
         "device": str(model.device),
         **versions(),

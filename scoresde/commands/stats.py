@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
-from .. import checkpoint, stats
-from ..covariance import KINDS, Kind, estimate
-from ..errors import UsageError
-from ..registry import hint
+from .. import models
+from ..core import files
+from ..core.errors import UsageError
+from ..core.options import hint
+from ..observations.covariance import KINDS, Kind, estimate
+from ..posterior import store
 from .likelihood import images_of
 from .options import json_option, print_table
 from .tune import home
@@ -43,15 +45,15 @@ Examples:
 @json_option
 def statistics(model: str, data_name: str | None, count: int, kinds: str, out: Path | None, as_json: bool) -> None:
     """Estimate the covariance of MODEL's data and keep it beside the weights, for the conditioners."""
-    folder = checkpoint.locate(model)
+    folder = models.locate(model)
     names = chosen(kinds)
     title, images = images_of(model, data_name, "train")
     x = images.drawn(count).scaled()
     found = [estimate(x, kind) for kind in names]
     for covariance in found:
-        covariance.check(tuple(checkpoint.read_json(folder / checkpoint.CONFIG)["shape"]))
+        covariance.check(tuple(files.read_json(folder / models.CONFIG)["shape"]))
     target = home(folder, out)
-    stats.save(target, found, {"data": title, "images": len(x)})
+    store.save(target, found, {"data": title, "images": len(x)})
     rows = [
         {
             "kind": covariance.kind,

@@ -11,15 +11,15 @@ import click
 import torch
 from tqdm.auto import tqdm
 
-from .. import config as configuration
-from ..config import Config, to_toml
-from ..distributed import Processes, group, processes
-from ..errors import NumericalError, ResourceError, ScoreSDEError, UsageError
-from ..lock import only_writer
-from ..run import Run
-from ..signals import CODES, Signals, Stopped
-from ..train import TrainState, start
-from ..train import train as steps
+from ..core.errors import NumericalError, ResourceError, ScoreSDEError, UsageError
+from ..core.parallel import Processes, group, processes
+from ..core.signals import CODES, Signals, Stopped
+from ..training import config as configuration
+from ..training.config import Config, to_toml
+from ..training.lock import only_writer
+from ..training.loop import TrainState, start
+from ..training.loop import train as steps
+from ..training.run import Run
 from .options import device, device_option, output_folder
 
 

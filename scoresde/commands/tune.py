@@ -9,12 +9,13 @@ import click
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .. import checkpoint
-from ..errors import UsageError
-from ..provenance import versions
-from ..registry import table
+from .. import models
+from ..bench.tune import search, store
+from ..core import files
+from ..core.errors import UsageError
+from ..core.options import table
+from ..core.provenance import versions
 from ..solvers import GridSolver, solvers
-from ..tune import search, store
 from .options import build, device, device_option, field_options, json_option, output_folder, print_table
 
 SEED, HELD_OUT = 1_000_000, 1_000_000
@@ -45,13 +46,13 @@ def home(folder: Path, out: Path | None) -> Path:
     Raises:
         UsageError: It cannot be written to, or holds another model.
     """
-    bundled = folder.parent == checkpoint.BUNDLED
+    bundled = folder.parent == models.BUNDLED
     target = output_folder(out or (Path("models") / folder.name if bundled else folder))
-    config = checkpoint.read_json(folder / checkpoint.CONFIG)
-    if not (target / checkpoint.CONFIG).exists():
-        for name in (checkpoint.WEIGHTS, checkpoint.CONFIG):
-            checkpoint.write(target / name, partial(shutil.copyfile, folder / name))
-    elif checkpoint.read_json(target / checkpoint.CONFIG) != config:
+    config = files.read_json(folder / models.CONFIG)
+    if not (target / models.CONFIG).exists():
+        for name in (models.WEIGHTS, models.CONFIG):
+            files.write(target / name, partial(shutil.copyfile, folder / name))
+    elif files.read_json(target / models.CONFIG) != config:
         raise UsageError(f"{target} holds another model than {folder}: choose another --out")
     return target
 
@@ -79,8 +80,8 @@ def run(
     The number of evaluations is that of the solver itself: `scoresde sample` adds one for the final denoising. Errors
     are root mean squares over the values of a sample, before it, on noise of other seeds than the search has seen.
     """
-    folder = checkpoint.locate(model)
-    network = checkpoint.load(folder, device(device_name))
+    folder = models.locate(model)
+    network = models.load(folder, device(device_name))
     chosen = search.tunable(build(solvers, solver, options))
     tasks = [search.with_budget(chosen, budget, network.sde) for budget in budgets(nfe)]
     target = home(folder, out)
@@ -119,7 +120,7 @@ def describe(
         solver=store.essential(task),
         nfe=search.spent(task, given.model.sde),
         stop=given.stop,
-        sha256=checkpoint.read_json(folder / checkpoint.CONFIG)["sha256"],
+        sha256=files.read_json(folder / models.CONFIG)["sha256"],
         grid=str(found.grid),
         errors={
             "default": centre(judge.errors(task)),

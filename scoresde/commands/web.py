@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from .. import checkpoint
-from ..errors import UsageError
+from .. import models
+from ..core.errors import UsageError
 from .options import device, device_option
 
 
@@ -59,6 +59,4 @@ def web(models: tuple[str, ...], port: int, host: str, catalogue: Path | None, d
 
 def quickest_first() -> tuple[str, ...]:
     """The bundled models, the smallest first, which the page begins with."""
-    return tuple(
-        sorted(checkpoint.bundled(), key=lambda name: (checkpoint.locate(name) / checkpoint.WEIGHTS).stat().st_size)
-    )
+    return tuple(sorted(models.bundled(), key=lambda name: (models.locate(name) / models.WEIGHTS).stat().st_size))

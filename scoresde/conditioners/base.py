@@ -7,12 +7,12 @@ import torch
 from pydantic import ConfigDict
 from torch import Tensor
 
-from ..errors import NumericalError, UsageError
-from ..krylov import Precondition, Solution, conjugate_gradients, same, scaled
-from ..model import Observer, ScoreModel
+from ..core.errors import NumericalError, UsageError
+from ..core.options import Options, Registry
+from ..core.random import Generators
+from ..models.base import Observer, ScoreModel
 from ..observations import LinearObservation, Observation
-from ..random import Generators
-from ..registry import Options, Registry
+from ..observations.krylov import Precondition, Solution, conjugate_gradients, same, scaled
 from ..sde import expand
 
 PRODUCTS, TOL = 5000, 1e-8

@@ -6,22 +6,14 @@ import torch
 from pydantic import ConfigDict, Field, PlainSerializer
 from torch import Tensor
 
-from ..covariance import Covariance
-from ..errors import UsageError
-from ..krylov import Solution
-from ..model import ScoreModel
+from ..core.errors import UsageError
+from ..core.options import Options
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from ..observations import LinearObservation
-from ..random import Generators
-from ..registry import Options
-from .base import (
-    ConditionedModel,
-    LinearConditioner,
-    conditioners,
-    gaussian_update,
-    moved,
-    noise_variance,
-    predicted,
-)
+from ..observations.covariance import Covariance
+from ..observations.krylov import Solution
+from .base import ConditionedModel, LinearConditioner, conditioners, gaussian_update, moved, noise_variance, predicted
 from .dense import Gain
 
 CovarianceOption = Annotated[Covariance | None, PlainSerializer(lambda covariance: covariance and str(covariance))]

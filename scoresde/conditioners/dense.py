@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from ..covariance import Covariance
-from ..errors import NumericalError, UsageError
+from ..core.errors import NumericalError, UsageError
 from ..observations import LinearObservation, Pixels
+from ..observations.covariance import Covariance
 
 LARGEST = 4096
 """Numbers in a measurement up to which a matrix of that size is factorised."""

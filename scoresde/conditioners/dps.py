@@ -4,10 +4,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..krylov import dot
-from ..model import ScoreModel
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from ..observations import Observation
-from ..random import Generators
+from ..observations.krylov import dot
 from ..sde import expand
 from .base import ConditionedModel, Conditioner, conditioners, no_gradient, predicted
 

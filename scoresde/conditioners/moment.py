@@ -6,10 +6,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..krylov import KrylovMethod, conjugate_gradients, gmres, scaled
-from ..model import ScoreModel
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from ..observations import LinearObservation
-from ..random import Generators
+from ..observations.krylov import KrylovMethod, conjugate_gradients, gmres, scaled
 from .base import ConditionedModel, LinearConditioner, conditioners, moved, no_gradient, noise_variance, predicted
 from .covariance import CovarianceUser, update
 

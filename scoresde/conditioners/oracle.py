@@ -5,11 +5,11 @@ import math
 import torch
 from torch import Tensor
 
-from ..errors import NumericalError, UsageError
-from ..gaussian import GaussianMixtureModel
-from ..model import ScoreModel
+from ..core.errors import NumericalError, UsageError
+from ..core.random import Generators, choose, randn
+from ..models.base import ScoreModel
+from ..models.gaussian import GaussianMixtureModel
 from ..observations import LinearObservation
-from ..random import Generators, choose, randn
 from .base import ConditionedModel, LinearConditioner, conditioners
 from .dense import dense
 

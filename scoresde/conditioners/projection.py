@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from ..krylov import scaled
-from ..model import ScoreModel
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from ..observations import LinearObservation
-from ..random import Generators
+from ..observations.krylov import scaled
 from .base import ConditionedModel, LinearConditioner, conditioners, gaussian_update, moved, noise_variance, predicted
 
 

@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..model import ScoreModel
+from ..core.random import Generators, randn_like
+from ..models.base import ScoreModel
 from ..observations import LinearObservation
-from ..random import Generators, randn_like
 from ..sde import SDE, expand
 from .base import ConditionedModel, LinearConditioner, conditioners
 

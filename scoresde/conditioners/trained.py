@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
-from ..conditions import colour, holed
-from ..errors import UsageError
-from ..model import Observer, ScoreModel
+from ..core.errors import UsageError
+from ..core.random import Generators
+from ..models.base import Observer, ScoreModel
 from ..observations import Luma, Observation, Pixels
-from ..random import Generators
+from ..observations.channels import colour, holed
 from .base import ConditionedModel, Conditioner, conditioners
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from ..errors import DataError
+from ..core.errors import DataError
 from .base import Images, Reduce, Split, data, reduced
 from .held_out import HeldOut
 

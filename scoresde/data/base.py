@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..errors import DataError, UsageError
-from ..random import permutation, stream
-from ..registry import Options, Registry
+from ..core.errors import DataError, UsageError
+from ..core.options import Options, Registry
+from ..core.random import permutation, stream
 
 Split = Literal["train", "test"]
 Reduce = Annotated[int, Field(ge=1, description="Side of the squares of pixels whose mean becomes one pixel.")]

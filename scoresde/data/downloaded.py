@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from pydantic import Field
 
-from ..errors import DataError
+from ..core.errors import DataError
 from .base import DataOptions, Images, Reduce, Split, data, reduced
 
 

@@ -7,8 +7,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..errors import DataError
-from ..random import permutation, stream
+from ..core.errors import DataError
+from ..core.random import permutation, stream
 from .base import DataOptions, Images, Split, data, reduced
 
 

@@ -12,10 +12,10 @@ from typing import BinaryIO, Literal
 import torch
 from pydantic import Field
 
-from ..errors import DataError
+from ..core.errors import DataError
+from ..images.read import SUFFIXES, leave_out, picture_names, read_picture
 from .base import Images, Split, data
 from .held_out import HeldOut
-from .picture import SUFFIXES, leave_out, picture_names, read_picture
 
 Opened = tuple[list[str], Callable[[str], BinaryIO]]
 """The sorted names of the pictures, and a function that opens a name."""

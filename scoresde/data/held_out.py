@@ -3,8 +3,8 @@
 from pydantic import Field
 from torch import Tensor
 
-from ..errors import DataError
-from ..random import permutation, stream
+from ..core.errors import DataError
+from ..core.random import permutation, stream
 from .base import DataOptions, Split
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import DataError, UsageError
-from ..model import Observer, ScoreModel
-from ..random import rand, stream
+from ..core.errors import DataError, UsageError
+from ..core.random import rand, stream
+from ..models.base import Observer, ScoreModel
 from ..solvers import Solver
 from .divergence import Divergence, Exact
 from .task import shown, task_likelihood, told

@@ -9,9 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..errors import UsageError
-from ..random import Generators, randn
-from ..registry import Options
+from ..core.errors import UsageError
+from ..core.options import Options
+from ..core.random import Generators, randn
 
 
 class Divergence(Options, ABC):

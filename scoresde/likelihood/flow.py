@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..controllers import ProportionalIntegral
-from ..errors import UsageError
-from ..finite import non_finite
-from ..model import Evaluations, ObservedModel, Observer, ScoreModel
-from ..random import Generators
+from ..core.errors import UsageError
+from ..core.finite import non_finite
+from ..core.random import Generators
+from ..models.base import Evaluations, ObservedModel, Observer, ScoreModel
 from ..sde import SDE, expand
 from ..solvers import Solver
 from ..solvers.adaptive import integrate
+from ..solvers.controllers import ProportionalIntegral
 from ..solvers.embedded_pair import pair_stepping
 from ..solvers.guard import Guard
 from ..solvers.runge_kutta import RK45, RungeKutta

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..model import ScoreModel
+from ..models.base import ScoreModel
 from ..sde import expand
 from .flow import Likelihood, log_likelihood, scale
 

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..errors import UsageError
+from ..core.errors import UsageError
 from ..sde import expand
 
 Variance = Literal["small", "large", "learned"]

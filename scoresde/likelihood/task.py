@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..conditions import given
-from ..errors import UsageError
-from ..model import ScoreModel
+from ..core.errors import UsageError
+from ..models.base import ScoreModel
+from ..observations.channels import given
 from .flow import Likelihood, log_likelihood
 from .hole import hole_likelihood
 

@@ -8,9 +8,9 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from ..errors import UsageError
-from ..model import Evaluations, ObservedModel, Observer, ScoreModel
-from ..random import Generators, randn_like
+from ..core.errors import UsageError
+from ..core.random import Generators, randn_like
+from ..models.base import Evaluations, ObservedModel, Observer, ScoreModel
 from ..sde import DDPM, SDE, expand
 from .bits import _check
 from .flow import scale

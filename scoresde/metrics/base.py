@@ -13,10 +13,10 @@ from pydantic import Field
 from scipy.special import stdtrit
 from torch import Tensor
 
-from ..errors import DataError, NumericalError, ResourceError, UsageError
-from ..random import permutation, stream
-from ..registry import Options, Registry
-from .statistics import Statistics
+from ..core.errors import DataError, NumericalError, ResourceError, UsageError
+from ..core.options import Options, Registry
+from ..core.random import permutation, stream
+from .moments import Statistics
 
 BLOCKS = 20
 """Blocks that the samples are cut into for the interval."""

@@ -4,8 +4,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from .. import features
-from ..errors import DataError
+from ..core.errors import DataError
+from . import extractors
 from .base import Metric, extract
 
 
@@ -15,7 +15,7 @@ class Domain(Metric):
     extractor: str = Field("digits", min_length=1, description="Extractor: a folder, or the name of a bundled one.")
 
     def ready(self, shape: tuple[int, int, int]) -> int:
-        net = features.load(self.extractor)
+        net = extractors.load(self.extractor)
         if net.shape != shape:
             theirs, ours = ("x".join(map(str, s)) for s in (net.shape, shape))
             raise DataError(
@@ -25,10 +25,10 @@ class Domain(Metric):
         return net.dimension
 
     def source(self) -> str:
-        return features.load(self.extractor).source
+        return extractors.load(self.extractor).source
 
     def features(self, images: Tensor) -> Tensor:
-        net = features.load(self.extractor).to(images.device)
+        net = extractors.load(self.extractor).to(images.device)
         return extract(images, net.source, lambda x: net(x.float() / 127.5 - 1), batch=500)
 
 

@@ -5,10 +5,10 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import ResourceError
+from ..core.errors import ResourceError
 from .base import Metric, metrics
 from .domain import Domain, Pixels
-from .statistics import Statistics, moments
+from .moments import Statistics, moments
 
 LARGEST = 10_000
 """Most features: a covariance of as many takes 0.8 GB, and some of its eigenvalues minutes."""

@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..errors import CheckpointError, DataError
-from ..random import undisturbed
+from ..core.errors import CheckpointError, DataError
+from ..core.random import undisturbed
 from .base import Metric, extract
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"

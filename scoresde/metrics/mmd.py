@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..errors import DataError
+from ..core.errors import DataError
 from .base import metrics
 from .domain import Pixels
 from .kernel import Kernel

@@ -5,11 +5,11 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from ..errors import UsageError
+from ..core.errors import UsageError
 from .base import Quadratic, metrics
 from .domain import Domain
 from .inception import Inception
-from .statistics import Statistics
+from .moments import Statistics
 
 
 class PrecisionRecall(Quadratic):

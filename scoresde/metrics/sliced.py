@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..random import randn, stream
+from ..core.random import randn, stream
 from .base import metrics
 from .domain import Pixels
 

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from pydantic import Field
 from torch import nn
 
-from ..registry import Options, Registry
+from ..core.options import Options, Registry
 
 
 class NetworkOptions(Options, ABC):

@@ -5,7 +5,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import UsageError
+from ..core.errors import UsageError
 from .base import NetworkOptions, networks
 from .blocks import sinusoids
 

@@ -7,9 +7,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..errors import NumericalError, UsageError
-from ..krylov import conjugate_gradients
-from ..registry import Registry, WrittenOptions
+from ..core.errors import NumericalError, UsageError
+from ..core.options import Registry, WrittenOptions
+from .krylov import conjugate_gradients
 
 PRODUCTS, TOL = 1000, 1e-10
 """Products and relative residual at which the pseudo-inverse of a given operator ends."""

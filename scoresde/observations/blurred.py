@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..cosine import cosines
-from ..errors import UsageError
+from ..core.errors import UsageError
 from .base import NamedObservation, Precision, observations
+from .cosine import cosines
 from .given import Blur
 from .named import ROUNDING
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..errors import UsageError
+from ..core.errors import UsageError
 from .base import LinearObservation, Observation, OrthogonalObservation
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from ..errors import UsageError
+from ..core.errors import UsageError
 from .base import NamedObservation, OrthogonalObservation, observations
 
 ROUNDING = 1 / (127.5 * math.sqrt(12))

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ..conditioners import Conditioner
 from ..conditioners.projection import Projection
-from ..errors import UsageError
-from ..model import ObservedModel, Observer, ScoreModel
+from ..core.errors import UsageError
+from ..core.options import Options, Registry
+from ..core.random import randn_like
+from ..models.base import ObservedModel, Observer, ScoreModel
 from ..observations import Observation, OrthogonalObservation
-from ..random import randn_like
-from ..registry import Options, Registry
-from ..sample import Samples, accounted
+from ..sampling.sample import Samples, accounted
 from ..sde import Level
 from ..solvers import GridSolver, OneStepSolver, Solver, solvers
 from ..solvers.base import Info, MarkovSolver

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..conditioners.base import linear
 from ..conditioners.projection import isotropic_update
-from ..errors import UsageError
+from ..core.errors import UsageError
 from ..solvers.base import Info
 from ..solvers.sde_dpmpp import SDEDPMSolverPP
 from .base import InnerOption, PosteriorSampler, Problem, posteriors

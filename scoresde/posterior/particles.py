@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..random import choose, rand
+from ..core.random import choose, rand
 from .base import Sources
 
 

@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import Tensor
 
 from ..conditioners.covariance import CovarianceUser
-from ..krylov import dot
-from ..model import ScoreModel
+from ..core.random import randn
+from ..models.base import ScoreModel
 from ..observations import Observation
-from ..random import randn
+from ..observations.krylov import dot
 from ..solvers.ancestral import Ancestral
 from ..solvers.base import Info
 from .base import KernelOption, PosteriorSampler, Problem, Sources, posteriors

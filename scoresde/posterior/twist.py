@@ -8,11 +8,11 @@ from torch import Tensor
 
 from ..conditioners.base import linear, moved, predicted
 from ..conditioners.dense import LARGEST, dense
-from ..covariance import Covariance
-from ..errors import UsageError
-from ..model import ScoreModel
+from ..core.errors import UsageError
+from ..core.options import Options
+from ..models.base import ScoreModel
 from ..observations import ROUNDING
-from ..registry import Options
+from ..observations.covariance import Covariance
 from ..sde import Level, expand
 from .base import Problem
 

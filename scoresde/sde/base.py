@@ -13,7 +13,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from ..registry import Options, Registry
+from ..core.options import Options, Registry
 
 
 def expand(a: Tensor, x: Tensor) -> Tensor:

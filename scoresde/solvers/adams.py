@@ -5,11 +5,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..controllers import ControllerOption, Integral
-from ..model import ScoreModel
-from ..random import Generators
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from .adaptive import Floats, Memory, PerSampleSolver, Stepping, Trial, array, norms
 from .base import solvers
+from .controllers import ControllerOption, Integral
 from .exponential import quadrature
 
 FIRST = 0.5

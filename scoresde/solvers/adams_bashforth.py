@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from ..grids import GridOption, QuadraticGrid
 from ..sde import SDE, Level
 from .base import Order, solvers
 from .exponential import Multistep, Plan, Target, TargetOption, adams, move
+from .grids import GridOption, QuadraticGrid
 
 
 @solvers("eab")

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from ..controllers import Controller, ControllerOption, Integral
-from ..errors import NumericalError, UsageError
-from ..finite import all_finite, non_finite
-from ..model import ObservedModel, ScoreModel
-from ..random import Generators
+from ..core.errors import NumericalError, UsageError
+from ..core.finite import all_finite, non_finite
+from ..core.random import Generators
+from ..models.base import ObservedModel, ScoreModel
 from .base import AdaptiveSolver, Control, Info
+from .controllers import Controller, ControllerOption, Integral
 from .guard import not_finite
 
 SHRINK = 0.2

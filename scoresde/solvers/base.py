@@ -10,14 +10,14 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from ..brownian import BrownianNoise
-from ..errors import NumericalError, UsageError
-from ..finite import all_finite, non_finite
-from ..grids import Grid, GridOption, LogSNRGrid, QuadraticGrid
-from ..model import ObservedModel, ScoreModel
-from ..random import Generators, randn_like
-from ..registry import Registry, WrittenOptions, remembered
+from ..core.errors import NumericalError, UsageError
+from ..core.finite import all_finite, non_finite
+from ..core.options import Registry, WrittenOptions, remembered
+from ..core.random import Generators, randn_like
+from ..models.base import ObservedModel, ScoreModel
 from ..sde import SDE, Level
+from .brownian import BrownianNoise
+from .grids import Grid, GridOption, LogSNRGrid, QuadraticGrid
 from .guard import Guard, rows
 
 Info = MutableMapping[str, float]

@@ -6,11 +6,11 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from ..grids import GridOption, LogSNRGrid
-from ..model import ScoreModel
+from ..models.base import ScoreModel
 from ..sde import Level
 from .base import MarkovSolver, Steps, solvers
 from .exponential import combine
+from .grids import GridOption, LogSNRGrid
 
 
 @solvers("ddim")

@@ -7,14 +7,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..errors import UsageError
-from ..grids import ChainGrid, GridOption
-from ..model import ScoreModel
-from ..random import Generators, randn_like
+from ..core.errors import UsageError
+from ..core.random import Generators, randn_like
+from ..models.base import ScoreModel
 from ..sde import Level
 from .ancestral import Ancestral
 from .base import Steps, solvers
 from .exponential import combine
+from .grids import ChainGrid, GridOption
 from .reverse_diffusion import forward_step
 
 

@@ -8,12 +8,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..grids import GridOption, QuadraticGrid
-from ..model import ScoreModel
-from ..random import Generators
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from ..sde import SDE, Level
 from .base import Order, solvers
 from .exponential import Multistep, Plan, adams, inside, runge_kutta
+from .grids import GridOption, QuadraticGrid
 
 POINTS = 64
 """Points of the quadrature, enough for one step from pure noise to data: t(λ) is not a polynomial."""

@@ -5,12 +5,12 @@ from itertools import pairwise
 from pydantic import Field
 from torch import Tensor
 
-from ..grids import GridOption, LogSNRGrid
-from ..model import ScoreModel
-from ..random import Generators
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from .base import Info, Solver, solvers
 from .dpm_singlestep import published_shares, taylor_step
 from .exponential import inside
+from .grids import GridOption, LogSNRGrid
 
 
 def schedule(nfe: int) -> list[int]:

@@ -7,8 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from ..model import ScoreModel
-from ..random import Generators
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from ..sde import SDE, Level
 from .base import Order, solvers
 from .dpm_multistep import taylor_plan

@@ -6,8 +6,8 @@ from itertools import pairwise
 from pydantic import Field
 from torch import Tensor
 
-from ..model import ScoreModel
-from ..random import Generators
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from ..sde import Level
 from .base import GridSolver, Order, Ordered, solvers
 from .exponential import Target, combine, inside, move, phi, predict

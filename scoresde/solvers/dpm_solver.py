@@ -6,11 +6,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..controllers import ControllerOption, Integral
-from ..model import ScoreModel
-from ..random import Generators
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from .adaptive import Memory, PerSampleSolver, Stepping, Trial, rms
 from .base import Order, Ordered, solvers
+from .controllers import ControllerOption, Integral
 
 FIRST = 0.05
 

@@ -7,11 +7,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..grids import GridOption, KarrasGrid
-from ..model import ScoreModel
-from ..random import Generators, randn_like
+from ..core.random import Generators, randn_like
+from ..models.base import ScoreModel
 from ..sde import Level
 from .base import OneStepSolver, solvers
+from .grids import GridOption, KarrasGrid
 
 
 @solvers("edm")

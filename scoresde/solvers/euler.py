@@ -4,8 +4,8 @@ import math
 
 from torch import Tensor
 
-from ..model import ScoreModel
-from ..random import Generators
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from ..sde import Level
 from .base import OneStepSolver, solvers
 from .exponential import combine

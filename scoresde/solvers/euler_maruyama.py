@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ..model import ScoreModel
+from ..models.base import ScoreModel
 from ..sde import Level
 from .base import MarkovSolver, solvers
 from .exponential import combine

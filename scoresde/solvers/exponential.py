@@ -20,9 +20,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..model import ScoreModel
-from ..random import Generators
-from ..registry import remembered
+from ..core.options import remembered
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from ..sde import SDE, Level
 from .base import GridSolver, Ordered
 

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from ..model import ScoreModel
-from ..random import Generators
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from ..sde import Level
 from .base import GridSolver, OneStepSolver, solvers
 from .exponential import combine, inside, runge_kutta

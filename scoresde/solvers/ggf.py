@@ -7,13 +7,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..brownian import Foresight
-from ..controllers import ControllerOption, Integral
-from ..model import ScoreModel
-from ..random import Generators
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from ..sde import expand
 from .adaptive import Memory, PerSampleSolver, Stepping, Trial, rms
 from .base import solvers
+from .brownian import Foresight
+from .controllers import ControllerOption, Integral
 from .embedded_pair import same
 
 FIRST, EXPONENT = 0.01, 0.9

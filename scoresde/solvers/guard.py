@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from ..errors import NumericalError
-from ..finite import Later, all_finite, non_finite
+from ..core.errors import NumericalError
+from ..core.finite import Later, all_finite, non_finite
 
 
 class Guard:

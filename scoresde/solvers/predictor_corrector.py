@@ -6,13 +6,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..grids import GridOption, QuadraticGrid
-from ..model import ScoreModel
-from ..random import Generators, randn_like
+from ..core.random import Generators, randn_like
+from ..models.base import ScoreModel
 from ..sde import Level, expand
 from .ancestral import Ancestral
 from .base import Control, MarkovSolver, OneStepSolver, Steps, solvers
 from .euler_maruyama import EulerMaruyama
+from .grids import GridOption, QuadraticGrid
 from .reverse_diffusion import ReverseDiffusion
 
 PREDICTORS: dict[str, MarkovSolver] = {

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from ..model import ScoreModel
+from ..models.base import ScoreModel
 from ..sde import Level
 from .base import MarkovSolver, solvers
 from .exponential import combine

@@ -8,8 +8,8 @@ import scipy.integrate
 import torch
 from torch import Tensor
 
-from ..model import ScoreModel
-from ..random import Generators
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from .adaptive import PerSampleSolver, Stepping
 from .base import solvers
 from .embedded_pair import pair_stepping

@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..errors import NumericalError
-from ..model import ScoreModel
-from ..random import Generators
+from ..core.errors import NumericalError
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from .base import Info, solvers
 from .wrapped import LibrarySolver
 

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..model import ScoreModel
-from ..random import Generators, randn_like
+from ..core.random import Generators, randn_like
+from ..models.base import ScoreModel
 from ..sde import Level
 from .base import GridSolver, Ordered, solvers
 from .exponential import combine, predict

@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..model import ScoreModel
-from ..random import Generators, randn_like
+from ..core.random import Generators, randn_like
+from ..models.base import ScoreModel
 from ..sde import Level
 from .base import OneStepSolver, Ordered, solvers
 

@@ -4,9 +4,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..errors import NumericalError, UsageError
-from ..model import ScoreModel
-from ..random import Generators
+from ..core.errors import NumericalError, UsageError
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from .base import Info, solvers
 from .embedded_pair import first_step
 from .wrapped import LibrarySolver

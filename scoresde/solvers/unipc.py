@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from ..model import ScoreModel
-from ..random import Generators
-from ..registry import remembered
+from ..core.options import remembered
+from ..core.random import Generators
+from ..models.base import ScoreModel
 from ..sde import SDE, Level
 from .base import Order, solvers
 from .exponential import Multistep, Plan, Target, TargetOption, adams, combine, move, planned, predict

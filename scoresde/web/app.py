@@ -14,9 +14,9 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from .. import checkpoint
-from ..errors import ResourceError, ScoreSDEError, UsageError
-from ..random import generators
+from .. import models
+from ..core.errors import ResourceError, ScoreSDEError, UsageError
+from ..core.random import generators
 from . import uploads
 from .catalogue import Catalogue, MissingEntry
 from .drawing import serve_drawing
@@ -87,8 +87,8 @@ def create_app(settings: Settings) -> Guarded:
 
 def load(name: str, device: torch.device) -> Served:
     """A model, after one evaluation, which takes longer than those that follow."""
-    folder = checkpoint.locate(name)
-    model = checkpoint.load(folder, device)
+    folder = models.locate(name)
+    model = models.load(folder, device)
     if model.shape[0] not in (1, 3):
         raise UsageError(f"{name} makes images of {model.shape[0]} channels; only 1 or 3 can be drawn")
     if model.condition == "none":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from ..errors import ResourceError, UsageError
+from ..core.errors import ResourceError, UsageError
 from .database import connect, explained, transaction
 from .intake import size, tidy, written
 from .search import find, fold, learn

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import DataError, ResourceError, ScoreSDEError
+from ..core.errors import DataError, ResourceError, ScoreSDEError
 
 APPLICATION, LAYOUT = 0x53434443, 1
 """What SQLite's header says of a catalogue: "SCDC", and the version of its tables."""

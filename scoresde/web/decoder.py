@@ -13,8 +13,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from ..decoding import TooLarge, UnknownFormat, open_picture
-from ..errors import DataError
+from ..core.errors import DataError
+from ..images.decode import TooLarge, UnknownFormat, open_picture
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """What is decoded, by content. TIFF is not: no browser shows it, and its decoder is the largest of all."""

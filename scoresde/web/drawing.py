@@ -10,9 +10,11 @@ from fastapi.responses import Response, StreamingResponse
 from sklearn.datasets import load_sample_image
 from starlette.concurrency import run_in_threadpool
 
-from .. import __version__, pictures, restoration
+from .. import __version__
 from ..conditioners import conditioners
-from ..errors import UsageError
+from ..core.errors import UsageError
+from ..images import pictures
+from ..posterior import tasks as restoration
 from ..solvers import solvers
 from . import requests, schema, tasks, uploads
 from .jobs import Job, Line, Work

@@ -5,7 +5,7 @@ import struct
 import unicodedata
 from typing import Any
 
-from ..errors import DataError, UsageError
+from ..core.errors import DataError, UsageError
 
 LONGEST = 500
 """Characters of the longest caption."""

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from ..errors import ResourceError, ScoreSDEError
+from ..core.errors import ResourceError, ScoreSDEError
 
 Work = Callable[["Job"], dict[str, Any]]
 """What a job does; returns what its last event says."""

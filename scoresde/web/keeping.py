@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from ..registry import Options
+from ..core.options import Options
 from . import requests, uploads
 from .catalogue import Catalogue, Entry
 from .reading import table

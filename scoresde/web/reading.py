@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
-from ..errors import UsageError
+from ..core.errors import UsageError
 
 SLOWEST = 20.0
 """Seconds in which a request has to arrive."""

@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor
 
 from ..conditioners import conditioners
-from ..errors import UsageError
-from ..registry import Options
-from ..restoration import SOLVER, STEPS
+from ..core.errors import UsageError
+from ..core.options import Options
+from ..posterior.tasks import SOLVER, STEPS
 
 MOST_PICTURES = 16
 QUICK: dict[str, Any] = {"name": "unipc", "steps": 15}

@@ -6,10 +6,10 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from ..controllers import Controller, controllers
-from ..errors import UsageError
-from ..grids import Grid, grids
-from ..registry import Options, Registry, WrittenOptions
+from ..core.errors import UsageError
+from ..core.options import Options, Registry, WrittenOptions
+from ..solvers.controllers import Controller, controllers
+from ..solvers.grids import Grid, grids
 
 T = TypeVar("T", bound=Options)
 

@@ -7,7 +7,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ..errors import ResourceError, UsageError
+from ..core.errors import ResourceError, UsageError
 from .security import App
 
 SLOWEST_HEAD = 10.0

@@ -12,19 +12,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .. import images, pictures
-from .. import sample as sampling
-from ..clipping import ClippedModel
 from ..conditioners import conditioners
 from ..conditioners.base import predicted
-from ..errors import NumericalError, UsageError
-from ..guidance import GuidedModel
-from ..model import NetworkModel, Observer, ScoreModel
-from ..progress import Way
-from ..random import generators
-from ..restoration import Case, Method, colourful, conditioner_for, grey, hole
+from ..core.errors import NumericalError, UsageError
+from ..core.random import generators
+from ..images import pictures, sheets
+from ..models.base import NetworkModel, Observer, ScoreModel
+from ..models.clipped import ClippedModel
+from ..models.guided import GuidedModel
+from ..posterior.tasks import Case, Method, colourful, conditioner_for, grey, hole
+from ..sampling import sample as sampling
+from ..sampling.progress import Way
+from ..sampling.trajectory import Trajectory
 from ..solvers import Solver, solvers
-from ..trajectory import Trajectory
 from . import schema, uploads
 from .jobs import Job
 from .requests import Colourise, Generate, Inpaint, Race, Request, Restore, decoded
@@ -104,7 +104,7 @@ def png(picture: Image.Image) -> str:
 
 def encoded(x: Tensor) -> list[str]:
     """Images in [-1, 1], (B, 1|3, H, W), each as PNG in base64."""
-    return [png(images.single(image)) for image in x]
+    return [png(sheets.single(image)) for image in x]
 
 
 def frames(shape: tuple[int, ...]) -> int:
@@ -114,7 +114,7 @@ def frames(shape: tuple[int, ...]) -> int:
 
 def strip(states: list[Tensor]) -> str:
     """A picture with a row for each state, (B, C, H, W), and its images side by side without gaps."""
-    return png(images.single(torch.cat([torch.cat(list(state.cpu()), -1) for state in states], -2)))
+    return png(sheets.single(torch.cat([torch.cat(list(state.cpu()), -1) for state in states], -2)))
 
 
 def around(served: Served, request: Request) -> ScoreModel:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import DataError
+from ..core.errors import DataError
 from .decoder import ANSWER, READY, REQUEST
 
 CHILD = f"{__package__}.decoder"

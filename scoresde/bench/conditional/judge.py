@@ -7,11 +7,11 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
+from ...core.random import choose, randn, stream
 from ...metrics.base import Estimate
 from ...metrics.frechet import factored, frechet
 from ...metrics.mmd import PixelMMD
 from ...metrics.sliced import SlicedWasserstein
-from ...random import choose, randn, stream
 from ..estimates import bootstrap, estimate, jackknife
 from .measurements import EXACT, Group, Measurements
 

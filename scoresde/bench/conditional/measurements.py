@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ... import covariance
 from ...conditioners.oracle import PosteriorMixture
-from ...covariance import Covariance, Kind
-from ...gaussian import GaussianMixtureModel
-from ...metrics.statistics import Statistics
-from ...observations import LinearObservation
-from ...random import randn, stream
+from ...core.random import randn, stream
+from ...metrics.moments import Statistics
+from ...models.gaussian import GaussianMixtureModel
+from ...observations import LinearObservation, covariance
+from ...observations.covariance import Covariance, Kind
 from .problems import PosteriorProblem
 from .spec import PosteriorSpec
 

@@ -5,9 +5,9 @@ import itertools
 import torch
 from torch import Tensor
 
-from ...errors import DataError
-from ...gaussian import GaussianMixtureModel
-from ...random import randn, stream
+from ...core.errors import DataError
+from ...core.random import randn, stream
+from ...models.gaussian import GaussianMixtureModel
 from ...sde import VPSDE
 
 GRID_SIZE, GRID_SCALE = 8, 16.0

@@ -10,16 +10,16 @@ import torch
 from pydantic import BeforeValidator, Field, PlainSerializer
 from torch import Tensor
 
+from ...core.errors import DataError
+from ...core.options import Registry, WrittenOptions, table
+from ...core.random import permutation, rand, randn, stream
 from ...data import DataOptions, data
 from ...data.base import reduced
 from ...data.downloaded import CIFAR10
 from ...data.embedded import Photos
-from ...errors import DataError
-from ...gaussian import GaussianMixtureModel
+from ...models.gaussian import GaussianMixtureModel
 from ...observations import Blur, ChannelMean, Downsample, LinearObservation, LinearOperator, Luma, Pixels
-from ...problems import image_mixture
-from ...random import permutation, rand, randn, stream
-from ...registry import Registry, WrittenOptions, table
+from ..problems import image_mixture
 from .mixtures import FITTED, GRID_SCALE, GRID_SIZE, fitted, grid25
 
 SIDE = 8

@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, PlainSerializer, field_validator
 
 from ...conditioners import Conditioner, conditioners
-from ...errors import UsageError
+from ...core.errors import UsageError
+from ...core.options import Options, Registry, table
 from ...observations import NamedObservation, observations
 from ...posterior import PosteriorSampler, posteriors
-from ...registry import Options, Registry, table
 from ...solvers import Solver, solvers
 from ..spec import Settings, every, expand
 from .problems import PosteriorProblem, problems

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from ...conditioners import Conditioner
 from ...conditioners.covariance import CovarianceUser
-from ...gaussian import GaussianMixtureModel
+from ...core.options import Options
+from ...core.random import Generators, generators
 from ...metrics.base import Estimate
-from ...model import Observer, ScoreModel
+from ...models.base import Observer, ScoreModel
+from ...models.gaussian import GaussianMixtureModel
 from ...observations import LinearObservation
 from ...posterior import PosteriorSampler
-from ...random import Generators, generators
-from ...registry import Options
-from ...sample import Samples, sample
+from ...sampling.sample import Samples, sample
 from ..cells import changed
 from ..subject import Subject, Tool
 from .judge import Judge, judged

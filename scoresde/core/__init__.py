@@ -1,0 +1,1 @@
+"""What everything stands on: errors, options and registries, randomness, processes, signals, provenance."""

@@ -1,0 +1,114 @@
+"""Files that are whole or absent: written beside their place, synchronised to disk, and renamed over it."""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from .errors import CheckpointError, ResourceError
+
+
+def write(path: Path, save: Callable[[Path], object]) -> None:
+    """Writes a file through a temporary one beside it, synchronised to disk and renamed over it at the end.
+
+    Args:
+        path: Where the file will be; folders above it are made.
+        save: Called with the path of the temporary file, which it writes.
+
+    Raises:
+        ResourceError: The folder is not writable, or the disk is full.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise ResourceError(f"cannot write {path}: {error}") from None
+
+
+def sync(folder: Path) -> None:
+    """Has the names in a folder written to disk, so that a file moved there is found after a loss of power."""
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all."""
+    write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> str:
+    """Writes a file whole or not at all, and returns the sha256 of what it should hold, in hexadecimal."""
+    write(path, lambda temporary: temporary.write_bytes(content))
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str, str] | None = None) -> str:
+    """Writes a safetensors file whole or not at all, and returns its sha256.
+
+    Args:
+        content: Texts for its header.
+    """
+    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return write_bytes(path, safetensors.torch.save(flat, None if content is None else dict(content)))
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path, what: str = "model folder") -> dict[str, Any]:
+    """A JSON object.
+
+    Args:
+        path: The file.
+        what: What a folder with such a file is, for the message.
+
+    Raises:
+        CheckpointError: The file is missing or holds something else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.parent} is not a {what}: it holds no {path.name}") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is unreadable: {error}") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} must hold a JSON object")
+    return value
+
+
+def read_tensors(path: Path, sha256: str) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, if its digest is the one expected.
+
+    Raises:
+        CheckpointError: The file is missing, cut short or changed.
+    """
+    try:
+        found = digest(path)
+        if found != sha256:
+            raise CheckpointError(f"{path} is damaged: its sha256 begins {found[:8]}, not {sha256[:8]} as recorded")
+        return safetensors.torch.load_file(str(path))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing") from None
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} is unreadable: {error}") from None

@@ -1,0 +1,1 @@
+"""One picture: bytes to pixels, made to fit, and pixels to sheets."""

@@ -1,0 +1,80 @@
+"""How the bytes of a picture become pixels of 8 bits: one rule for every format, without torch."""
+
+import warnings
+from typing import BinaryIO, Literal
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..core.errors import DataError
+
+LARGEST = 8192 * 8192
+"""Pixels of the largest picture that is read; it is looked at before any of them is decoded."""
+
+
+class UnknownFormat(DataError):
+    """The bytes are no picture of a format that is read."""
+
+
+class TooLarge(DataError):
+    """The picture has more pixels than are read."""
+
+
+def open_picture(
+    file: BinaryIO,
+    name: str,
+    mode: Literal["L", "RGB"] | None = None,
+    *,
+    largest: int = LARGEST,
+    formats: tuple[str, ...] | None = None,
+) -> Image.Image:
+    """The picture upright, in 8-bit grey, "L", or colour, "RGB"; without a mode, in that which it has.
+
+    The camera's orientation is applied; transparency is laid over white; 16-bit grey is scaled to 8 bits; CMYK and
+    palettes become RGB; of an animation the first frame counts. Grey made of colour is the luma of ITU-R BT.601.
+
+    Args:
+        name: What an error calls the file.
+        largest: Pixels of the largest picture that is decoded.
+        formats: Names of the formats that are read, by their content; without them, all that Pillow knows.
+
+    Raises:
+        UnknownFormat: The file cannot be read as a picture.
+        TooLarge: It has too many pixels.
+        DataError: It is damaged, or has a depth without a fixed range.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we have a smaller limit, and an error
+            opened = Image.open(file, formats=formats)
+        with opened as picture:
+            if picture.width * picture.height > largest:
+                size = f"{picture.width}x{picture.height} pixels"
+                raise TooLarge(f"{name} has {size}, and at most {largest:,} are read: make it smaller")
+            flat = _flat(ImageOps.exif_transpose(picture), name)
+            return flat.convert(mode or ("L" if flat.mode in ("1", "L") else "RGB"))
+    except (DataError, MemoryError):
+        raise
+    except Image.DecompressionBombError:
+        raise TooLarge(f"{name} has far more than the {largest:,} pixels that are read: make it smaller") from None
+    except UnidentifiedImageError:
+        known = f"none of {', '.join(formats)}" if formats else "no format that Pillow knows; take it away"
+        raise UnknownFormat(f"{name} cannot be read as a picture: {known}") from None
+    except Exception as error:  # each of Pillow's decoders raises errors of its own for a damaged file
+        raise DataError(f"{name} cannot be read as a picture: {error}; mend it or leave it out") from error
+
+
+def _flat(picture: Image.Image, name: str) -> Image.Image:
+    """The picture with 8 bits a channel and without transparency."""
+    if picture.mode.startswith(("I", "F")):
+        values = np.asarray(picture)
+        # Pillow's "I" is 32 bits wide, but mostly holds what was 16 bits in the file.
+        if picture.mode == "F" or values.min() < 0 or values.max() > 65535:
+            raise DataError(f"{name} has pixels of more than 16 bits and unknown range: save it with 8 or 16 bits")
+        return Image.fromarray(np.rint(values / 257).astype(np.uint8))
+    if picture.has_transparency_data:
+        grey = picture.mode == "LA"
+        picture = picture.convert("RGBA")
+        flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        return flat.convert("L") if grey else flat
+    return picture

@@ -1,0 +1,153 @@
+"""A user's pictures made to fit a model, openly: what is done to a picture can be printed, and done to its mask."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..core.errors import DataError, UsageError
+from .decode import LARGEST, open_picture
+from .read import SMOOTH, SUFFIXES, pixels
+
+Way = Literal["resize", "tile"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What is done to a picture: it is resized, and its middle cut out. Sizes are (width, height)."""
+
+    original: tuple[int, int]
+    resized: tuple[int, int]
+    kept: tuple[int, int]
+
+    def __str__(self) -> str:
+        said = "{}x{}".format(*self.original)
+        if self.resized != self.original:
+            said += (" enlarged to {}x{}" if self.resized > self.original else " reduced to {}x{}").format(
+                *self.resized
+            )
+        return said + (", its middle {}x{} cut out".format(*self.kept) if self.kept != self.resized else "")
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the picture stays as it is."""
+        return self.original == self.resized == self.kept
+
+    def known(self, known: Tensor) -> Tensor:
+        """Which pixels are known after it, (H, W), of those before: where the hole weighs less than half a level."""
+        hole = self.picture(Image.fromarray((~known).numpy().astype(np.float32)))
+        return torch.from_numpy(np.abs(np.asarray(hole)) < 0.5 / 255)
+
+    def picture(self, picture: Image.Image) -> Image.Image:
+        """The picture after it."""
+        if self.resized != self.original:
+            picture = picture.resize(self.resized, SMOOTH)
+        left, top = ((a - b) // 2 for a, b in zip(self.resized, self.kept, strict=True))
+        return picture.crop((left, top, left + self.kept[0], top + self.kept[1]))
+
+
+def fit(size: tuple[int, int], height: int, width: int, way: Way = "resize", multiple: int = 1) -> Fit:
+    """How a picture of a size, (width, height), is made to fit a model of images of height x width.
+
+    "resize" resizes it, so that it covers height x width, and cuts out the middle. "tile" leaves larger pictures as
+    they are, but for sides that are no multiple of `multiple`, and enlarges smaller ones.
+
+    Raises:
+        DataError: The picture is so narrow that it would become too large.
+    """
+    scale = max(width / size[0], height / size[1])
+    if way == "tile":
+        scale = max(1.0, scale)
+    resized = (max(width, round(size[0] * scale)), max(height, round(size[1] * scale)))
+    if resized[0] * resized[1] > LARGEST:
+        before, after = ("{}x{}".format(*s) for s in (size, resized))
+        raise DataError(f"a picture of {before} would be enlarged to {after}, more than {LARGEST:,} pixels: cut it")
+    kept = (resized[0] // multiple * multiple, resized[1] // multiple * multiple) if way == "tile" else (width, height)
+    return Fit(size, resized, kept)
+
+
+def found(paths: Sequence[Path]) -> list[Path]:
+    """The files among the paths, and the pictures in the folders among them, sorted.
+
+    Raises:
+        DataError: A folder holds no pictures.
+    """
+    files = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+            if not inside:
+                raise DataError(f"{path} holds no pictures, files that end in {', '.join(sorted(SUFFIXES))}")
+            files += inside
+        else:
+            files.append(path)
+    return files
+
+
+def read(path: Path, mode: Literal["L", "RGB"] | None = None) -> Image.Image:
+    """The picture in a file, by the rules of `open_picture`.
+
+    Raises:
+        DataError: The file cannot be opened or read as a picture.
+    """
+    try:
+        with path.open("rb") as opened:
+            return open_picture(opened, str(path), mode)
+    except OSError as error:
+        raise DataError(f"{path} cannot be opened: {error.strerror or error}") from None
+
+
+def scaled(picture: Image.Image) -> Tensor:
+    """A picture as data, (1|3, H, W) in [-1, 1]."""
+    return pixels(picture).float() / 127.5 - 1
+
+
+def colourless(picture: Image.Image) -> bool:
+    """Whether a picture is grey, in whatever mode."""
+    return picture.mode == "L" or bool((pixels(picture) == pixels(picture)[:1]).all())
+
+
+def read_hole(path: Path, size: tuple[int, int], *, invert: bool = False) -> Tensor:
+    """Which pixels are known, (H, W), by a mask file: white is the hole that is to be drawn, black is kept.
+
+    Args:
+        size: Width and height of the picture.
+        invert: White is kept, and black is the hole.
+
+    Raises:
+        DataError: The file cannot be read as a picture.
+        UsageError: It has another size than the picture, or other values than black and white.
+    """
+    mask = read(path, "L")
+    if mask.size != size:
+        ours, theirs = ("{}x{}".format(*s) for s in (mask.size, size))
+        raise UsageError(f"the mask {path} is {ours} and the picture {theirs}: both must have the same size")
+    values = pixels(mask)[0]
+    if share := float(((values > 0) & (values < 255)).float().mean()):
+        raise UsageError(
+            f"{share:.2%} of the mask {path} is grey: it must hold only black, which is kept, and white, which is "
+            "drawn; save it as PNG without soft edges"
+        )
+    return (values == 255) if invert else (values == 0)
+
+
+def box_known(box: tuple[int, int, int, int], size: tuple[int, int]) -> Tensor:
+    """Which pixels are known, (H, W), where columns x0 to x1 - 1 of rows y0 to y1 - 1 are to be drawn.
+
+    Raises:
+        UsageError: The box does not lie in the picture, or holds nothing.
+    """
+    x0, y0, x1, y1 = box
+    if not (0 <= x0 < x1 <= size[0] and 0 <= y0 < y1 <= size[1]):
+        raise UsageError(
+            f"the box x0,y0,x1,y1 must have x0 < x1 and y0 < y1 and lie in the picture of {size[0]}x{size[1]}, "
+            f"got {','.join(map(str, box))}"
+        )
+    known = torch.ones(size[1], size[0], dtype=torch.bool)
+    known[y0:y1, x0:x1] = False
+    return known

@@ -1,0 +1,79 @@
+"""Pictures: sheets of samples, single images, strips and animations."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from ..core.files import write
+
+
+def to_uint8(x: Tensor) -> Tensor:
+    """Images in [-1, 1], (B, C, H, W), as uint8 rounded to the nearest of 256 levels; values beyond are cut off."""
+    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
+
+
+def sheet(x: Tensor, columns: int | None = None, *, zoom: int = 1, gap: int = 1) -> Image.Image:
+    """Images in [-1, 1], (B, 1|3, H, W), in a grid, each pixel enlarged to zoom x zoom without blur."""
+    pixels = to_uint8(x).expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+    count, height, width, _ = pixels.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    canvas = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 64, dtype=np.uint8)
+    for i, image in enumerate(pixels):
+        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
+        canvas[top : top + height, left : left + width] = image
+    picture = Image.fromarray(canvas)
+    return picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST)
+
+
+def zoom_for(size: int) -> int:
+    """An enlargement that makes images of the given height easy to see."""
+    return max(1, 64 // size)
+
+
+def single(x: Tensor) -> Image.Image:
+    """One image in [-1, 1], (1|3, H, W), pixel by pixel."""
+    pixels = to_uint8(x[None])[0].permute(1, 2, 0).numpy()
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Writes a PNG whole or not at all.
+
+    Raises:
+        ResourceError: The folder is not writable, or the disk is full.
+    """
+    write(path, lambda temporary: picture.save(temporary, format="PNG"))
+
+
+def save_animation(frames: Sequence[Image.Image], path: Path, *, milliseconds: int = 200) -> None:
+    """Writes a GIF or WebP, by the path's suffix, that rests on its last frame."""
+    durations = [milliseconds] * (len(frames) - 1) + [5 * milliseconds]
+    kind = path.suffix.removeprefix(".").upper()
+    first, rest = frames[0], list(frames[1:])
+    write(
+        path,
+        lambda temporary: first.save(
+            temporary, format=kind, save_all=True, append_images=rest, duration=durations, loop=0
+        ),
+    )
+
+
+def labelled(rows: Mapping[str, Tensor], *, zoom: int = 1) -> Image.Image:
+    """A sheet with one row of images in [-1, 1], (B, 1|3, H, W), per label, and the labels at the left."""
+    pictures = {label: sheet(x, len(x), zoom=zoom) for label, x in rows.items()}
+    font = ImageFont.load_default(12)
+    margin = 16 + int(max(font.getlength(label) for label in pictures))
+    width = margin + max(picture.width for picture in pictures.values())
+    canvas = Image.new("RGB", (width, sum(picture.height for picture in pictures.values())), (64, 64, 64))
+    draw, top = ImageDraw.Draw(canvas), 0
+    for label, picture in pictures.items():
+        draw.text((8, top + picture.height // 2), label, font=font, fill="white", anchor="lm")
+        canvas.paste(picture, (margin, top))
+        top += picture.height
+    return canvas

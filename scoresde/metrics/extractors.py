@@ -1,0 +1,231 @@
+"""Domain extractors: small networks, trained on a data set in minutes, whose features stand in for Inception's.
+
+A set with labels trains a classifier, a set without trains an autoencoder; what is kept is the part that maps an
+image to its features, each scaled to mean 0 and variance 1. A distance of such features is named after the extractor
+and its digest, never FID.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..core.errors import CheckpointError, NumericalError, UsageError
+from ..core.files import read_json, read_tensors, write_tensors, write_text
+from ..core.options import Options, hint
+from ..core.random import permutation, rand, seed_global, stream
+from ..data import Images
+from ..models.folder import CONFIG, WEIGHTS
+
+FORMAT = 1
+"""Version of an extractor's folder. A reader refuses any other."""
+BUNDLED = Path(__file__).parent / "bundled"
+SMOOTHING = 0.1
+"""Share of the labels' weight that is spread over all classes: certain logits would make the features heavy-tailed."""
+SMALLEST = 4
+"""Maps are halved until no side is longer."""
+
+
+class FitOptions(Options):
+    """Options of an extractor and of its training."""
+
+    dimension: int = Field(32, ge=2, description="Number of features.")
+    width: int = Field(16, ge=1, description="Channels of the first map; they double with each halving, up to 8 times.")
+    images: int = Field(100_000, ge=1, description="Images that the training sees, repetitions counted.")
+    batch: int = Field(100, ge=2, description="Images per step.")
+    learning_rate: float = Field(2e-3, gt=0, description="Highest learning rate; it falls to 0 as a cosine.")
+    seed: int = Field(0, ge=0, description="Seed of the weights and of the order of the images.")
+
+
+def _stages(shape: tuple[int, int, int], width: int) -> list[tuple[int, int, int]]:
+    """Shapes of the maps, the image's first, each side half the one before, rounded up."""
+    _, height, width_ = shape
+    stages = [shape, (width, height, width_)]
+    while max(stages[-1][1:]) > SMALLEST:
+        channels, height, width_ = stages[-1]
+        stages.append((min(2 * channels, 8 * width), (height + 1) // 2, (width_ + 1) // 2))
+    return stages
+
+
+class Extractor(nn.Module):
+    """Maps images in [-1, 1], (B, C, H, W), to features, (B, dimension): convolutions, then one linear map."""
+
+    def __init__(self, shape: tuple[int, int, int], dimension: int, width: int) -> None:
+        super().__init__()
+        self.shape, self.dimension, self.width = shape, dimension, width
+        self.source = ""
+        """What its features are called: name@sha8, once it has been saved or loaded."""
+        stages = _stages(shape, width)
+        layers: list[nn.Module] = []
+        for (into, *_), (out, *_), stride in zip(stages, stages[1:], [1] + [2] * len(stages), strict=False):
+            layers += [nn.Conv2d(into, out, 3, stride, 1), nn.GroupNorm(1, out), nn.SiLU()]
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(math.prod(stages[-1]), dimension))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The features, (B, dimension)."""
+        features: Tensor = self.layers(x)
+        return features
+
+
+def _decoder(extractor: Extractor) -> nn.Module:
+    """The way back from features to images, with the extractor's maps in reverse order."""
+    stages = _stages(extractor.shape, extractor.width)
+    layers: list[nn.Module] = [
+        nn.Linear(extractor.dimension, math.prod(stages[-1])),
+        nn.Unflatten(1, stages[-1]),
+        nn.SiLU(),
+    ]
+    for (into, *_), (out, *size) in zip(stages[:0:-1], stages[-2:0:-1], strict=False):
+        layers += [nn.Upsample(size=tuple(size)), nn.Conv2d(into, out, 3, 1, 1), nn.GroupNorm(1, out), nn.SiLU()]
+    return nn.Sequential(*layers, nn.Conv2d(stages[1][0], stages[0][0], 3, 1, 1))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A trained extractor and how well it does on images that it was not trained on."""
+
+    extractor: Extractor
+    kind: Literal["classifier", "autoencoder"]
+    score: float
+    """Share of the held-out images put into the right class, or share of their variance that is restored."""
+
+
+def fit(
+    images: Images,
+    held_out: Images,
+    options: FitOptions,
+    *,
+    watch: Callable[[int, float], None] = lambda images, loss: None,
+) -> Fit:
+    """Trains a classifier by cross-entropy where there are labels, else an autoencoder by squared error.
+
+    Each image is jittered within its grey level, so that the features do not tell a set of few levels from samples
+    that have all 256.
+
+    Args:
+        watch: Called after each step with the images seen so far and the loss.
+
+    Raises:
+        UsageError: There are fewer images than fill a batch.
+        NumericalError: The loss is not finite.
+    """
+    if len(images) < options.batch:
+        raise UsageError(f"batch must be at most the number of images, {len(images)}, got {options.batch}")
+    seed_global(options.seed)
+    extractor = Extractor(images.shape, options.dimension, options.width)
+    labels = images.labels
+    classes = 0 if labels is None else int(labels.max()) + 1
+    head = nn.Sequential(nn.SiLU(), nn.Linear(options.dimension, classes)) if classes else _decoder(extractor)
+    parameters = [*extractor.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=0.01)
+    epoch, seen, order = 0, 0, torch.empty(0, dtype=torch.int64)
+    while seen < options.images:
+        if len(order) < options.batch:  # an incomplete batch at the end of an epoch is left out
+            order, epoch = permutation(len(images), stream(options.seed, "order", epoch)), epoch + 1
+        index, order = order[: options.batch], order[options.batch :]
+        x = images.scaled(index)
+        jitter = rand(x.shape, stream(options.seed, "jitter", seen)) - 0.5
+        out = head(extractor(x + jitter * (2 / (images.levels - 1))))
+        loss = F.mse_loss(out, x) if labels is None else F.cross_entropy(out, labels[index], label_smoothing=SMOOTHING)
+        if not math.isfinite(loss.item()):
+            raise NumericalError(f"the loss is {loss.item()} after {seen} images: lower the learning rate")
+        for group in optimizer.param_groups:
+            group["lr"] = 0.5 * options.learning_rate * (1 + math.cos(math.pi * seen / options.images))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        seen += options.batch
+        watch(seen, loss.item())
+    extractor.eval().requires_grad_(False)
+    kind: Literal["classifier", "autoencoder"] = "autoencoder" if labels is None else "classifier"
+    score = _score(extractor, head, held_out)
+    _standardise(extractor, images)
+    return Fit(extractor, kind, score)
+
+
+def _standardise(extractor: Extractor, images: Images) -> None:
+    """Gives each feature mean 0 and variance 1 over the training images, by changing the last linear map."""
+    features = torch.cat([extractor(images.scaled(slice(i, i + 500))) for i in range(0, len(images), 500)]).double()
+    scale = features.std(0).clamp_min(1e-6)  # a feature that never changes stays at 0
+    last: Any = extractor.layers[-1]
+    last.weight.copy_(last.weight / scale[:, None])
+    last.bias.copy_((last.bias - features.mean(0)) / scale)
+
+
+@torch.no_grad()
+def _score(extractor: Extractor, head: nn.Module, images: Images) -> float:
+    total, spread, mean = 0.0, 0.0, images.scaled().mean(0)
+    for first in range(0, len(images), 500):
+        part = slice(first, first + 500)
+        x = images.scaled(part)
+        out = head(extractor(x))
+        if images.labels is not None:
+            total += float((out.argmax(1) == images.labels[part]).sum())
+        else:
+            total, spread = total + float((out - x).square().sum()), spread + float((x - mean).square().sum())
+    return total / len(images) if images.labels is not None else 1 - total / spread
+
+
+def save(fitted: Fit, folder: Path, recipe: Mapping[str, Any]) -> None:
+    """Writes an extractor's folder: the weights first, then the config that makes them valid.
+
+    Args:
+        recipe: How it was made; kept for the reader.
+    """
+    extractor = fitted.extractor
+    sha256 = write_tensors(folder / WEIGHTS, extractor.state_dict())
+    content = {
+        "format": FORMAT,
+        "kind": fitted.kind,
+        "shape": list(extractor.shape),
+        "dimension": extractor.dimension,
+        "width": extractor.width,
+        "sha256": sha256,
+        "held_out": fitted.score,
+        "recipe": dict(recipe),
+    }
+    write_text(folder / CONFIG, json.dumps(content, indent=2) + "\n")
+    extractor.source = f"{folder.resolve().name}@{sha256[:8]}"
+
+
+def bundled() -> list[str]:
+    """Names of the extractors that come with the package."""
+    return sorted(path.parent.name for path in BUNDLED.glob(f"*/{CONFIG}"))
+
+
+def load(name: str | Path) -> Extractor:
+    """The extractor of a folder, or bundled under a name, ready to use.
+
+    Raises:
+        UsageError: There is no such folder or name.
+        CheckpointError: The folder is incomplete, damaged, or of another version.
+    """
+    folder = BUNDLED / str(name) if str(name) in bundled() and not Path(name).is_dir() else Path(name)
+    if not folder.is_dir():
+        raise UsageError(f"no folder or bundled extractor is called {str(name)!r}. {hint(str(name), bundled())}")
+    config = read_json(folder / CONFIG)
+    if config.get("format") != FORMAT or "held_out" not in config:
+        raise CheckpointError(
+            f"{folder} is not the folder of an extractor of format {FORMAT}: make one with `scoresde features fit`"
+        )
+    try:
+        channels, height, width = (int(n) for n in config["shape"])
+        with torch.device("meta"):  # no random weights are drawn only to be replaced
+            extractor = Extractor((channels, height, width), int(config["dimension"]), int(config["width"]))
+        sha256 = str(config["sha256"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder / CONFIG} does not describe an extractor: {error}") from None
+    tensors = read_tensors(folder / WEIGHTS, sha256)
+    try:
+        extractor.load_state_dict(tensors, assign=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{folder / WEIGHTS} does not fit its config: {str(error).splitlines()[-1]}") from None
+    extractor.source = f"{folder.resolve().name}@{sha256[:8]}"
+    return extractor.eval().requires_grad_(False)

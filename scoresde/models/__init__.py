@@ -1,0 +1,17 @@
+"""Score models: a network, closed forms, models around models, and the folder a model lives in."""
+
+from .base import NetworkModel, ScoreModel
+from .folder import BUNDLED, CONFIG, WEIGHTS, bundled, describe_model, load, locate, save
+
+__all__ = [
+    "BUNDLED",
+    "CONFIG",
+    "WEIGHTS",
+    "NetworkModel",
+    "ScoreModel",
+    "bundled",
+    "describe_model",
+    "load",
+    "locate",
+    "save",
+]

@@ -1,0 +1,94 @@
+"""Model folders: config.json, model.safetensors and the digest that shows damage."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core.errors import CheckpointError, ScoreSDEError, UsageError
+from ..core.files import read_json, read_tensors, write_tensors, write_text
+from ..core.options import hint, table
+from ..networks import networks
+from ..sde import sdes
+from ..sde.labels import label_of
+from .base import NetworkModel
+
+FORMAT = 1
+"""Version of the folder's layout. A reader refuses any other."""
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+BUNDLED = Path(__file__).parent.parent / "bundled"
+
+
+def save(model: NetworkModel, folder: Path, config: Mapping[str, Any]) -> None:
+    """Writes a model folder: the weights first, then the config that makes them valid.
+
+    Args:
+        config: The tables `sde` and `network`, and `model` with predicts and time_scale; other tables are kept.
+    """
+    sha256 = write_tensors(folder / WEIGHTS, model.net.state_dict())
+    content = {"format": FORMAT, "shape": list(model.shape), "sha256": sha256, **config}
+    write_text(folder / CONFIG, json.dumps(content, indent=2) + "\n")
+
+
+def describe_model(model: NetworkModel, network: Any, time_scale: float) -> dict[str, Any]:
+    """The tables of a model folder's config that rebuild the model."""
+    return {
+        "sde": table(model.sde),
+        "network": table(network),
+        "model": {"predicts": model.predicts, "time_scale": time_scale, "condition": model.condition},
+    }
+
+
+def bundled() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(path.parent.name for path in BUNDLED.glob(f"*/{CONFIG}"))
+
+
+def locate(name: str | Path) -> Path:
+    """The folder of a model: a path, or the name of a bundled one.
+
+    Raises:
+        UsageError: There is neither.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if str(name) in bundled():
+        return BUNDLED / str(name)
+    raise UsageError(f"no model folder or bundled model is called {str(name)!r}. {hint(str(name), bundled())}")
+
+
+def load(name: str | Path = "digits", device: str | torch.device = "cpu") -> NetworkModel:
+    """The model of a run, of a model folder, or bundled under a name, ready to sample.
+
+    Raises:
+        UsageError: There is no such folder or name.
+        CheckpointError: The folder is incomplete, damaged, or of another version.
+    """
+    folder = locate(name)
+    config = read_json(folder / CONFIG)
+    if config.get("format") != FORMAT:
+        raise CheckpointError(f"{folder} has the format {config.get('format')}; this version reads format {FORMAT}")
+    try:
+        sde, network = sdes.build(config["sde"]), networks.build(config["network"])
+        shape = tuple(int(n) for n in config["shape"])
+        label, predicts = label_of(sde, config["model"]["time_scale"]), config["model"]["predicts"]
+        sha256 = config["sha256"]
+        net = network.build((shape[0], shape[1], shape[2]))
+        condition = config["model"].get("condition", "none")
+        model = NetworkModel(
+            net, sde, shape, label=label, predicts=predicts, classes=network.classes, condition=condition
+        )
+    except KeyError as error:
+        raise CheckpointError(f"{folder / CONFIG} lacks the entry {error}") from None
+    except (ScoreSDEError, TypeError, ValueError, IndexError) as error:
+        raise CheckpointError(f"{folder / CONFIG} does not describe a model: {error}") from None
+    tensors = read_tensors(folder / WEIGHTS, sha256)
+    try:
+        net.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise CheckpointError(f"{folder / WEIGHTS} does not fit its config: {reason}") from None
+    return model.to(device).eval().requires_grad_(False)

@@ -1,0 +1,122 @@
+"""Score models with closed forms: the truth that tests, benchmarks and documentation are measured against."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..core.errors import UsageError
+from ..core.random import choose, randn
+from ..sde import SDE, expand
+from .base import ScoreModel
+
+
+class GaussianMixtureModel(ScoreModel):
+    """The exact score model of the data law Σ_k w_k N(m_k, C_k).
+
+    Diffused to time t it is the mixture of N(α m_k, α² C_k + σ² I) with the same weights, so score, density
+    and samples are known at every t. Everything is computed in float64 and returned in the dtype of x.
+
+    Args:
+        means: (K, *): the shape of one sample is *.
+        covariances: (K, D, D) with D the number of values in a sample, or (K, *), the diagonals.
+        sde: The process.
+        weights: (K,), positive; equal by default.
+
+    Raises:
+        UsageError: The shapes do not fit, a weight is not positive, or a covariance has a negative eigenvalue.
+    """
+
+    means: Tensor
+    log_weights: Tensor
+    variances: Tensor
+    bases: Tensor
+    shared = False
+    """Whether all modes have one full covariance, which saves most of the work."""
+
+    def __init__(self, means: Tensor, covariances: Tensor, sde: SDE, weights: Sequence[float] | None = None) -> None:
+        super().__init__()
+        count, self.shape, self.sde = len(means), tuple(means.shape[1:]), sde
+        flat, c = means.double().flatten(1), covariances.double()
+        if c.shape == means.shape:
+            variances, bases = c.flatten(1), torch.eye(flat.shape[1], dtype=torch.float64).expand(count, -1, -1)
+        elif c.shape == (count, flat.shape[1], flat.shape[1]):
+            self.shared = count > 1 and bool((c == c[:1]).all())
+            variances, bases = torch.linalg.eigh(c[:1] if self.shared else c)  # C_k = Q diag(v) Qᵀ, so α² C_k + σ² I
+            variances, bases = variances.expand(count, -1), bases.expand(count, -1, -1)
+        else:
+            raise UsageError(f"covariances of shape {tuple(c.shape)} do not fit means of shape {tuple(means.shape)}")
+        if variances.min() < -1e-12 * variances.abs().max():
+            raise UsageError(f"a covariance has the eigenvalue {variances.min():g}; all must be at least 0")
+        w = torch.ones(count, dtype=torch.float64) if weights is None else torch.as_tensor(weights, dtype=torch.float64)
+        if w.shape != (count,) or w.min() <= 0:
+            raise UsageError(f"weights must be {count} positive numbers, got {w.tolist()}")
+        self.register_buffer("means", flat)
+        self.register_buffer("log_weights", torch.log(w / w.sum()))
+        self.register_buffer("variances", variances.clamp_min(0))
+        self.register_buffer("bases", bases.contiguous())
+
+    def _components(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x - α m_k in the eigenbasis of C_k, and the variances there, (B, K, D); log w_k N(x; ...), (B, K)."""
+        alpha, sigma = (v.double()[:, None, None] for v in (self.sde.alpha(t), self.sde.sigma(t)))
+        flat = x.double().flatten(1)[:, None]
+        if self.shared:  # x and the means are turned before they are B K differences
+            offset = flat @ self.bases[0] - alpha * (self.means @ self.bases[0])
+        else:
+            offset = torch.einsum("kde,bkd->bke", self.bases, flat - alpha * self.means)
+        variance = alpha**2 * self.variances + sigma**2
+        log_p = -0.5 * (offset**2 / variance + variance.log() + math.log(2 * math.pi)).sum(-1)
+        return offset, variance, self.log_weights + log_p
+
+    def eps(self, x: Tensor, t: Tensor) -> Tensor:
+        offset, variance, log_p = self._components(x, t)
+        share = torch.softmax(log_p, dim=1)[..., None]  # of each component in p_t at x
+        minus_score = torch.einsum("kde,bke->bd", self.bases[: 1 if self.shared else None], share * offset / variance)
+        return (expand(self.sde.sigma(t).double(), minus_score) * minus_score).reshape(x.shape).to(x.dtype)
+
+    def shares(self, x: Tensor, t: Tensor) -> Tensor:
+        """p_t(k | x), (B, K): how likely it is that x, (B, *), comes from each mode."""
+        return torch.softmax(self._components(x, t)[2], dim=1)
+
+    def log_prob(self, x: Tensor, t: Tensor) -> Tensor:
+        """log p_t(x) in nats, (B,), for x (B, *) and t (B,); t = 0 is the data law itself."""
+        return torch.logsumexp(self._components(x, t)[2], dim=1)
+
+    def draw(self, count: int, generator: torch.Generator, t: float = 0.0) -> Tensor:
+        """`count` exact samples of p_t, (B, *), float64; t = 0 is the data law itself."""
+        which = choose(self.log_weights.exp(), count, generator)
+        z = randn((2, count, self.means.shape[1]), generator, dtype=torch.float64).to(self.means.device)
+        x0 = self.means[which] + torch.einsum("bde,be->bd", self.bases[which], self.variances[which].sqrt() * z[0])
+        at = torch.tensor([t], dtype=torch.float64)
+        noisy = float(self.sde.alpha(at)) * x0 + (float(self.sde.sigma(at)) * z[1] if t else 0.0)
+        return noisy.reshape(count, *self.shape)
+
+
+class GaussianModel(GaussianMixtureModel):
+    """The exact score model of the data law N(mean, covariance), with its exact probability flow.
+
+    Args:
+        mean: Shape of one sample, *.
+        covariance: (D, D), or of the mean's shape: the diagonal.
+        sde: The process.
+    """
+
+    def __init__(self, mean: Tensor, covariance: Tensor, sde: SDE) -> None:
+        super().__init__(mean[None], covariance[None], sde)
+
+    def marginal(self, t: float) -> tuple[Tensor, Tensor]:
+        """Mean (D,) and covariance (D, D) of p_t."""
+        at = torch.tensor([t], dtype=torch.float64)
+        alpha, sigma = float(self.sde.alpha(at)), float(self.sde.sigma(at))
+        variances = alpha**2 * self.variances[0] + sigma**2
+        return alpha * self.means[0], self.bases[0] * variances @ self.bases[0].T
+
+    def flow(self, x: Tensor, start: float, stop: float) -> Tensor:
+        """The exact probability-flow map of x, (B, *), from time `start` to time `stop`."""
+        times = [x.new_full((len(x),), t, dtype=torch.float64) for t in (start, stop)]
+        offset, before, _ = self._components(x, times[0])
+        _, after, _ = self._components(x, times[1])
+        moved = torch.einsum("kde,bke->bd", self.bases, offset * torch.sqrt(after / before))
+        mean = expand(self.sde.alpha(times[1]), moved) * self.means
+        return (mean + moved).reshape(x.shape).to(x.dtype)

@@ -1,0 +1,111 @@
+"""Weights taken away from a trained network: which, what that saves, and training what is left."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import prune as torchs
+
+from ..core.errors import UsageError
+from ..core.random import seed_global, undisturbed
+
+Method = Literal["l1", "random", "ln"]
+library: Any = torchs  # which has no types
+LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What a network has, and what of it is not 0."""
+
+    weights: int
+    """Weights of the layers that can be pruned: convolutions and linear maps."""
+    zeros: int
+    """Those of them that are 0."""
+    flops: int
+    """Operations of these layers for one image, a multiplication and an addition counting as two."""
+    useful: int
+    """Those with a weight that is not 0, which is what hardware for sparse weights would do."""
+
+    @property
+    def sparsity(self) -> float:
+        """Share of the weights that are 0."""
+        return self.zeros / self.weights
+
+
+def layers(net: nn.Module) -> dict[str, Any]:
+    """The layers of a network that can be pruned, by name."""
+    return {name: module for name, module in net.named_modules() if isinstance(module, LAYERS)}
+
+
+def prune(net: nn.Module, method: Method, amount: float, *, seed: int = 0) -> dict[str, Tensor]:
+    """Sets a share of each layer's weights to 0, and returns what is left, 1 or 0 for each weight, by layer.
+
+    "l1" takes the weights of the least size, "random" any, and "ln" whole output channels, those of the least
+    Euclidean length; of the last layer, whose outputs are the image's channels, "ln" takes none.
+
+    Args:
+        amount: The share, between 0 and 1.
+
+    Raises:
+        UsageError: The share is not between 0 and 1.
+
+    References: Han et al. 2015, https://arxiv.org/abs/1506.02626; Li et al. 2017, https://arxiv.org/abs/1608.08710.
+    """
+    if not 0 < amount < 1:
+        raise UsageError(f"--amount must be between 0 and 1, got {amount:g}")
+    found = layers(net)
+    last, kept = list(found)[-1], dict[str, Tensor]()
+    with undisturbed():
+        seed_global(seed)
+        for name, layer in found.items():
+            if method == "ln" and name == last:
+                continue
+            if method == "ln":
+                outputs = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+                library.ln_structured(layer, "weight", amount, n=2, dim=outputs)
+            elif method == "l1":
+                library.l1_unstructured(layer, "weight", amount)
+            else:
+                library.random_unstructured(layer, "weight", amount)
+            kept[name] = layer.weight_mask.bool()
+            library.remove(layer, "weight")
+    return kept
+
+
+@torch.no_grad()
+def hold(net: nn.Module, kept: Mapping[str, Tensor]) -> None:
+    """Sets to 0 again what was pruned, after a step of training has moved it."""
+    for name, mask in kept.items():
+        weight: Any = net.get_submodule(name).weight
+        weight.mul_(mask)
+
+
+@torch.no_grad()
+def measure(net: nn.Module, shape: tuple[int, ...]) -> Pruned:
+    """What is left of a network that takes inputs of a shape, (C, H, W), with the channels of a condition."""
+    counts, hooks = [], []
+
+    def count(layer: Any, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        weight = layer.weight
+        # Every weight meets each position of the map on its side that is not strided.
+        side = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else out
+        positions = side[0].numel() // side.shape[-1 if isinstance(layer, nn.Linear) else 1]
+        counts.append((2 * positions * weight.numel(), 2 * positions * int(weight.count_nonzero())))
+
+    for layer in layers(net).values():
+        hooks.append(layer.register_forward_hook(count))
+    training = net.training
+    try:
+        first = next(net.parameters())
+        net.eval()(torch.zeros(1, *shape).to(first), torch.zeros(1).to(first))
+    finally:
+        net.train(training)
+        for hook in hooks:
+            hook.remove()
+    weights = [layer.weight for layer in layers(net).values()]
+    total = sum(w.numel() for w in weights)
+    left = sum(int(w.count_nonzero()) for w in weights)
+    return Pruned(total, total - left, sum(a for a, _ in counts), sum(b for _, b in counts))

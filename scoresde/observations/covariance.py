@@ -1,0 +1,170 @@
+"""The covariance of images, in a form that is cheap to multiply with and to invert."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core.errors import DataError, UsageError
+from .cosine import cosines
+from .krylov import scaled
+
+Kind = Literal["channel", "dct", "full"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+LARGEST = 4096
+"""Values in a sample up to which a full covariance is made; its eigenvectors take the square of it."""
+SHRINKAGE = 1e-4
+"""Share of the mean variance that every direction gets, so that none that the images lack is held to be impossible."""
+
+
+@dataclass(frozen=True, eq=False)
+class Covariance:
+    """Σ = U diag(v) Uᵀ with U orthogonal: a product of one matrix for each of the first axes of a sample.
+
+    `channel` has the same (C, C) covariance at every pixel and none between pixels: enough for colourisation.
+    `dct` rotates the channels to principal ones and has a variance for each cosine frequency of each: for what is
+    known here and not there, on images that look alike everywhere. `full` has all D² covariances.
+
+    Reference: Ahmed, Natarajan and Rao 1974, https://doi.org/10.1109/T-C.1974.223784, for the cosine basis.
+    """
+
+    kind: Kind
+    shape: tuple[int, ...]
+    """Shape of one sample."""
+    variances: Tensor
+    """v: (C, 1, 1), (C, H, W) or (D,), float64."""
+    factors: tuple[Tensor, ...]
+    """Orthogonal matrices, their columns the axes of U, for axes 1, 2, ... of (B, C, H, W), or for (B, D)."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} covariance of samples of shape {self.shape}"
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Looks whether it is the covariance of samples of the given shape.
+
+        Raises:
+            UsageError: It is not.
+        """
+        if tuple(self.shape) != tuple(shape):
+            raise UsageError(f"this is the {self}, and the model's samples have the shape {tuple(shape)}")
+
+    def to(self, device: torch.device) -> "Covariance":
+        """The same on another device."""
+        factors = tuple(factor.to(device) for factor in self.factors)
+        return Covariance(self.kind, self.shape, self.variances.to(device), factors)
+
+    def resized(self, shape: tuple[int, ...]) -> "Covariance":
+        """The covariance of larger or smaller pieces of the same pictures, with samples of another height and width.
+
+        For data that look alike everywhere the variance of cosine k of n is their spectrum at frequency k/n, which is
+        interpolated in its logarithm. What it is below the lowest frequency of the smaller size is a guess.
+
+        Raises:
+            UsageError: A full covariance belongs to its size; or the shape has other channels.
+        """
+        if self.shape == tuple(shape):
+            return self
+        if self.kind == "full" or len(shape) != 3 or shape[0] != self.shape[0]:
+            advice = "take the kind dct or channel" if self.kind == "full" else "only height and width may differ"
+            raise UsageError(f"the {self} cannot be resized to {tuple(shape)}: {advice}")
+        if self.kind == "channel":
+            return Covariance(self.kind, tuple(shape), self.variances, self.factors)
+        logs = self.variances.clamp_min(torch.finfo(torch.float64).tiny).log()
+        for axis, size in enumerate(shape[1:], 1):
+            logs = interpolated(logs.movedim(axis, -1), size).movedim(-1, axis)
+        factors = (self.factors[0], *(cosines(n).to(logs) for n in shape[1:]))
+        return Covariance(self.kind, tuple(shape), logs.exp(), factors)
+
+    def posterior(self, v: Tensor, variance: Tensor) -> Tensor:
+        """V v, V = (Σ⁻¹ + I/variance)⁻¹, for v (B, *) and one variance for each row, (B,).
+
+        V is the covariance of x_0 given x_t for normal x_0, where variance is σ²/α².
+        """
+        return self._multiplied(v, self._posterior(v, variance))
+
+    def precision(self, v: Tensor, variance: Tensor, gain: float | Tensor, noise: Tensor) -> Tensor:
+        """(G V G + noise² I)⁻¹ v, (B, *), with V as above, noise (B,); directions without variance are left out.
+
+        Args:
+            gain: G, one factor for all directions; or one for each cosine frequency, (H, W), which commutes with V in
+                the kind `dct` alone: for another kind v is returned as it is.
+        """
+        if isinstance(gain, Tensor) and self.kind != "dct":
+            return v
+        spread = gain**2 * self._posterior(v, variance)
+        spread = spread + scaled(noise.to(v) ** 2, torch.ones_like(spread))
+        return self._multiplied(v, torch.where(spread > 0, 1 / torch.where(spread > 0, spread, 1), 0))
+
+    def _posterior(self, v: Tensor, variance: Tensor) -> Tensor:
+        """The eigenvalues of V, (B, ...)."""
+        own = self.variances.to(v)
+        noise = variance.to(v).reshape(-1, *[1] * own.ndim)
+        return own * noise / (own + noise)
+
+    def _multiplied(self, v: Tensor, eigenvalues: Tensor) -> Tensor:
+        """U diag(eigenvalues) Uᵀ v, (B, *)."""
+        c = v.flatten(1) if self.kind == "full" else v
+        for axis, factor in enumerate(self.factors, 1):
+            c = torch.tensordot(c, factor.to(c), dims=([axis], [0])).movedim(-1, axis)
+        c = c * eigenvalues
+        for axis, factor in enumerate(self.factors, 1):
+            c = torch.tensordot(c, factor.to(c), dims=([axis], [1])).movedim(-1, axis)
+        return c.reshape(v.shape)
+
+
+def full(matrix: Tensor, shape: tuple[int, ...]) -> Covariance:
+    """The covariance that is given as a symmetric matrix, (D, D), of samples of the shape.
+
+    Raises:
+        UsageError: The matrix does not fit the shape or has a negative eigenvalue.
+    """
+    size = int(np.prod(shape))
+    if matrix.shape != (size, size):
+        raise UsageError(f"samples of shape {shape} have a covariance of shape {(size, size)}, got {matrix.shape}")
+    variances, axes = torch.linalg.eigh(matrix.double())
+    if variances.min() < -1e-9 * variances.max():
+        raise UsageError(f"a covariance has no negative eigenvalue, got {variances.min():g}")
+    return Covariance("full", shape, variances.clamp_min(0), (axes,))
+
+
+def estimate(images: Tensor, kind: Kind = "dct") -> Covariance:
+    """The covariance of images, (N, C, H, W), about their mean image.
+
+    Raises:
+        UsageError: There is no such kind, or `full` would be too large.
+        DataError: There are fewer than two images.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"the kind of a covariance must be one of {', '.join(KINDS)}, got {kind!r}")
+    if images.ndim != 4 or len(images) < 2:
+        raise DataError(f"a covariance takes at least two images, (N, C, H, W), got {tuple(images.shape)}")
+    shape, size = tuple(images.shape[1:]), images[0].numel()
+    offset = images.double() - images.double().mean(0)
+    if kind == "full":
+        if size > LARGEST:
+            raise UsageError(f"a full covariance is made of at most {LARGEST} values, got {size}; use dct")
+        flat = offset.flatten(1)
+        whole = full(flat.T @ flat / len(flat), shape)
+        return Covariance(kind, shape, shrunk(whole.variances), whole.factors)
+    variances, colours = torch.linalg.eigh(torch.einsum("nihw,njhw->ij", offset, offset) / offset[:, 0].numel())
+    if kind == "channel":
+        return Covariance(kind, shape, shrunk(variances.clamp_min(0))[:, None, None], (colours,))
+    rows, columns = (cosines(n) for n in shape[1:])
+    c = torch.einsum("nchw,ck,hi,wj->nkij", offset, colours, rows, columns)
+    return Covariance(kind, shape, shrunk(c.square().mean(0)), (colours, rows, columns))
+
+
+def interpolated(values: Tensor, size: int) -> Tensor:
+    """Values at the frequencies k/n, (..., n), at k/size, (..., size); above the highest they keep its value."""
+    n = values.shape[-1]
+    at = (torch.arange(size, dtype=torch.float64, device=values.device) * n / size).clamp_max(n - 1)
+    below = at.long().clamp_max(max(n - 2, 0))
+    share = at - below
+    return (1 - share) * values[..., below] + share * values[..., (below + 1).clamp_max(n - 1)]
+
+
+def shrunk(variances: Tensor) -> Tensor:
+    """The variances, drawn a little towards their mean."""
+    return (1 - SHRINKAGE) * variances + SHRINKAGE * variances.mean()

@@ -1,0 +1,105 @@
+"""Random masks for inpainting, drawn with the hole's share of the picture between two bounds."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..core.errors import UsageError
+from ..core.options import Registry, WrittenOptions
+from ..core.random import rand
+
+
+class Mask(WrittenOptions, ABC):
+    """A law of masks. As text: "freeform" or "rectangle:most=0.25"."""
+
+    least: float = Field(0.15, gt=0, lt=1, description="Least share of the picture that is the hole.")
+    most: float = Field(0.5, gt=0, lt=1, description="Greatest share of the picture that is the hole.")
+
+    def draw(self, height: int, width: int, generator: Sequence[torch.Generator]) -> Tensor:
+        """One mask for each generator, (B, 1, H, W), true where a pixel is known and false in the hole.
+
+        Raises:
+            UsageError: No hole of whole pixels has a share between `least` and `most`.
+        """
+        fewest, greatest = math.ceil(self.least * height * width), math.floor(self.most * height * width)
+        if fewest > greatest:
+            raise UsageError(
+                f"a picture of {height}x{width} has no hole of {self.least:g} to {self.most:g} of its pixels: "
+                "put `least` and `most` further apart"
+            )
+        return ~torch.stack([self._hole(height, width, fewest, greatest, source) for source in generator])[:, None]
+
+    @abstractmethod
+    def _hole(self, height: int, width: int, fewest: int, greatest: int, source: torch.Generator) -> Tensor:
+        """The pixels of the hole, (H, W), between `fewest` and `greatest` of them."""
+
+
+masks: Registry[Mask] = Registry("mask", "scoresde.observations.masks", "scoresde.masks")
+
+
+def whole(first: int, last: int, source: torch.Generator) -> int:
+    """A whole number from first to last, each as likely."""
+    return first + int(float(rand((), source, dtype=torch.float64)) * (last - first + 1))
+
+
+@masks("rectangle")
+class Rectangle(Mask):
+    """One rectangle: its height is drawn from those that the share allows, then its width, then its place."""
+
+    def _hole(self, height: int, width: int, fewest: int, greatest: int, source: torch.Generator) -> Tensor:
+        sizes = [(h, math.ceil(fewest / h), min(width, greatest // h)) for h in range(1, height + 1)]
+        possible = [size for size in sizes if size[1] <= size[2]]
+        if not possible:
+            raise UsageError(
+                f"a picture of {height}x{width} has no rectangle of {fewest} to {greatest} pixels: "
+                "put `least` and `most` further apart"
+            )
+        h, narrowest, widest = possible[whole(0, len(possible) - 1, source)]
+        w = whole(narrowest, widest, source)
+        top, left = whole(0, height - h, source), whole(0, width - w, source)
+        hole = torch.zeros(height, width, dtype=torch.bool)
+        hole[top : top + h, left : left + w] = True
+        return hole
+
+
+@masks("freeform")
+class FreeForm(Mask):
+    """Strokes of a brush that turns at random; the last one ends where the hole has the share drawn for it.
+
+    Reference: Yu et al. 2019, https://arxiv.org/abs/1806.03589, appendix, on free-form masks; the bounds are ours.
+    """
+
+    width: float = Field(0.12, gt=0, le=1, description="Greatest width of a stroke, as a share of the shorter side.")
+    length: float = Field(0.4, gt=0, le=1, description="Greatest length of a line, as a share of the shorter side.")
+    lines: int = Field(6, ge=1, description="Lines of a stroke.")
+
+    def _hole(self, height: int, width: int, fewest: int, greatest: int, source: torch.Generator) -> Tensor:
+        wanted, side = whole(fewest, greatest, source), min(height, width)
+        rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        pixels = torch.stack([rows, columns], -1).double().flatten(0, 1)  # (H W, 2)
+        hole = torch.zeros(height * width, dtype=torch.bool)
+        while True:
+            at = pixels[whole(0, len(pixels) - 1, source)]
+            angle, radius = uniform(0, 2 * math.pi, source), max(0.5, uniform(0.5, 1, source) * self.width * side / 2)
+            for _ in range(self.lines):
+                reach = uniform(0.25, 1, source) * self.length * side
+                way = reach * torch.tensor([math.sin(angle), math.cos(angle)], dtype=torch.float64)
+                angle += uniform(-2 * math.pi / 3, 2 * math.pi / 3, source)
+                share = ((pixels - at) @ way / reach**2).clamp(0, 1)
+                off = (pixels - at - share[:, None] * way).norm(dim=1)
+                new = torch.nonzero((off <= radius) & ~hole)[:, 0]
+                # Painted from the line's beginning, so that a stroke that is cut short still looks like one.
+                order = torch.argsort(share[new] * reach + off[new], stable=True)
+                hole[new[order][: wanted - int(hole.sum())]] = True
+                if int(hole.sum()) == wanted:
+                    return hole.reshape(height, width)
+                at = torch.minimum((at + way).clamp_min(0), pixels[-1])
+
+
+def uniform(low: float, high: float, source: torch.Generator) -> float:
+    """A number between low and high."""
+    return low + (high - low) * float(rand((), source, dtype=torch.float64))

@@ -1,0 +1,103 @@
+"""What a model's folder knows of its data: the covariances for conditioning, in covariance.safetensors."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from .. import models
+from ..conditioners.covariance import CovarianceUser
+from ..core import files
+from ..core.errors import CheckpointError, UsageError
+from ..core.options import Options
+from ..observations import Observation
+from ..observations.covariance import KINDS, Covariance, Kind
+from ..observations.named import Grey
+
+Method = TypeVar("Method", bound=Options)
+"""A conditioner or a posterior sampler."""
+TENSORS, RECORD = "covariance.safetensors", "covariance.json"
+FORMAT = 1
+"""Version of the files' layout. A reader refuses any other."""
+
+
+def save(folder: Path, covariances: Sequence[Covariance], record: dict[str, Any]) -> None:
+    """Writes covariances of one shape into a model's folder, in place of those that are there, in float32.
+
+    Args:
+        record: What they were estimated from, for the reader.
+    """
+    tensors: dict[str, Tensor] = {}
+    for covariance in covariances:
+        parts = (covariance.variances, *covariance.factors)
+        tensors |= {f"{covariance.kind}.{i}": part.float() for i, part in enumerate(parts)}
+    sha256 = files.write_tensors(folder / TENSORS, tensors)
+    content = {"format": FORMAT, "shape": list(covariances[0].shape), "sha256": sha256, **record}
+    files.write_text(folder / RECORD, json.dumps(content, indent=2) + "\n")
+
+
+def load(name: str | Path = "digits", kind: Kind = "dct") -> Covariance:
+    """The covariance of a model's data: of a run, of a model folder, or bundled under a name.
+
+    Raises:
+        UsageError: There is no such model or kind, or the model has none of this kind yet.
+        CheckpointError: The files are damaged, or of another version.
+    """
+    folder = models.locate(name)
+    if kind not in KINDS:
+        raise UsageError(f"the kind of a covariance must be one of {', '.join(KINDS)}, got {kind!r}")
+    found = every(folder).get(kind)
+    if found is None:
+        raise UsageError(f"{name} has no {kind} covariance: make it with `scoresde stats {name} --kinds {kind}`")
+    return found
+
+
+def every(folder: Path) -> dict[Kind, Covariance]:
+    """All covariances in a model's folder, by their kind.
+
+    Raises:
+        CheckpointError: The files are damaged, or of another version.
+    """
+    if not (folder / RECORD).exists():
+        return {}
+    record = files.read_json(folder / RECORD)
+    if record.get("format") != FORMAT:
+        raise CheckpointError(f"{folder / RECORD} has the format {record.get('format')}; this version reads {FORMAT}")
+    tensors = files.read_tensors(folder / TENSORS, str(record.get("sha256")))
+    shape, found = tuple(int(n) for n in record["shape"]), dict[Kind, Covariance]()
+    for kind in KINDS:
+        if parts := [tensors[key].double() for key in sorted(tensors) if key.startswith(f"{kind}.")]:
+            found[kind] = Covariance(kind, shape, parts[0], tuple(parts[1:]))
+    return found
+
+
+def fitted(method: Method, name: str | Path, observation: Observation, shape: tuple[int, ...] | None = None) -> Method:
+    """The conditioner or posterior sampler with the covariance of a model's data that it asks for.
+
+    `auto` is `full` where the model has it, else `channel` for grey and `dct` for everything else, else what there is.
+    A method that needs no covariance, or was given one, is returned as it is.
+
+    Args:
+        shape: Of the samples, where it is not that of the data: the covariance is then resized to it.
+
+    Raises:
+        UsageError: The model does not exist, or has not the kind that is asked for, or it cannot be resized.
+        CheckpointError: The files are damaged, or of another version.
+    """
+    if not isinstance(method, CovarianceUser) or method.covariance or method.kind == "none":
+        return method
+    if method.kind != "auto":
+        wanted = load(name, method.kind)
+        return method.given(wanted.resized(shape) if shape else wanted)
+    found = every(models.locate(name))
+    if shape:
+        found = {k: c.resized(shape) for k, c in found.items() if k != "full" or c.shape == tuple(shape)}
+    rest: tuple[Kind, ...] = ("channel", "dct") if isinstance(observation, Grey) else ("dct", "channel")
+    best = next((found[kind] for kind in ("full", *rest) if kind in found), None)
+    if best is not None:
+        return method.given(best)
+    if method.optional:
+        return method
+    raise UsageError(f"{name} has no covariance yet: make it with `scoresde stats {name}`, or use another method")

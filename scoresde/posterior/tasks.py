@@ -1,0 +1,158 @@
+"""Pictures with something missing: problems made of them, and samples of p(x | y) for each."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..conditioners import Conditioner
+from ..core.errors import UsageError
+from ..core.options import table
+from ..core.random import generators
+from ..images import pictures
+from ..models.base import Observer, ScoreModel
+from ..models.tiled import TiledModel
+from ..observations import Luma, Observation, Pixels
+from ..sampling.sample import Samples, sample
+from ..solvers import Solver
+from . import PosteriorSampler, store
+
+SOLVER, STEPS, CONDITIONER = "dpm++", 20, "covariance"
+"""How samples are drawn unless something else is asked for."""
+
+
+def conditioner_for(model: ScoreModel) -> str:
+    """The name of the conditioner that a model is used with unless another is asked for."""
+    return CONDITIONER if model.condition == "none" else "trained"
+
+
+HOLE = -0.5
+"""The grey that is shown for what is not known, in [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture as a problem."""
+
+    seen: Tensor
+    """What is known, as it is shown, (1|3, H, W)."""
+    y: Tensor
+    """The measurement, (1, *m)."""
+    observation: Observation | None
+    """How it was made; None if nothing is known."""
+    shape: tuple[int, ...]
+    """Of the samples, (C, H, W)."""
+    note: str
+    """What was done to the picture."""
+    truth: Tensor | None = None
+    """(C, H, W)."""
+    solved: bool = False
+    """Whether y is the answer."""
+    beside: Mapping[str, Image.Image] = field(default_factory=dict)
+    """Pictures that are written too, by the ending of their names."""
+
+
+def hole(y: Tensor, known: Tensor, note: str) -> Case:
+    """The problem of a picture, (1, C, H, W), of which some pixels are known, (H, W)."""
+    share = float((~known).float().mean())
+    note += f", the hole is {share:.1%} of it"
+    if share == 0:
+        note += ": everything is known, so the picture is returned as it is"
+    elif share == 1:
+        note += ": nothing is known, so the samples are the model's own"
+    return Case(
+        torch.where(known, y[0], HOLE),
+        y,
+        None if share == 1 else Pixels(known[None, None]),
+        tuple(y.shape[1:]),
+        note,
+        y[0],
+        solved=share == 0,
+        beside={"mask.png": Image.fromarray((~known).numpy().astype("uint8") * 255)},
+    )
+
+
+def grey(picture: Image.Image, note: str) -> Case:
+    """The problem of the colours of a picture, of which the luma is known; if it has colours, they are the truth."""
+    y = pictures.scaled(picture.convert("L"))[None]
+    truth = None
+    if not pictures.colourless(picture):
+        truth, note = pictures.scaled(picture), f"{note}, reduced to its luma"
+    return Case(y[0], y, Luma(), (3, *y.shape[2:]), note, truth)
+
+
+def colourful(name: str, shape: tuple[int, ...]) -> None:
+    """Looks whether a model's images, of the given shape, have colours.
+
+    Raises:
+        UsageError: They have none.
+    """
+    if shape[0] != 3:
+        raise UsageError(
+            f"colourise needs a model of colour images, and those of {name} have {shape[0]} channel: "
+            "choose another --model"
+        )
+
+
+def of_size(model: ScoreModel, shape: tuple[int, ...], batch: int) -> ScoreModel:
+    """The model of images of a shape: the model itself, or tiles of it."""
+    return model if shape == model.shape else TiledModel(model, shape, batch=batch)
+
+
+@dataclass(frozen=True)
+class Method:
+    """How samples are drawn: by a conditioner and a solver, or by a posterior sampler, which has what it needs."""
+
+    solver: Solver
+    conditioner: Conditioner
+    posterior: PosteriorSampler | None = None
+
+    def __str__(self) -> str:
+        return self.posterior.name if self.posterior else f"{self.conditioner.name} and {self.solver}"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What is written of it."""
+        if self.posterior is not None:
+            return {"posterior": table(self.posterior)}
+        return {"solver": table(self.solver), "conditioner": table(self.conditioner)}
+
+    def draw(
+        self,
+        case: Case,
+        model: ScoreModel,
+        folder: Path,
+        seeds: range,
+        batch: int,
+        observer: Callable[[], Observer],
+    ) -> list[Samples]:
+        """Samples of p(x | y), in batches, one for each seed, with the covariance of the model's data.
+
+        Args:
+            folder: The model's, where the covariance is.
+            observer: Makes what watches the samples of one batch.
+        """
+        if case.solved:
+            return [Samples(case.y.expand(len(seeds), *case.shape), 0, 0.0, 0.0, {})]
+        seen, y, parts = case.observation, case.y.to(model.device), list[Samples]()
+        chosen = self.posterior or self.conditioner
+        fitted = store.fitted(chosen, folder, seen, case.shape) if seen else chosen
+        for first in range(0, len(seeds), batch):
+            sources, around = generators(seeds[first : first + batch]), model
+            many, inner = y.expand(len(sources), *y.shape[1:]), observer()
+
+            def watch(x: Tensor, t: Tensor, eps: Tensor, b: int = len(sources), inner: Observer = inner) -> None:
+                inner(x[:b], t, eps)  # a sample may have many particles
+
+            if seen and isinstance(fitted, PosteriorSampler):
+                parts.append(fitted.draw(model, seen, many, generator=sources, observers=(watch,)))
+                continue
+            if seen and isinstance(fitted, Conditioner):
+                around = fitted.condition(model, seen, many, sources)
+            x = around.prior(sources)
+            parts.append(sample(around, self.solver, x, generator=sources, observers=(watch,)))
+        return parts

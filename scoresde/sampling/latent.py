@@ -1,0 +1,57 @@
+"""Latent codes: the probability flow taken from data to noise and back."""
+
+import torch
+from torch import Tensor
+
+from ..core.errors import UsageError
+from ..models.base import Observer, ScoreModel
+from ..solvers import Solver
+from .sample import Samples, transport
+
+
+def encode(model: ScoreModel, solver: Solver, x: Tensor, *, observers: tuple[Observer, ...] = ()) -> Samples:
+    """The latent code of x, (B, *), data in [-1, 1]: the state at the end of the process that flows into x.
+
+    The data are taken for the state at the SDE's `eps`, where the noise is below a grey level.
+
+    Raises:
+        UsageError: The solver adds noise, so that it has no way back, or the images do not fit the model.
+        NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
+
+    Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, section 4.3.
+    """
+    if solver.noisy:
+        raise UsageError(f"{solver.name} adds noise, so no latent code leads back to an image; use an ODE solver")
+    if tuple(x.shape[1:]) != tuple(model.shape):
+        raise UsageError(f"the model takes samples of shape {tuple(model.shape)}, got {tuple(x.shape[1:])}")
+    return transport(model, solver, x, start=model.sde.eps, stop=model.sde.end, observers=observers)
+
+
+def decode(model: ScoreModel, solver: Solver, z: Tensor, *, observers: tuple[Observer, ...] = ()) -> Samples:
+    """The data that the latent code z, (B, *), stands for: the inverse of `encode`, without a final denoising.
+
+    Raises:
+        UsageError: The solver adds noise.
+        NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
+    """
+    if solver.noisy:
+        raise UsageError(f"{solver.name} adds noise, so it does not decode; use an ODE solver")
+    return transport(model, solver, z, start=model.sde.end, stop=model.sde.eps, observers=observers)
+
+
+def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
+    """sin((1 - s) ω)/sin ω a + sin(s ω)/sin ω b, ω the angle between a and b, (B, *), row by row.
+
+    Normal noise lies near a sphere; a straight line would leave it, for states that the model never met.
+
+    Reference: Shoemake 1985, https://doi.org/10.1145/325165.325242.
+    """
+    u, v = a.double().flatten(1), b.double().flatten(1)
+    cosine = torch.nn.functional.cosine_similarity(u, v, dim=1, eps=1e-12).clamp(-1, 1)
+    angle = torch.acos(cosine)[:, None]
+    # Codes of one direction have no arc between them, and their line is the limit of it.
+    straight = torch.sin(angle) < 1e-6
+    sine = torch.where(straight, 1.0, torch.sin(angle))
+    first = torch.where(straight, 1 - share, torch.sin((1 - share) * angle) / sine)
+    last = torch.where(straight, share, torch.sin(share * angle) / sine)
+    return (first * u + last * v).reshape(a.shape).to(a.dtype)

@@ -1,0 +1,49 @@
+"""The way of samples from noise to data, seen through the model's evaluations and so the same for every solver."""
+
+import torch
+from torch import Tensor
+
+from ..core.errors import UsageError
+from ..sde import SDE, expand
+
+
+class Trajectory:
+    """An observer that keeps, for each sample and each of some log-SNRs, the evaluation nearest to it.
+
+    Nothing is evaluated for it. Of several at the same distance the latest counts. Adaptive and multi-stage solvers
+    also evaluate beside their path, so a state is what the model saw there, which for a stage is an approximation.
+
+    Args:
+        frames: Number of states, evenly spaced in log-SNR from the end of the process to `stop`.
+
+    Raises:
+        UsageError: There are fewer than 2 frames.
+    """
+
+    def __init__(self, sde: SDE, frames: int, stop: float | None = None) -> None:
+        if frames < 2:
+            raise UsageError(f"a trajectory has at least 2 frames, got {frames}")
+        ends = sde.log_snr(torch.tensor([sde.end, sde.eps if stop is None else stop], dtype=torch.float64))
+        self.sde = sde
+        self.log_snr = torch.linspace(float(ends[0]), float(ends[1]), frames, dtype=torch.float64)
+        self.states: list[Tensor] = []
+        """x_t, (B, *), at each frame."""
+        self.denoised: list[Tensor] = []
+        """E[x_0 | x_t], (B, *), at each frame."""
+        self._distances: list[Tensor] = []
+
+    def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
+        x = x.detach()
+        if not self.states:
+            self.states = [torch.zeros_like(x) for _ in self.log_snr]
+            self.denoised = [torch.zeros_like(x) for _ in self.log_snr]
+            self._distances = [torch.full((len(x),), torch.inf, dtype=torch.float64) for _ in self.log_snr]
+        x0 = (x - expand(self.sde.sigma(t), x) * eps.detach()) / expand(self.sde.alpha(t), x)
+        log_snr = self.sde.log_snr(t.double()).cpu()
+        for frame, wanted in enumerate(self.log_snr):
+            distance = (log_snr - wanted).abs()
+            nearer = distance <= self._distances[frame] + 1e-9
+            self._distances[frame][nearer] = distance[nearer]
+            rows = nearer.to(x.device)
+            for kept, seen in ((self.states[frame], x), (self.denoised[frame], x0)):
+                kept[rows] = seen[rows].to(kept)  # some solvers evaluate in float64, and denoise in the noise's dtype

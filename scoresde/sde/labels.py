@@ -1,0 +1,55 @@
+"""Labels: what a network takes for the time."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..core.errors import UsageError
+from . import DDPM, SDE
+
+Label = Callable[[Tensor], Tensor]
+"""Maps times, (B,), to the network's time input, (B,)."""
+
+
+class ScaledLabel:
+    """The label of continuous-time networks, scale · t; score_sde's scale is 999."""
+
+    def __init__(self, scale: float = 999.0) -> None:
+        self.scale = scale
+
+    def __call__(self, t: Tensor) -> Tensor:
+        return self.scale * t
+
+
+class DiscreteLabel:
+    """The label of a network trained on the DDPM steps 0..N-1: the fractional step of equal log-SNR.
+
+    Two variance-preserving processes with equal log-SNR have equal α and σ, so the network always meets a
+    noise level that it was trained on, whatever the time axis of the SDE. Beyond the ends it is clamped.
+
+    Args:
+        alphas_cumprod: ᾱ_0 .. ᾱ_{N-1}, (N,), decreasing.
+        sde: A variance-preserving process.
+
+    Raises:
+        UsageError: alphas_cumprod is not a decreasing sequence in (0, 1).
+    """
+
+    def __init__(self, alphas_cumprod: Tensor, sde: SDE) -> None:
+        a = alphas_cumprod.double()
+        if a.ndim != 1 or len(a) < 2 or a.min() <= 0 or a.max() >= 1 or not (a[1:] < a[:-1]).all():
+            raise UsageError("alphas_cumprod must be at least two decreasing numbers between 0 and 1")
+        self.log_snr, self.sde = 0.5 * (a.log() - torch.log1p(-a)), sde
+
+    def __call__(self, t: Tensor) -> Tensor:
+        knots = self.log_snr.to(t.device)
+        log_snr = self.sde.log_snr(t.double()).clamp(knots[-1], knots[0])
+        after = torch.searchsorted(-knots, -log_snr).clamp(1, len(knots) - 1)
+        share = (knots[after - 1] - log_snr) / (knots[after - 1] - knots[after])
+        return (after - 1 + share).to(t.dtype)
+
+
+def label_of(sde: SDE, scale: float) -> Label:
+    """The label of networks trained on the process: the step of a chain, else scale · t."""
+    return DiscreteLabel(sde.alphas_cumprod, sde) if isinstance(sde, DDPM) else ScaledLabel(scale)

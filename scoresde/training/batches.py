@@ -1,0 +1,142 @@
+"""What each step of a training is given: images, labels, times and noise, all functions of (seed, purpose, step)."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..core.options import remembered
+from ..core.parallel import ALONE, Processes
+from ..core.random import permutation, rand, randn, stream
+from ..data import Images
+from ..observations.masks import Mask
+from .config import TrainOptions
+
+AHEAD = 4
+"""Steps that threads draw in advance for a device that computes by itself."""
+BANK = 1024
+"""Masks that a run trained to inpaint has."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step is given."""
+
+    images: Tensor
+    """x_0 in [-1, 1], (B, C, H, W)."""
+    labels: Tensor | None
+    """Class labels, (B,), or None."""
+    hidden: Tensor
+    """Whose label the step hides, (B,), bool."""
+    uniform: Tensor
+    """Places of the times between the earliest and the last, in [0, 1), (B,) in float64."""
+    noise: Tensor
+    """z ~ N(0, I), (B, C, H, W)."""
+    known: Tensor | None = None
+    """Where pixels are known, (B, 1, H, W), bool, if the network is trained to inpaint."""
+    levels: int = 256
+    """Grey levels of the images, evenly spaced in [-1, 1]."""
+
+    def parts(self, count: int) -> list["Batch"]:
+        """The batch in parts, equal if they can be, one after the other."""
+        cut = {name: v.tensor_split(count) for name, v in vars(self).items() if isinstance(v, Tensor)}
+        return [replace(self, **{k: parts[i] for k, parts in cut.items()}) for i in range(count)]  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random part of a batch, on the CPU."""
+
+    index: Tensor
+    mirrored: Tensor
+    hidden: Tensor
+    uniform: Tensor
+    noise: Tensor
+    known: Tensor | None
+
+
+@remembered
+def mask_bank(law: Mask, height: int, width: int, seed: int) -> Tensor:
+    """The masks that a run draws from, (BANK, 1, H, W), bool: drawing strokes anew at each step would cost more."""
+    return law.draw(height, width, [stream(seed, "mask", i) for i in range(BANK)])
+
+
+class Feed:
+    """The batches of a training run; those of a GPU are drawn ahead by threads, and are the same.
+
+    The images are kept on the device as bytes if they take no more than half of its free memory. Of several processes
+    each draws for the whole batch and is given its share, so that their number changes no draw.
+    """
+
+    def __init__(self, images: Images, options: TrainOptions, device: torch.device, group: Processes = ALONE) -> None:
+        self.options, self.device, self.group = options, device, group
+        self.images, self.ahead = images, AHEAD if device.type == "cuda" else 0
+        if device.type == "cuda" and 2 * images.pixels.nbytes <= torch.cuda.mem_get_info(device)[0]:
+            labels = None if images.labels is None else images.labels.to(device)
+            self.images = replace(images, pixels=images.pixels.to(device), labels=labels)
+
+    def draws(self, step: int) -> Draws:
+        """The random part of a step's batch.
+
+        The times of a batch are spread evenly, u + i/B modulo 1, which lowers the variance of the loss without
+        changing its mean (Kingma et al. 2021, https://arxiv.org/abs/2107.00630, appendix I.1).
+        """
+        options, count = self.options, self.options.batch
+        index = order(len(self.images), options.seed, step * count, count)
+        mirrored = rand((count,), stream(options.seed, "flip", step)) < 0.5
+        hidden = rand((count,), stream(options.seed, "label", step)) < options.label_dropout
+        u = rand((1,), stream(options.seed, "time", step), dtype=torch.float64)
+        even = (u + torch.arange(count, dtype=torch.float64) / count) % 1
+        noise = randn((count, *self.images.shape), stream(options.seed, "noise", step))
+        known = None
+        if options.condition == "inpaint":
+            chosen = rand((count,), stream(options.seed, "masks", step)) * BANK
+            known = mask_bank(options.masks, *self.images.shape[1:], options.seed)[chosen.long()]
+        each = count // self.group.world
+        mine = slice(each * self.group.rank, each * (self.group.rank + 1))
+        index, mirrored, hidden, even, noise = (x[mine] for x in (index, mirrored, hidden, even, noise))
+        return Draws(index, mirrored, hidden, even, noise, None if known is None else known[mine])
+
+    def batch(self, draws: Draws) -> Batch:
+        """The batch of a step on the device."""
+        here = draws.index.to(self.images.pixels.device)
+        x = self._moved(self.images.scaled(here))
+        labels = None if self.images.labels is None else self._moved(self.images.labels[here])
+        if self.options.flip:
+            x = torch.where(self._moved(draws.mirrored)[:, None, None, None], x.flip(-1), x)
+        known = None if draws.known is None else self._moved(draws.known)
+        hidden, uniform, noise = map(self._moved, (draws.hidden, draws.uniform, draws.noise))
+        return Batch(x, labels, hidden, uniform, noise, known, self.images.levels)
+
+    def steps(self, first: int) -> Iterator[Batch]:
+        """The batches of step first, first + 1, and so on without end."""
+        step = first
+        if not self.ahead:
+            while True:
+                yield self.batch(self.draws(step))
+                step += 1
+        with ThreadPoolExecutor(self.ahead) as pool:
+            waiting = deque(pool.submit(self.draws, step + i) for i in range(self.ahead))
+            while True:
+                yield self.batch(waiting.popleft().result())
+                waiting.append(pool.submit(self.draws, step + self.ahead))
+                step += 1
+
+    def _moved(self, x: Tensor) -> Tensor:
+        if x.device.type == "cpu" and self.device.type == "cuda":
+            x = x.pin_memory()  # so that the copy runs beside the kernels
+        return x.to(self.device, non_blocking=True)
+
+
+def order(images: int, seed: int, first: int, count: int) -> Tensor:
+    """Positions first .. first + count - 1 of the endless data order, in which each epoch is a permutation."""
+    index = []
+    while count:
+        epoch, offset = divmod(first, images)
+        part = permutation(images, stream(seed, "order", epoch))[offset : offset + count]
+        index.append(part)
+        first, count = first + len(part), count - len(part)
+    return torch.cat(index)

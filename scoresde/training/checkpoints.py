@@ -1,0 +1,233 @@
+"""The checkpoints of a run: written whole or not at all, by one process, and never used when they are damaged.
+
+A checkpoint is a folder such as step_000000100 with two files: state.safetensors, whose header also holds what is no
+tensor, and its digest in the form that `sha256sum --check` reads. All is written in a folder with another name,
+synchronised to disk, and the folder is renamed at the end; so what bears the name of a checkpoint is a whole one.
+
+Of a training that is spread over processes, each writes a file of its own, and content.json is what is no tensor.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ..core.errors import CheckpointError, ResourceError, UsageError
+from ..core.files import digest, read_json, sync, write_tensors, write_text
+from ..core.parallel import processes
+from . import shards
+from .sharding import is_share
+
+STATE, DIGEST, CONTENT = "state.safetensors", "state.sha256", "content.json"
+FORMAT = 2
+"""Version of what a checkpoint holds. A reader refuses any other."""
+LAST = 2
+"""Newest checkpoints that are always kept."""
+
+
+@dataclass
+class Checkpoint:
+    """A checkpoint that was found to be whole."""
+
+    path: Path
+    content: dict[str, Any]
+    """What is no tensor: numbers, the configuration, versions."""
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """All that it holds, in main memory."""
+        if (self.path / STATE).exists():
+            return load_file(str(self.path / STATE))
+        found = {name: torch.empty_like(x, device="cpu") for name, x in shards.shapes(self.path).items()}
+        shards.read(self.path, found)
+        return found
+
+
+class Checkpoints:
+    """The folder of a run's checkpoints."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def all(self) -> list[Path]:
+        """Their folders, oldest first, whole or not."""
+        found = {int(p.name[5:]): p for p in self.folder.glob("step_*") if p.name[5:].isdecimal()}
+        return [found[step] for step in sorted(found)]
+
+    def any(self) -> bool:
+        """Whether there are checkpoints, damaged ones too."""
+        return any(path.suffix != ".tmp" for path in self.folder.glob("step_*"))
+
+    def save(self, step: int, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> None:
+        """Writes a checkpoint. Until its last moment, the older ones are untouched.
+
+        All processes have to call it if tensors are spread over them; otherwise process 0 writes alone.
+
+        Raises:
+            ResourceError: The disk is full, or the folder not writable; nothing is left of the attempt.
+        """
+        target, together = self.folder / f"step_{step:09d}", processes()
+        text = json.dumps(content)
+
+        def alone(temporary: Path) -> str:
+            shutil.rmtree(temporary, ignore_errors=True)
+            return _line(write_tensors(temporary / STATE, tensors, {"content": text}), STATE)
+
+        def rest(temporary: Path) -> str:
+            if problem:
+                raise OSError(problem)
+            write_text(temporary / CONTENT, text)
+            return _lines(temporary)
+
+        if any(map(is_share, tensors.values())):
+            together.only_first(lambda: shutil.rmtree(_beside(target), ignore_errors=True))
+            problem = shards.write(_beside(target), tensors)
+            together.only_first(lambda: self._complete(target, rest))
+        elif together.first:
+            self._complete(target, alone)
+
+    def _complete(self, target: Path, write: Callable[[Path], str]) -> None:
+        """Moves a checkpoint to its place once `write` has written it and returned the digests of its files."""
+        temporary = _beside(target)
+        try:
+            write_text(temporary / DIGEST, write(temporary))
+            if target.exists():
+                set_aside(target)
+            os.rename(temporary, target)
+            sync(self.folder)
+        except (OSError, ResourceError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise ResourceError(f"cannot write {target}: {error}") from None
+            raise
+
+    def prune(self, batch: int, every: int) -> None:
+        """Removes the checkpoints that `superseded` names, for steps of `batch` images."""
+        found = self.all()
+        gone = set(superseded([int(path.name[5:]) * batch for path in found], every))
+        for path in found:
+            if int(path.name[5:]) * batch in gone:
+                remove(path)
+
+    def forget(self, step: int) -> None:
+        """Removes those that are later than a step, which a run that goes on from there will write again."""
+        for path in self.all():
+            if int(path.name[5:]) > step:
+                remove(path)
+
+    def tidy(self) -> None:
+        """Removes what a process that was killed while it wrote has left behind."""
+        for path in self.folder.glob("*.tmp"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def newest(self) -> Checkpoint:
+        """The newest checkpoint that is whole. Newer ones, which are damaged, are set aside with a warning.
+
+        Raises:
+            UsageError: There is none at all.
+            CheckpointError: Every one is damaged.
+        """
+        found, problems = self.all(), list[tuple[Path, str]]()
+        if not found:
+            raise UsageError(f"{self.folder.parent} holds no checkpoint to resume from; leave out --resume to begin")
+        for path in reversed(found):
+            try:
+                whole = read(path)
+            except CheckpointError as error:
+                problems.append((path, str(error)))
+                continue
+            for damaged, problem in problems:
+                message = "%s; the run goes on from %s, and the damaged one is kept as %s"
+                logging.getLogger("scoresde").warning(message, problem, path.name, set_aside(damaged).name)
+            return whole
+        reasons = "; ".join(problem for _, problem in problems)
+        raise CheckpointError(
+            f"no checkpoint is whole, so the run cannot go on; begin anew with another --out: {reasons}"
+        )
+
+
+def superseded(images: Sequence[int], every: int) -> list[int]:
+    """Those of the checkpoints, named by their images in rising order, that need not be kept.
+
+    The last two are kept, and with every > 0 the first one at or after each multiple of `every` images.
+    """
+    gone, mark = [], 0
+    for count in images[:-LAST]:
+        if every and count // every > mark:
+            mark = count // every
+        else:
+            gone.append(count)
+    return gone
+
+
+def read(path: Path) -> Checkpoint:
+    """What a checkpoint holds.
+
+    Raises:
+        CheckpointError: A file is missing, cut short or changed, or holds a number that is not finite.
+    """
+    place = path / DIGEST
+    try:
+        recorded = place.read_bytes().decode(errors="replace")
+        if recorded != _lines(path):
+            for place in _files(path):
+                if _line(digest(place), place.name) not in recorded:
+                    raise CheckpointError(f"{place} is damaged: its sha256 is not the one in {DIGEST}")
+            missing = {line[66:] for line in recorded.splitlines()} - {file.name for file in _files(path)}
+            raise CheckpointError(f"{path} is incomplete: {', '.join(sorted(missing))} is missing")
+        content = read_json(path / CONTENT) if (path / CONTENT).exists() else {}
+        for place in path.glob("*.safetensors"):
+            with safe_open(str(place), "pt") as file:
+                content = content or json.loads(file.metadata()["content"])
+                for name in file.keys():
+                    tensor = file.get_tensor(name)
+                    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                        raise CheckpointError(f"{place} is of no use: {name} holds numbers that are not finite")
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is incomplete: {Path(str(error.filename)).name} is missing") from None
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{place} is unreadable: {error}") from None
+    return Checkpoint(path, content)
+
+
+def remove(path: Path) -> None:
+    """Removes a checkpoint, which even half removed does not look like a damaged one."""
+    doomed = _beside(path)
+    shutil.rmtree(doomed, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        path.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def set_aside(path: Path) -> Path:
+    """Renames a damaged checkpoint, so that it is kept for a look and never tried again."""
+    aside = path.with_name(path.name + ".bad")
+    shutil.rmtree(aside, ignore_errors=True)
+    return path.rename(aside)
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(target.name + ".tmp")
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted([*path.glob("*.safetensors"), *path.glob(CONTENT)])
+
+
+def _line(sha256: str, name: str) -> str:
+    return f"{sha256}  {name}\n"
+
+
+def _lines(path: Path) -> str:
+    return "".join(_line(digest(file), file.name) for file in _files(path))

@@ -1,0 +1,68 @@
+"""What a run that goes on may have changed since it began."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ..core.errors import CheckpointError, ScoreSDEError
+from ..core.parallel import processes
+from ..models.base import NetworkModel
+from .checkpoints import FORMAT
+from .config import Config, parse
+from .sharding import is_share
+
+FREE = {
+    f"train.{key}"
+    for key in ("images", "shard", "skip_nonfinite", "tensorboard", "wandb", "buckets", "extractor")
+    + tuple(f"{what}_every" for what in ("log", "sample", "save", "keep", "evaluate"))
+    + tuple(f"evaluate_{what}" for what in ("images", "samples", "nll"))
+}
+"""Options that a resumed run may always change."""
+FIXED = {f"train.{key}" for key in ("seed", "batch", "ema_also", "snapshot_every", "widths")}
+"""Options of [train] that a run can never change: its place in the data order, or an average, would be lost."""
+
+
+def machine(model: NetworkModel) -> dict[str, Any]:
+    """What the bits of a training depend on besides its configuration."""
+    return {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": model.device.type,
+        "processes": processes().world,
+        "shard": any(map(is_share, model.parameters())),
+    }
+
+
+def compare(content: Mapping[str, Any], config: Config, here: Mapping[str, Any], changed: bool) -> None:
+    """Looks whether a run may go on from a checkpoint with what it holds; another machine is a warning.
+
+    Args:
+        content: What the checkpoint holds beside tensors.
+        here: This machine, as `machine` says.
+        changed: Whether other options of [train] than the run was started with are taken.
+
+    Raises:
+        CheckpointError: The checkpoint is of another version or configuration.
+    """
+    if content.get("format") != FORMAT:
+        raise CheckpointError(f"a checkpoint has the format {content.get('format')}, not {FORMAT}")
+    try:  # options that are younger than the checkpoint had their defaults
+        before = parse(content["config"], "of the checkpoint").tables()
+    except ScoreSDEError as error:
+        raise CheckpointError(str(error)) from None
+    differ = [
+        f"{name}.{key}"
+        for name, rows in config.tables().items()
+        for key in rows
+        if before.get(name, {}).get(key) != rows[key] and f"{name}.{key}" not in FREE
+    ]
+    fixed = [key for key in differ if key in FIXED or not key.startswith("train.")]
+    if fixed or (differ and not changed):
+        way = "give the same ones" if fixed else "give the same ones, or add --change to go on with the new ones"
+        raise CheckpointError(f"the run was started with other values of {', '.join(fixed or differ)}; {way}")
+    for key, value in content.get("machine", {}).items():
+        if here.get(key) != value:
+            message = "the run had %s = %s and now has %s: it goes on, but not bit for bit as it would have"
+            logging.getLogger("scoresde").warning(message, key, value, here.get(key))

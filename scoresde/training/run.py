@@ -1,0 +1,234 @@
+"""The folder of a training run: resolved configuration, log, sheets, checkpoints, and the model to share."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from .. import models
+from ..core import files
+from ..core.errors import CheckpointError, ResourceError, ScoreSDEError
+from ..core.parallel import processes
+from ..core.provenance import versions
+from ..core.random import generators
+from ..data import Images
+from ..images import sheets
+from ..models.base import Observer
+from ..sampling.sample import sample
+from ..solvers import solvers
+from .boards import Board, TensorBoard, Wandb
+from .checkpoints import FORMAT, Checkpoints, read
+from .config import Config, parse, to_toml
+from .evaluation import Evaluation, condition
+from .loop import TrainState
+from .resume import compare, machine
+from .sharding import whole
+from .state import halved, put_back, taken
+
+SHEET = 64
+"""Images in a sheet of samples."""
+SNAPSHOTS = "snapshots"
+"""Folder of a run with the averages from which others are made."""
+
+
+class Run:
+    """A run's folder. It is itself a model folder: `scoresde sample --model FOLDER` samples from it.
+
+    Args:
+        recipe: How the run came about (command, seed), kept with the model.
+    """
+
+    def __init__(self, folder: Path, config: Config, recipe: Mapping[str, Any]) -> None:
+        self.folder, self.config, self.recipe = folder, config, dict(recipe)
+        self.checkpoints, self.snapshots = Checkpoints(folder / "checkpoints"), Checkpoints(folder / SNAPSHOTS)
+        self.boards = list[Board]()
+        self.shown: Tensor | None = None
+        self.evaluation: Evaluation | None = None
+        self.began = time.perf_counter()
+
+    def open(self, state: TrainState | None = None, data: Images | None = None) -> None:
+        """Makes the folder with config.toml and meta.json, and readies what is drawn and measured on the way.
+
+        What a process that was killed left half written is removed, and so are the lines of metrics.jsonl and the
+        snapshots that it had written after the checkpoint from which the run goes on.
+
+        Args:
+            state: The training that begins or goes on; a fresh one if it is not given.
+            data: Its images. Without them, a run measures nothing.
+
+        Raises:
+            UsageError, DataError, CheckpointError: As `Evaluation`, `TensorBoard` and `Wandb`.
+        """
+        seen, options = state.images if state else 0, self.config.train
+        self.checkpoints.tidy()
+        self.snapshots.tidy()
+        self.snapshots.forget(state.step if state else 0)
+        for stray in self.folder.glob("*.tmp"):
+            stray.unlink()
+        if (log := self.folder / "metrics.jsonl").exists():
+            files.write_text(log, "".join(json.dumps(row) + "\n" for row in rows(log) if row["images"] <= seen))
+        files.write_text(self.folder / "config.toml", to_toml(self.config.tables()))
+        files.write_text(self.folder / "meta.json", json.dumps({**self.recipe, **versions()}, indent=2) + "\n")
+        if options.tensorboard:
+            self.boards.append(TensorBoard(self.folder, seen))
+        if options.wandb:
+            self.boards.append(Wandb(self.folder, options.wandb, self.config.tables()))
+        if state and data:
+            self.shown = condition(self.config, data, SHEET, state.model.device)
+            self.evaluation = Evaluation(self.config, data, state.model.device) if options.evaluate_every else None
+
+    def close(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        """Ends what is written beside the run folder, as the last act of a context; with an error, as failed."""
+        for board in self.boards:
+            board.close(failed=kind is not None)
+
+    def log(self, state: TrainState, loss: float) -> None:
+        """Adds a line to metrics.jsonl; loss is the mean since the last line."""
+        self.note(
+            state,
+            loss=rounded(loss),
+            grad_norm=rounded(state.grad_norm),
+            learning_rate=state.optimizer.param_groups[0]["lr"],
+            skipped=state.skipped,
+            **({"scale": state.scaler.get_scale()} if state.scaler.is_enabled() else {}),
+        )
+
+    def note(self, state: TrainState, **figures: Any) -> None:
+        """Adds a line with some figures to metrics.jsonl, and to what else is wanted.
+
+        Raises:
+            ResourceError: The disk is full.
+        """
+        seconds = round(time.perf_counter() - self.began, 3)
+        row = {"step": state.step, "images": state.images, **figures, "seconds": seconds}
+        try:
+            with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise ResourceError(f"cannot write {self.folder / 'metrics.jsonl'}: {error}") from None
+        for board in self.boards:
+            board.add(row)
+
+    def evaluate(self, state: TrainState, check: Callable[..., None]) -> None:
+        """Measures the averaged weights; `check` is called again and again, and may raise to end that."""
+        mean = whole(state.ema)
+        if self.evaluation:  # which process 0 alone has
+            self.note(state, **self.evaluation(mean, check))
+
+    def draw(self, state: TrainState, *observers: Observer) -> None:
+        """Writes a sheet of samples by the averaged weights, always from the same seeds.
+
+        A conditional network is given what it would be given for some training images.
+        """
+        mean, sources = whole(state.ema), generators(range(SHEET))
+        if not processes().first:
+            return
+        model = mean if self.shown is None else mean.given(self.shown)
+        x = sample(model, solvers["adams"](), model.prior(sources), observers=observers).x
+        if x.shape[1] in (1, 3):
+            sheet = sheets.sheet(x, zoom=sheets.zoom_for(x.shape[-2]))
+            sheets.save(sheet, self.folder / "samples" / f"images_{state.images:09d}.png")
+            for board in self.boards:
+                board.show(sheet, state.images)
+
+    def save(self, state: TrainState) -> None:
+        """Writes a checkpoint and the model of the averaged weights, and removes old checkpoints.
+
+        As what is below, it is called by all processes; those that hold nothing which process 0 lacks do nothing.
+
+        Raises:
+            ResourceError: The disk is full, or the folder not writable; the older checkpoints are as they were.
+        """
+        content = {
+            "format": FORMAT,
+            "step": state.step,
+            "images": state.images,
+            "skipped": state.skipped,
+            "config": self.config.tables(),
+            "machine": machine(state.model),
+        }
+        self.checkpoints.save(state.step, taken(state), content)
+        self.publish(state)
+        if processes().first:
+            self.checkpoints.prune(self.config.train.batch, self.config.train.keep_every)
+
+    def take(self, state: TrainState) -> None:
+        """Writes a snapshot of the averages of train.widths, from which `averages.averaged` makes others.
+
+        Raises:
+            ResourceError: The disk is full, or the folder not writable.
+        """
+        self.snapshots.save(state.step, halved(state), {"images": state.images, "widths": self.config.train.widths})
+
+    def publish(self, state: TrainState) -> None:
+        """Writes the model of the averaged weights, which makes the run a model folder, and those of other averages."""
+        network = models.describe_model(state.ema, self.config.network, self.config.train.time_scale)
+        tables = self.config.tables()
+        recipe = {**self.recipe, "images": state.images, "data": tables["data"]}
+        if self.config.train.condition == "inpaint":
+            recipe["masks"] = tables["train"]["masks"]
+        folders = [self.folder, *(self.folder / f"ema_{half_life:g}" for half_life in self.config.train.ema_also)]
+        for folder, mean in zip(folders, [state.ema, *state.also], strict=True):
+            model = whole(mean)
+            if processes().first:
+                models.save(model, folder, {**network, "recipe": recipe})
+
+    def resume(self, state: TrainState, *, changed: bool = False) -> None:
+        """Sets a fresh state to the newest checkpoint that is whole.
+
+        Args:
+            changed: Whether other options of [train] than the run was started with are taken.
+
+        Raises:
+            UsageError: There is none at all.
+            CheckpointError: Every one is damaged, or belongs to another configuration.
+        """
+
+        def choose() -> Path:
+            newest = self.checkpoints.newest()
+            compare(newest.content, self.config, machine(state.model), changed)
+            return newest.path
+
+        found = read(processes().only_first(choose))
+        put_back(state, found)
+        state.step, state.images, state.skipped = (int(found.content[key]) for key in ("step", "images", "skipped"))
+        self.publish(state)  # a kill between the two files of the model would have left them apart
+
+
+def rounded(value: float) -> float | None:
+    """A number for a line of metrics.jsonl; JSON knows none that is not finite."""
+    return round(value, 6) if math.isfinite(value) else None
+
+
+def rows(log: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl, without one that was cut short by a kill."""
+    found = []
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and "images" in row:
+            found.append(row)
+    return found
+
+
+def recorded_config(folder: Path) -> Config:
+    """The configuration that a run was started with.
+
+    Raises:
+        CheckpointError: The folder is not a run, or its config.toml is damaged.
+    """
+    import tomllib
+
+    path = folder / "config.toml"
+    try:
+        return parse(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder} is not a run: it holds no config.toml") from None
+    except (ValueError, ScoreSDEError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from None

@@ -1,0 +1,118 @@
+"""Model folders: what is written is read back, and nothing damaged is ever used."""
+
+import json
+import random
+import shutil
+
+import pytest
+import torch
+
+from scoresde import models
+from scoresde.core import files
+from scoresde.core.errors import CheckpointError, ResourceError, UsageError
+from scoresde.core.random import generators
+from scoresde.data import data
+from scoresde.images.sheets import to_uint8
+from scoresde.metrics import metrics
+from scoresde.sampling.sample import sample
+from scoresde.solvers import solvers
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(models.locate("digits"), tmp_path / "model")
+
+
+def edit(folder, **changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_the_bundled_model_makes_digits():
+    """400 samples are nearer to held-out digits than 1.5 times as far as 400 real ones are; pure noise is not."""
+    model = models.load("digits")
+    sources = generators(range(400))
+    x = sample(model, solvers["dpm"](), model.prior(sources), generator=sources).x
+    train, held_out = (to_uint8(data["digits"]().load(split).scaled()) for split in ("train", "test"))
+
+    def distance(images):
+        return metrics["pixel-frechet"]().measure(images, held_out)[0].value
+
+    floor = distance(train[:400])
+    assert distance(to_uint8(x)) < 1.5 * floor < 0.2 * distance(to_uint8(model.prior(sources)))
+
+
+def test_the_bundled_model_is_small_and_says_where_it_comes_from():
+    folder = models.locate("digits")
+    assert (folder / "model.safetensors").stat().st_size <= 2_000_000
+    recipe = files.read_json(folder / "config.json")["recipe"]
+    assert recipe["command"] == "scoresde train digits" and recipe["seed"] == 0
+
+
+def test_round_trip(folder, tmp_path):
+    model = models.load(folder)
+    config = files.read_json(folder / "config.json")
+    kept = {key: config[key] for key in ("sde", "network", "model", "recipe")}
+    models.save(model, tmp_path / "copy", kept)
+    again = models.load(tmp_path / "copy")
+    x, t = torch.randn(3, 1, 8, 8), torch.rand(3).double()
+    assert torch.equal(model.eps(x, t), again.eps(x, t))
+    assert files.read_json(tmp_path / "copy" / "config.json") == config
+    assert not again.training and not any(p.requires_grad for p in again.parameters())
+
+
+def test_no_flipped_bit_and_no_cut_is_ever_used(folder):
+    path = folder / "model.safetensors"
+    good, draw = path.read_bytes(), random.Random(0)
+    for trial in range(60):
+        bad = bytearray(good)
+        if trial % 3:
+            bad[draw.randrange(len(bad))] ^= 1 << draw.randrange(8)
+        else:
+            bad = bad[: draw.randrange(len(bad))]
+        path.write_bytes(bad)
+        with pytest.raises(CheckpointError, match="is damaged: its sha256 begins"):
+            models.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "config.json").unlink(), "is not a model folder: it holds no config.json"),
+        (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
+        (lambda f: (f / "config.json").write_text("{"), "config.json is unreadable"),
+        (lambda f: (f / "config.json").write_text("[]"), "must hold a JSON object"),
+        (lambda f: edit(f, format=99), "has the format 99; this version reads format 1"),
+        (lambda f: edit(f, network={"name": "transformer"}), "no network is called 'transformer'"),
+        (lambda f: edit(f, network={"name": "unet", "channels": 8}), "does not fit its config"),
+        (lambda f: edit(f, shape=["a"]), "does not describe a model"),
+        (lambda f: edit(f, sde={"name": "vp", "beta_min": -1}), "beta_min must be greater than 0, got -1"),
+        (lambda f: edit(f, model={}), "lacks the entry 'time_scale'"),
+    ],
+)
+def test_a_bad_folder_is_one_sentence(folder, damage, message):
+    damage(folder)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        models.load(folder)
+    assert "\n" not in str(caught.value) and caught.value.exit_code == 4
+
+
+def test_unknown_names_and_unwritable_places(tmp_path):
+    with pytest.raises(UsageError, match="called 'digit'. Did you mean 'digits'"):
+        models.load("digit")
+    (tmp_path / "file").touch()
+    with pytest.raises(ResourceError, match="cannot write"):
+        files.write_text(tmp_path / "file" / "config.json", "{}")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+
+    def fail(temporary):
+        temporary.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ResourceError, match="No space left"):
+        files.write(path, fail)
+    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a.txt"]

@@ -1,0 +1,169 @@
+"""Score models against closed forms, automatic differentiation and each other."""
+
+import math
+
+import pytest
+import torch
+
+from scoresde.core.errors import UsageError
+from scoresde.core.random import generators
+from scoresde.models.base import Evaluations, NetworkModel, ObservedModel
+from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
+from scoresde.sde import VESDE, VPSDE, SubVPSDE, VPCosineSDE, expand
+from scoresde.sde.labels import DiscreteLabel, ScaledLabel
+
+TIMES = torch.tensor([1e-3, 0.01, 0.2, 0.5, 0.99], dtype=torch.float64)
+PROCESSES = [VPSDE(), SubVPSDE(), VPCosineSDE(), VESDE()]
+
+
+def points(count, size, seed=0):
+    return torch.randn(count, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def mixture_on(sde):
+    a = points(3, 4, 5).reshape(3, 2, 2)
+    covariances = 0.05 * a @ a.transpose(1, 2) + 0.01 * torch.eye(2, dtype=torch.float64)
+    return GaussianMixtureModel(points(3, 2, 6), covariances, sde, weights=[0.2, 0.5, 0.3]), covariances
+
+
+@pytest.mark.parametrize("sde", PROCESSES, ids=lambda sde: sde.name)
+def test_mixture_density_is_that_of_torch(sde):
+    """log p_t against torch.distributions, with the diffused means and covariances written out."""
+    model, covariances = mixture_on(sde)
+    x = points(5, 2)
+    alpha, sigma = sde.alpha(TIMES), sde.sigma(TIMES)
+    for i, t in enumerate(TIMES):
+        law = torch.distributions.MixtureSameFamily(
+            torch.distributions.Categorical(torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)),
+            torch.distributions.MultivariateNormal(
+                alpha[i] * points(3, 2, 6), alpha[i] ** 2 * covariances + sigma[i] ** 2 * torch.eye(2).double()
+            ),
+        )
+        assert torch.allclose(model.log_prob(x, t.expand(5)), law.log_prob(x), rtol=1e-10)
+
+
+@pytest.mark.parametrize("sde", PROCESSES, ids=lambda sde: sde.name)
+def test_mixture_score_is_the_gradient_of_its_density(sde):
+    model, _ = mixture_on(sde)
+    x = points(5, 2).requires_grad_()
+    (gradient,) = torch.autograd.grad(model.log_prob(x, TIMES).sum(), x)
+    assert torch.allclose(model.score(x, TIMES), gradient, rtol=1e-9)
+
+
+def test_the_three_views_agree(mixture):
+    x = points(5, 2)
+    eps = mixture.eps(x, TIMES)
+    alpha, sigma = expand(mixture.sde.alpha(TIMES), x), expand(mixture.sde.sigma(TIMES), x)
+    assert torch.allclose(mixture.score(x, TIMES), -eps / sigma)
+    assert torch.allclose(alpha * mixture.denoise(x, TIMES) + sigma * eps, x)
+    drift = expand(mixture.sde.f(TIMES), x) * x - 0.5 * expand(mixture.sde.g(TIMES) ** 2, x) * mixture.score(x, TIMES)
+    assert torch.allclose(mixture.velocity(x, TIMES), drift)
+
+
+def test_draws_follow_the_mixture(mixture):
+    """The first coordinate's distribution function at 40,000 draws: Kolmogorov distance at alpha = 1e-6."""
+    for t in (0.0, 0.3):
+        x = mixture.draw(40_000, torch.Generator().manual_seed(1), t)[:, 0].sort().values
+        at = torch.tensor([t], dtype=torch.float64)
+        alpha, sigma = mixture.sde.alpha(at), mixture.sde.sigma(at)
+        mean = alpha * torch.tensor([0.8, -0.5, -0.3]).double()
+        std = (alpha**2 * torch.tensor([0.04, 0.02, 0.03]).double() + sigma**2).sqrt()
+        weights = torch.tensor([0.5, 0.3, 0.2]).double()
+        truth = (weights * torch.special.ndtr((x[:, None] - mean) / std)).sum(1)
+        distance = (truth - torch.arange(1, len(x) + 1) / len(x)).abs().max()
+        assert distance < math.sqrt(-0.5 * math.log(0.5e-6) / len(x)), f"distance {distance:.4f} at t = {t}"
+
+
+@pytest.mark.parametrize("sde", PROCESSES, ids=lambda sde: sde.name)
+def test_flow_carries_the_law_and_composes(sde):
+    a = torch.tensor([[0.5, 0.0], [0.3, 0.4]], dtype=torch.float64)
+    model = GaussianModel(torch.tensor([0.3, -0.2]).double(), a @ a.T, sde)
+    x = points(4, 2)
+    there = model.flow(x, 0.9, 0.1)
+    assert torch.allclose(model.flow(model.flow(x, 0.9, 0.4), 0.4, 0.1), there, rtol=1e-10)
+    assert torch.allclose(model.flow(there, 0.1, 0.9), x, rtol=1e-10)
+    h = 1e-5  # the flow's time derivative is the velocity, at every point
+    slope = (model.flow(there, 0.1, 0.1 + h) - model.flow(there, 0.1, 0.1 - h)) / (2 * h)
+    assert torch.allclose(slope, model.velocity(there, torch.full((4,), 0.1).double()), rtol=1e-6)
+
+
+def test_bad_mixtures_are_refused():
+    eye = torch.eye(2)[None]
+    with pytest.raises(UsageError, match="do not fit means"):
+        GaussianMixtureModel(torch.zeros(2, 3), eye, VPSDE())
+    with pytest.raises(UsageError, match="eigenvalue -1"):
+        GaussianMixtureModel(torch.zeros(1, 2), -eye, VPSDE())
+    with pytest.raises(UsageError, match="weights must be 1 positive"):
+        GaussianMixtureModel(torch.zeros(1, 2), eye, VPSDE(), weights=[0.0])
+
+
+class Oracle(torch.nn.Module):
+    """A network that gives the exact prediction of some kind for a Gaussian, seen through its label."""
+
+    def __init__(self, model, predicts):
+        super().__init__()
+        self.model, self.predicts = model, predicts
+
+    def forward(self, x, label):
+        t = label.double() / 999
+        eps, x0 = self.model.eps(x, t), self.model.denoise(x, t)
+        alpha, sigma = expand(self.model.sde.alpha(t), x), expand(self.model.sde.sigma(t), x)
+        v = alpha * eps - sigma * x0
+        out = {"eps": eps, "x0": x0, "v": v, "score": -eps / sigma}[self.predicts]
+        return torch.cat([out, torch.full_like(out, 7.0)], dim=1)  # and a variance, to be cut off
+
+
+@pytest.mark.parametrize("sde", PROCESSES, ids=lambda sde: sde.name)
+@pytest.mark.parametrize("predicts", ["eps", "x0", "v", "score"])
+def test_a_network_may_predict_anything(predicts, sde):
+    truth = GaussianModel(torch.full((1, 2, 2), 0.3), torch.full((1, 2, 2), 0.25), sde)
+    model = NetworkModel(Oracle(truth, predicts), sde, (1, 2, 2), predicts=predicts)
+    x = points(5, 4).reshape(5, 1, 2, 2)
+    assert torch.allclose(model.eps(x, TIMES), truth.eps(x, TIMES), rtol=1e-6, atol=1e-9)
+
+
+def test_network_and_state_may_differ_in_dtype():
+    class Net(torch.nn.Conv2d):
+        def forward(self, x, label):
+            assert x.dtype == self.weight.dtype and label.dtype == torch.float32
+            return super().forward(x)
+
+    for weights in (torch.float32, torch.bfloat16):
+        model = NetworkModel(Net(1, 1, 1).to(weights), VPSDE(), (1, 4, 4))
+        assert model.eps(points(2, 16).reshape(2, 1, 4, 4), TIMES[:2]).dtype == torch.float64
+    with pytest.raises(UsageError, match="predicts must be 'eps', 'x0', 'v' or 'score', got 'noise'"):
+        NetworkModel(Net(1, 1, 1), VPSDE(), (1, 4, 4), predicts="noise")
+
+
+def test_discrete_label_meets_each_step_at_its_own_noise_level():
+    """Every step of the DDPM chain is found at the time of equal log-SNR; beyond the ends the label is clamped."""
+    betas = torch.linspace(1e-4, 2e-2, 1000, dtype=torch.float64)
+    alphas_cumprod = torch.cumprod(1 - betas, 0)
+    sde = VPSDE()
+    label = DiscreteLabel(alphas_cumprod, sde)
+    t = sde.time(0.5 * (alphas_cumprod / (1 - alphas_cumprod)).log())
+    assert torch.allclose(label(t), torch.arange(1000).double(), atol=1e-6)
+    assert t[0] == pytest.approx(0.00092, abs=1e-5) and t[-1] == pytest.approx(1.0034, abs=1e-4)
+    assert (label(t) - (1000 * t - 1)).abs().max() == pytest.approx(3.4, abs=0.1)  # the simple rule's error
+    assert label(torch.tensor([1e-5, 2.0]).double()).tolist() == [0.0, 999.0]
+    with pytest.raises(UsageError, match="decreasing"):
+        DiscreteLabel(alphas_cumprod.flip(0), sde)
+
+
+def test_prior_depends_on_its_seed_alone(mixture):
+    alone = mixture.prior(generators([3]))
+    assert torch.equal(mixture.prior(generators(range(5)))[3:4], alone) and alone.dtype == torch.float32
+    with pytest.raises(UsageError, match="needs a count"):
+        mixture.prior(torch.Generator())
+    assert VESDE().prior_std == 50 and GaussianModel(torch.zeros(2), torch.ones(2), VESDE()).prior(
+        torch.Generator().manual_seed(0), 10_000
+    ).std() == pytest.approx(50, rel=0.05)
+
+
+def test_observers_see_every_evaluation(mixture):
+    outer, inner = Evaluations(), Evaluations()
+    model = ObservedModel(ObservedModel(mixture, inner), outer)
+    for view in (model.eps, model.score, model.denoise, model.velocity):
+        view(points(5, 2), TIMES)
+    assert (outer.calls, outer.rows, inner.calls) == (4, 20, 4)
+    assert ScaledLabel(999.0)(TIMES)[-1] == pytest.approx(989.01)
