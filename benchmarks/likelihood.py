@@ -50,7 +50,7 @@ def score_sde(model: ScoreModel, x: Tensor, probe: Tensor, tol: float = 1e-5) ->
         return np.concatenate([drift.double().numpy().ravel(), rate.double().numpy()])
 
     start = np.concatenate([x.double().numpy().ravel(), np.zeros(len(x))])
-    end = solve_ivp(slope, (1e-5, model.sde.end), start, method="RK45", rtol=tol, atol=tol).y[:, -1]
+    end = solve_ivp(slope, (1e-5, model.sde.t_max), start, method="RK45", rtol=tol, atol=tol).y[:, -1]
     latent, change = torch.from_numpy(end[: x.numel()]).reshape(shape), torch.from_numpy(end[len(x) * dims :])
     return latent, change, count.calls, vjps[0]
 

@@ -52,7 +52,7 @@ def setting(name: str) -> tuple[Paths, Paths, str]:
         model = models.load(name)
         given, judge, few = paths(model, TRAIN), paths(model, JUDGE), 16
         finer = solvers.parse("rk45:tol=1e-6").solve(
-            models.load(name).double(), judge.noise[:few].double(), start=model.sde.end, stop=judge.stop
+            models.load(name).double(), judge.noise[:few].double(), start=model.sde.t_max, stop=judge.stop
         )
         apart = (judge.truth[:few] - finer).flatten(1).square().mean(1).sqrt()
         exact = (

@@ -45,7 +45,7 @@ class AnalyticSubject(ModelSubject):
     @cached_property
     def flowed(self) -> Tensor:
         """By the closed form, or by SciPy's DOP853 at 1e-12 in another variable."""
-        spec, end, stop = self.spec, self.model.sde.end, self.model.sde.eps
+        spec, end, stop = self.spec, self.model.sde.t_max, self.model.sde.t_min
         count = min(spec.paths, spec.count)
         seeds = generators(range(spec.seed, spec.seed + count))
         x = self.model.prior(seeds, dtype=getattr(torch, spec.dtype)).double()
@@ -55,14 +55,14 @@ class AnalyticSubject(ModelSubject):
 
     def _log_prob(self, x: Tensor) -> Tensor:
         """log p(x)/D at the time where a solver stops, nats per dimension, (B,)."""
-        stop = self.model.sde.eps
+        stop = self.model.sde.t_min
         parts = [self.model.log_prob(part, part.new_full((len(part),), stop)) for part in torch.split(x.double(), 256)]
         return torch.cat(parts) / math.prod(self.model.shape)
 
     @cached_property
     def exact(self) -> Tensor:
         """Samples of the law at that time, (DRAWS, *)."""
-        return self.model.draw(DRAWS, stream(self.spec.seed, "bench", self.name), self.model.sde.eps)
+        return self.model.draw(DRAWS, stream(self.spec.seed, "bench", self.name), self.model.sde.t_min)
 
     @cached_property
     def expected(self) -> Tensor:
@@ -77,7 +77,7 @@ class AnalyticSubject(ModelSubject):
 
     def _sliced(self, x: Tensor) -> Estimate:
         """The sliced Wasserstein distance from the exact samples; its floor is that of as many other exact ones."""
-        others = self.model.draw(len(x), stream(self.spec.seed, "floor", self.name), self.model.sde.eps)
+        others = self.model.draw(len(x), stream(self.spec.seed, "floor", self.name), self.model.sde.t_min)
         floor = SLICED.values(others.flatten(1).float(), self.sorted)[0]
         found = jackknife(
             ("SW",), lambda part: torch.tensor(SLICED.values(part, self.sorted)), x.flatten(1).float(), (floor,)

@@ -21,7 +21,7 @@ class Bar:
     """An observer that shows how much of the way from data to noise the batches have gone."""
 
     def __init__(self, sde: SDE, eps: float, bar: Any) -> None:
-        ends = angle(sde, torch.tensor([eps, sde.end], dtype=torch.float64)).tolist()
+        ends = angle(sde, torch.tensor([eps, sde.t_max], dtype=torch.float64)).tolist()
         self.sde, self.first, self.last, self.bar = sde, ends[0], ends[1], bar
         self.calls, self.shown, self.whole = 0, 0.0, 0.0
 

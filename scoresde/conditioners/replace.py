@@ -59,7 +59,7 @@ class OneLine(Line):
         self.z = randn_like(known, generator)
 
     def begin(self, sde: SDE, x: Tensor) -> Tensor:
-        return self._onto(sde, x, torch.full((len(x),), sde.end, dtype=torch.float64, device=x.device))
+        return self._onto(sde, x, torch.full((len(x),), sde.t_max, dtype=torch.float64, device=x.device))
 
     def _onto(self, sde: SDE, x: Tensor, t: Tensor) -> Tensor:
         return self.put(x, expand(sde.alpha(t), x) * self.known.to(x) + expand(sde.sigma(t), x) * self.z.to(x))

@@ -104,8 +104,8 @@ def log_likelihood(
         raise UsageError(f"the likelihood is solved by rk23, rk45 or dop853, got {rk.name}")
     if tuple(x.shape[1:]) != model.shape:
         raise UsageError(f"the model takes samples of shape {model.shape}, got {tuple(x.shape[1:])}")
-    if not 0 < eps < sde.end:
-        raise UsageError(f"eps must lie between 0 and {sde.end:g}, got {eps:g}")
+    if not 0 < eps < sde.t_max:
+        raise UsageError(f"eps must lie between 0 and {sde.t_max:g}, got {eps:g}")
     if (bad := non_finite(x)).any():
         raise UsageError(f"the likelihood needs finite samples; sample {int(bad.nonzero()[0])} of {len(x)} is not")
     began = time.perf_counter()
@@ -115,7 +115,7 @@ def log_likelihood(
     copies = math.ceil(dims / len(probes))  # as many columns as values: equal weight in the norm
 
     def moment(theta: Tensor) -> Tensor:
-        return sde.time(-torch.log(torch.tan(theta))).clamp(eps, sde.end)
+        return sde.time(-torch.log(torch.tan(theta))).clamp(eps, sde.t_max)
 
     def slope(state: Tensor, theta: Tensor) -> Tensor:
         t = moment(theta)
@@ -126,7 +126,7 @@ def log_likelihood(
             trace = estimator.trace(drift, y, probes)
         return torch.cat([drift.detach().flatten(1), trace.repeat(1, copies) / dims], dim=1)
 
-    ends = torch.tensor([eps, sde.end], dtype=torch.float64, device=x.device)
+    ends = torch.tensor([eps, sde.t_max], dtype=torch.float64, device=x.device)
     (first, last), (nu0, nu1) = angle(sde, ends).tolist(), scale(sde, ends).tolist()
     y = torch.cat([x.double().flatten(1) / nu0, x.new_zeros(len(x), len(probes) * copies).double()], dim=1)
     stepping = pair_stepping(
@@ -134,7 +134,7 @@ def log_likelihood(
     )._replace(position=lambda t: angle(sde, t), time=moment)
     if rk.first_step is not None:
         stepping = stepping._replace(first=rk.first_step)
-    (state,) = integrate(stepping, [eps, sde.end], rk.controller, rk.name, info)
+    (state,) = integrate(stepping, [eps, sde.t_max], rk.controller, rk.name, info)
     latent = nu1 * state[:, :dims].reshape(x.shape)
     integral = dims * (state[:, dims : dims + len(probes)] + math.log(nu1 / nu0))
     back = _to_zero(sde, ends[:1], y[:, :dims], stepping.f[:, : dims + len(probes)])

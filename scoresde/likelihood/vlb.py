@@ -52,7 +52,7 @@ def chain(sde: SDE, steps: int) -> Tensor:
         if steps > sde.steps:
             raise UsageError(f"the process is a chain of {sde.steps} steps and has no {steps} levels")
         return sde.alphas_cumprod[torch.linspace(0, sde.steps - 1, steps, dtype=torch.float64).round().long()]
-    t = torch.arange(1, steps + 1, dtype=torch.float64) * (sde.end / steps)
+    t = torch.arange(1, steps + 1, dtype=torch.float64) * (sde.t_max / steps)
     return torch.sigmoid(2 * sde.log_snr(t))
 
 
@@ -98,9 +98,9 @@ def vlb(
     steps = Steps(alphas_cumprod)
     a = steps.alphas_cumprod
     times = model.sde.time(0.5 * (a.log() - torch.log1p(-a)))
-    if not (times[0] > 0 and times[-1] <= 1.01 * model.sde.end):
+    if not (times[0] > 0 and times[-1] <= 1.01 * model.sde.t_max):
         raise UsageError(
-            f"the chain needs times from {times[0]:.3g} to {times[-1]:.3g}, the process has (0, {model.sde.end:g}]"
+            f"the chain needs times from {times[0]:.3g} to {times[-1]:.3g}, the process has (0, {model.sde.t_max:g}]"
         )
     if variance not in get_args(Variance):
         raise UsageError(f"variance must be small, large or learned, got {variance!r}")

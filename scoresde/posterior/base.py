@@ -72,7 +72,7 @@ class PosteriorSampler(Options, ABC):
             model: The unconditional model of p(x).
             y: (B, *m), one measurement per sample; `y.expand(B, ...)` makes many samples of one.
             generator: One per sample, which then depends on its own seed alone.
-            stop: Time at which the noise ends; by default the SDE's `eps`.
+            stop: Time at which the noise ends; by default the process's `t_min`.
             observers: Called with (x, t, eps) after each evaluation of the model.
 
         Raises:
@@ -92,9 +92,9 @@ class PosteriorSampler(Options, ABC):
         self, model: ScoreModel, observation: Observation, y: Tensor, generator: Sources, stop: float | None
     ) -> Problem:
         """The problem, after a look at the arguments."""
-        end = model.sde.eps if stop is None else stop
-        if not 0 < end < model.sde.end:
-            raise UsageError(f"stop must lie in (0, {model.sde.end:g}), got {end:g}")
+        end = model.sde.t_min if stop is None else stop
+        if not 0 < end < model.sde.t_max:
+            raise UsageError(f"stop must lie in (0, {model.sde.t_max:g}), got {end:g}")
         if not isinstance(generator, Sequence) or len(generator) != len(y):
             given = len(generator) if isinstance(generator, Sequence) else "a single source"
             raise UsageError(f"{self.name} takes one generator for each of {len(y)} samples, got {given}")
@@ -182,13 +182,13 @@ class Seen:
     def levels(self, solver: GridSolver) -> tuple[list[Level], list[Level]]:
         """The levels of the solver's grid down to τ, and those from τ on, which are none where τ is below the last."""
         sde, stop = self.problem.model.sde, self.problem.stop
-        found = solver.grid.levels(sde, sde.end, stop, solver.steps)
+        found = solver.grid.levels(sde, sde.t_max, stop, solver.steps)
         tau = 0.0
         if self.error:
             (tau,) = sde.time(torch.tensor([-math.log(self.error)], dtype=torch.float64)).tolist()
         if tau <= stop:
             return found, []
-        tau = min(tau, sde.end)
+        tau = min(tau, sde.t_max)
         times = [level.time for level in found]
         above, below = [t for t in times if t > tau], [t for t in times if t < tau]
         return sde.levels([*above, tau]), sde.levels([tau, *below])

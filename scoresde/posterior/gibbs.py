@@ -33,7 +33,7 @@ class SplitGibbs(PosteriorSampler):
 
     def _draw(self, problem: Problem, info: Info) -> Tensor:
         observation, sde, y = linear(self, problem.observation), problem.model.sde, problem.y
-        first, last = torch.exp(-sde.log_snr(torch.tensor([sde.end, problem.stop], dtype=torch.float64))).tolist()
+        first, last = torch.exp(-sde.log_snr(torch.tensor([sde.t_max, problem.stop], dtype=torch.float64))).tolist()
         if not last < self.end <= self.start < first:
             raise UsageError(
                 f"gibbs takes ρ that fall between {first:.3g} and {last:.3g}, the σ/α of the ends of this process, "

@@ -57,7 +57,7 @@ class TwistedSMC(CovarianceUser, PosteriorSampler):
         model, y, b, k = problem.model, problem.y, len(problem.y), self.particles
         gradient = self.proposal == "gradient"
         twist = Twist(self, problem, self.fitting(model, y), copies=k, error=self.error, gradient=gradient)
-        levels = self.solver.grid.levels(model.sde, model.sde.end, problem.stop, self.solver.steps)
+        levels = self.solver.grid.levels(model.sde, model.sde.t_max, problem.stop, self.solver.steps)
 
         def noise() -> Tensor:
             return randn((b, k, *model.shape), problem.generator, dtype=y.dtype).flatten(0, 1).to(y.device)

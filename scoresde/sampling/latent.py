@@ -12,7 +12,7 @@ from .sample import Samples, transport
 def encode(model: ScoreModel, solver: Solver, x: Tensor, *, observers: tuple[Observer, ...] = ()) -> Samples:
     """The latent code of x, (B, *), data in [-1, 1]: the state at the end of the process that flows into x.
 
-    The data are taken for the state at the SDE's `eps`, where the noise is below a grey level.
+    The data are taken for the state at the process's `t_min`, where the noise is below a grey level.
 
     Raises:
         UsageError: The solver adds noise, so that it has no way back, or the images do not fit the model.
@@ -24,7 +24,7 @@ def encode(model: ScoreModel, solver: Solver, x: Tensor, *, observers: tuple[Obs
         raise UsageError(f"{solver.name} adds noise, so no latent code leads back to an image; use an ODE solver")
     if tuple(x.shape[1:]) != tuple(model.shape):
         raise UsageError(f"the model takes samples of shape {tuple(model.shape)}, got {tuple(x.shape[1:])}")
-    return transport(model, solver, x, start=model.sde.eps, stop=model.sde.end, observers=observers)
+    return transport(model, solver, x, start=model.sde.t_min, stop=model.sde.t_max, observers=observers)
 
 
 def decode(model: ScoreModel, solver: Solver, z: Tensor, *, observers: tuple[Observer, ...] = ()) -> Samples:
@@ -36,7 +36,7 @@ def decode(model: ScoreModel, solver: Solver, z: Tensor, *, observers: tuple[Obs
     """
     if solver.noisy:
         raise UsageError(f"{solver.name} adds noise, so it does not decode; use an ODE solver")
-    return transport(model, solver, z, start=model.sde.end, stop=model.sde.eps, observers=observers)
+    return transport(model, solver, z, start=model.sde.t_max, stop=model.sde.t_min, observers=observers)
 
 
 def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:

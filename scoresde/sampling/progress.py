@@ -10,7 +10,7 @@ class Way:
     """An observer that knows which share of the way from noise to data, or upwards, a batch has gone, in log-SNR."""
 
     def __init__(self, sde: SDE, *, upwards: bool = False) -> None:
-        ends = sde.log_snr(torch.tensor([sde.end, sde.eps], dtype=torch.float64))
+        ends = sde.log_snr(torch.tensor([sde.t_max, sde.t_min], dtype=torch.float64))
         ends = ends.flip(0) if upwards else ends
         self.sde, self.upwards = sde, upwards
         self.first, self.last = float(ends[0]), float(ends[1])

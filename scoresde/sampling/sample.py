@@ -53,7 +53,7 @@ def sample(
 
     Args:
         generator: Source of the solver's noise; one per row makes a sample depend on its own seed alone.
-        stop: Time at which the solver ends; by default the SDE's `eps`.
+        stop: Time at which the solver ends; by default the process's `t_min`.
         denoise: Ends with E[x_0 | x_stop] instead of x_stop, for one more evaluation.
         observers: Called with (x, t, eps) after each evaluation of the model.
 
@@ -61,9 +61,9 @@ def sample(
         UsageError: `stop` does not lie inside the process, or the solver cannot follow a model that draws noise.
         NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
     """
-    end = model.sde.eps if stop is None else stop
+    end = model.sde.t_min if stop is None else stop
     return transport(
-        model, solver, x, start=model.sde.end, stop=end, generator=generator, denoise=denoise, observers=observers
+        model, solver, x, start=model.sde.t_max, stop=end, generator=generator, denoise=denoise, observers=observers
     )
 
 

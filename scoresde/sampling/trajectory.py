@@ -23,7 +23,7 @@ class Trajectory:
     def __init__(self, sde: SDE, frames: int, stop: float | None = None) -> None:
         if frames < 2:
             raise UsageError(f"a trajectory has at least 2 frames, got {frames}")
-        ends = sde.log_snr(torch.tensor([sde.end, sde.eps if stop is None else stop], dtype=torch.float64))
+        ends = sde.log_snr(torch.tensor([sde.t_max, sde.t_min if stop is None else stop], dtype=torch.float64))
         self.sde = sde
         self.log_snr = torch.linspace(float(ends[0]), float(ends[1]), frames, dtype=torch.float64)
         self.states: list[Tensor] = []

@@ -1,7 +1,7 @@
 """Forward processes: how data becomes noise.
 
 dx = f(t) x dt + g(t) dw has the marginals x_t = α(t) x_0 + σ(t) z, z ~ N(0, I). Time runs from 0 (data) to
-`end` (noise). Every formula keeps its relative accuracy as t -> 0, where 1 - α² loses all digits.
+`t_max` (noise). Every formula keeps its relative accuracy as t -> 0, where 1 - α² loses all digits.
 """
 
 import math
@@ -40,18 +40,18 @@ class SDE(Options, ABC):
     """A Gaussian diffusion. Every method maps times (B,) to (B,) in the dtype given."""
 
     @property
-    def eps(self) -> float:
+    def t_min(self) -> float:
         """Earliest time a sampler goes to; the score is singular at t = 0."""
         return 1e-3
 
     @property
-    def end(self) -> float:
+    def t_max(self) -> float:
         """Time at which the process is pure noise."""
         return 1.0
 
     @property
     def prior_std(self) -> float:
-        """Standard deviation of x at time `end`."""
+        """Standard deviation of x at time `t_max`."""
         return 1.0
 
     def _rising(self, low: str, high: str) -> Self:
@@ -180,7 +180,7 @@ class VPCosineSDE(VariancePreserving):
     s: ClassVar[float] = 0.008
 
     @property
-    def end(self) -> float:
+    def t_max(self) -> float:
         return 0.9946
 
     @property
@@ -223,7 +223,7 @@ class VESDE(SDE):
         return self._rising("sigma_min", "sigma_max")
 
     @property
-    def eps(self) -> float:
+    def t_min(self) -> float:
         return 1e-5
 
     @property

@@ -21,7 +21,7 @@ class DDPM(VariancePreserving):
 
     A network is trained at these noise levels alone, and is given n - 1. For the solvers they are points of a process
     in continuous time: any variance-preserving one meets them all, because equal log-SNR is equal α and σ. This one
-    has β(t) linear, as `vp` has, and ends at t = 1 with the last level of the chain; its `eps` is the time of the
+    has β(t) linear, as `vp` has, and ends at t = 1 with the last level of the chain; its `t_min` is the time of the
     first. `linear` is DDPM's, 1e-4 to 0.02 for 1,000 steps; `quadratic` is linear in √β, `sigmoid` follows the
     logistic function from -6 to 6, and `cosine` has ᾱ = cos²(½π (n/steps + 0.008)/1.008), up to its scale, β being at
     most 0.999.
@@ -76,7 +76,7 @@ class DDPM(VariancePreserving):
         return torch.log1p(-self.betas).cumsum(0).exp()
 
     @property
-    def eps(self) -> float:
+    def t_min(self) -> float:
         return float(self.times[0])
 
     @property

@@ -86,7 +86,7 @@ class Solver(WrittenOptions, ABC):
     def _checked(self, model: ScoreModel, x: Tensor, start: float, stop: float) -> Guard:
         """The guard, after a look at the arguments."""
         low, high = min(start, stop), max(start, stop)
-        end = model.sde.end
+        end = model.sde.t_max
         if not (math.isfinite(start) and math.isfinite(stop) and 0 < low < high <= end):
             raise UsageError(f"start and stop must differ and lie in (0, {end:g}], got {start:g} and {stop:g}")
         if self.noisy and stop > start:

@@ -45,13 +45,13 @@ class EDM(OneStepSolver):
         y, v, end = x / t.alpha, math.exp(-t.log_snr), math.exp(-s.log_snr)
         within = self.s_min <= v <= (math.inf if self.s_max is None else self.s_max)
         if within and self.churn:
-            last = float(model.sde.log_snr(torch.tensor([model.sde.end], dtype=torch.float64)))
+            last = float(model.sde.log_snr(torch.tensor([model.sde.t_max], dtype=torch.float64)))
             raised = max(t.log_snr - math.log1p(min(self.churn / self.steps, math.sqrt(2) - 1)), last)
             if raised < t.log_snr:
                 spread = math.exp(-raised) * math.sqrt(-math.expm1(2 * (raised - t.log_snr)))
                 y = y + (self.s_noise * spread) * randn_like(x, generator)
                 time = float(model.sde.time(torch.tensor([raised], dtype=torch.float64)))
-                (t,) = model.sde.levels([min(time, model.sde.end)])
+                (t,) = model.sde.levels([min(time, model.sde.t_max)])
                 v = math.exp(-t.log_snr)
         first = model.eps(t.alpha * y, t.rows(x))
         second = model.eps(s.alpha * (y + (end - v) * first), s.rows(x))

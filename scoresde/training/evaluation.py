@@ -62,7 +62,7 @@ class Evaluation:
         """
         each, t = self.losses(model, check)
         # Thirds of a chain are those of its steps, as published.
-        share = self.batch.uniform.cpu() if isinstance(model.sde, DDPM) else t / model.sde.end
+        share = self.batch.uniform.cpu() if isinstance(model.sde, DDPM) else t / model.sde.t_max
         place = (share * self.options.buckets).long().clamp(max=self.options.buckets - 1)
         means = [each[place == k].mean().item() for k in range(self.options.buckets)]
         found: dict[str, Any] = {

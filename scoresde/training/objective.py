@@ -23,9 +23,9 @@ def times(sde: SDE, batch: Batch, options: TrainOptions) -> Tensor:
     if isinstance(sde, DDPM):
         return sde.times.to(batch.uniform.device)[step_of(sde, batch)]
     if options.weighting == "likelihood":
-        ends = sde.log_snr(torch.tensor([options.earliest, sde.end], dtype=torch.float64)).tolist()
+        ends = sde.log_snr(torch.tensor([options.earliest, sde.t_max], dtype=torch.float64)).tolist()
         return sde.time(ends[0] + batch.uniform * (ends[1] - ends[0]))
-    return options.earliest + batch.uniform * (sde.end - options.earliest)
+    return options.earliest + batch.uniform * (sde.t_max - options.earliest)
 
 
 def step_of(sde: DDPM, batch: Batch) -> Tensor:

@@ -93,7 +93,9 @@ def load(name: str, device: torch.device) -> Served:
         raise UsageError(f"{name} makes images of {model.shape[0]} channels; only 1 or 3 can be drawn")
     if model.condition == "none":
         with torch.no_grad():
-            model.eps(model.prior(generators([0])), torch.full((1,), model.sde.end, dtype=torch.float64, device=device))
+            model.eps(
+                model.prior(generators([0])), torch.full((1,), model.sde.t_max, dtype=torch.float64, device=device)
+            )
     return Served(folder.resolve().name, folder, model)
 
 

@@ -80,7 +80,7 @@ def subject(spec, act=lambda calls, x: None):
     for name in ("log_prob", "draw", "flow"):
         setattr(found.model, name, getattr(found.truth, name))
     noise = found.truth.prior(generators(range(spec.seed, spec.seed + spec.count)), dtype=torch.float64)
-    found.flowed = found.truth.flow(noise, 1.0, found.truth.sde.eps)
+    found.flowed = found.truth.flow(noise, 1.0, found.truth.sde.t_min)
     return found
 
 
@@ -94,7 +94,7 @@ def test_nfe_is_that_of_an_independent_count(tmp_path, name):
     for seeds in (range(4), range(4, 7)):
         watched, sources = Watched(truth), generators(seeds)
         x = truth.prior(sources, dtype=torch.float64)
-        spec.solver[0].solve(watched, x, start=1.0, stop=truth.sde.eps, generator=sources)
+        spec.solver[0].solve(watched, x, start=1.0, stop=truth.sde.t_min, generator=sources)
         calls.append(watched.calls)
     assert row["status"] == "done", row
     assert row["nfe"] == {"mean": mean(calls), "min": min(calls), "max": max(calls)}
@@ -105,8 +105,8 @@ def test_errors_and_laws_have_closed_forms():
     """Gaussian samples spread by 1.2 and shifted by v: the gap is (1.2² - 1)/2, and SW² grows by |v|²/D."""
     spec = Spec(model="gaussian", solver="ddim", count=4000, paths=4000, seed=9, **FIXED)
     judge = AnalyticSubject("gaussian", spec)
-    centre, _ = judge.model.marginal(judge.model.sde.eps)
-    exact = judge.model.draw(4000, torch.Generator().manual_seed(1), judge.model.sde.eps)
+    centre, _ = judge.model.marginal(judge.model.sde.t_min)
+    exact = judge.model.draw(4000, torch.Generator().manual_seed(1), judge.model.sde.t_min)
     (*_, gap, _) = judge.measure(centre + 1.2 * (exact - centre), exact, solvers["em"]())
     assert gap.low < 0.22 < gap.high and gap.high - gap.low < 0.1
     shift = torch.tensor([0.6, 0.0, -0.3], dtype=torch.float64)

@@ -61,7 +61,7 @@ def test_unseen_noise_gains(gm2, name, steps):
 @pytest.mark.parametrize("process", ["vp", "vp-cosine", "ve"])
 def test_parameters_mean_the_grid_they_were_taken_from(process, grid):
     sde = sdes[process]()
-    task, ends = solvers["euler"](steps=6, grid=grid), (sde.end, 1e-3)
+    task, ends = solvers["euler"](steps=6, grid=grid), (sde.t_max, 1e-3)
     again = search._times(search._parameters(task, sde, ends), sde, ends)
     assert again == pytest.approx(task.grid.times(sde, *ends, 6)[1:-1], rel=1e-9)
 

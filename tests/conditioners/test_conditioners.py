@@ -297,7 +297,7 @@ def test_the_published_replacement_is_its_own_recursion(steps):
     assert out.nfe == steps
     fresh, walk = stream(0, "noise"), stream(0, "noise")
     sde, state = model.sde, x.flatten().numpy().copy()
-    times = np.linspace(1.0, sde.eps, steps + 1)
+    times = np.linspace(1.0, sde.t_min, steps + 1)
     state[0] = 0.7
     for t, s in zip(times, times[1:], strict=False):
         at = torch.tensor([t]).double()

@@ -109,8 +109,8 @@ def test_the_likelihood_of_a_hole_is_that_of_its_law_whatever_is_around(sde):
         law = torch.distributions.Normal(0.5 * alpha * x[..., :1], math.hypot(alpha * SPREAD, sigma))
         return law.log_prob(at[..., 1:]).flatten(1).sum(1)
 
-    assert torch.allclose(found.divergence + log_prob(found.latent, sde.end), log_prob(x, 1e-4), atol=1e-3)
-    assert torch.allclose(found.prior, log_prob(found.latent, sde.end), atol=0.05)
+    assert torch.allclose(found.divergence + log_prob(found.latent, sde.t_max), log_prob(x, 1e-4), atol=1e-3)
+    assert torch.allclose(found.prior, log_prob(found.latent, sde.t_max), atol=0.05)
     assert torch.allclose(found.log_prob, found.prior + found.divergence)
 
 

@@ -32,7 +32,7 @@ def at(x, t):
 
 def with_true_prior(found, model):
     """log p_0 with the exact law at the end of the process in place of N(0, I)."""
-    return found.at_zero - found.prior + model.log_prob(found.latent, at(found.latent, model.sde.end))
+    return found.at_zero - found.prior + model.log_prob(found.latent, at(found.latent, model.sde.t_max))
 
 
 @pytest.mark.parametrize(("eps", "bits"), [(1e-3, -0.9180521835), (1e-5, -0.9183398731)])

@@ -17,10 +17,10 @@ from scoresde.solvers import solvers
 
 @pytest.mark.parametrize("name", ["rk45", "adams", "dpm", "eab"])
 def test_codes_are_those_of_the_exact_flow(name, gaussian):
-    x = gaussian.draw(6, stream(0, "x"), t=gaussian.sde.eps)
+    x = gaussian.draw(6, stream(0, "x"), t=gaussian.sde.t_min)
     solver = solvers[name](**({"steps": 400} if name == "eab" else {"tol": 1e-6, "atol": 1e-6}))
     codes = encode(gaussian, solver, x)
-    assert (codes.x - gaussian.flow(x, gaussian.sde.eps, 1.0)).abs().max() < 2e-5
+    assert (codes.x - gaussian.flow(x, gaussian.sde.t_min, 1.0)).abs().max() < 2e-5
     back = decode(gaussian, solver, codes.x)
     assert (back.x - x).abs().max() < 2e-5
     assert codes.nfe > 0 and back.nfe > 0

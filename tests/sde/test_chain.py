@@ -33,7 +33,7 @@ def test_betas_are_those_of_diffusers(schedule, steps):
     assert ours.betas.numpy() == pytest.approx(theirs.betas.double().numpy(), abs=1e-6)
     log_snr = 0.5 * torch.log(ours.alphas_cumprod / (1 - ours.alphas_cumprod))
     assert torch.allclose(ours.log_snr(ours.times), log_snr, rtol=1e-10, atol=1e-9)  # the levels lie at these times
-    assert ours.times[-1] == ours.end == 1 and ours.eps == ours.times[0] > 0
+    assert ours.times[-1] == ours.t_max == 1 and ours.t_min == ours.times[0] > 0
 
 
 def test_each_level_has_its_whole_number():
@@ -89,9 +89,9 @@ def test_the_grid_of_a_chain_stays_on_its_levels():
     sde = DDPM(steps=1000, schedule="cosine")
     label = label_of(sde, 1.0)
     for steps in (1, 10, 999):
-        found = label(torch.tensor(ChainGrid().times(sde, 1.0, sde.eps, steps), dtype=F)).numpy()
+        found = label(torch.tensor(ChainGrid().times(sde, 1.0, sde.t_min, steps), dtype=F)).numpy()
         assert found == pytest.approx(np.linspace(999, 0, steps + 1).round(), abs=1e-5)
-    assert label(torch.tensor(ChainGrid().times(sde, 1.0, sde.eps, 1998), dtype=F))[1].item() == pytest.approx(998.5)
+    assert label(torch.tensor(ChainGrid().times(sde, 1.0, sde.t_min, 1998), dtype=F))[1].item() == pytest.approx(998.5)
     part = ChainGrid().times(sde, 0.5, 0.1, 5)
     assert part[0] == 0.5 and part[-1] == 0.1 and all(a > b for a, b in zip(part, part[1:], strict=False))
     assert ChainGrid().times(VPSDE(), 1.0, 1e-3, 4)[2] == pytest.approx(((1 + 1e-3**0.5) / 2) ** 2)
@@ -113,9 +113,9 @@ def test_continuous_solvers_follow_a_discrete_network(name, options):
 
     model = NetworkModel(Exact(), sde, (1, 1, 1), label=label)
     x = randn((8, 1, 1, 1), stream(1), dtype=F)
-    found = solvers[name](**options).solve(model, x, start=1.0, stop=sde.eps)
+    found = solvers[name](**options).solve(model, x, start=1.0, stop=sde.t_min)
     truth = GaussianModel(torch.zeros(1, 1, 1, dtype=F), torch.full((1, 1, 1), 0.25, dtype=F), sde)
-    assert (found - truth.flow(x, 1.0, sde.eps)).abs().max() < 1e-2
+    assert (found - truth.flow(x, 1.0, sde.t_min)).abs().max() < 1e-2
 
 
 def test_a_learned_variance_costs_no_evaluation_and_brownian_noise_refuses_it():
@@ -123,11 +123,11 @@ def test_a_learned_variance_costs_no_evaluation_and_brownian_noise_refuses_it():
     model = NetworkModel(Net(sde, True), sde, (1, 4, 4), label=label_of(sde, 1.0))
     count, x = Evaluations(), model.prior(generators([0, 1]), dtype=F)
     watched = ObservedModel(model, count)
-    solvers["ddpm"](steps=9, variance="learned").solve(watched, x, start=1.0, stop=sde.eps)
+    solvers["ddpm"](steps=9, variance="learned").solve(watched, x, start=1.0, stop=sde.t_min)
     assert count.calls == 9
     solver = solvers["ddpm"](steps=9, variance="learned", brownian=True)
     with pytest.raises(UsageError, match="one variance for all values"):
-        solver.solve(model, x, start=1.0, stop=sde.eps, generator=generators([0, 1]))
+        solver.solve(model, x, start=1.0, stop=sde.t_min, generator=generators([0, 1]))
     with pytest.raises(UsageError, match="gives 1 channels, not the 2 of a learned variance"):
         NetworkModel(Net(sde, False), sde, (1, 4, 4), label=label_of(sde, 1.0)).eps_and_share(x, torch.ones(2))
 

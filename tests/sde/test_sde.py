@@ -78,14 +78,14 @@ def test_relative_accuracy(name, quantity, dtype, bound):
 @given(share=st.floats(0, 1))
 def test_time_inverts_log_snr(name, share):
     sde = sdes[name]()
-    t = torch.tensor([1e-6 + share * (sde.end - 1e-6)], dtype=torch.float64)
+    t = torch.tensor([1e-6 + share * (sde.t_max - 1e-6)], dtype=torch.float64)
     assert torch.allclose(sde.time(sde.log_snr(t)), t, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", TRUTH)
 def test_log_snr_falls_and_the_prior_is_the_end(name):
     sde = sdes[name]()
-    t = torch.linspace(1e-6, sde.end, 1000, dtype=torch.float64)
+    t = torch.linspace(1e-6, sde.t_max, 1000, dtype=torch.float64)
     assert (sde.log_snr(t).diff() < 0).all()
     assert abs(float(sde.sigma(t[-1:])) / sde.prior_std - 1) < 1e-4
 

@@ -20,8 +20,8 @@ def test_data_at_a_point_are_reached_exactly(process):
     model = GaussianModel(point, torch.zeros(2, dtype=torch.float64), sde)
     x = model.prior(stream(0, "x"), 5, dtype=torch.float64)
     count = Evaluations()
-    found = solvers["adams"](tol=0.5).solve(ObservedModel(model, count), x, start=sde.end, stop=1e-3)
-    assert torch.allclose(found, model.flow(x, sde.end, 1e-3), rtol=1e-10, atol=1e-12)
+    found = solvers["adams"](tol=0.5).solve(ObservedModel(model, count), x, start=sde.t_max, stop=1e-3)
+    assert torch.allclose(found, model.flow(x, sde.t_max, 1e-3), rtol=1e-10, atol=1e-12)
     assert count.calls <= 12
 
 

@@ -23,7 +23,7 @@ def test_ends_are_exact_and_order_is_strict(name, data):
     sde = sdes[data.draw(st.sampled_from(sorted(sdes.all())))]()
     stop = data.draw(st.floats(1e-5, 0.5))
     steps = data.draw(st.integers(1, 300))
-    for start, end in ((sde.end, stop), (stop, sde.end)):
+    for start, end in ((sde.t_max, stop), (stop, sde.t_max)):
         times = RULES[name].times(sde, start, end, steps)
         assert (len(times), times[0], times[-1]) == (steps + 1, start, end)
         sign = 1 if end > start else -1

@@ -83,7 +83,7 @@ def noise(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
 def solve(solver: Solver, model: ScoreModel, x: Tensor, generator: Generators = None, *, stop: float = STOP) -> Tensor:
     """x carried from the end of the process to `stop`, with one seed per row if nothing else is given."""
     source = generators(range(len(x))) if generator is None else generator
-    return solver.solve(model, x, start=model.sde.end, stop=stop, generator=source)
+    return solver.solve(model, x, start=model.sde.t_max, stop=stop, generator=source)
 
 
 def quick(build: Build) -> Solver:
@@ -151,7 +151,7 @@ class Witness(ScoreModel):
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
         self.calls += 1
         form = t.shape == x.shape[:1] and t.dtype == torch.float64
-        self.inside = self.inside and form and bool(((t > 0) & (t <= self.sde.end)).all())
+        self.inside = self.inside and form and bool(((t > 0) & (t <= self.sde.t_max)).all())
         return self.model.eps(x, t)
 
 

@@ -51,21 +51,21 @@ class Paths(NamedTuple):
         Raises:
             NumericalError: The solver leaves the finite numbers.
         """
-        start = self.model.sde.end
+        start = self.model.sde.t_max
         ends = [solver.solve(self.model, x, start=start, stop=self.stop) for x in torch.split(self.noise, BATCH)]
         return (torch.cat(ends) - self.truth).flatten(1).square().mean(1, dtype=torch.float64).sqrt()
 
 
 @torch.no_grad()
 def paths(model: ScoreModel, seeds: Iterable[int], *, stop: float | None = None, steps: int = STEPS) -> Paths:
-    """The noise of the seeds, and where `reference(steps)` takes it: to `stop`, or the SDE's `eps`.
+    """The noise of the seeds, and where `reference(steps)` takes it: to `stop`, or the process's `t_min`.
 
     Raises:
         NumericalError: The model is not finite somewhere.
     """
     noise, exact = model.prior(generators(seeds)), reference(steps)
-    end = model.sde.eps if stop is None else stop
-    ends = [exact.solve(model, x, start=model.sde.end, stop=end) for x in torch.split(noise, BATCH)]
+    end = model.sde.t_min if stop is None else stop
+    ends = [exact.solve(model, x, start=model.sde.t_max, stop=end) for x in torch.split(noise, BATCH)]
     return Paths(model, noise, torch.cat(ends), end)
 
 
@@ -90,7 +90,7 @@ def spent(solver: Solver, sde: SDE) -> int:
     one = torch.ones(1, dtype=torch.float64)
     count = Evaluations()
     model = ObservedModel(GaussianModel(0 * one, one, sde), count)
-    solver.solve(model, one[None], start=sde.end, stop=sde.eps)
+    solver.solve(model, one[None], start=sde.t_max, stop=sde.t_min)
     return count.calls
 
 
@@ -143,7 +143,7 @@ def tune(
     if solver.steps < 2:
         raise UsageError(f"a grid of {solver.steps} step has no times to tune")
     sde, best = given.model.sde, ranked(solver, given)
-    ends = (sde.end, given.stop)
+    ends = (sde.t_max, given.stop)
     scale = float(given.errors(best[0]).median())
     if scale == 0:
         return best[0]

@@ -90,7 +90,7 @@ def tuned(solver: Solver, folder: Path, *, stop: float | None = None) -> GridSol
     """The solver on the grid that was tuned for it and the model in the folder.
 
     Args:
-        stop: Time at which it ends; by default the SDE's `eps`.
+        stop: Time at which it ends; by default the process's `t_min`.
 
     Raises:
         UsageError: There is no such grid.
@@ -99,7 +99,7 @@ def tuned(solver: Solver, folder: Path, *, stop: float | None = None) -> GridSol
     wanted = tunable(solver)
     config = files.read_json(folder / models.CONFIG)
     sde = sdes.build(config["sde"])
-    end, name = sde.eps if stop is None else stop, essential(wanted)
+    end, name = sde.t_min if stop is None else stop, essential(wanted)
     known = [entry for entry in read(folder) if entry.stop == end]
     given = flags({key: value for key, value in name.items() if key != "steps"})
     model = folder.name if folder.parent == models.BUNDLED else folder
