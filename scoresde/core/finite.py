@@ -13,7 +13,7 @@ def all_finite(x: Tensor) -> bool:
     return math.isfinite(total.item()) or bool(torch.isfinite(x).all())
 
 
-class Later:
+class DeferredFiniteCheck:
     """Whether x holds no NaN and no infinity, as `all_finite`, asked of a GPU now and answered when somebody wants it.
 
     To wait for the answer would leave the GPU idle until the next kernels come.

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from ..core.errors import NumericalError
-from ..core.finite import Later, all_finite, non_finite
+from ..core.finite import DeferredFiniteCheck, all_finite, non_finite
 
 
 class Guard:
@@ -15,13 +15,13 @@ class Guard:
     def __init__(self, solver: str, *, finite: bool, budget: float) -> None:
         self.solver, self.finite, self.budget = solver, finite, budget
         self.calls = 0
-        self.waiting: tuple[Later, Tensor, Tensor, int] | None = None
+        self.waiting: tuple[DeferredFiniteCheck, Tensor, Tensor, int] | None = None
 
     def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
         self.calls += 1
         if self.finite and lags(eps):
             self.settle()
-            self.waiting = Later(eps), eps, t, self.calls
+            self.waiting = DeferredFiniteCheck(eps), eps, t, self.calls
         elif self.finite and not all_finite(eps):
             raise not_finite(self.solver, non_finite(eps), t, self.calls)
         if self.calls > self.budget:

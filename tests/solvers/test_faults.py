@@ -79,7 +79,7 @@ class Slow:
 def lagging(monkeypatch):
     """Predictions are looked at later, as on a GPU."""
     monkeypatch.setattr(guard, "lags", lambda eps: True)
-    monkeypatch.setattr(guard, "Later", Slow)
+    monkeypatch.setattr(guard, "DeferredFiniteCheck", Slow)
     monkeypatch.setattr(Slow, "asked", [])
 
 
