@@ -10,7 +10,7 @@ from ..posterior.tasks import Case, colourful, grey
 from .conditional import command, run
 
 
-def run_colourise(files: tuple[Path, ...], fit: pictures.Way, **options: Any) -> None:
+def run_colourise(files: tuple[Path, ...], fit: pictures.FitMode, **options: Any) -> None:
     """Draw colours for grey pictures: several for each, a sheet, and colourise.json with what they cost.
 
     A colour picture is reduced to its luma, and is the truth in the sheet.
@@ -18,7 +18,7 @@ def run_colourise(files: tuple[Path, ...], fit: pictures.Way, **options: Any) ->
 
     def prepare(file: Path, shape: tuple[int, ...]) -> Case:
         colourful(options["model"], shape)
-        picture = pictures.read(file)
+        picture = pictures.load_picture(file)
         done = pictures.fit(picture.size, shape[1], shape[2], fit)
         return grey(done.picture(picture), str(done))
 

@@ -15,7 +15,7 @@ from .holes import hole_options, known_by, one_hole
 
 def run_inpaint(
     files: tuple[Path, ...],
-    fit: pictures.Way,
+    fit: pictures.FitMode,
     mask: Path | None,
     box: str | None,
     random_mask: str | None,
@@ -31,7 +31,7 @@ def run_inpaint(
     drawn = masks.parse(random_mask) if random_mask else None
 
     def prepare(file: Path, shape: tuple[int, ...]) -> Case:
-        picture = pictures.read(file, "L" if shape[0] == 1 else "RGB")
+        picture = pictures.load_picture(file, "L" if shape[0] == 1 else "RGB")
         done = pictures.fit(picture.size, shape[1], shape[2], fit)
         y = pictures.scaled(done.picture(picture))[None]
         if drawn:

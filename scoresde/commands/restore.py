@@ -25,7 +25,7 @@ def task(text: str, noise: float | None) -> NamedObservation:
 
 def run_restore(
     files: tuple[Path, ...],
-    fit: pictures.Way,
+    fit: pictures.FitMode,
     task_name: str,
     noise: float | None,
     degrade: bool,
@@ -42,7 +42,7 @@ def run_restore(
         rest = tuple(seen.forward(torch.zeros(1, *shape)).shape[1:])
         channels, height, width = shape if degrade else rest
         multiple = seen.factor if degrade and isinstance(seen, Downsample) else 1
-        picture = pictures.read(file, "L" if channels == 1 else "RGB")
+        picture = pictures.load_picture(file, "L" if channels == 1 else "RGB")
         done = pictures.fit(picture.size, height, width, fit, multiple)
         y, truth = pictures.scaled(done.picture(picture))[None], None
         if degrade:

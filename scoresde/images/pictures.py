@@ -14,11 +14,11 @@ from ..core.errors import DataError, UsageError
 from .decode import LARGEST, open_picture
 from .read import SMOOTH, SUFFIXES, pixels
 
-Way = Literal["resize", "tile"]
+FitMode = Literal["resize", "tile"]
 
 
 @dataclass(frozen=True)
-class Fit:
+class ResizeAndCrop:
     """What is done to a picture: it is resized, and its middle cut out. Sizes are (width, height)."""
 
     original: tuple[int, int]
@@ -51,7 +51,7 @@ class Fit:
         return picture.crop((left, top, left + self.kept[0], top + self.kept[1]))
 
 
-def fit(size: tuple[int, int], height: int, width: int, way: Way = "resize", multiple: int = 1) -> Fit:
+def fit(size: tuple[int, int], height: int, width: int, mode: FitMode = "resize", multiple: int = 1) -> ResizeAndCrop:
     """How a picture of a size, (width, height), is made to fit a model of images of height x width.
 
     "resize" resizes it, so that it covers height x width, and cuts out the middle. "tile" leaves larger pictures as
@@ -61,14 +61,14 @@ def fit(size: tuple[int, int], height: int, width: int, way: Way = "resize", mul
         DataError: The picture is so narrow that it would become too large.
     """
     scale = max(width / size[0], height / size[1])
-    if way == "tile":
+    if mode == "tile":
         scale = max(1.0, scale)
     resized = (max(width, round(size[0] * scale)), max(height, round(size[1] * scale)))
     if resized[0] * resized[1] > LARGEST:
         before, after = ("{}x{}".format(*s) for s in (size, resized))
         raise DataError(f"a picture of {before} would be enlarged to {after}, more than {LARGEST:,} pixels: cut it")
-    kept = (resized[0] // multiple * multiple, resized[1] // multiple * multiple) if way == "tile" else (width, height)
-    return Fit(size, resized, kept)
+    kept = (resized[0] // multiple * multiple, resized[1] // multiple * multiple) if mode == "tile" else (width, height)
+    return ResizeAndCrop(size, resized, kept)
 
 
 def found(paths: Sequence[Path]) -> list[Path]:
@@ -89,7 +89,7 @@ def found(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def read(path: Path, mode: Literal["L", "RGB"] | None = None) -> Image.Image:
+def load_picture(path: Path, mode: Literal["L", "RGB"] | None = None) -> Image.Image:
     """The picture in a file, by the rules of `open_picture`.
 
     Raises:
@@ -123,7 +123,7 @@ def read_hole(path: Path, size: tuple[int, int], *, invert: bool = False) -> Ten
         DataError: The file cannot be read as a picture.
         UsageError: It has another size than the picture, or other values than black and white.
     """
-    mask = read(path, "L")
+    mask = load_picture(path, "L")
     if mask.size != size:
         ours, theirs = ("{}x{}".format(*s) for s in (mask.size, size))
         raise UsageError(f"the mask {path} is {ours} and the picture {theirs}: both must have the same size")

@@ -348,10 +348,10 @@ def test_from_training_to_pictures(condition, process, run, tmp_path):
     record = json.loads((tmp_path / "out" / f"{command}.json").read_text())
     assert record["conditioner"]["name"] == "trained" and record["pictures"][0]["nfe"] in (6, 10)
     if command == "inpaint":
-        from scoresde.images.pictures import read, scaled
+        from scoresde.images.pictures import load_picture, scaled
 
-        filled = scaled(read(tmp_path / "out" / "picture-000000.png", "L"))
-        truth = scaled(read(tmp_path / "in" / "picture.png", "L"))
+        filled = scaled(load_picture(tmp_path / "out" / "picture-000000.png", "L"))
+        truth = scaled(load_picture(tmp_path / "in" / "picture.png", "L"))
         outside = torch.ones(size, size, dtype=torch.bool)
         outside[2:6, 2:6] = False
         assert torch.equal(filled[0][outside], truth[0][outside])
