@@ -16,7 +16,7 @@ from ..core.random import generators
 from ..images import sheets
 from ..metrics import Metric, metrics
 from ..models.base import NetworkModel
-from ..networks.prune import Method, Pruned, hold, measure
+from ..networks.prune import Pruned, PruneMethod, hold, measure
 from ..networks.prune import prune as take
 from ..observations.channels import extra_channels
 from ..sampling.sample import sample
@@ -41,7 +41,7 @@ Examples:
   scoresde prune digits --amount 0.8 --metric fd --samples 1000"""
 )
 @click.argument("model")
-@click.option("--method", type=click.Choice(get_args(Method)), default="l1", show_default=True)
+@click.option("--method", type=click.Choice(get_args(PruneMethod)), default="l1", show_default=True)
 @click.option("--amount", type=float, default=0.5, show_default=True, help="Share of each layer, between 0 and 1.")
 @click.option("--finetune", type=click.IntRange(0), default=0, metavar="STEPS", help="Train what is left so long.")
 @click.option("--out", type=click.Path(path_type=Path), help="Model folder. [default: pruned/MODEL]")
@@ -54,7 +54,7 @@ Examples:
 @json_option
 def prune(
     model: str,
-    method: Method,
+    method: PruneMethod,
     amount: float,
     finetune: int,
     out: Path | None,

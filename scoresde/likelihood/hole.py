@@ -12,7 +12,7 @@ from ..sde import expand
 from .flow import Likelihood, log_likelihood, scale
 
 
-class Inert(ScoreModel):
+class GaussianKnownPixels(ScoreModel):
     """A model whose known pixels are as if their law were N(0, 1), so that the flow of x/√(α² + σ²) leaves them alone.
 
     Args:
@@ -44,7 +44,7 @@ def hole_likelihood(model: ScoreModel, known: Tensor, x: Tensor, **options: Any)
         UsageError, NumericalError: As `log_likelihood`.
     """
     known = known.bool()
-    found = log_likelihood(Inert(model, known), x, **options)
+    found = log_likelihood(GaussianKnownPixels(model, known), x, **options)
     sde, mask = model.sde, known.to(found.latent).expand_as(found.latent)
     ends = torch.tensor([options.get("eps", 1e-5), sde.t_max], dtype=torch.float64)
     stretch = math.log(float(scale(sde, ends[1:]) / scale(sde, ends[:1])))

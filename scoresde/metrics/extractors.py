@@ -88,7 +88,7 @@ def _decoder(extractor: Extractor) -> nn.Module:
 
 
 @dataclass(frozen=True)
-class Fit:
+class FittedExtractor:
     """A trained extractor and how well it does on images that it was not trained on."""
 
     extractor: Extractor
@@ -103,7 +103,7 @@ def fit(
     options: FitOptions,
     *,
     watch: Callable[[int, float], None] = lambda images, loss: None,
-) -> Fit:
+) -> FittedExtractor:
     """Trains a classifier by cross-entropy where there are labels, else an autoencoder by squared error.
 
     Each image is jittered within its grey level, so that the features do not tell a set of few levels from samples
@@ -147,7 +147,7 @@ def fit(
     kind: Literal["classifier", "autoencoder"] = "autoencoder" if labels is None else "classifier"
     score = _score(extractor, head, held_out)
     _standardise(extractor, images)
-    return Fit(extractor, kind, score)
+    return FittedExtractor(extractor, kind, score)
 
 
 def _standardise(extractor: Extractor, images: Images) -> None:
@@ -173,7 +173,7 @@ def _score(extractor: Extractor, head: nn.Module, images: Images) -> float:
     return total / len(images) if images.labels is not None else 1 - total / spread
 
 
-def save(fitted: Fit, folder: Path, recipe: Mapping[str, Any]) -> None:
+def save(fitted: FittedExtractor, folder: Path, recipe: Mapping[str, Any]) -> None:
     """Writes an extractor's folder: the weights first, then the config that makes them valid.
 
     Args:

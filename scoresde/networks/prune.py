@@ -11,7 +11,7 @@ from torch.nn.utils import prune as torchs
 from ..core.errors import UsageError
 from ..core.random import seed_global, undisturbed
 
-Method = Literal["l1", "random", "ln"]
+PruneMethod = Literal["l1", "random", "ln"]
 library: Any = torchs  # which has no types
 LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
@@ -40,7 +40,7 @@ def layers(net: nn.Module) -> dict[str, Any]:
     return {name: module for name, module in net.named_modules() if isinstance(module, LAYERS)}
 
 
-def prune(net: nn.Module, method: Method, amount: float, *, seed: int = 0) -> dict[str, Tensor]:
+def prune(net: nn.Module, method: PruneMethod, amount: float, *, seed: int = 0) -> dict[str, Tensor]:
     """Sets a share of each layer's weights to 0, and returns what is left, 1 or 0 for each weight, by layer.
 
     "l1" takes the weights of the least size, "random" any, and "ln" whole output channels, those of the least

@@ -156,7 +156,7 @@ InnerOption = Annotated[
 ]
 
 
-class Seen:
+class KnownCoordinates:
     """What an orthogonal measurement says of x_t: its coordinates are α y/g + √(σ² - α² e²) z, with e = σ_y/g.
 
     y/g = A x_0/g + e n is itself a state of the process, in the coordinates that are seen and at the level τ where
@@ -193,7 +193,7 @@ class Seen:
         above, below = [t for t in times if t > tau], [t for t in times if t < tau]
         return sde.levels([*above, tau]), sde.levels([tau, *below])
 
-    def put(self, x: Tensor, level: Level) -> Tensor:
+    def redraw(self, x: Tensor, level: Level) -> Tensor:
         """x, (B, *), with its seen coordinates drawn anew."""
         variance = level.sigma**2 - (level.alpha * self.error) ** 2
         seen = level.alpha * self.known.to(x) + math.sqrt(max(variance, 0.0)) * self.problem.noise(x)

@@ -11,7 +11,7 @@ from ..conditioners.projection import Projection
 from ..sde import Level
 from ..solvers.ancestral import Ancestral
 from ..solvers.base import Info
-from .base import PosteriorSampler, Problem, Seen, StepOption, posteriors
+from .base import KnownCoordinates, PosteriorSampler, Problem, StepOption, posteriors
 
 
 @posteriors("langevin")
@@ -31,17 +31,17 @@ class AnnealedLangevin(PosteriorSampler):
     strength: float = Field(4.0, ge=0, description="λ: how far the predicted part of what is seen is drawn to y.")
 
     def _draw(self, problem: Problem, info: Info) -> Tensor:
-        seen = Seen(self, problem)
+        seen = KnownCoordinates(self, problem)
         levels, below = seen.levels(self.solver)
         conditioned = Projection().condition(problem.model, seen.observation, problem.y)
-        x = seen.put(problem.start(), levels[0])
+        x = seen.redraw(problem.start(), levels[0])
         for t, s in pairwise(levels):
             x = self.solver.step(conditioned, x, t, s, problem.generator)
             for _ in range(self.inner):
                 x = self._moved(problem, seen, x, s)
-        return seen.finish(seen.put(x, levels[-1]) if below else x, self.solver, below)
+        return seen.finish(seen.redraw(x, levels[-1]) if below else x, self.solver, below)
 
-    def _moved(self, problem: Problem, seen: Seen, x: Tensor, s: Level) -> Tensor:
+    def _moved(self, problem: Problem, seen: KnownCoordinates, x: Tensor, s: Level) -> Tensor:
         """x, (B, *), after one Langevin step at level s."""
         t, kept = s.rows(x), math.exp(-self.length)
         x0 = predicted(problem.model, x, t, problem.model.eps(x, t))

@@ -17,7 +17,7 @@ from ..solvers.ancestral import Ancestral
 from ..solvers.base import Info
 from .base import KernelOption, PosteriorSampler, Problem, Sources, posteriors
 from .particles import Particles, effective, systematic
-from .twist import Asked, Told, Twist
+from .twist import StoredPrediction, Twist, TwistOutput
 
 
 @posteriors("smc")
@@ -63,8 +63,8 @@ class TwistedSMC(CovarianceUser, PosteriorSampler):
             return randn((b, k, *model.shape), problem.generator, dtype=y.dtype).flatten(0, 1).to(y.device)
 
         x = model.sde.prior_std * noise()
-        asked = twist(model, x, levels[0])
-        log_w, log_z = asked.log_p.reshape(b, k), torch.zeros(b, dtype=torch.float64, device=y.device)
+        twisted = twist(model, x, levels[0])
+        log_w, log_z = twisted.log_p.reshape(b, k), torch.zeros(b, dtype=torch.float64, device=y.device)
         sizes, resamplings = [effective(log_w)], torch.zeros(b, dtype=torch.long, device=y.device)
         for t, s in pairwise(levels):
             poor = sizes[-1] < self.threshold * k
@@ -72,17 +72,17 @@ class TwistedSMC(CovarianceUser, PosteriorSampler):
                 kept = torch.arange(k, device=y.device).repeat(b, 1)
                 kept[poor] = systematic(log_w[poor], [problem.generator[i] for i in poor.nonzero().flatten().tolist()])
                 rows = (kept + k * torch.arange(b, device=y.device)[:, None]).flatten()
-                x, asked = x[rows], Asked(*(part[rows] for part in asked))
+                x, twisted = x[rows], TwistOutput(*(part[rows] for part in twisted))
                 log_z = torch.where(poor, log_z + torch.logsumexp(log_w, 1) - math.log(k), log_z)
                 log_w, resamplings = torch.where(poor[:, None], 0.0, log_w), resamplings + poor
-            free, std = self.solver.kernel(Told(model, x, asked.eps), x, t, s)
-            mean, _ = self.solver.kernel(Told(model, x, asked.guided), x, t, s)
-            z, before, shift = noise(), asked.log_p, (mean - free) / std
+            free, std = self.solver.kernel(StoredPrediction(model, x, twisted.eps), x, t, s)
+            mean, _ = self.solver.kernel(StoredPrediction(model, x, twisted.guided), x, t, s)
+            z, before, shift = noise(), twisted.log_p, (mean - free) / std
             x = mean + std * z
-            asked = twist(model, x, s, last=s is levels[-1])
+            twisted = twist(model, x, s, last=s is levels[-1])
             # log p/q = log N(shift + z) - log N(z), with z the noise that was drawn
-            log_w = log_w + (asked.log_p - before - dot(0.5 * shift + z, shift).double()).reshape(b, k)
+            log_w = log_w + (twisted.log_p - before - dot(0.5 * shift + z, shift).double()).reshape(b, k)
             sizes.append(effective(log_w))
         total = torch.logsumexp(log_w, 1)
-        x0 = problem.observation.write(model.finish(asked.x0), twist.y.to(x)).reshape(b, k, *model.shape)
+        x0 = problem.observation.write(model.finish(twisted.x0), twist.y.to(x)).reshape(b, k, *model.shape)
         return Particles(x0, log_w - total[:, None], log_z + total - math.log(k), torch.stack(sizes), resamplings)

@@ -16,7 +16,7 @@ from ..observations import Observation
 from ..observations.covariance import KINDS, Covariance, Kind
 from ..observations.named import Grey
 
-Method = TypeVar("Method", bound=Options)
+MethodT = TypeVar("MethodT", bound=Options)
 """A conditioner or a posterior sampler."""
 TENSORS, RECORD = "covariance.safetensors", "covariance.json"
 FORMAT = 1
@@ -73,7 +73,9 @@ def every(folder: Path) -> dict[Kind, Covariance]:
     return found
 
 
-def fitted(method: Method, name: str | Path, observation: Observation, shape: tuple[int, ...] | None = None) -> Method:
+def fitted(
+    method: MethodT, name: str | Path, observation: Observation, shape: tuple[int, ...] | None = None
+) -> MethodT:
     """The conditioner or posterior sampler with the covariance of a model's data that it asks for.
 
     `auto` is `full` where the model has it, else `channel` for grey and `dct` for everything else, else what there is.

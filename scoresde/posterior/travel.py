@@ -8,7 +8,7 @@ from torch import Tensor
 from ..solvers.ancestral import Ancestral
 from ..solvers.base import Info
 from ..solvers.reverse_diffusion import forward_step
-from .base import PosteriorSampler, Problem, Seen, StepOption, posteriors
+from .base import KnownCoordinates, PosteriorSampler, Problem, StepOption, posteriors
 
 
 @posteriors("travel")
@@ -27,9 +27,9 @@ class Travel(PosteriorSampler):
     resamplings: int = Field(10, ge=1, description="Times that each stretch is come down; 1 is replacement alone.")
 
     def _draw(self, problem: Problem, info: Info) -> Tensor:
-        seen = Seen(self, problem)
+        seen = KnownCoordinates(self, problem)
         levels, below = seen.levels(self.solver)
-        x = seen.put(problem.start(), levels[0])
+        x = seen.redraw(problem.start(), levels[0])
         turns = [*range(len(levels) - 1, 0, -self.jump), 0][::-1]
         for top, bottom in pairwise(turns):
             for passed in range(self.resamplings if top else 1):
@@ -37,5 +37,5 @@ class Travel(PosteriorSampler):
                     a, b = forward_step(levels[bottom], levels[top])
                     x = a * x + b * problem.noise(x)
                 for t, s in pairwise(levels[top : bottom + 1]):
-                    x = seen.put(self.solver.step(problem.model, x, t, s, problem.generator), s)
+                    x = seen.redraw(self.solver.step(problem.model, x, t, s, problem.generator), s)
         return seen.finish(x, self.solver, below)

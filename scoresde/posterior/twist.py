@@ -17,7 +17,7 @@ from ..sde import Level, expand
 from .base import Problem
 
 
-class Asked(NamedTuple):
+class TwistOutput(NamedTuple):
     """The model's answer at some particles, and what y says to it."""
 
     eps: Tensor
@@ -56,7 +56,7 @@ class Twist:
                 "use travel, langevin or gibbs"
             )
 
-    def __call__(self, model: ScoreModel, x: Tensor, level: Level, last: bool = False) -> Asked:
+    def __call__(self, model: ScoreModel, x: Tensor, level: Level, last: bool = False) -> TwistOutput:
         """The model asked at x, (N, *); `last` spares the derivative where nobody is guided any more."""
         t, gradient = level.rows(x), self.gradient and not last
         with torch.set_grad_enabled(gradient):
@@ -80,10 +80,10 @@ class Twist:
             guided = eps.detach() - expand(model.sde.sigma(t), x) * slope
         else:
             guided = moved(model, x, t, eps, shift)
-        return Asked(eps.detach(), guided, log_p, x0.detach() + shift.to(x0))
+        return TwistOutput(eps.detach(), guided, log_p, x0.detach() + shift.to(x0))
 
 
-class Told(ScoreModel):
+class StoredPrediction(ScoreModel):
     """A model that has been asked already, for the transition of a solver: it only knows the answer at x."""
 
     def __init__(self, model: ScoreModel, x: Tensor, eps: Tensor) -> None:

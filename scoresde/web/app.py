@@ -22,7 +22,7 @@ from .catalogue import Catalogue, MissingEntry
 from .drawing import serve_drawing
 from .jobs import Full, Line, unexpected
 from .keeping import serve_catalogue
-from .security import Door, Guarded, loopback, reachable
+from .security import AccessPolicy, Guarded, loopback, reachable
 from .tasks import Served
 
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
@@ -44,9 +44,9 @@ class Settings:
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
     @property
-    def door(self) -> Door:
+    def policy(self) -> AccessPolicy:
         """Who may come in."""
-        return Door(self.host, self.port, self.token)
+        return AccessPolicy(self.host, self.port, self.token)
 
     @property
     def link(self) -> str:
@@ -82,7 +82,7 @@ def create_app(settings: Settings) -> Guarded:
     serve_pages(app, settings)
     serve_drawing(app, served, line)
     serve_catalogue(app, catalogue)
-    return Guarded(app, settings.door)
+    return Guarded(app, settings.policy)
 
 
 def load(name: str, device: torch.device) -> Served:
@@ -140,7 +140,7 @@ def serve_pages(app: FastAPI, settings: Settings) -> None:
         known = secrets.compare_digest(token.encode(), settings.token.encode())
         response = RedirectResponse("/", 303) if known else answer("index.html")
         if known or loopback(settings.host):
-            response.set_cookie(settings.door.cookie, settings.token, httponly=True, samesite="strict")
+            response.set_cookie(settings.policy.cookie, settings.token, httponly=True, samesite="strict")
         return response
 
     @app.get("/{name}")

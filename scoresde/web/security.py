@@ -62,7 +62,7 @@ def reachable(host: str) -> str:
 
 
 @dataclass(frozen=True)
-class Door:
+class AccessPolicy:
     """Where the page is, and the secret that opens it."""
 
     host: str
@@ -109,10 +109,10 @@ def _address(name: str) -> bool:
 
 
 class Guarded:
-    """An application behind a door: what is refused here never reaches it."""
+    """An application behind a policy: what is refused here never reaches it."""
 
-    def __init__(self, app: App, door: Door) -> None:
-        self.app, self.door = app, door
+    def __init__(self, app: App, policy: AccessPolicy) -> None:
+        self.app, self.policy = app, policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -133,11 +133,11 @@ class Guarded:
     def _refused(self, scope: Scope) -> tuple[int, str] | None:
         pairs = [(key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in scope["headers"]]
         headers, method = dict(pairs), scope["method"]
-        if sum(key == "host" for key, _ in pairs) != 1 or not self.door.admits(headers["host"]):
+        if sum(key == "host" for key, _ in pairs) != 1 or not self.policy.admits(headers["host"]):
             return 403, "this page answers only at the address that scoresde web printed"
         if not scope["path"].startswith("/api/"):
             return None if method in ("GET", "HEAD") else (405, "pages can only be read")
-        if not self.door.opened(headers):
+        if not self.policy.opened(headers):
             return 401, "open the page by the link that scoresde web printed: it holds the key"
         if method in ("GET", "HEAD"):
             return None

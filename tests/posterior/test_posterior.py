@@ -19,7 +19,7 @@ from scoresde.models.base import ScoreModel
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.observations import Blur, Crop, Downsample, LinearOperator, Luma, NonLinear, Pixels, covariance
 from scoresde.posterior import posteriors, store
-from scoresde.posterior.base import Problem, Seen
+from scoresde.posterior.base import KnownCoordinates, Problem
 from scoresde.posterior.particles import effective, systematic
 from scoresde.sde import VESDE, VPSDE
 from scoresde.solvers import MarkovSolver, OneStepSolver, Solver, solvers
@@ -93,8 +93,8 @@ def follows(x, mean, c):
 )
 @pytest.mark.parametrize("seen", [Pixels(MASK, 0.1), Luma(noise=0.05)], ids=["pixels", "luma"])
 def test_the_law_is_the_posterior_of_normal_data(name, options, seen):
-    """At a noise above that of the last level, so that what follows τ in `Seen` counts too. With 200 samples a mean
-    that is off by half a standard deviation, or a spread by a tenth, does not pass."""
+    """At a noise above that of the last level, so that what follows τ in `KnownCoordinates` counts too. With 200 samples a
+    mean that is off by half a standard deviation, or a spread by a tenth, does not pass."""
     y = measured(seen, 200)
     out = posteriors[name](**options).draw(PRIOR, seen, y, generator=generators(range(200)))
     a, rows = matrix(seen)
@@ -164,7 +164,7 @@ def test_what_is_seen_is_drawn_as_the_process_has_it(error):
     y = draw((1, 1, 8, 8), "y").expand(count, -1, -1, -1)
     problem = Problem(model, seen, y, generators(range(count)), 1e-3)
     x = draw((count, 3, 8, 8), "x")
-    moved = Seen(posteriors["travel"](), problem).put(x, level)
+    moved = KnownCoordinates(posteriors["travel"](), problem).redraw(x, level)
     assert torch.allclose(moved - x, seen.project(moved - x), atol=1e-12)
     z = (seen.basis(moved) - level.alpha * y / seen.gain) / math.sqrt(
         level.sigma**2 - (level.alpha * error / seen.gain) ** 2

@@ -32,7 +32,7 @@ from scoresde.web import reading, schema, tasks
 from scoresde.web import server as impatience
 from scoresde.web.app import Settings, create_app
 from scoresde.web.catalogue import Catalogue
-from scoresde.web.security import Door, loopback
+from scoresde.web.security import AccessPolicy, loopback
 
 
 @pytest.fixture(scope="module")
@@ -360,7 +360,7 @@ def test_only_our_own_page_may_ask(client):
         refused(bare.delete("/api/catalogue/1"), 403)
         bare.cookies.clear()
         assert "link" in refused(bare.get("/api/about"), 401)
-        refused(bare.get("/api/about", headers={"cookie": f"{client.settings.door.cookie}=guess"}), 401)
+        refused(bare.get("/api/about", headers={"cookie": f"{client.settings.policy.cookie}=guess"}), 401)
         script = {"authorization": f"Bearer {client.settings.token}"}
         assert bare.post("/api/generate", json=body, headers=script).status_code == 200
         refused(bare.post("/api/generate", json=body, headers=script | {"origin": "http://evil.example"}), 403)
@@ -382,7 +382,7 @@ def test_a_request_says_what_it_is_and_how_long(client):
 def head(client, length):
     return (
         f"POST /api/generate HTTP/1.1\r\nHost: 127.0.0.1:{client.settings.port}\r\nOrigin: {client.base_url}\r\n"
-        f"Cookie: {client.settings.door.cookie}={client.settings.token}\r\n"
+        f"Cookie: {client.settings.policy.cookie}={client.settings.token}\r\n"
         f"Content-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n"
     ).encode()
 
@@ -436,8 +436,8 @@ def test_every_answer_has_the_headers(client):
     ],
 )
 def test_hosts(host, admitted, refused):
-    door = Door(host, 8000, "key")
-    assert all(map(door.admits, admitted)) and not any(map(door.admits, refused))
+    policy = AccessPolicy(host, 8000, "key")
+    assert all(map(policy.admits, admitted)) and not any(map(policy.admits, refused))
 
 
 def test_models_are_told_apart_by_their_names(folders, tmp_path):
@@ -451,7 +451,7 @@ def test_the_link_holds_the_key_where_others_can_reach_the_page(folders, tmp_pat
     for host, shown in (("192.168.0.2", "192.168.0.2"), ("fe80::1", "[fe80::1]"), ("0.0.0.0", None)):
         settings = Settings((), tmp_path / "c.sqlite", host=host, port=8000)
         name, _, rest = settings.link.removeprefix("http://").rpartition(":")
-        assert rest == f"8000/?token={settings.token}" and settings.door.admits(f"{name}:8000")
+        assert rest == f"8000/?token={settings.token}" and settings.policy.admits(f"{name}:8000")
         assert name == shown or host == "0.0.0.0" != name
     assert Settings((), tmp_path / "c.sqlite").link == "http://127.0.0.1:8000/"
     with serving(folders, tmp_path / "c.sqlite", host="0.0.0.0") as client:

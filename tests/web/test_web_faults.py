@@ -53,8 +53,8 @@ def resident():
 
 def ours(client):
     """The headers of the page's own requests."""
-    place, door = f"127.0.0.1:{client.settings.port}", client.settings.door
-    return [f"Host: {place}", f"Origin: http://{place}", f"Cookie: {door.cookie}={door.token}"]
+    place, policy = f"127.0.0.1:{client.settings.port}", client.settings.policy
+    return [f"Host: {place}", f"Origin: http://{place}", f"Cookie: {policy.cookie}={policy.token}"]
 
 
 def test_hosts_as_they_should_not_be(client):
