@@ -27,9 +27,9 @@ S, L, M, W, P, C = "solvers/", "likelihood/", "metrics/", "web/", "posterior/", 
 
 MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests that should notice
     ("sde/base.py", "torch.sqrt(-torch.expm1(2 * self.log_alpha(t)))", "torch.sqrt(1 - self.alpha(t) ** 2)", "σ cancels", "sde"),
-    ("sde/base.py", "return self.beta_min + t * (self", "return self.beta_min + t * 1.02 * (self", "β off by 2 %", "sde"),
-    ("sde/base.py", "return self.sigma(t) * math.sqrt(2 * self._rate)", "return self.sigma(t) * math.sqrt(self._rate)", "ve's g", "sde"),
-    ("sde/base.py", "-self.beta(t) * torch.expm1(4", "-self.beta(t) * torch.expm1(2", "sub-vp's g", "sde"),
+    ("sde/vp.py", "return self.beta_min + t * (self", "return self.beta_min + t * 1.02 * (self", "β off by 2 %", "sde"),
+    ("sde/ve.py", "return self.sigma(t) * math.sqrt(2 * self._rate)", "return self.sigma(t) * math.sqrt(self._rate)", "ve's g", "sde"),
+    ("sde/sub_vp.py", "-self.beta(t) * torch.expm1(4", "-self.beta(t) * torch.expm1(2", "sub-vp's g", "sde"),
     ("models/base.py", "half_g2 = 0.5 * self", "half_g2 = 1.0 * self", "the drift of the SDE instead of the flow's", "models"),
     ("models/base.py", "-sigma, self.eps(x, t)) / alpha", "-sigma, self.eps(x, t))", "denoise forgets α", "models"),
     ("sde/labels.py", "return (after - 1 + share)", "return (after + share)", "discrete label off by one", "models"),

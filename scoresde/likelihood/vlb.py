@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core.errors import UsageError
 from ..core.random import Generators, randn_like
 from ..models.base import Evaluations, ObservedModel, Observer, ScoreModel
-from ..sde import DDPM, SDE, expand
+from ..sde import SDE, expand
 from .bits import _check
 from .flow import scale
 from .steps import Steps, Variance
@@ -48,10 +48,11 @@ def chain(sde: SDE, steps: int) -> Tensor:
     """
     if steps < 2:
         raise UsageError(f"a chain has at least 2 steps, got {steps}")
-    if isinstance(sde, DDPM):
-        if steps > sde.steps:
-            raise UsageError(f"the process is a chain of {sde.steps} steps and has no {steps} levels")
-        return sde.alphas_cumprod[torch.linspace(0, sde.steps - 1, steps, dtype=torch.float64).round().long()]
+    if sde.chain is not None:
+        own = sde.chain.alphas_cumprod
+        if steps > len(own):
+            raise UsageError(f"the process is a chain of {len(own)} steps and has no {steps} levels")
+        return own[torch.linspace(0, len(own) - 1, steps, dtype=torch.float64).round().long()]
     t = torch.arange(1, steps + 1, dtype=torch.float64) * (sde.t_max / steps)
     return torch.sigmoid(2 * sde.log_snr(t))
 

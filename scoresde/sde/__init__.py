@@ -1,12 +1,17 @@
-"""Forward processes: how data becomes noise. One file for the continuous ones, one for the chains of DDPM."""
+"""Forward processes: how data becomes noise. A file each."""
 
-from .base import SDE, VESDE, VPSDE, Level, LinearBeta, SubVPSDE, VariancePreserving, VPCosineSDE, expand, sdes
+from .base import SDE, Chain, Level, VariancePreserving, expand, sdes
 from .chain import DDPM
+from .sub_vp import SubVPSDE
+from .ve import VESDE
+from .vp import VPSDE, LinearBeta
+from .vp_cosine import VPCosineSDE
 
 __all__ = [
     "DDPM",
     "SDE",
     "VESDE",
+    "Chain",
     "Level",
     "LinearBeta",
     "SubVPSDE",

@@ -4,16 +4,15 @@ dx = f(t) x dt + g(t) dw has the marginals x_t = α(t) x_0 + σ(t) z, z ~ N(0, I
 `t_max` (noise). Every formula keeps its relative accuracy as t -> 0, where 1 - α² loses all digits.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 
 from ..core.options import Options, Registry
+from .labels import DiscreteLabel, Label, ScaledLabel
 
 
 def expand(a: Tensor, x: Tensor) -> Tensor:
@@ -36,8 +35,26 @@ class Level(NamedTuple):
         return x.new_full((x.shape[0],), self.time, dtype=torch.float64)
 
 
+class Chain(NamedTuple):
+    """The levels n = 0 .. N - 1 of a discrete chain, in float64: a network that is trained at them is given n."""
+
+    alphas_cumprod: Tensor
+    """ᾱ_1 .. ᾱ_N, α² of the levels, (N,), falling."""
+    times: Tensor
+    """Their times, (N,), rising to `t_max`."""
+
+
 class SDE(Options, ABC):
-    """A Gaussian diffusion. Every method maps times (B,) to (B,) in the dtype given."""
+    """A Gaussian diffusion. Every method maps times (B,) to (B,) in the dtype given.
+
+    A process in continuous time defines the abstract methods; one that is a discrete chain defines `chain` too, and
+    nobody else asks which of the two it is: labels, training times and shares are methods of the process.
+    """
+
+    @property
+    def chain(self) -> Chain | None:
+        """The levels at which a network is trained, if they are those of a chain; None in continuous time."""
+        return None
 
     @property
     def t_min(self) -> float:
@@ -88,6 +105,33 @@ class SDE(Options, ABC):
         """λ(t) = log α(t)/σ(t), half the logarithm of the signal-to-noise ratio; decreasing in t."""
         return self.log_alpha(t) - self.sigma(t).log()
 
+    def label(self, scale: float) -> Label:
+        """What a network trained on the process takes for the time t: scale · t; in a chain the level n of t.
+
+        Args:
+            scale: The factor in continuous time; score_sde's is 999.
+        """
+        return ScaledLabel(scale) if self.chain is None else DiscreteLabel(self.chain.alphas_cumprod, self.log_snr)
+
+    def training_times(self, u: Tensor, earliest: float) -> Tensor:
+        """The times of training at the places u: earliest + u (t_max - earliest); in a chain its levels, each as often.
+
+        Args:
+            u: Places, (B,), in [0, 1), float64.
+            earliest: The time at u = 0; a chain begins with its first level.
+        """
+        if self.chain is None:
+            return earliest + u * (self.t_max - earliest)
+        return self.chain.times.to(u.device)[(u * len(self.chain.times)).long()]
+
+    def nearest(self, t: Tensor) -> Tensor:
+        """The time nearest to t, (B,), at which a network is trained: t itself; in a chain that of a level."""
+        return t if self.chain is None else self.chain.times.to(t.device)[self.label(1.0)(t).round().long()]
+
+    def share(self, t: Tensor) -> Tensor:
+        """How much of the process lies before the time t, (B,): t/t_max; in a chain (n + ½)/N at the level n."""
+        return t / self.t_max if self.chain is None else (self.label(1.0)(t).round() + 0.5) / len(self.chain.times)
+
     def levels(self, times: Sequence[float]) -> list[Level]:
         """The process at each of the times, computed in float64."""
         t = torch.tensor(list(times), dtype=torch.float64)
@@ -98,7 +142,7 @@ class SDE(Options, ABC):
 sdes: Registry[SDE] = Registry("SDE", "scoresde.sde")
 
 
-def _softplus(x: Tensor) -> Tensor:
+def softplus(x: Tensor) -> Tensor:
     """log(1 + eˣ) to full relative accuracy; torch's own cuts off at x = 20."""
     return torch.logaddexp(x, torch.zeros_like(x))
 
@@ -111,140 +155,3 @@ class VariancePreserving(SDE):
 
     def g(self, t: Tensor) -> Tensor:
         return torch.sqrt(-2 * self.f(t))
-
-
-class LinearBeta(SDE):
-    """Base of the processes with log α = -½ ∫β and β(t) = beta_min + t (beta_max - beta_min)."""
-
-    beta_min: float = Field(0.1, gt=0, description="β at t = 0.")
-    beta_max: float = Field(20.0, gt=0, description="β at t = 1.")
-
-    @model_validator(mode="after")
-    def _rises(self) -> Self:
-        return self._rising("beta_min", "beta_max")
-
-    def beta(self, t: Tensor) -> Tensor:
-        """β(t), the rate of the noise."""
-        return self.beta_min + t * (self.beta_max - self.beta_min)
-
-    def log_alpha(self, t: Tensor) -> Tensor:
-        return -0.25 * t**2 * (self.beta_max - self.beta_min) - 0.5 * t * self.beta_min
-
-    def f(self, t: Tensor) -> Tensor:
-        return -0.5 * self.beta(t)
-
-    def _time_of(self, minus_log_alpha: Tensor) -> Tensor:
-        # The positive root of ¼ Δ t² + ½ β_min t + log α = 0, written so that nothing cancels.
-        b = 2 * minus_log_alpha
-        root = torch.sqrt(self.beta_min**2 + 2 * (self.beta_max - self.beta_min) * b)
-        return 2 * b / (root + self.beta_min)
-
-
-@sdes("vp")
-class VPSDE(VariancePreserving, LinearBeta):
-    """dx = -½ β x dt + √β dw: α = exp(-½ ∫β), σ² = 1 - α².
-
-    Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, equations 32 and 33.
-    """
-
-    def time(self, log_snr: Tensor) -> Tensor:
-        return self._time_of(0.5 * _softplus(-2 * log_snr))
-
-
-@sdes("sub-vp")
-class SubVPSDE(LinearBeta):
-    """dx = -½ β x dt + √(β (1 - α⁴)) dw: α as in vp, σ = 1 - α², below vp's at every t.
-
-    Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, equations 34 and 35.
-    """
-
-    def sigma(self, t: Tensor) -> Tensor:
-        return -torch.expm1(2 * self.log_alpha(t))
-
-    def g(self, t: Tensor) -> Tensor:
-        return torch.sqrt(-self.beta(t) * torch.expm1(4 * self.log_alpha(t)))
-
-    def time(self, log_snr: Tensor) -> Tensor:
-        # 1/λ-ratio: σ/α = 1/α - α = 2 sinh(-log α).
-        return self._time_of(torch.asinh(0.5 * torch.exp(-log_snr)))
-
-
-@sdes("vp-cosine")
-class VPCosineSDE(VariancePreserving):
-    """α = cos(½π (t + s)/(1 + s)) / cos(½π s/(1 + s)), s = 0.008, up to t = 0.9946, where α is still positive.
-
-    References: Nichol and Dhariwal 2021, https://arxiv.org/abs/2102.09672, equation 17;
-    Lu et al. 2022, https://arxiv.org/abs/2206.00927, appendix D.4, for the end time.
-    """
-
-    s: ClassVar[float] = 0.008
-
-    @property
-    def t_max(self) -> float:
-        return 0.9946
-
-    @property
-    def _rate(self) -> float:
-        return 0.5 * math.pi / (1 + self.s)
-
-    @property
-    def _tan(self) -> float:
-        return math.tan(self._rate * self.s)
-
-    def log_alpha(self, t: Tensor) -> Tensor:
-        angle = self._rate * t
-        # α - 1 without cancellation near t = 0; the cosine from its zero at t = 1, without cancellation there.
-        early = torch.log1p(-2 * torch.sin(angle / 2) ** 2 - torch.sin(angle) * self._tan)
-        late = torch.log(torch.sin(self._rate * (1 - t)) / math.cos(self._rate * self.s))
-        return torch.where(t < 0.5, early, late)
-
-    def f(self, t: Tensor) -> Tensor:
-        return -self._rate * torch.sin(self._rate * (t + self.s)) / torch.sin(self._rate * (1 - t))
-
-    def time(self, log_snr: Tensor) -> Tensor:
-        # α = (1 - τ² - 2 k τ)/(1 + τ²) with τ = tan(½ angle) and k = tan(rate s), solved for τ without cancellation.
-        b = 0.5 * _softplus(-2 * log_snr)
-        tau = -torch.expm1(-b) / (self._tan + torch.sqrt(self._tan**2 - torch.expm1(-2 * b)))
-        return 2 * torch.atan(tau) / self._rate
-
-
-@sdes("ve")
-class VESDE(SDE):
-    """dx = σ √(2 log(sigma_max/sigma_min)) dw: α = 1, σ = sigma_min (sigma_max/sigma_min)ᵗ.
-
-    Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, equations 30 and 31.
-    """
-
-    sigma_min: float = Field(0.01, gt=0, description="σ at t = 0.")
-    sigma_max: float = Field(50.0, gt=0, description="σ at t = 1, the scale of the prior.")
-
-    @model_validator(mode="after")
-    def _rises(self) -> Self:
-        return self._rising("sigma_min", "sigma_max")
-
-    @property
-    def t_min(self) -> float:
-        return 1e-5
-
-    @property
-    def prior_std(self) -> float:
-        return self.sigma_max
-
-    @property
-    def _rate(self) -> float:
-        return math.log(self.sigma_max / self.sigma_min)
-
-    def log_alpha(self, t: Tensor) -> Tensor:
-        return torch.zeros_like(t)
-
-    def sigma(self, t: Tensor) -> Tensor:
-        return self.sigma_min * torch.exp(self._rate * t)
-
-    def f(self, t: Tensor) -> Tensor:
-        return torch.zeros_like(t)
-
-    def g(self, t: Tensor) -> Tensor:
-        return self.sigma(t) * math.sqrt(2 * self._rate)
-
-    def time(self, log_snr: Tensor) -> Tensor:
-        return (-log_snr - math.log(self.sigma_min)) / self._rate

@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from ..core.options import remembered
-from .base import VPSDE, VariancePreserving, sdes
+from .base import Chain, VariancePreserving, sdes
+from .vp import VPSDE
 
 Schedule = Literal["linear", "cosine", "quadratic", "sigmoid"]
 NOISIEST = 0.25
@@ -76,13 +77,17 @@ class DDPM(VariancePreserving):
         return torch.log1p(-self.betas).cumsum(0).exp()
 
     @property
+    def chain(self) -> Chain:
+        return _chain(self)
+
+    @property
     def t_min(self) -> float:
         return float(self.times[0])
 
     @property
     def times(self) -> Tensor:
         """The times of the chain's levels, (N,), float64, rising to 1."""
-        return _times(self)
+        return _chain(self).times
 
     def log_alpha(self, t: Tensor) -> Tensor:
         return _axis(self).log_alpha(t)
@@ -101,7 +106,8 @@ def _axis(chain: DDPM) -> VPSDE:
 
 
 @remembered
-def _times(chain: DDPM) -> Tensor:
+def _chain(chain: DDPM) -> Chain:
     log_alphas_cumprod = torch.log1p(-chain.betas).cumsum(0)
     log_snr = 0.5 * (log_alphas_cumprod - torch.log(-torch.expm1(log_alphas_cumprod)))
-    return torch.cat([chain.time(log_snr)[:-1], torch.ones(1, dtype=torch.float64)])
+    times = torch.cat([chain.time(log_snr)[:-1], torch.ones(1, dtype=torch.float64)])
+    return Chain(chain.alphas_cumprod, times)

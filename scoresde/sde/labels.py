@@ -1,12 +1,12 @@
 """Labels: what a network takes for the time."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
-from . import DDPM, SDE
 
 Label = Callable[[Tensor], Tensor]
 """Maps times, (B,), to the network's time input, (B,)."""
@@ -30,26 +30,27 @@ class DiscreteLabel:
 
     Args:
         alphas_cumprod: ᾱ_0 .. ᾱ_{N-1}, (N,), decreasing.
-        sde: A variance-preserving process.
+        log_snr: Maps times, (B,), to log α/σ of a variance-preserving process, (B,).
 
     Raises:
         UsageError: alphas_cumprod is not a decreasing sequence in (0, 1).
     """
 
-    def __init__(self, alphas_cumprod: Tensor, sde: SDE) -> None:
+    def __init__(self, alphas_cumprod: Tensor, log_snr: Callable[[Tensor], Tensor]) -> None:
         a = alphas_cumprod.double()
         if a.ndim != 1 or len(a) < 2 or a.min() <= 0 or a.max() >= 1 or not (a[1:] < a[:-1]).all():
             raise UsageError("alphas_cumprod must be at least two decreasing numbers between 0 and 1")
-        self.log_snr, self.sde = 0.5 * (a.log() - torch.log1p(-a)), sde
+        self.knots, self.log_snr = 0.5 * (a.log() - torch.log1p(-a)), log_snr
 
     def __call__(self, t: Tensor) -> Tensor:
-        knots = self.log_snr.to(t.device)
-        log_snr = self.sde.log_snr(t.double()).clamp(knots[-1], knots[0])
+        knots = self.knots.to(t.device)
+        log_snr = self.log_snr(t.double()).clamp(knots[-1], knots[0])
         after = torch.searchsorted(-knots, -log_snr).clamp(1, len(knots) - 1)
         share = (knots[after - 1] - log_snr) / (knots[after - 1] - knots[after])
         return (after - 1 + share).to(t.dtype)
 
 
-def label_of(sde: SDE, scale: float) -> Label:
-    """The label of networks trained on the process: the step of a chain, else scale · t."""
-    return DiscreteLabel(sde.alphas_cumprod, sde) if isinstance(sde, DDPM) else ScaledLabel(scale)
+def label_of(sde: Any, scale: float) -> Label:
+    """The label of networks trained on the process."""
+    label: Label = sde.label(scale)
+    return label

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from ..core.errors import UsageError
 from ..core.options import Registry, WrittenOptions
-from ..sde import DDPM, SDE, Level
-from ..sde.labels import DiscreteLabel
+from ..sde import SDE, Level
 
 APART = 1e-9
 """Least length of a step in log-SNR, far below that of a million steps: shorter ones are made of rounding."""
@@ -120,15 +119,15 @@ class ChainGrid(Grid):
     """
 
     def times(self, sde: SDE, start: float, stop: float, steps: int) -> list[float]:
-        if not isinstance(sde, DDPM):
+        if sde.chain is None:
             return QuadraticGrid().times(sde, start, stop, steps)
-        ends = DiscreteLabel(sde.alphas_cumprod, sde)(torch.tensor([start, stop], dtype=torch.float64))
+        ends = sde.label(1.0)(torch.tensor([start, stop], dtype=torch.float64))
         # A level is whole only to rounding, which would decide where the even spacing ends in a half.
         first, last = torch.where((ends - ends.round()).abs() < 1e-6, ends.round(), ends).tolist()
         index = torch.linspace(first, last, steps + 1, dtype=torch.float64)
         index = index.round() if steps <= abs(first - last) else index
-        before = index.long().clamp(max=sde.steps - 2)
-        log_snr = sde.log_snr(sde.times)
+        log_snr = sde.log_snr(sde.chain.times)
+        before = index.long().clamp(max=len(log_snr) - 2)
         times = sde.time(torch.lerp(log_snr[before], log_snr[before + 1], index - before))
         return [start, *times[1:-1].tolist(), stop]
 

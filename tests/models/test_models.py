@@ -140,14 +140,14 @@ def test_discrete_label_meets_each_step_at_its_own_noise_level():
     betas = torch.linspace(1e-4, 2e-2, 1000, dtype=torch.float64)
     alphas_cumprod = torch.cumprod(1 - betas, 0)
     sde = VPSDE()
-    label = DiscreteLabel(alphas_cumprod, sde)
+    label = DiscreteLabel(alphas_cumprod, sde.log_snr)
     t = sde.time(0.5 * (alphas_cumprod / (1 - alphas_cumprod)).log())
     assert torch.allclose(label(t), torch.arange(1000).double(), atol=1e-6)
     assert t[0] == pytest.approx(0.00092, abs=1e-5) and t[-1] == pytest.approx(1.0034, abs=1e-4)
     assert (label(t) - (1000 * t - 1)).abs().max() == pytest.approx(3.4, abs=0.1)  # the simple rule's error
     assert label(torch.tensor([1e-5, 2.0]).double()).tolist() == [0.0, 999.0]
     with pytest.raises(UsageError, match="decreasing"):
-        DiscreteLabel(alphas_cumprod.flip(0), sde)
+        DiscreteLabel(alphas_cumprod.flip(0), sde.log_snr)
 
 
 def test_prior_depends_on_its_seed_alone(mixture):

@@ -1,0 +1,47 @@
+"""The variance-preserving process with β linear in time."""
+
+from typing import Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from .base import SDE, VariancePreserving, sdes, softplus
+
+
+class LinearBeta(SDE):
+    """Base of the processes with log α = -½ ∫β and β(t) = beta_min + t (beta_max - beta_min)."""
+
+    beta_min: float = Field(0.1, gt=0, description="β at t = 0.")
+    beta_max: float = Field(20.0, gt=0, description="β at t = 1.")
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        return self._rising("beta_min", "beta_max")
+
+    def beta(self, t: Tensor) -> Tensor:
+        """β(t), the rate of the noise."""
+        return self.beta_min + t * (self.beta_max - self.beta_min)
+
+    def log_alpha(self, t: Tensor) -> Tensor:
+        return -0.25 * t**2 * (self.beta_max - self.beta_min) - 0.5 * t * self.beta_min
+
+    def f(self, t: Tensor) -> Tensor:
+        return -0.5 * self.beta(t)
+
+    def _time_of(self, minus_log_alpha: Tensor) -> Tensor:
+        # The positive root of ¼ Δ t² + ½ β_min t + log α = 0, written so that nothing cancels.
+        b = 2 * minus_log_alpha
+        root = torch.sqrt(self.beta_min**2 + 2 * (self.beta_max - self.beta_min) * b)
+        return 2 * b / (root + self.beta_min)
+
+
+@sdes("vp")
+class VPSDE(VariancePreserving, LinearBeta):
+    """dx = -½ β x dt + √β dw: α = exp(-½ ∫β), σ² = 1 - α².
+
+    Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, equations 32 and 33.
+    """
+
+    def time(self, log_snr: Tensor) -> Tensor:
+        return self._time_of(0.5 * softplus(-2 * log_snr))
