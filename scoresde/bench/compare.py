@@ -14,7 +14,7 @@ SAME = ("model", "conditioner", "solver", "count", "batch", "seeds", "dtype", "d
 """What two rows must have in common to be compared; versions, machines and weights may be what is asked about."""
 
 
-def read(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[Row]:
     """The rows of a benchmark's folder or of its results.json.
 
     Raises:

@@ -12,7 +12,7 @@ from ..core.options import hint
 from .cells import Cell, cells, distinct, subjects
 from .conditional import spec as conditional
 from .conditional.measurements import Measurements
-from .conditional.subject import PosteriorSubject, Problem
+from .conditional.subject import JudgedProblem, PosteriorSubject
 from .spec import DEFAULT, Settings, Spec
 
 SUITES: dict[str, tuple[type[Settings], Path]] = {
@@ -65,7 +65,7 @@ def plan(spec: Settings, device: torch.device) -> list[Cell]:
         raise UsageError(f"there are no cells for a {type(spec).__name__}")
     found: list[Cell] = []
     for problem in spec.problem:
-        shared = Problem(Measurements(problem, spec))
+        shared = JudgedProblem(Measurements(problem, spec))
         methods = [method for method in spec.method if method.meant_for(problem)]
         found += [Cell(PosteriorSubject(shared, method), method.solver, spec) for method in methods]
     return distinct(found)

@@ -9,7 +9,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ..bench.compare import compare as differences
-from ..bench.compare import read
+from ..bench.compare import read_rows
 from ..bench.publish import publish
 from ..bench.report import title
 from ..bench.run import run as measure
@@ -125,7 +125,7 @@ Examples:
 @json_option
 def compare(a: Path, b: Path, everything: bool, as_json: bool) -> None:
     """Show what differs between the benchmarks of two folders, A and B, beyond its interval."""
-    ours, theirs = read(a), read(b)
+    ours, theirs = read_rows(a), read_rows(b)
     found = differences(ours, theirs)
     if not found:
         raise UsageError(f"{a} and {b} have no row in common; `scoresde bench compare --help` says when rows are")

@@ -113,10 +113,10 @@ def describe(
     judge: search.Paths,
     folder: Path,
     seeds: tuple[range, range],
-) -> store.Entry:
+) -> store.TunedGrid:
     """What grids.json holds of a tuned grid."""
     training, judging = seeds
-    return store.Entry(
+    return store.TunedGrid(
         solver=store.essential(task),
         nfe=search.spent(task, given.model.sde),
         stop=given.stop,
@@ -135,7 +135,7 @@ def describe(
     )
 
 
-def summary(entry: store.Entry) -> dict[str, object]:
+def summary(entry: store.TunedGrid) -> dict[str, object]:
     """A row of the table: median errors on the held-out seeds."""
     default, known, tuned = (entry.errors[name]["median"] for name in ("default", "best known", "tuned"))
     return {

@@ -32,7 +32,7 @@ Examples:
 def web(models: tuple[str, ...], port: int, host: str, catalogue: Path | None, device_name: str) -> None:
     """Serve a page on which pictures are drawn, painted, coloured, compared and kept."""
     try:
-        from ..web.app import Settings, create_app
+        from ..web.app import WebSettings, create_app
         from ..web.server import listening, server
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
@@ -45,7 +45,7 @@ def web(models: tuple[str, ...], port: int, host: str, catalogue: Path | None, d
         raise UsageError(f"the page needs {error.name}: install it with pip install 'scoresde[web]'") from None
     place = catalogue or Path(click.get_app_dir("scoresde")) / "catalogue.sqlite"
     with listening(host, port) as listener:
-        settings = Settings(
+        settings = WebSettings(
             models=models or quickest_first(),
             catalogue=place,
             host=host,

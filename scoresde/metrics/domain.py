@@ -32,7 +32,7 @@ class Domain(Metric):
         return extract(images, net.source, lambda x: net(x.float() / 127.5 - 1), batch=500)
 
 
-class Pixels(Metric):
+class PixelMetric(Metric):
     """Base of the metrics of the pixels, scaled to [-1, 1]."""
 
     def ready(self, shape: tuple[int, int, int]) -> int:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..core.errors import ResourceError
 from .base import Metric, metrics
-from .domain import Domain, Pixels
+from .domain import Domain, PixelMetric
 from .moments import Statistics, moments
 
 LARGEST = 10_000
@@ -96,5 +96,5 @@ class DomainFrechet(Domain, Frechet):
 
 
 @metrics("pixel-frechet")
-class PixelFrechet(Pixels, Frechet):
+class PixelFrechet(PixelMetric, Frechet):
     """The Frechet distance of the pixels, scaled to [-1, 1]; it sees means and correlations, no shapes."""

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from ..core.errors import DataError
 from .base import metrics
-from .domain import Pixels
+from .domain import PixelMetric
 from .kernel import Kernel
 
 
 @metrics("mmd")
-class PixelMMD(Pixels, Kernel):
+class PixelMMD(PixelMetric, Kernel):
     """The MMD of the pixels, scaled to [-1, 1], with k(x, y) = exp(-|x - y|²/(2 h²))."""
 
     kinds: ClassVar[tuple[str, ...]] = ("MMD²",)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core.random import randn, stream
 from .base import metrics
-from .domain import Pixels
+from .domain import PixelMetric
 
 
 def wasserstein(x: Tensor, y: Tensor, order: int) -> Tensor:
@@ -24,7 +24,7 @@ def wasserstein(x: Tensor, y: Tensor, order: int) -> Tensor:
 
 
 @metrics("sw")
-class SlicedWasserstein(Pixels):
+class SlicedWasserstein(PixelMetric):
     """(E W_2²(θ·x, θ·y))^½ over random directions θ, of the pixels scaled to [-1, 1].
 
     It sees the whole law along each direction, where the Frechet distance sees two moments. Above 0 at every N. The

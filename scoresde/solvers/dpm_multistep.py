@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ..sde import SDE, Level
 from .base import Order, solvers
-from .exponential import Exact, Multistep, Plan, Target, move, phi
+from .exponential import ExactOption, Multistep, Plan, Target, move, phi
 
 
 def taylor_plan(levels: Sequence[Level], orders: Sequence[int], target: Target, exact: bool) -> Plan:
@@ -49,7 +49,7 @@ class DPMMulti(Multistep):
     orders: ClassVar[tuple[int, ...]] = (1, 2, 3)
     examples = ({"exact": True}, {"order": 2, "lower_order_final": True})
     order: Order = 3
-    exact: Exact = False
+    exact: ExactOption = False
 
     @property
     def claimed_order(self) -> float:

@@ -13,7 +13,7 @@ from ..sde import SDE, Level
 from .base import Order, solvers
 from .dpm_multistep import taylor_plan
 from .dpm_singlestep import published_shares, taylor_step
-from .exponential import Exact, Multistep, Plan, Target, inside
+from .exponential import ExactOption, Multistep, Plan, Target, inside
 
 
 @solvers("dpm++")
@@ -30,7 +30,7 @@ class DPMPlusPlus(Multistep):
     orders: ClassVar[tuple[int, ...]] = (1, 2, 3)
     examples = ({"order": 3, "exact": True}, {"order": 3, "singlestep": True})
     order: Order = 2
-    exact: Exact = False
+    exact: ExactOption = False
     singlestep: bool = Field(False, description="Evaluate within each step instead of using earlier predictions.")
 
     @property

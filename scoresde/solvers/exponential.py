@@ -31,7 +31,7 @@ TargetOption = Annotated[Target, Field(description="What is interpolated: the pr
 LowerOrderFinal = Annotated[
     bool, Field(description="Lower the order over the last steps, down to 1; it helps where steps are few.")
 ]
-Exact = Annotated[bool, Field(description="Restore the factor 2 that the published form of order 3 lacks.")]
+ExactOption = Annotated[bool, Field(description="Restore the factor 2 that the published form of order 3 lacks.")]
 Map = Callable[[Tensor], Tensor]
 
 

@@ -50,7 +50,7 @@ class Checkpoint:
         if (self.path / STATE).exists():
             return load_file(str(self.path / STATE))
         found = {name: torch.empty_like(x, device="cpu") for name, x in shards.shapes(self.path).items()}
-        shards.read(self.path, found)
+        shards.read_shards(self.path, found)
         return found
 
 
@@ -92,7 +92,7 @@ class Checkpoints:
 
         if any(map(is_share, tensors.values())):
             together.only_first(lambda: shutil.rmtree(_beside(target), ignore_errors=True))
-            problem = shards.write(_beside(target), tensors)
+            problem = shards.write_shards(_beside(target), tensors)
             together.only_first(lambda: self._complete(target, rest))
         elif together.first:
             self._complete(target, alone)

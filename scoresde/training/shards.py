@@ -14,7 +14,7 @@ from torch import Tensor
 from .sharding import is_share
 
 
-def write(folder: Path, tensors: Mapping[str, Tensor]) -> str:
+def write_shards(folder: Path, tensors: Mapping[str, Tensor]) -> str:
     """Writes this process's share of the tensors, synchronised to disk; process 0 writes what all hold alike.
 
     All processes have to call it. It returns what went wrong in any of them, or nothing.
@@ -40,7 +40,7 @@ def shapes(folder: Path) -> dict[str, Tensor]:
     return {name: torch.empty(x.size, dtype=x.properties.dtype, device="meta") for name, x in found.items()}
 
 
-def read(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+def read_shards(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """Fills tensors, spread or whole, from the files of a folder, however many processes have written them."""
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
     from torch.distributed.checkpoint.state_dict_loader import load

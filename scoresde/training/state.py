@@ -59,7 +59,7 @@ def fetched(state: TrainState, found: Checkpoint) -> Mapping[str, Tensor]:
         if like is None or like.shape != x.shape:
             like = torch.empty_like(x, device="cpu")
         tensors[name] = torch.empty_like(like)
-    shards.read(found.path, tensors)
+    shards.read_shards(found.path, tensors)
     return tensors
 
 

@@ -20,7 +20,7 @@ from ..core.random import generators
 from . import uploads
 from .catalogue import Catalogue, MissingEntry
 from .drawing import serve_drawing
-from .jobs import Full, Line, unexpected
+from .jobs import Full, JobQueue, unexpected
 from .keeping import serve_catalogue
 from .security import AccessPolicy, Guarded, loopback, reachable
 from .tasks import Served
@@ -29,7 +29,7 @@ TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg":
 
 
 @dataclass(frozen=True)
-class Settings:
+class WebSettings:
     """What `scoresde web` serves, and where."""
 
     models: tuple[str, ...]
@@ -56,7 +56,7 @@ class Settings:
         return f"http://{name}:{self.port}/" + ("" if loopback(self.host) else f"?token={self.token}")
 
 
-def create_app(settings: Settings) -> Guarded:
+def create_app(settings: WebSettings) -> Guarded:
     """The page as an ASGI application. Models are loaded, and the catalogue is opened, before it returns.
 
     Raises:
@@ -69,18 +69,18 @@ def create_app(settings: Settings) -> Guarded:
     names = [each.name for each in served]
     if twice := {name for name in names if names.count(name) > 1}:
         raise UsageError(f"two models are called {min(twice)!r}: give their folders different names")
-    catalogue, line = Catalogue(settings.catalogue), Line(settings.waiting, settings.seconds)
+    catalogue, queue = Catalogue(settings.catalogue), JobQueue(settings.waiting, settings.seconds)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        await run_in_threadpool(line.close)
+        await run_in_threadpool(queue.close)
         catalogue.close()
 
     app = FastAPI(title="scoresde", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     say_errors(app)
     serve_pages(app, settings)
-    serve_drawing(app, served, line)
+    serve_drawing(app, served, queue)
     serve_catalogue(app, catalogue)
     return Guarded(app, settings.policy)
 
@@ -126,7 +126,7 @@ def say_errors(app: FastAPI) -> None:
         return said(500, unexpected(), connection="close")  # as the server does, once the error has come through
 
 
-def serve_pages(app: FastAPI, settings: Settings) -> None:
+def serve_pages(app: FastAPI, settings: WebSettings) -> None:
     """The page itself, from a fixed list of files."""
     folder = resources.files("scoresde.web") / "static"
     files = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}

@@ -14,7 +14,7 @@ from .database import connect, explained, transaction
 from .intake import size, tidy, written
 from .search import find, fold, learn
 
-Order = Literal["newest", "oldest", "name"]
+SortOrder = Literal["newest", "oldest", "name"]
 LARGEST_PAGE = 200
 """Entries of the largest page."""
 RESTORABLE = 7 * 86400.0
@@ -29,7 +29,7 @@ class MissingEntry(UsageError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """A picture of the catalogue, without its pixels.
 
     Args:
@@ -71,7 +71,7 @@ class Catalogue:
             self._db.close()
             raise
 
-    def save(self, caption: str, png: bytes, parameters: dict[str, Any]) -> Entry:
+    def save(self, caption: str, png: bytes, parameters: dict[str, Any]) -> CatalogueEntry:
         """Keeps a picture. When this returns, it is on the disk.
 
         Raises:
@@ -91,15 +91,15 @@ class Catalogue:
             return self._entry(id or 0)
 
     def page(
-        self, order: Order = "newest", offset: int = 0, limit: int = 50, query: str = ""
-    ) -> tuple[list[Entry], int]:
+        self, order: SortOrder = "newest", offset: int = 0, limit: int = 50, query: str = ""
+    ) -> tuple[list[CatalogueEntry], int]:
         """Entries from an offset on, and the number of all. With a query the best match comes first, in any order.
 
         Raises:
             UsageError: The order, offset or limit is not allowed.
         """
         if order not in SORTED:
-            raise UsageError(f"the order must be one of {', '.join(get_args(Order))}, got {order!r}")
+            raise UsageError(f"the order must be one of {', '.join(get_args(SortOrder))}, got {order!r}")
         if offset < 0 or not 1 <= limit <= LARGEST_PAGE:
             raise UsageError(
                 f"a page needs an offset of at least 0 and a limit from 1 to {LARGEST_PAGE}, got {offset} and {limit}"
@@ -111,7 +111,7 @@ class Catalogue:
             entries = {row[0]: _made(row) for row in rows}
         return [entries[id] for id in ids], total
 
-    def entry(self, id: int) -> Entry:
+    def entry(self, id: int) -> CatalogueEntry:
         """One entry.
 
         Raises:
@@ -131,7 +131,7 @@ class Catalogue:
             (png,) = self._db.execute("SELECT png FROM pictures WHERE id = ?", (id,)).fetchone()
             return bytes(png)
 
-    def rename(self, id: int, caption: str) -> Entry:
+    def rename(self, id: int, caption: str) -> CatalogueEntry:
         """Gives an entry another caption.
 
         Raises:
@@ -157,7 +157,7 @@ class Catalogue:
             self._db.execute(f"INSERT INTO bin SELECT {KEPT}, ? FROM entries WHERE id = ?", (time.time(), id))
             self._db.execute("DELETE FROM entries WHERE id = ?", (id,))
 
-    def restore(self, id: int) -> Entry:
+    def restore(self, id: int) -> CatalogueEntry:
         """Puts a deleted entry back as it was, with its number.
 
         Raises:
@@ -202,13 +202,13 @@ class Catalogue:
         self._db.execute("DELETE FROM pictures WHERE id IN (SELECT id FROM bin WHERE deleted < ?)", since)
         self._db.execute("DELETE FROM bin WHERE deleted < ?", since)
 
-    def _entry(self, id: int) -> Entry:
+    def _entry(self, id: int) -> CatalogueEntry:
         row = self._db.execute(f"SELECT {ENTRY} WHERE entries.id = ?", (_number(id),)).fetchone()
         if row is None:
             raise MissingEntry(f"the catalogue has no entry {id}")
         return _made(row)
 
-    def _listed(self, order: Order, offset: int, limit: int) -> tuple[list[int], int]:
+    def _listed(self, order: SortOrder, offset: int, limit: int) -> tuple[list[int], int]:
         """Ids by an order, counted from the nearer end."""
         (total,) = self._db.execute("SELECT entries FROM size").fetchone()
         column, way = SORTED[order]
@@ -223,9 +223,9 @@ class Catalogue:
         return ids[::-1] if from_end else ids, total
 
 
-def _made(row: tuple[Any, ...]) -> Entry:
+def _made(row: tuple[Any, ...]) -> CatalogueEntry:
     id, caption, created, width, height, parameters = row
-    return Entry(id, caption, created, width, height, json.loads(parameters))
+    return CatalogueEntry(id, caption, created, width, height, json.loads(parameters))
 
 
 def _number(id: int) -> int:

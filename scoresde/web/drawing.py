@@ -17,11 +17,11 @@ from ..images import pictures
 from ..posterior import tasks as restoration
 from ..solvers import solvers
 from . import requests, schema, tasks, uploads
-from .jobs import Job, Line, Work
+from .jobs import Job, JobQueue, Work
 from .reading import content, table
 
 
-def serve_drawing(app: FastAPI, models: Sequence[tasks.Served], line: Line) -> None:
+def serve_drawing(app: FastAPI, models: Sequence[tasks.Served], queue: JobQueue) -> None:
     """Everything that takes a model."""
     served = {each.name: each for each in models}
 
@@ -71,7 +71,7 @@ def serve_drawing(app: FastAPI, models: Sequence[tasks.Served], line: Line) -> N
             asked = kind(**await table(request))
             work = await run_in_threadpool(task, model(asked.model), asked)
             return StreamingResponse(
-                events(line, line.submit(work), request),
+                events(queue, queue.submit(work), request),
                 media_type="text/event-stream",
                 headers={"x-accel-buffering": "no"},
             )
@@ -82,13 +82,13 @@ def serve_drawing(app: FastAPI, models: Sequence[tasks.Served], line: Line) -> N
     route("race", requests.Race, tasks.race)
 
 
-async def events(line: Line, job: Job, request: Request) -> AsyncIterator[str]:
+async def events(queue: JobQueue, job: Job, request: Request) -> AsyncIterator[str]:
     """The events of a job as text; when the reader goes away, so does the job."""
 
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        line.leave(job)
+        queue.leave(job)
 
     watcher = asyncio.create_task(gone())
     try:
@@ -96,4 +96,4 @@ async def events(line: Line, job: Job, request: Request) -> AsyncIterator[str]:
             yield f"event: {event}\ndata: {json.dumps(data)}\n\n"
     finally:
         watcher.cancel()
-        line.leave(job)
+        queue.leave(job)

@@ -19,7 +19,7 @@ BACKLOG = 8
 """Events that may wait for a slow reader; beyond, news of progress is left out."""
 
 
-class Stopped(Exception):
+class JobCancelled(Exception):
     """Nobody waits for the job any more."""
 
 
@@ -47,11 +47,11 @@ class Job:
         """Looks whether the job may go on; whoever works calls it at each step.
 
         Raises:
-            Stopped: Nobody waits for it any more.
+            JobCancelled: Nobody waits for it any more.
             ResourceError: It has taken too long.
         """
         if self.stopped.is_set():
-            raise Stopped
+            raise JobCancelled
         if time.monotonic() > self.ends:
             raise ResourceError(
                 f"this took more than {self.seconds:g} s and was ended: ask for fewer steps or pictures"
@@ -72,7 +72,7 @@ class Job:
             self.check()
             self.emit("begun")
             self.emit("done", **self.work(self))
-        except Stopped:
+        except JobCancelled:
             self.emit("failed", error="this was cancelled")
         except ScoreSDEError as error:
             self.emit("failed", error=str(error))
@@ -80,7 +80,7 @@ class Job:
             self.emit("failed", error=unexpected())
 
 
-class Line:
+class JobQueue:
     """A thread that works, and the jobs that wait for it.
 
     Args:

@@ -9,14 +9,14 @@ from starlette.concurrency import run_in_threadpool
 
 from ..core.options import Options
 from . import requests, uploads
-from .catalogue import Catalogue, Entry
+from .catalogue import Catalogue, CatalogueEntry
 from .reading import table
 
 
 def serve_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
     """What is kept."""
 
-    def shown(entry: Entry) -> dict[str, Any]:
+    def shown(entry: CatalogueEntry) -> dict[str, Any]:
         return dataclasses.asdict(entry)
 
     @app.get("/api/catalogue")
@@ -32,7 +32,7 @@ def serve_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
     async def save(request: Request) -> dict[str, Any]:
         asked = Keep(**await table(request))
 
-        def kept() -> Entry:
+        def kept() -> CatalogueEntry:
             pixels = uploads.decode(requests.decoded("picture", asked.picture))
             return catalogue.save(asked.caption, uploads.png(pixels), asked.parameters)
 

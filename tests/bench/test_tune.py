@@ -149,7 +149,7 @@ def test_grids_are_kept_beside_the_weights_they_are_for(tmp_path):
 
     def entry(at, sha256=config["sha256"], **options):
         solver = solvers["unipc"](steps=3, **options)
-        return store.Entry(
+        return store.TunedGrid(
             solver=store.essential(solver),
             nfe=3,
             stop=1e-3,
@@ -169,7 +169,7 @@ def test_grids_are_kept_beside_the_weights_they_are_for(tmp_path):
     store.save(tmp_path, entry("0.5/0.1"))
     store.save(tmp_path, entry("0.6/0.2", order=2))
     store.save(tmp_path, entry("0.7/0.1234567890123456"))  # replaces the first
-    assert len(store.read(tmp_path)) == 2
+    assert len(store.read_grids(tmp_path)) == 2
     assert tuned(task, tmp_path) == solvers["unipc"](steps=3, grid=ListedGrid(at=(0.7, 0.1234567890123456)))
     assert tuned(solvers["unipc"](steps=3, order=2), tmp_path).grid == ListedGrid(at=(0.6, 0.2))
     with pytest.raises(

@@ -93,8 +93,8 @@ def follows(x, mean, c):
 )
 @pytest.mark.parametrize("seen", [Pixels(MASK, 0.1), Luma(noise=0.05)], ids=["pixels", "luma"])
 def test_the_law_is_the_posterior_of_normal_data(name, options, seen):
-    """At a noise above that of the last level, so that what follows τ in `KnownCoordinates` counts too. With 200 samples a
-    mean that is off by half a standard deviation, or a spread by a tenth, does not pass."""
+    """At a noise above that of the last level, so that what follows τ in `KnownCoordinates` counts too. With 200 samples
+    a mean that is off by half a standard deviation, or a spread by a tenth, does not pass."""
     y = measured(seen, 200)
     out = posteriors[name](**options).draw(PRIOR, seen, y, generator=generators(range(200)))
     a, rows = matrix(seen)

@@ -30,7 +30,7 @@ from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
 from scoresde.web import reading, schema, tasks
 from scoresde.web import server as impatience
-from scoresde.web.app import Settings, create_app
+from scoresde.web.app import WebSettings, create_app
 from scoresde.web.catalogue import Catalogue
 from scoresde.web.security import AccessPolicy, loopback
 
@@ -52,7 +52,7 @@ def serving(folders, catalogue, **options):
     """A server on a free port, and a client that has the key, as the page has it."""
     with impatience.listening("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
-        settings = Settings(tuple(folders.values()), catalogue, port=port, **options)
+        settings = WebSettings(tuple(folders.values()), catalogue, port=port, **options)
         running = impatience.server(create_app(settings))
         thread = threading.Thread(target=running.run, args=([listener],))
         thread.start()
@@ -443,17 +443,17 @@ def test_hosts(host, admitted, refused):
 def test_models_are_told_apart_by_their_names(folders, tmp_path):
     for names, sentence in (("digits", "digits"), "two models are called 'digits'"), (("other",), "called 'other'"):
         with pytest.raises(UsageError, match=sentence):
-            create_app(Settings(names, tmp_path / "c.sqlite"))
+            create_app(WebSettings(names, tmp_path / "c.sqlite"))
 
 
 def test_the_link_holds_the_key_where_others_can_reach_the_page(folders, tmp_path):
     assert loopback("::1") and not loopback("0.0.0.0") and not loopback("example.org")
     for host, shown in (("192.168.0.2", "192.168.0.2"), ("fe80::1", "[fe80::1]"), ("0.0.0.0", None)):
-        settings = Settings((), tmp_path / "c.sqlite", host=host, port=8000)
+        settings = WebSettings((), tmp_path / "c.sqlite", host=host, port=8000)
         name, _, rest = settings.link.removeprefix("http://").rpartition(":")
         assert rest == f"8000/?token={settings.token}" and settings.policy.admits(f"{name}:8000")
         assert name == shown or host == "0.0.0.0" != name
-    assert Settings((), tmp_path / "c.sqlite").link == "http://127.0.0.1:8000/"
+    assert WebSettings((), tmp_path / "c.sqlite").link == "http://127.0.0.1:8000/"
     with serving(folders, tmp_path / "c.sqlite", host="0.0.0.0") as client:
         client.cookies.clear()
         assert "set-cookie" not in client.get("/").headers

@@ -18,7 +18,7 @@ from .problems import PosteriorProblem, problems
 DEFAULT = Path(__file__).parent.with_name("posterior.toml")
 
 
-class Method(Options):
+class PosteriorMethod(Options):
     """A way to draw from p(x | y): a conditioner with a solver, or a posterior sampler in the place of both."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -38,7 +38,7 @@ class Method(Options):
         return not self.on or problem.name in self.on or problem.title in self.on
 
 
-def methods(entry: str | Mapping[str, Any]) -> Iterator[Method]:
+def methods(entry: str | Mapping[str, Any]) -> Iterator[PosteriorMethod]:
     """Every method of a table in which a list of values means each of them in turn.
 
     As a text it is a conditioner and a solver, "covariance:kind=channel/full dpm++:steps=10/20", or a posterior
@@ -62,7 +62,7 @@ def methods(entry: str | Mapping[str, Any]) -> Iterator[Method]:
     for conditioner in [how] if how in (None, "none") else expand(how, conditioners):
         for tool in tools if isinstance(tools, list) else [tools]:
             for solver in expand(tool, registry):
-                yield Method(conditioner=conditioner, solver=solver, believed=believed, **options)
+                yield PosteriorMethod(conditioner=conditioner, solver=solver, believed=believed, **options)
 
 
 class PosteriorSpec(Settings):
@@ -72,7 +72,7 @@ class PosteriorSpec(Settings):
     problem: tuple[Annotated[PosteriorProblem, PlainSerializer(table)], ...] = Field(
         min_length=1, description="Tables or texts; a list of values means each of them in turn."
     )
-    method: tuple[Method, ...] = Field(
+    method: tuple[PosteriorMethod, ...] = Field(
         min_length=1, description="Tables or texts of a conditioner and a solver, or of a sampler."
     )
     measurements: int = Field(4, ge=2, description="Measurements for each of which there are `count` samples.")

@@ -23,12 +23,12 @@ from ..cells import changed
 from ..subject import Subject, Tool
 from .judge import Judge, judged
 from .measurements import Measurements
-from .spec import Method
+from .spec import PosteriorMethod
 
 T = TypeVar("T", bound=Options)
 
 
-class Problem:
+class JudgedProblem:
     """What all methods on a problem share: the measurements and their judges, made when they are first needed."""
 
     def __init__(self, measurements: Measurements) -> None:
@@ -43,7 +43,7 @@ class Problem:
 class PosteriorSubject(Subject):
     """The model of a problem, conditioned on its measurements in one way, on the CPU."""
 
-    def __init__(self, problem: Problem, method: Method) -> None:
+    def __init__(self, problem: JudgedProblem, method: PosteriorMethod) -> None:
         measurements = problem.measurements
         self.name, self.spec = measurements.problem.title, measurements.spec
         self.problem, self.method, self.denoise = problem, method, method.denoise

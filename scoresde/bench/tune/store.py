@@ -20,7 +20,7 @@ FORMAT = 1
 """Version of the file's layout. A reader refuses any other."""
 
 
-class Entry(BaseModel):
+class TunedGrid(BaseModel):
     """A tuned grid, what it is for, and how it was found."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,7 +49,7 @@ class Grids(BaseModel):
     """What grids.json holds."""
 
     format: int = Field(FORMAT, ge=FORMAT, le=FORMAT)
-    grids: list[Entry] = []
+    grids: list[TunedGrid] = []
 
 
 def essential(solver: GridSolver) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def essential(solver: GridSolver) -> dict[str, Any]:
     return {"name": solver.name, **own, "steps": solver.steps}
 
 
-def read(folder: Path) -> Sequence[Entry]:
+def read_grids(folder: Path) -> Sequence[TunedGrid]:
     """The tuned grids in a model's folder.
 
     Raises:
@@ -76,13 +76,13 @@ def read(folder: Path) -> Sequence[Entry]:
         raise CheckpointError(f"{folder / FILE} is not a list of tuned grids: {where}: {first['msg']}") from None
 
 
-def save(folder: Path, entry: Entry) -> None:
+def save(folder: Path, entry: TunedGrid) -> None:
     """Adds a tuned grid to a model's folder, in the place of an earlier one for the same solver."""
 
-    def purpose(e: Entry) -> tuple[object, ...]:
+    def purpose(e: TunedGrid) -> tuple[object, ...]:
         return e.solver, e.stop
 
-    kept = [old for old in read(folder) if purpose(old) != purpose(entry)]
+    kept = [old for old in read_grids(folder) if purpose(old) != purpose(entry)]
     files.write_text(folder / FILE, json.dumps(Grids(grids=[*kept, entry]).model_dump(), indent=2) + "\n")
 
 
@@ -100,7 +100,7 @@ def tuned(solver: Solver, folder: Path, *, stop: float | None = None) -> GridSol
     config = files.read_json(folder / models.CONFIG)
     sde = sdes.build(config["sde"])
     end, name = sde.t_min if stop is None else stop, essential(wanted)
-    known = [entry for entry in read(folder) if entry.stop == end]
+    known = [entry for entry in read_grids(folder) if entry.stop == end]
     given = flags({key: value for key, value in name.items() if key != "steps"})
     model = folder.name if folder.parent == models.BUNDLED else folder
     command = f"`scoresde tune {model} {given} --nfe {spent(wanted, sde)}`, which ends with how to use it"
