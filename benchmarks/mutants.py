@@ -122,7 +122,7 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     (P + "travel.py", "a * x + b * problem.noise(x)", "a * x", "a way back without noise", "posterior"),
     (P + "travel.py", "levels[top : bottom + 1]", "levels[top:bottom]", "a step left out", "posterior"),
     (P + "smc.py", "(mean - free) / std", "(free - mean) / std", "the proposal's weight inverted", "posterior"),
-    (P + "smc.py", "asked.log_p - before - dot", "asked.log_p - dot", "the twist's old value kept", "posterior"),
+    (P + "smc.py", "twisted.log_p - before - dot", "twisted.log_p - dot", "the twist's old value kept", "posterior"),
     (P + "smc.py", "x, twisted = x[rows], TwistOutput", "x, twisted = x, TwistOutput", "particles redrawn in name only", "posterior"),
     (P + "smc.py", "torch.where(poor[:, None], 0.0, log_w)", "log_w", "weights that outlive the redrawing", "posterior"),
     (P + "twist.py", "+ self.noise**2 * torch.eye", "+ 4 * self.noise**2 * torch.eye", "the noise doubled", "posterior"),

@@ -15,7 +15,7 @@ from scoresde.core.errors import NumericalError, UsageError
 from scoresde.core.options import table
 from scoresde.core.random import generators, stream
 from scoresde.data import data
-from scoresde.models.base import ScoreModel
+from scoresde.models.base import Output, ScoreModel
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.observations import Blur, Crop, Downsample, LinearOperator, Luma, NonLinear, Pixels, covariance
 from scoresde.posterior import posteriors, store
@@ -93,8 +93,8 @@ def follows(x, mean, c):
 )
 @pytest.mark.parametrize("seen", [Pixels(MASK, 0.1), Luma(noise=0.05)], ids=["pixels", "luma"])
 def test_the_law_is_the_posterior_of_normal_data(name, options, seen):
-    """At a noise above that of the last level, so that what follows τ in `KnownCoordinates` counts too. With 200 samples
-    a mean that is off by half a standard deviation, or a spread by a tenth, does not pass."""
+    """At a noise above that of the last level, so that what follows τ in `KnownCoordinates` counts. With 200 samples
+    samples a mean that is off by half a standard deviation, or a spread by a tenth, does not pass."""
     y = measured(seen, 200)
     out = posteriors[name](**options).draw(PRIOR, seen, y, generator=generators(range(200)))
     a, rows = matrix(seen)
@@ -294,7 +294,7 @@ class Counted(ScoreModel):
         super().__init__()
         self.sde, self.shape, self.calls, self.rows, self.pulls = PRIOR.sde, PRIOR.shape, 0, 0, 0
 
-    def eps(self, x, t):
+    def evaluate(self, x, t, classes=None):
         self.calls, self.rows = self.calls + 1, self.rows + len(x)
         model = self
 
@@ -308,7 +308,7 @@ class Counted(ScoreModel):
                 model.pulls += 1
                 return slope
 
-        return Identity.apply(x * self.sde.sigma(t[:1]))  # the score of normal data of variance 1
+        return Output(Identity.apply(x * self.sde.sigma(t[:1])))  # the score of normal data of variance 1
 
 
 @pytest.mark.parametrize(
@@ -407,9 +407,9 @@ def test_what_is_unsound_is_refused(call, error, message):
 @every
 def test_a_model_that_breaks_is_named_at_once(name):
     class Broken(Counted):
-        def eps(self, x, t):
-            eps = super().eps(x, t)
-            return eps * math.nan if self.calls == 3 else eps
+        def evaluate(self, x, t, classes=None):
+            eps = super().evaluate(x, t).eps
+            return Output(eps * math.nan if self.calls == 3 else eps)
 
     with pytest.raises(NumericalError, match=r"prediction for samples .* is not finite at t = .* \(evaluation 3\)"):
         attempt(name, model=Broken())
