@@ -40,7 +40,11 @@ def write(path: Path, save: Callable[[Path], object]) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Has the names in a folder written to disk, so that a file moved there is found after a loss of power."""
+    """Has the names in a folder written to disk, so that a file moved there is found after a loss of power.
+
+    Args:
+        folder: The folder whose entries are written to disk.
+    """
     if os.name == "posix":  # elsewhere a folder cannot be opened
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -50,12 +54,22 @@ def sync(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all."""
+    """Writes a text file whole or not at all.
+
+    Args:
+        path: Where the file will be.
+        text: Its content, which is written as UTF-8.
+    """
     write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_bytes(path: Path, content: bytes) -> str:
-    """Writes a file whole or not at all, and returns the sha256 of what it should hold, in hexadecimal."""
+    """Writes a file whole or not at all, and returns the sha256 of what it should hold, in hexadecimal.
+
+    Args:
+        path: Where the file will be.
+        content: Its bytes.
+    """
     write(path, lambda temporary: temporary.write_bytes(content))
     return hashlib.sha256(content).hexdigest()
 
@@ -64,6 +78,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], content: Mapping[st
     """Writes a safetensors file whole or not at all, and returns its sha256.
 
     Args:
+        path: Where the file will be.
+        tensors: The tensors by name, on any device.
         content: Texts for its header.
     """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -71,7 +87,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], content: Mapping[st
 
 
 def digest(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+    """The sha256 of a file, in hexadecimal.
+
+    Args:
+        path: The file.
+    """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -99,6 +119,10 @@ def read_json(path: Path, what: str = "model folder") -> dict[str, Any]:
 
 def read_tensors(path: Path, sha256: str) -> dict[str, Tensor]:
     """The tensors of a safetensors file, if its digest is the one expected.
+
+    Args:
+        path: The file.
+        sha256: The digest that it must have, in hexadecimal.
 
     Raises:
         CheckpointError: The file is missing, cut short or changed.

@@ -1,4 +1,4 @@
-"""Several processes that train one network, or share the work: torchrun starts them, torch.distributed joins them."""
+"""Several processes that train one network or share other work: torchrun starts them, torch.distributed joins them."""
 
 import contextlib
 import os
@@ -16,11 +16,11 @@ T = TypeVar("T")
 VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun tells each process."""
 PATIENCE = timedelta(hours=1)
-"""How long a process waits for the others, of which the first also draws sheets and evaluates."""
+"""How long a process waits for the others. Process 0 takes longest, as it also draws sheets and evaluates."""
 
 
 class Processes(NamedTuple):
-    """This process among those that work together; alone, every method does what one process would do."""
+    """The processes that work together, seen from this one. With one process, every method does nothing special."""
 
     rank: int = 0
     """Its number; process 0 alone prints and writes files."""
@@ -33,7 +33,10 @@ class Processes(NamedTuple):
         return self.rank == 0
 
     def only_first(self, work: Callable[[], T]) -> T:
-        """What `work` returns in process 0, in all of them; an error of it ends all, and process 0 says it.
+        """What `work` returns in process 0, given to all processes. An error in process 0 ends all of them.
+
+        Args:
+            work: Called in process 0 alone; the result must be picklable.
 
         Raises:
             ScoreSDEError: `work` has, in process 0.
@@ -58,7 +61,12 @@ class Processes(NamedTuple):
         return done
 
     def any(self, flag: bool, device: torch.device) -> bool:
-        """Whether the flag is set in any of them; so all learn of a signal at the same step."""
+        """Whether the flag is set in any process; so all processes learn of a signal at the same step.
+
+        Args:
+            flag: The flag of this process.
+            device: Device of the tensor that is exchanged: of the GPU for NCCL.
+        """
         if self.world == 1:
             return flag
         flags = torch.tensor([float(flag)], device=device)
@@ -66,7 +74,11 @@ class Processes(NamedTuple):
         return bool(flags.item())
 
     def mean(self, x: Tensor) -> Tensor:
-        """The mean over the processes, of a tensor of one shape."""
+        """The mean of x over the processes.
+
+        Args:
+            x: A tensor that has the same shape in every process.
+        """
         if self.world > 1:
             x = x.clone()
             torch.distributed.all_reduce(x)
@@ -74,7 +86,11 @@ class Processes(NamedTuple):
         return x
 
     def gather(self, value: T) -> list[T]:
-        """The values of all processes in their order, in process 0; in the others, an empty list."""
+        """The values of all processes in the order of their ranks, in process 0; in the others, an empty list.
+
+        Args:
+            value: The value of this process, picklable.
+        """
         if self.world == 1:
             return [value]
         found: list[Any] | None = [None] * self.world if self.first else None
@@ -82,7 +98,11 @@ class Processes(NamedTuple):
         return found or []
 
     def joined(self, net: nn.Module) -> nn.Module:
-        """The network with gradients that are the mean over the processes."""
+        """The network, with gradients that are the mean over the processes.
+
+        Args:
+            net: The network, on the device of this process.
+        """
         if self.world == 1:
             return net
         return nn.parallel.DistributedDataParallel(net)
@@ -92,7 +112,12 @@ ALONE = Processes()
 
 
 def held_back(net: nn.Module, hold: bool) -> contextlib.AbstractContextManager[None]:
-    """A context in which the gradients of a network that is `joined` are not yet exchanged, if `hold` says so."""
+    """A context in which the gradients of a network from `Processes.joined` are not exchanged.
+
+    Args:
+        net: The network.
+        hold: Whether to hold the exchange back, while gradients are accumulated; else the context does nothing.
+    """
     if hold and isinstance(net, nn.parallel.DistributedDataParallel):
         context: contextlib.AbstractContextManager[None] = net.no_sync()
         return context
@@ -100,15 +125,15 @@ def held_back(net: nn.Module, hold: bool) -> contextlib.AbstractContextManager[N
 
 
 def grouped() -> bool:
-    """Whether this process has joined others, if only itself."""
+    """Whether this process belongs to a process group of torch.distributed."""
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def processes() -> Processes:
-    """This process among those that have joined.
+    """The processes of the group that this one belongs to, or this one alone.
 
     Raises:
-        UsageError: It was started as one of several that have not joined: each would do the whole work by itself.
+        UsageError: Several processes were started but not joined: each would do the whole work by itself.
     """
     if grouped():
         return Processes(torch.distributed.get_rank(), torch.distributed.get_world_size())
@@ -122,10 +147,12 @@ def processes() -> Processes:
 
 @contextlib.contextmanager
 def group(device: str = "auto") -> Iterator[str]:
-    """A context in which the processes that torchrun started are joined; gives the name of this one's device.
+    """A context in which the processes that torchrun started are joined; gives the name of this process's device.
 
-    On GPUs they talk by NCCL and each takes the GPU of its local number, on the CPU by Gloo. A process that was started
-    alone stays alone, on the device named.
+    On GPUs they exchange by NCCL, and each takes the GPU of its local rank; on the CPU they exchange by Gloo.
+
+    Args:
+        device: Device of a process that was started alone; among several, "auto" and "cuda" take this process's GPU.
 
     Raises:
         UsageError: Some of torchrun's variables are set and others are not.
@@ -154,7 +181,7 @@ def group(device: str = "auto") -> Iterator[str]:
 
 
 def share() -> tuple[int, int]:
-    """This process's number and how many share the work: of torchrun, of a SLURM array, of both, or 0 of 1."""
+    """The number of this process and of how many that share the work: from torchrun, a SLURM array, or both."""
     task = _number("SLURM_ARRAY_TASK_ID", 0) - _number("SLURM_ARRAY_TASK_MIN", 0)
     tasks = _number("SLURM_ARRAY_TASK_COUNT", 1)
     world = _number("WORLD_SIZE", 1)

@@ -1,4 +1,4 @@
-"""Signals that ask a long run to end: remembered until the run has come to a place where it can."""
+"""Signals that ask a long run to end: noted when they come, obeyed where the run can end."""
 
 import signal
 import time
@@ -9,7 +9,7 @@ CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 143}
 
 
 class Stopped(Exception):
-    """A signal has come; raised where it is looked for."""
+    """A signal has asked the run to end. `Signals.check` raises it."""
 
 
 class Signals:
@@ -17,7 +17,7 @@ class Signals:
 
     Args:
         echo: Seconds within which a second Ctrl-C is taken for the first one, which torchrun passes on to processes
-            that the terminal has already told.
+            that have received it from the terminal already.
     """
 
     def __init__(self, echo: float = 0.0) -> None:
@@ -47,10 +47,10 @@ class Signals:
                 raise KeyboardInterrupt
 
     def check(self, *_: object) -> None:
-        """Looks whether a signal has come; as an observer of a solver, between two evaluations.
+        """Checks that no signal has come. It takes any arguments, so that it can be an observer of a model.
 
         Raises:
-            Stopped: One has.
+            Stopped: A signal has come.
         """
         if self.code:
             raise Stopped

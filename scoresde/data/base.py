@@ -49,13 +49,22 @@ class Images:
         return channels, height, width
 
     def scaled(self, index: Tensor | slice = slice(None)) -> Tensor:
-        """The chosen images as float32 in [-1, 1], (B, C, H, W)."""
+        """The chosen images as float32 in [-1, 1], (B, C, H, W).
+
+        Args:
+            index: Which images: whole numbers, a mask, or a slice; by default all.
+        """
         return self.pixels[index].float() * (2 / (self.levels - 1)) - 1
 
     def drawn(self, count: int, seed: int = 0) -> Self:
-        """`count` images from all over the set, or all if there are fewer: the first of a permutation by the seed.
+        """A random choice of the images, in the order of a permutation.
 
-        Many sets are sorted by class, so that their first images are of one. More images begin with fewer of the seed.
+        Many sets are sorted by class, so their first images would show one class. A larger choice with the same seed
+        begins with the smaller one.
+
+        Args:
+            count: How many images; all of them if there are fewer.
+            seed: Seed of the permutation.
         """
         index = permutation(len(self), stream(seed, "images"))[:count]
         return replace(self, pixels=self.pixels[index], labels=None if self.labels is None else self.labels[index])
@@ -71,11 +80,19 @@ class DataOptions(Options, ABC):
 
     @abstractmethod
     def load(self, split: Split) -> Images:
-        """The training images, or those held out for testing."""
+        """The training images, or those held out for testing.
+
+        Args:
+            split: "train" for the training images, "test" for those held out for testing.
+        """
 
 
 def reduced(pixels: Tensor, factor: int) -> Tensor:
     """The mean of every factor x factor pixels, rounded, (..., H, W) uint8 -> (..., ⌊H/factor⌋, ⌊W/factor⌋) uint8.
+
+    Args:
+        pixels: Images, (..., H, W) uint8.
+        factor: Side of the squares whose mean becomes one pixel.
 
     Raises:
         UsageError: No pixel would be left.

@@ -17,6 +17,10 @@ class HeldOut(DataOptions):
     def chosen(self, count: int, split: Split) -> Tensor:
         """Which of `count` images belong to a split, in rising order; it depends on the count and the share alone.
 
+        Args:
+            count: How many images there are.
+            split: "train" or "test".
+
         Raises:
             DataError: The split has no image.
         """

@@ -34,7 +34,9 @@ def open_picture(
     palettes become RGB; of an animation the first frame counts. Grey made of colour is the luma of ITU-R BT.601.
 
     Args:
+        file: The opened file, for reading bytes.
         name: What an error calls the file.
+        mode: "L" for grey or "RGB" for colour; None keeps grey pictures grey.
         largest: Pixels of the largest picture that is decoded.
         formats: Names of the formats that are read, by their content; without them, all that Pillow knows.
 

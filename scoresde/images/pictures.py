@@ -1,4 +1,4 @@
-"""A user's pictures made to fit a model, openly: what is done to a picture can be printed, and done to its mask."""
+"""A user's pictures, resized and cropped for a model. What is done can be printed, and applied to the mask too."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +22,11 @@ class ResizeAndCrop:
     """What is done to a picture: it is resized, and its middle cut out. Sizes are (width, height)."""
 
     original: tuple[int, int]
+    """Size of the picture."""
     resized: tuple[int, int]
+    """Size to which it is resized."""
     kept: tuple[int, int]
+    """Size of the middle that is cut out of it."""
 
     def __str__(self) -> str:
         said = "{}x{}".format(*self.original)
@@ -39,12 +42,20 @@ class ResizeAndCrop:
         return self.original == self.resized == self.kept
 
     def known(self, known: Tensor) -> Tensor:
-        """Which pixels are known after it, (H, W), of those before: where the hole weighs less than half a level."""
+        """Which pixels are known afterwards, (H, W) bool: where the resized hole weighs less than half a grey level.
+
+        Args:
+            known: Which pixels of the original picture are known, (H, W) bool.
+        """
         hole = self.picture(Image.fromarray((~known).numpy().astype(np.float32)))
         return torch.from_numpy(np.abs(np.asarray(hole)) < 0.5 / 255)
 
     def picture(self, picture: Image.Image) -> Image.Image:
-        """The picture after it."""
+        """The picture, resized and cropped.
+
+        Args:
+            picture: A picture of the size `original`.
+        """
         if self.resized != self.original:
             picture = picture.resize(self.resized, SMOOTH)
         left, top = ((a - b) // 2 for a, b in zip(self.resized, self.kept, strict=True))
@@ -52,10 +63,17 @@ class ResizeAndCrop:
 
 
 def fit(size: tuple[int, int], height: int, width: int, mode: FitMode = "resize", multiple: int = 1) -> ResizeAndCrop:
-    """How a picture of a size, (width, height), is made to fit a model of images of height x width.
+    """How a picture is made to fit a model of images of height x width.
 
-    "resize" resizes it, so that it covers height x width, and cuts out the middle. "tile" leaves larger pictures as
-    they are, but for sides that are no multiple of `multiple`, and enlarges smaller ones.
+    "resize" resizes it until it just covers height x width, and cuts out the middle. "tile" enlarges smaller pictures,
+    and of larger ones only cuts off what exceeds a multiple of `multiple`.
+
+    Args:
+        size: Width and height of the picture.
+        height: Height of the model's images.
+        width: Width of the model's images.
+        mode: "resize" or "tile".
+        multiple: With "tile", the sides become multiples of this number.
 
     Raises:
         DataError: The picture is so narrow that it would become too large.
@@ -73,6 +91,9 @@ def fit(size: tuple[int, int], height: int, width: int, mode: FitMode = "resize"
 
 def found(paths: Sequence[Path]) -> list[Path]:
     """The files among the paths, and the pictures in the folders among them, sorted.
+
+    Args:
+        paths: Files, and folders of pictures.
 
     Raises:
         DataError: A folder holds no pictures.
@@ -92,6 +113,10 @@ def found(paths: Sequence[Path]) -> list[Path]:
 def load_picture(path: Path, mode: Literal["L", "RGB"] | None = None) -> Image.Image:
     """The picture in a file, by the rules of `open_picture`.
 
+    Args:
+        path: The file.
+        mode: "L" for grey or "RGB" for colour; None keeps grey pictures grey.
+
     Raises:
         DataError: The file cannot be opened or read as a picture.
     """
@@ -103,12 +128,20 @@ def load_picture(path: Path, mode: Literal["L", "RGB"] | None = None) -> Image.I
 
 
 def scaled(picture: Image.Image) -> Tensor:
-    """A picture as data, (1|3, H, W) in [-1, 1]."""
+    """A picture as data, (1|3, H, W) in [-1, 1].
+
+    Args:
+        picture: A picture in the mode "L" or "RGB".
+    """
     return pixels(picture).float() / 127.5 - 1
 
 
 def colourless(picture: Image.Image) -> bool:
-    """Whether a picture is grey, in whatever mode."""
+    """Whether a picture is grey, even if it is stored as RGB.
+
+    Args:
+        picture: A picture in the mode "L" or "RGB".
+    """
     return picture.mode == "L" or bool((pixels(picture) == pixels(picture)[:1]).all())
 
 
@@ -116,6 +149,7 @@ def read_hole(path: Path, size: tuple[int, int], *, invert: bool = False) -> Ten
     """Which pixels are known, (H, W), by a mask file: white is the hole that is to be drawn, black is kept.
 
     Args:
+        path: The mask file.
         size: Width and height of the picture.
         invert: White is kept, and black is the hole.
 
@@ -138,6 +172,10 @@ def read_hole(path: Path, size: tuple[int, int], *, invert: bool = False) -> Ten
 
 def box_known(box: tuple[int, int, int, int], size: tuple[int, int]) -> Tensor:
     """Which pixels are known, (H, W), where columns x0 to x1 - 1 of rows y0 to y1 - 1 are to be drawn.
+
+    Args:
+        box: x0, y0, x1 and y1, in pixels.
+        size: Width and height of the picture.
 
     Raises:
         UsageError: The box does not lie in the picture, or holds nothing.

@@ -13,12 +13,23 @@ from ..core.files import write
 
 
 def to_uint8(x: Tensor) -> Tensor:
-    """Images in [-1, 1], (B, C, H, W), as uint8 rounded to the nearest of 256 levels; values beyond are cut off."""
+    """Images in [-1, 1], (B, C, H, W), as uint8, rounded to the nearest of 256 levels and clipped to [0, 255].
+
+    Args:
+        x: Images in [-1, 1], (B, C, H, W), on any device.
+    """
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
 
 
 def sheet(x: Tensor, columns: int | None = None, *, zoom: int = 1, gap: int = 1) -> Image.Image:
-    """Images in [-1, 1], (B, 1|3, H, W), in a grid, each pixel enlarged to zoom x zoom without blur."""
+    """A grid of images, each pixel enlarged to zoom x zoom without blur.
+
+    Args:
+        x: Images in [-1, 1], (B, 1|3, H, W).
+        columns: Images in a row; by default about as many as there are rows.
+        zoom: Enlargement, a whole number.
+        gap: Width of the lines between the images, in pixels before the enlargement.
+    """
     pixels = to_uint8(x).expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
     count, height, width, _ = pixels.shape
     columns = columns or math.ceil(math.sqrt(count))
@@ -32,18 +43,30 @@ def sheet(x: Tensor, columns: int | None = None, *, zoom: int = 1, gap: int = 1)
 
 
 def zoom_for(size: int) -> int:
-    """An enlargement that makes images of the given height easy to see."""
+    """The enlargement with which images are about 64 pixels high.
+
+    Args:
+        size: Height of the images, in pixels.
+    """
     return max(1, 64 // size)
 
 
 def single(x: Tensor) -> Image.Image:
-    """One image in [-1, 1], (1|3, H, W), pixel by pixel."""
+    """One image as a picture, without enlargement.
+
+    Args:
+        x: An image in [-1, 1], (1|3, H, W).
+    """
     pixels = to_uint8(x[None])[0].permute(1, 2, 0).numpy()
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
 def save(picture: Image.Image, path: Path) -> None:
     """Writes a PNG whole or not at all.
+
+    Args:
+        picture: The picture.
+        path: The file, whose name should end in .png.
 
     Raises:
         ResourceError: The folder is not writable, or the disk is full.
@@ -52,7 +75,13 @@ def save(picture: Image.Image, path: Path) -> None:
 
 
 def save_animation(frames: Sequence[Image.Image], path: Path, *, milliseconds: int = 200) -> None:
-    """Writes a GIF or WebP, by the path's suffix, that rests on its last frame."""
+    """Writes an animation that shows its last frame five times as long as the others.
+
+    Args:
+        frames: Pictures of one size.
+        path: The file, whose name ends in .gif or .webp.
+        milliseconds: Time that each frame is shown.
+    """
     durations = [milliseconds] * (len(frames) - 1) + [5 * milliseconds]
     kind = path.suffix.removeprefix(".").upper()
     first, rest = frames[0], list(frames[1:])
@@ -65,7 +94,12 @@ def save_animation(frames: Sequence[Image.Image], path: Path, *, milliseconds: i
 
 
 def labelled(rows: Mapping[str, Tensor], *, zoom: int = 1) -> Image.Image:
-    """A sheet with one row of images in [-1, 1], (B, 1|3, H, W), per label, and the labels at the left."""
+    """A sheet with one row of images for each label, and the labels at the left.
+
+    Args:
+        rows: Images in [-1, 1], (B, 1|3, H, W), by label.
+        zoom: Enlargement, a whole number.
+    """
     pictures = {label: sheet(x, len(x), zoom=zoom) for label, x in rows.items()}
     font = ImageFont.load_default(12)
     margin = 16 + int(max(font.getlength(label) for label in pictures))

@@ -15,7 +15,11 @@ class NetworkOptions(Options, ABC):
 
     @abstractmethod
     def build(self, shape: tuple[int, int, int]) -> nn.Module:
-        """The module for images of shape (C, H, W), with fresh weights from torch's global generator."""
+        """The module for images of shape (C, H, W), with fresh weights from torch's global generator.
+
+        Args:
+            shape: Channels, height and width of one image.
+        """
 
 
 networks: Registry[NetworkOptions] = Registry("network", "scoresde.networks")

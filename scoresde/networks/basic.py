@@ -40,7 +40,14 @@ class BasicOptions(NetworkOptions):
 
 
 class Block(nn.Module):
-    """norm(relu(conv(x))) + time, a second norm(relu(conv)), and a (transposed) convolution of stride 2."""
+    """norm(relu(conv(x))) + time, a second norm(relu(conv)), and a (transposed) convolution of stride 2.
+
+    Args:
+        inputs: Channels of x.
+        width: Channels of the output.
+        embedding: Length E of the time embedding.
+        up: Whether the resolution is doubled; otherwise it is halved.
+    """
 
     def __init__(self, inputs: int, width: int, embedding: int, *, up: bool) -> None:
         super().__init__()
@@ -51,7 +58,12 @@ class Block(nn.Module):
         self.resample = resample(width, width, 4, stride=2, padding=1)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        """(B, inputs, H, W) and (B, E) -> (B, width, H/2, W/2), or twice H and W on the way up."""
+        """(B, inputs, H, W) and (B, E) -> (B, width, H/2, W/2), or twice H and W on the way up.
+
+        Args:
+            x: The feature map, (B, inputs, H, W).
+            emb: The time embedding, (B, E).
+        """
         h = self.norm1(functional.relu(self.conv1(x)))
         h = h + functional.relu(self.time(emb))[:, :, None, None]
         out: Tensor = self.resample(self.norm2(functional.relu(self.conv2(h))))
@@ -59,7 +71,12 @@ class Block(nn.Module):
 
 
 class BasicUNet(nn.Module):
-    """net(x, label): x (B, C + extra, H, W) and label (B,) -> (B, C, H, W), or (B, 2C, H, W) with the variance."""
+    """net(x, label): x (B, C + extra, H, W) and label (B,) -> (B, C, H, W), or (B, 2C, H, W) with the variance.
+
+    Args:
+        options: The architecture.
+        shape: Channels, height and width of one image.
+    """
 
     def __init__(self, options: BasicOptions, shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -75,7 +92,12 @@ class BasicUNet(nn.Module):
         self.last = nn.Conv2d(widths[0], (2 if options.learned_variance else 1) * shape[0], 1)
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
-        """The network's output at the times label, (B,)."""
+        """The network's output at the times label, (B,).
+
+        Args:
+            x: The image and the channels of a condition, (B, C + extra, H, W).
+            label: The time as the network takes it, (B,).
+        """
         emb = functional.relu(self.time(sinusoids(label, self.options.embedding).to(x.dtype)))
         left, right = (self.options.kernel - 1) // 2, self.options.kernel // 2
         x = self.first(functional.pad(x, (left, right, left, right)))

@@ -16,19 +16,32 @@ class Style(NamedTuple):
     embedding: int
     """Length of the time embedding, E."""
     group_channels: int
+    """Fewest channels in a group of the normalisations."""
     heads: int
+    """Heads of each self-attention."""
     scale_shift: bool
+    """Whether the embedding scales and shifts features instead of being added."""
     dropout: float
+    """Share of features dropped in each block while training."""
     resampling: Resampling
+    """How levels are joined: "conv" or "pool"."""
 
     def norm(self, channels: int) -> nn.GroupNorm:
-        """A group normalisation of as many groups, up to 32, as divide the channels and leave each wide enough."""
+        """A group normalisation of as many groups, up to 32, as divide the channels and leave each wide enough.
+
+        Args:
+            channels: Channels of the feature map.
+        """
         most = max(1, min(32, channels // self.group_channels))
         return nn.GroupNorm(max(g for g in range(1, most + 1) if channels % g == 0), channels, eps=1e-6)
 
 
 def zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Module:
-    """The layer with all parameters zero, so that a fresh residual branch adds nothing."""
+    """The layer with all parameters zero, so that a fresh residual branch adds nothing.
+
+    Args:
+        layer: The layer, which is changed in place.
+    """
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
@@ -37,10 +50,14 @@ def zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Module:
 def sinusoids(label: Tensor, channels: int) -> Tensor:
     """[sin(ω label), cos(ω label)] with ω from 1 down to 10⁻⁴ in equal ratios; label (B,) -> (B, channels).
 
+    Args:
+        label: The time as the network takes it, (B,).
+        channels: Length of the result, an even number of at least 4.
+
     Reference: Ho et al. 2020, https://arxiv.org/abs/2006.11239, appendix B.
     """
     half = channels // 2
-    label = label.to(torch.promote_types(label.dtype, torch.float32))  # 16 bits cannot tell neighbouring steps apart
+    label = label.to(torch.promote_types(label.dtype, torch.float32))  # in 16 bits, neighbouring labels can be equal
     steps = torch.arange(half, dtype=torch.float32, device=label.device)
     angles = label[:, None] * torch.exp(-math.log(10_000) / (half - 1) * steps)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
@@ -48,6 +65,10 @@ def sinusoids(label: Tensor, channels: int) -> Tensor:
 
 class InceptionStem(nn.Module):
     """Convolutions of 1x1, 3x3 and 5x5 pixels and a 3x3 mean before one of 1x1, a quarter of the outputs each.
+
+    Args:
+        inputs: Channels of x.
+        outputs: Channels of the output.
 
     Reference: Szegedy et al. 2015, https://arxiv.org/abs/1409.4842, figure 2a, with a mean in place of the maximum.
     """
@@ -59,13 +80,22 @@ class InceptionStem(nn.Module):
         self.pooled = nn.Conv2d(inputs, outputs - 3 * quarter, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        """(B, inputs, H, W) -> (B, outputs, H, W).
+
+        Args:
+            x: The feature map, (B, inputs, H, W).
+        """
         around = self.pooled(functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False))
         return torch.cat([*(part(x) for part in self.parts), around], dim=1)
 
 
 class TimeEmbedding(nn.Module):
-    """Two linear layers on the sinusoids of the label, (B, channels) -> (B, E)."""
+    """Two linear layers on the sinusoids of the label, (B, channels) -> (B, E).
+
+    Args:
+        channels: Length of the sinusoids.
+        embedding: Length E of the embedding.
+    """
 
     def __init__(self, channels: int, embedding: int) -> None:
         super().__init__()
@@ -73,7 +103,11 @@ class TimeEmbedding(nn.Module):
         self.linear_2 = nn.Linear(embedding, embedding)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The embedding that every residual block receives."""
+        """The embedding that every residual block receives.
+
+        Args:
+            x: The sinusoids, (B, channels).
+        """
         out: Tensor = self.linear_2(functional.silu(self.linear_1(x)))
         return out
 
@@ -82,6 +116,12 @@ class Resnet(nn.Module):
     """x + conv(silu(norm(conv(silu(norm(x))) + embedding))), (B, C, H, W) -> (B, outputs, H, W).
 
     With `scale_shift` the embedding scales and shifts the second norm's output instead of being added before it.
+
+    Args:
+        inputs: Channels of x.
+        outputs: Channels of the output.
+        style: What all layers of the network share.
+
     References: Ho et al. 2020, https://arxiv.org/abs/2006.11239, appendix B; Nichol and Dhariwal 2021,
     https://arxiv.org/abs/2102.09672, section 2, for the scale and shift.
     """
@@ -98,7 +138,12 @@ class Resnet(nn.Module):
         self.conv_shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else None
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        """The block's output for the feature map x and the embedding emb, (B, E)."""
+        """The block's output, (B, outputs, H, W).
+
+        Args:
+            x: The feature map, (B, inputs, H, W).
+            emb: The embedding of time and class, (B, E).
+        """
         h: Tensor = self.conv1(functional.silu(self.norm1(x)))
         time = self.time_emb_proj(functional.silu(emb))[:, :, None, None]
         if self.scale_shift:
@@ -112,7 +157,12 @@ class Resnet(nn.Module):
 
 
 class Attention(nn.Module):
-    """x + out(softmax(q kᵀ/√d) v) over the H W positions of a feature map, with `heads` heads of d channels."""
+    """x + out(softmax(q kᵀ/√d) v) over the H W positions of a feature map, with `heads` heads of d channels.
+
+    Args:
+        channels: Channels of the feature map.
+        style: What all layers of the network share.
+    """
 
     def __init__(self, channels: int, style: Style) -> None:
         super().__init__()
@@ -125,7 +175,11 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([zeroed(nn.Linear(channels, channels))])
 
     def forward(self, x: Tensor) -> Tensor:
-        """The feature map after every position has seen all others, (B, C, H, W)."""
+        """The feature map after each position has attended to all others, (B, C, H, W).
+
+        Args:
+            x: The feature map, (B, C, H, W).
+        """
         rows = self.group_norm(x).flatten(2).transpose(1, 2)
         q, k, v = (
             layer(rows).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.to_q, self.to_k, self.to_v)
@@ -136,14 +190,23 @@ class Attention(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Halves height and width, rounding up: a convolution of stride 2, or the mean of 2x2 pixels."""
+    """Halves height and width, rounding up: a convolution of stride 2, or the mean of 2x2 pixels.
+
+    Args:
+        channels: Channels of the feature map.
+        style: What all layers of the network share.
+    """
 
     def __init__(self, channels: int, style: Style) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, stride=2) if style.resampling == "conv" else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, ⌈H/2⌉, ⌈W/2⌉)."""
+        """(B, C, H, W) -> (B, C, ⌈H/2⌉, ⌈W/2⌉).
+
+        Args:
+            x: The feature map, (B, C, H, W).
+        """
         if self.conv is None:
             return functional.avg_pool2d(x, 2, ceil_mode=True)
         # DDPM's padding, TensorFlow's "SAME": right and bottom only where a side is even, all around where it is odd.
@@ -153,13 +216,23 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Repeats pixels until the map has a given height and width, then convolves if the resampling is "conv"."""
+    """Repeats pixels until the map has a given height and width, then convolves if the resampling is "conv".
+
+    Args:
+        channels: Channels of the feature map.
+        style: What all layers of the network share.
+    """
 
     def __init__(self, channels: int, style: Style) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1) if style.resampling == "conv" else None
 
     def forward(self, x: Tensor, size: torch.Size) -> Tensor:
-        """(B, C, *) -> (B, C, *size)."""
+        """(B, C, *) -> (B, C, *size).
+
+        Args:
+            x: The feature map, (B, C, H, W).
+            size: Height and width of the result.
+        """
         x = functional.interpolate(x, size=tuple(size), mode="nearest")
         return x if self.conv is None else self.conv(x)

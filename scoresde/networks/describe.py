@@ -21,6 +21,7 @@ class FeatureMap:
     module: str
     """Name of the module inside the network; empty for the network itself."""
     kind: str
+    """Class of the module."""
     shape: tuple[int, ...]
     """Shape of one sample's output, without the batch."""
 
@@ -35,10 +36,13 @@ class Description:
     """A network, run once."""
 
     input: tuple[int, ...]
+    """Shape of one input, without the batch."""
     batch: int
+    """Inputs in one forward."""
     rows: list[FeatureMap]
     """In the order in which the outputs were ready: a block comes after its parts."""
     parameters: int
+    """Number of parameters."""
     flops: int
     """Floating-point operations of one forward of the batch; a multiplication and an addition count as two.
 
@@ -52,7 +56,11 @@ class Description:
         return asdict(self)
 
     def text(self, depth: int | None = None) -> str:
-        """A table of the rows that are no deeper than `depth`, or of all, followed by the totals."""
+        """A table of the rows that are no deeper than `depth`, or of all, followed by the totals.
+
+        Args:
+            depth: The deepest rows that are shown, as `FeatureMap.depth` counts; None shows all.
+        """
         rows = [row for row in self.rows if depth is None or row.depth <= depth]
         cells = [("module", "kind", "output"), ("input", "", _times(self.input))]
         cells += [(row.module or "(network)", row.kind, _times(row.shape)) for row in rows]
@@ -77,7 +85,9 @@ def describe(
     input costs nothing; only the timing runs the network. The network is left as it was.
 
     Args:
+        net: The network, called as net(x, label).
         shape: Shape of one input, (C, H, W), with the channels of a condition where the network takes one.
+        batch: Inputs in one forward.
         timed: Whether to measure the time as well, in eval mode and without gradients.
         repeats: Forwards that are timed, after one that is not.
 

@@ -18,7 +18,7 @@ LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 @dataclass(frozen=True)
 class Pruned:
-    """What a network has, and what of it is not 0."""
+    """How many weights a network has, how many are 0, and what it costs."""
 
     weights: int
     """Weights of the layers that can be pruned: convolutions and linear maps."""
@@ -36,18 +36,25 @@ class Pruned:
 
 
 def layers(net: nn.Module) -> dict[str, Any]:
-    """The layers of a network that can be pruned, by name."""
+    """The layers of a network that can be pruned, by name.
+
+    Args:
+        net: The network.
+    """
     return {name: module for name, module in net.named_modules() if isinstance(module, LAYERS)}
 
 
 def prune(net: nn.Module, method: PruneMethod, amount: float, *, seed: int = 0) -> dict[str, Tensor]:
-    """Sets a share of each layer's weights to 0, and returns what is left, 1 or 0 for each weight, by layer.
+    """Sets a share of each layer's weights to 0, and returns which weights are left, a mask (bool) by layer.
 
-    "l1" takes the weights of the least size, "random" any, and "ln" whole output channels, those of the least
-    Euclidean length; of the last layer, whose outputs are the image's channels, "ln" takes none.
+    "l1" removes the smallest weights, "random" any, and "ln" whole output channels, those of the smallest Euclidean
+    length. "ln" leaves the last layer alone, whose outputs are the channels of the image.
 
     Args:
+        net: The network, which is changed in place.
+        method: "l1", "random" or "ln".
         amount: The share, between 0 and 1.
+        seed: Seed of "random".
 
     Raises:
         UsageError: The share is not between 0 and 1.
@@ -77,7 +84,12 @@ def prune(net: nn.Module, method: PruneMethod, amount: float, *, seed: int = 0) 
 
 @torch.no_grad()
 def hold(net: nn.Module, kept: Mapping[str, Tensor]) -> None:
-    """Sets to 0 again what was pruned, after a step of training has moved it."""
+    """Sets pruned weights to 0 again, after a training step has moved them.
+
+    Args:
+        net: The network, which is changed in place.
+        kept: Which weights are left, by layer, as `prune` returns it.
+    """
     for name, mask in kept.items():
         weight: Any = net.get_submodule(name).weight
         weight.mul_(mask)
@@ -85,7 +97,12 @@ def hold(net: nn.Module, kept: Mapping[str, Tensor]) -> None:
 
 @torch.no_grad()
 def measure(net: nn.Module, shape: tuple[int, ...]) -> Pruned:
-    """What is left of a network that takes inputs of a shape, (C, H, W), with the channels of a condition."""
+    """What is left of a pruned network.
+
+    Args:
+        net: The network, called as net(x, label).
+        shape: Shape of one input, (C, H, W), with the channels of a condition.
+    """
     counts, hooks = [], []
 
     def count(layer: Any, inputs: tuple[Tensor, ...], out: Tensor) -> None:

@@ -10,18 +10,8 @@ from torch.nn import functional
 
 from ..core.errors import UsageError
 from .base import NetworkOptions, networks
-from .blocks import (
-    Attention,
-    Downsample,
-    InceptionStem,
-    Resampling,
-    Resnet,
-    Style,
-    TimeEmbedding,
-    Upsample,
-    sinusoids,
-    zeroed,
-)
+from .blocks import InceptionStem, Resampling, Style, TimeEmbedding, sinusoids, zeroed
+from .levels import DownBlock, MiddleBlock, UpBlock
 
 
 @networks("unet")
@@ -74,72 +64,15 @@ class UNetOptions(NetworkOptions):
         return UNet(self, shape)
 
 
-class DownBlock(nn.Module):
-    """One level on the way down: residual blocks, each followed by attention if wanted, and a downsampling."""
-
-    def __init__(self, widths: list[int], style: Style, *, attention: bool, downsample: bool) -> None:
-        super().__init__()
-        pairs = list(zip(widths, widths[1:], strict=False))
-        self.resnets = nn.ModuleList([Resnet(a, b, style) for a, b in pairs])
-        self.attentions = nn.ModuleList([Attention(b, style) for _, b in pairs] if attention else [])
-        self.downsamplers = nn.ModuleList([Downsample(widths[-1], style)] if downsample else [])
-
-    def forward(self, x: Tensor, emb: Tensor, skips: list[Tensor]) -> Tensor:
-        """The level's output; each feature map on the way is put on the stack `skips`."""
-        for i, resnet in enumerate(self.resnets):
-            x = resnet(x, emb)
-            if self.attentions:
-                x = self.attentions[i](x)
-            skips.append(x)
-        for downsample in self.downsamplers:
-            x = downsample(x)
-            skips.append(x)
-        return x
-
-
-class MiddleBlock(nn.Module):
-    """A residual block, attention and a residual block; then an upsampling if the bottleneck is halved."""
-
-    def __init__(self, width: int, style: Style, *, upsample: bool) -> None:
-        super().__init__()
-        self.resnets = nn.ModuleList([Resnet(width, width, style) for _ in range(2)])
-        self.attentions = nn.ModuleList([Attention(width, style)])
-        self.upsamplers = nn.ModuleList([Upsample(width, style)] if upsample else [])
-
-    def forward(self, x: Tensor, emb: Tensor, size: torch.Size) -> Tensor:
-        """The middle's output, of the size (H, W) of the last level."""
-        x = self.resnets[1](self.attentions[0](self.resnets[0](x, emb)), emb)
-        for upsample in self.upsamplers:
-            x = upsample(x, size)
-        return x
-
-
-class UpBlock(nn.Module):
-    """One level on the way up: residual blocks, each on the concatenation with a skip, and an upsampling."""
-
-    def __init__(self, width: int, inputs: list[int], style: Style, *, attention: bool, upsample: bool) -> None:
-        super().__init__()
-        self.resnets = nn.ModuleList([Resnet(n, width, style) for n in inputs])
-        self.attentions = nn.ModuleList([Attention(width, style) for _ in inputs] if attention else [])
-        self.upsamplers = nn.ModuleList([Upsample(width, style)] if upsample else [])
-
-    def forward(self, x: Tensor, emb: Tensor, skips: list[Tensor], scale: float) -> Tensor:
-        """The level's output, of the size of the next skip; its own skips are taken off the stack and scaled."""
-        for i, resnet in enumerate(self.resnets):
-            skip = skips.pop()
-            x = resnet(torch.cat([x, skip if scale == 1 else scale * skip], dim=1), emb)
-            if self.attentions:
-                x = self.attentions[i](x)
-        for upsample in self.upsamplers:
-            x = upsample(x, skips[-1].shape[2:])
-        return x
-
-
 class UNet(nn.Module):
     """net(x, label): x (B, C + extra, H, W) and label (B,) -> (B, C, H, W), or (B, 2C, H, W) with the variance.
 
     Any height and width will do: an odd side is halved rounding up, and doubled to the size of its skip. A fresh
     network gives zeros, and every residual branch adds nothing (Ho et al. 2020).
+
+    Args:
+        options: The architecture.
+        shape: Channels, height and width of one image.
     """
 
     def __init__(self, options: UNetOptions, shape: tuple[int, int, int]) -> None:
@@ -182,6 +115,7 @@ class UNet(nn.Module):
         """The network's output.
 
         Args:
+            x: The image and the channels of a condition, (B, C + extra, H, W).
             label: The time as the network takes it, (B,); it may be fractional.
             classes: Class of each row, (B,), from 0; the number of classes itself means "no class", as None does.
 
