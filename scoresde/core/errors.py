@@ -13,6 +13,12 @@ class UsageError(ScoreSDEError, ValueError):
     exit_code = 2
 
 
+class UnknownName(UsageError, KeyError):
+    """A registry has nothing under a name: also the KeyError that a mapping raises."""
+
+    __str__ = Exception.__str__  # a KeyError shows the repr of its text
+
+
 class DataError(ScoreSDEError, ValueError):
     """Images are missing, unreadable or of the wrong shape. Exit code 3."""
 

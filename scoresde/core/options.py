@@ -1,17 +1,21 @@
 """One registry for everything that has a name on the command line, and the options such a thing carries."""
 
-import difflib
 import functools
 import importlib
 import importlib.metadata
+import inspect
 import logging
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Generic, Literal, ParamSpec, TypeVar, cast, get_args, get_origin
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Literal, ParamSpec, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .errors import UsageError
+from .errors import UnknownName, UsageError
+from .sentences import explain
+from .sentences import hint as hint
 
 T = TypeVar("T", bound="Options")
 P = ParamSpec("P")
@@ -59,66 +63,21 @@ class WrittenOptions(Options):
         return ":".join(filter(None, (self.name, ",".join(texts))))
 
 
-def hint(word: str, known: Iterable[str]) -> str:
-    """A question that names the known word nearest to `word`, or a list of all."""
-    known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
+class Registry(Mapping[str, type[T]]):
+    """The option classes of one kind by their names: a mapping in alphabetical order, which fills itself.
 
-
-_BOUNDS = {
-    "greater_than": ("gt", "greater than"),
-    "greater_than_equal": ("ge", "at least"),
-    "less_than": ("lt", "less than"),
-    "less_than_equal": ("le", "at most"),
-}
-_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "a text", "list": "a list"}
-
-
-def explain(cls: type[BaseModel], error: ValidationError, where: str = "") -> list[str]:
-    """One sentence for each mistake in the options given to cls: what, the value, what is allowed.
-
-    Args:
-        where: Put before the name of each option, as "train." is for the options of a [train] table.
-    """
-    return [_sentence(cls, dict(e), where) for e in error.errors()]
-
-
-def _sentence(cls: type[BaseModel], e: dict[str, Any], where: str) -> str:
-    option = where + ".".join(str(part) for part in e["loc"])
-    context = e.get("ctx") or {}
-    kind = str(e["type"])
-    owner = getattr(cls, "name", "") or cls.__name__
-    if kind == "extra_forbidden":
-        return f"{option} is not an option of {owner}. {hint(str(e['loc'][-1]), cls.model_fields)}"
-    if kind == "missing":
-        return f"{option} is missing"
-    if kind == "value_error":  # a validator of ours, which says it all
-        return str(e["msg"]).removeprefix("Value error, ")
-    if kind in _BOUNDS:
-        key, words = _BOUNDS[kind]
-        bound = context[key]
-        return f"{option} must be {words} {bound if isinstance(bound, int) else f'{bound:g}'}, got {e['input']}"
-    if kind == "literal_error":
-        return f"{option} must be one of {context['expected']}, got {e['input']!r}"
-    if kind == "finite_number":
-        return f"{option} must be a finite number, got {e['input']}"
-    for prefix, words in _KINDS.items():
-        if kind.startswith(prefix + "_"):
-            return f"{option} must be {words}, got {e['input']!r}"
-    return f"{option}: {e['msg']}, got {e['input']!r}"
-
-
-class Registry(Generic[T]):
-    """Maps names to option classes, and fills itself.
-
-    A class joins by its decorator, `@solvers("dpm")`. `all()` imports `package` with every module in it, so
-    a file dropped there is found; other distributions join through the entry-point group.
+    A class joins by its decorator, `@solvers("dpm")`. Whoever asks for all of them has every module of `package`
+    imported, so a file dropped there is found; other distributions join through the entry-point group.
 
     Args:
         kind: What it holds, for messages.
         package: Where its classes are defined.
         group: Name of the entry-point group; that of the package if none is given.
+
+    Example:
+        >>> from scoresde.solvers import solvers
+        >>> "dpm" in solvers, solvers["dpm"](tol=0.01).order
+        (True, 2)
     """
 
     def __init__(self, kind: str, package: str, group: str = "") -> None:
@@ -127,12 +86,24 @@ class Registry(Generic[T]):
         self._plugins_loaded = False
 
     def __call__(self, name: str) -> Callable[[type[T]], type[T]]:
-        """Class decorator that files a class under `name`; a name can be taken only once."""
+        """Class decorator that files a class under `name`, which can be taken only once.
+
+        A class that is defined again, as in a notebook cell that runs twice, replaces itself with a warning.
+
+        Args:
+            name: The name on the command line.
+
+        Raises:
+            UsageError: Another class has that name.
+        """
 
         def add(cls: type[T]) -> type[T]:
             if name in self._classes:
-                taken = self._classes[name]
-                raise UsageError(f"the {self.kind} name {name!r} is taken by {taken.__module__}.{taken.__qualname__}")
+                taken, place = self._classes[name], f"{cls.__module__}.{cls.__qualname__}"
+                if place != f"{taken.__module__}.{taken.__qualname__}":
+                    taken_by = f"{taken.__module__}.{taken.__qualname__}"
+                    raise UsageError(f"the {self.kind} name {name!r} is taken by {taken_by}")
+                warnings.warn(f"the {self.kind} {name!r}, {place}, is defined again: the new one counts", stacklevel=2)
             cls.name = name
             self._classes[name] = cls
             return cls
@@ -158,8 +129,64 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> type[T]:
         classes = self._classes if name in self._classes else self.all()
         if name not in classes:
-            raise UsageError(f"no {self.kind} is called {name!r}. {hint(name, classes)}")
+            raise UnknownName(f"no {self.kind} is called {name!r}. {hint(name, classes)}")
         return classes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.all())
+
+    def __len__(self) -> int:
+        return len(self.all())
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        classes = self.all()
+        width = max(map(len, classes), default=0)
+        first = {name: next(iter((cls.__doc__ or "").splitlines()), "") for name, cls in classes.items()}
+        lines = [f"{name:{width}}  {textwrap.shorten(text, 84, placeholder=' ...')}" for name, text in first.items()]
+        return "\n".join([f"{self.kind}: {len(classes)} registered", *lines])
+
+    def members(self, room: dict[str, Any]) -> tuple[Callable[[str], type[T]], Callable[[], list[str]]]:
+        """`__getattr__` and `__dir__` of a package, by which its classes are imported from it, when asked for.
+
+        Args:
+            room: The globals of the package.
+
+        Reference: PEP 562.
+        """
+
+        def find(name: str) -> type[T]:
+            if name[:1].isupper():  # any other name is that of a module, which is imported without the rest
+                for cls in self.all().values():
+                    if cls.__name__ == name:
+                        return cls
+            raise AttributeError(f"module {room['__name__']!r} has no attribute {name!r}")
+
+        return find, lambda: sorted({*room, *(cls.__name__ for cls in self.values())})
+
+    def make(self, value: Any, base: type[Options]) -> T:
+        """One object, given as itself, as its class, or as `parse` reads it.
+
+        Args:
+            value: The object, its class, its text or its table.
+            base: What the object has to be.
+
+        Raises:
+            UsageError: It is something else, or the text or table does not name one and its options.
+        """
+        if isinstance(value, type) and issubclass(value, base) and not inspect.isabstract(value):
+            value = value()
+        found = self.parse(value)
+        if not isinstance(found, base):
+            raise UsageError(
+                f"a {self.kind} is a name such as {next(iter(self))!r}, an object or its class, got {value!r}"
+            )
+        return cast(T, found)
 
     def parse(self, value: Any) -> Any:
         """The object written as "name:key=value,key=value", lists as 0.5/0.1, or as a table; all else is passed on.

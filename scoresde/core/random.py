@@ -4,8 +4,10 @@ Noise is drawn on the CPU and then moved, so that a seed means the same image on
 """
 
 import hashlib
+import operator
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,6 +15,8 @@ from torch import Tensor
 
 from .errors import UsageError
 
+Seeds = int | Iterable[int] | Tensor
+"""Whole numbers, one for each sample, or the one of the first: the same noise each time that they are used."""
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """One generator for a whole batch, or one for each of its rows, or None for torch's global one."""
 
@@ -20,6 +24,61 @@ Generators = torch.Generator | Sequence[torch.Generator] | None
 def generators(seeds: Iterable[int]) -> list[torch.Generator]:
     """One generator per seed: row i of a batch drawn with them depends on seed i alone."""
     return [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+
+
+def whole_seeds(seeds: Seeds | None, count: int | None = None) -> list[int]:
+    """The seeds as a list, one per sample; they mean the same noise each time that they are used.
+
+    Args:
+        seeds: Whole numbers, such as range(16) or a tensor; one of them, s, means s, s + 1, ...; None means 0, 1, ...
+        count: Number of samples.
+
+    Raises:
+        UsageError: They are no whole numbers of at least 0, or not `count` of them.
+
+    Example:
+        >>> from scoresde.core.random import whole_seeds
+        >>> whole_seeds(7, count=3), whole_seeds(range(2))
+        ([7, 8, 9], [0, 1])
+    """
+    given = seeds.tolist() if isinstance(seeds, Tensor | np.ndarray) else 0 if seeds is None else seeds
+    try:
+        if not isinstance(given, Iterable):
+            first = operator.index(given)
+            if count is None:
+                raise UsageError(
+                    f"one seed, {first}, does not say how many samples there are: give a count, or a range"
+                )
+            given = range(first, first + count)
+        found = [operator.index(n) for n in given]
+    except TypeError:
+        raise UsageError(
+            f"seeds are whole numbers such as 7 or range(16), got {seeds!r}; a generator is a stream, which draws "
+            "other noise each time, and belongs into scoresde.sampling.sample"
+        ) from None
+    for n in found:
+        if not 0 <= n < 2**63:
+            raise UsageError(f"seeds are whole numbers from 0 to 2**63 - 1, got {n}")
+    if count not in (None, len(found)):
+        raise UsageError(f"{len(found)} seeds for {count} samples: give one per sample, or a single one for the first")
+    return found
+
+
+def as_generators(seeds: "Generators | Seeds", count: int | None = None) -> Generators:
+    """One new generator per seed; generators, which are streams, and None are passed on as they are.
+
+    Args:
+        seeds: Whole numbers, as `whole_seeds` takes them, or generators.
+        count: Number of samples, for a single seed.
+
+    Raises:
+        UsageError: As `whole_seeds`.
+    """
+    if seeds is None or isinstance(seeds, torch.Generator):
+        return seeds
+    if isinstance(seeds, Sequence) and all(isinstance(g, torch.Generator) for g in seeds):
+        return cast(Sequence[torch.Generator], seeds)
+    return generators(whole_seeds(cast(Seeds, seeds), count))
 
 
 def stream(seed: int, *purpose: object) -> torch.Generator:

@@ -1,0 +1,53 @@
+"""What is said of options that are wrong."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """A question that names the known word nearest to `word`, or a list of all."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
+
+
+_BOUNDS = {
+    "greater_than": ("gt", "greater than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "a text", "list": "a list"}
+
+
+def explain(cls: type[BaseModel], error: ValidationError) -> list[str]:
+    """One sentence for each mistake in the options given to cls: what, the value, what is allowed."""
+    return [_sentence(cls, dict(e)) for e in error.errors()]
+
+
+def _sentence(cls: type[BaseModel], e: dict[str, Any]) -> str:
+    option = ".".join(str(part) for part in e["loc"])
+    context = e.get("ctx") or {}
+    kind = str(e["type"])
+    owner = getattr(cls, "name", "") or cls.__name__
+    if kind == "extra_forbidden":
+        return f"{option} is not an option of {owner}. {hint(str(e['loc'][-1]), cls.model_fields)}"
+    if kind == "missing":
+        return f"{option} is missing"
+    if kind == "value_error":  # a validator of ours, which says it all
+        return str(e["msg"]).removeprefix("Value error, ")
+    if kind in _BOUNDS:
+        key, words = _BOUNDS[kind]
+        bound = context[key]
+        return f"{option} must be {words} {bound if isinstance(bound, int) else f'{bound:g}'}, got {e['input']}"
+    if kind == "literal_error":
+        return f"{option} must be one of {context['expected']}, got {e['input']!r}"
+    if kind == "finite_number":
+        return f"{option} must be a finite number, got {e['input']}"
+    for prefix, words in _KINDS.items():
+        if kind.startswith(prefix + "_"):
+            return f"{option} must be {words}, got {e['input']!r}"
+    return f"{option}: {e['msg']}, got {e['input']!r}"
