@@ -7,10 +7,11 @@ from torch import Tensor
 
 from ..core.random import Generators
 from ..models.base import ScoreModel
-from .adaptive import Floats, Memory, PerSampleSolver, Stepping, Trial, array, norms
+from .adaptive import PerSampleSolver
 from .base import solvers
 from .controllers import ControllerOption, Integral
-from .exponential import quadrature
+from .integrals import quadrature
+from .stepping import Floats, Memory, Stepping, Trial, array, norms
 
 FIRST = 0.5
 
@@ -21,8 +22,8 @@ class ExponentialAdams(PerSampleSolver):
 
     x̂_0 is the Newton polynomial through the last evaluations, whatever their distances, up to order max_order. The
     predictor of order k extrapolates it; the evaluation there gives one more divided difference and with it the
-    corrector, of order k + 1, which is kept. Their distance is the error estimate and costs nothing. The estimates
-    of the other orders come along, and the order that promises the longest step is taken next.
+    corrector, of order k + 1, whose result is kept. Their difference is the error estimate and costs nothing. Errors
+    of the other orders are estimated too, and the next step has the order that allows the longest step.
 
     References: Lu et al. 2022, https://arxiv.org/abs/2211.01095, equation 8, for the integral; Hairer, Norsett and
     Wanner 1993, section III.5, https://doi.org/10.1007/978-3-540-78862-1, for Adams methods of variable step.
@@ -58,7 +59,7 @@ class ExponentialAdams(PerSampleSolver):
             basis = np.empty((len(x), most + 1, len(points)))
             basis[:, 0], basis[:, 1:] = weights * np.exp(-back), (end - back)[:, None] - nodes[..., None]
             integrals = alpha * length * basis.cumprod(1).sum(2)
-            # A row that waits, with a step of zero, is at its node; what it computes is not used, but must be finite.
+            # A row that has arrived takes steps of zero; what it computes is not used, but must be finite.
             distances = np.where(end == nodes, 1.0, end - nodes)
             own = orders == order[:, None]
             table = [sigma / at_node[:, :1], alpha, -sigma, integrals[:, :-1] * (orders <= order[:, None]), distances]

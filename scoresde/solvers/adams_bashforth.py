@@ -5,15 +5,16 @@ from itertools import pairwise
 
 from ..sde import SDE, Level
 from .base import Order, solvers
-from .exponential import Multistep, Plan, Target, TargetOption, adams, move
+from .exponential import Multistep, Plan, TargetOption, adams, move
 from .grids import GridOption, QuadraticGrid
+from .integrals import Target
 
 
 @solvers("eab")
 class ExponentialAdamsBashforth(Multistep):
     """x_s = α_s/α_t x - σ_s ∫ exp(λ_s - λ) P(λ) dλ, P through the last predictions. One evaluation per step.
 
-    The polynomial is integrated exactly on any grid, by the weights of `exponential.weights`.
+    The polynomial is integrated exactly on any grid, by the weights of `integrals.weights`.
 
     References: Hochbruck and Ostermann 2010, https://doi.org/10.1017/S0962492910000048, section 2.5;
     Zhang and Chen 2023, https://arxiv.org/abs/2204.13902, proposition 3.

@@ -1,14 +1,12 @@
-"""Adaptive stepping, each sample by itself: what a method provides, and the loop that runs it."""
+"""Adaptive steps for each sample separately: what a method provides, and the loop that runs it."""
 
-import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
@@ -19,87 +17,12 @@ from ..models.base import ObservedModel, ScoreModel
 from .base import AdaptiveSolver, Control, Info
 from .controllers import Controller, ControllerOption, Integral
 from .guard import not_finite
+from .stepping import Floats, Stepping, array, replace
 
 SHRINK = 0.2
 """Factor of a step whose error could not be computed."""
 PATIENCE = 10
 """Such steps in a row after which a sample is given up."""
-
-Function = Callable[[Tensor, Tensor], Tensor]
-Memory = tuple[Tensor, ...]
-Floats = NDArray[Any]
-
-
-class Trial(NamedTuple):
-    """A step that was tried, to be accepted or not row by row."""
-
-    y: Tensor
-    """The state after the step, (B, *)."""
-    error: Tensor
-    """Its estimated error over the error allowed, (B,); the step is accepted where it is at most 1."""
-    f: Tensor | None = None
-    """The function at the new state, if the step computed it, (B, *)."""
-    memory: Memory = ()
-    """What the step after this one, if accepted, wants to know of it, each (B, *)."""
-    retry: Memory | None = None
-    """The same if this one is rejected; none leaves the memory as it was."""
-    forecast: Tensor | None = None
-    """The error, (B,), of the method that the next step will use, where that is another one."""
-    order: Tensor | None = None
-    """And its order, (B,)."""
-
-
-class Stepping(NamedTuple):
-    """How an adaptive method advances y, (B, *); each row has its own position u and signed step h, (B,) float64."""
-
-    function: Function
-    """function(y, u) -> (B, *). Its value at the start of a step is kept when the step is rejected."""
-    attempt: Callable[[Tensor, Tensor, Tensor, Tensor, Memory], Trial]
-    """attempt(y, u, h, f, memory) -> Trial."""
-    y: Tensor
-    """The state at the start, (B, *)."""
-    position: Callable[[Tensor], Tensor]
-    """Maps times to positions u, both (B,)."""
-    time: Callable[[Tensor], Tensor]
-    """Maps positions to times."""
-    order: float
-    """Order k of the error estimate, e ~ hᵏ."""
-    first: Tensor | float
-    """Length of the first step, the same for all or (B,)."""
-    f: Tensor
-    """function(y, start)."""
-    memory: Memory = ()
-    """What the first attempt is to know."""
-
-
-def norms(values: Sequence[Tensor], control: Control) -> Tensor:
-    """Root mean square of each of k values, (B, *), as (k, B) float64: of each row, of the batch, or of the worst row.
-
-    It carries no gradient: a step's length decides about the accuracy of a result, not about its value.
-    """
-    dtype = torch.promote_types(values[0].dtype, torch.float32)
-    flat = [torch.linalg.vector_norm(v.detach().flatten(1), dim=1, dtype=dtype) for v in values]
-    rows: Tensor = torch.stack(flat).double() / math.sqrt(values[0][0].numel())
-    if control == "batch":
-        return rows.square().mean(1, keepdim=True).sqrt().expand_as(rows)
-    return rows.amax(1, keepdim=True).expand_as(rows) if control == "max" else rows
-
-
-def rms(v: Tensor, control: Control) -> Tensor:
-    """Root mean square of v, (B, *), as (B,) float64, like `norms`."""
-    return norms([v], control)[0]
-
-
-def replace(new: Tensor, rows: Tensor, old: Tensor) -> Tensor:
-    """`new`, (B, *), with the rows of these indices taken from `old`."""
-    if len(rows) == len(new):
-        return old
-    return new.index_copy(0, rows, old[rows]) if len(rows) else new
-
-
-def array(v: Tensor) -> Floats:
-    """v, (B,), as the loop calculates with it: NumPy is quicker than torch where there is little to calculate."""
-    return v.detach().cpu().numpy()
 
 
 class PerSampleSolver(AdaptiveSolver):
@@ -116,7 +39,15 @@ class PerSampleSolver(AdaptiveSolver):
 
     @abstractmethod
     def stepping(self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators) -> Stepping:
-        """How x, (B, *), at time `start` is advanced towards `stop`."""
+        """How the method advances x from `start` towards `stop`.
+
+        Args:
+            model: The score model.
+            x: The state at time `start`, (B, *).
+            start: Time of x.
+            stop: Time of the result.
+            generator: Source of the noise; one per row makes each sample depend on its own seed alone.
+        """
 
     def path(
         self,
@@ -127,10 +58,17 @@ class PerSampleSolver(AdaptiveSolver):
         generator: Generators = None,
         info: Info | None = None,
     ) -> list[Tensor]:
-        """The states, (B, *) each, at all the times, of which the first is that of x.
+        """The states at all the times, (B, *) each, beginning with x.
 
         A step that would pass a time ends there instead, so each state has the accuracy of the solver, without
         interpolation. A time costs at most one step more.
+
+        Args:
+            model: The score model.
+            x: The state at times[0], (B, *).
+            times: At least two times, rising or falling.
+            generator: Source of the noise; one per row makes each sample depend on its own seed alone.
+            info: Filled with the numbers of steps and of rejected steps.
 
         Raises:
             UsageError: There are fewer than two times, or they are not monotone and in (0, end].
@@ -162,6 +100,13 @@ def integrate(stepping: Stepping, times: list[float], controller: Controller, so
     Every call evaluates the whole batch, so that row i of y stays row i of whatever else the model holds (an
     observation, a noise generator); rows that have arrived wait with a step of zero.
 
+    Args:
+        stepping: The method, and the state at the start.
+        times: The times, of which the first is that of the state.
+        controller: The rule for the next step.
+        solver: Name of the solver, for error messages.
+        info: Filled with the mean numbers of steps and of rejected steps.
+
     Raises:
         NumericalError: The function is not finite at the start, or stays so however short the step; or a step
             falls below the resolution of float64.
@@ -174,7 +119,7 @@ def integrate(stepping: Stepping, times: list[float], controller: Controller, so
     def failed(bad: Floats) -> NumericalError:
         return not_finite(solver, tensor(bad), stepping.time(tensor(u)), 1 + int(steps.max() + refused.max()))
 
-    # Positions of the times; a row that has landed on the last one aims at it for ever.
+    # Positions of the times; a row that has arrived at the last one keeps it as its goal.
     places = array(stepping.position(torch.tensor(times, dtype=torch.float64)))
     sign = 1.0 if places[-1] > places[0] else -1.0
     goals = np.append(places[1:], places[-1:])
@@ -230,7 +175,7 @@ def integrate(stepping: Stepping, times: list[float], controller: Controller, so
             )
         if trial.f is not None:
             f = replace(trial.f, stay, f)
-        # Where the function failed at the start of a step, another evaluation tells a passing fault from a lasting one.
+        # Where the function was not finite at the start of a step, it is evaluated again: the fault may have passed.
         stale = accepted if trial.f is None else np.zeros_like(accepted)
         if unknown.any():
             stale = stale | (unknown & array(non_finite(f)))

@@ -21,7 +21,7 @@ from .grids import Grid, GridOption, LogSNRGrid, QuadraticGrid
 from .guard import Guard, rows
 
 Info = MutableMapping[str, float]
-"""What a solver knows and no counter can see, such as its rejected steps."""
+"""What a solver reports besides its result, such as the number of rejected steps."""
 
 Control = Annotated[
     Literal["sample", "batch", "max"],
@@ -69,8 +69,12 @@ class Solver(WrittenOptions, ABC):
         """x, (B, *), at time `start`, carried to time `stop`.
 
         Args:
+            model: The score model.
+            x: The state at time `start`, (B, *).
+            start: Time of x.
+            stop: Time of the result: below `start` towards data, above it towards noise.
             generator: Source of the noise; one per row makes each sample depend on its own seed alone.
-            info: Filled with what the solver knows and the model cannot count.
+            info: Filled with what the solver reports, such as its numbers of steps and of rejected steps.
 
         Raises:
             UsageError: The times are not in (0, end], are equal, or run upwards for a stochastic solver.
@@ -84,7 +88,7 @@ class Solver(WrittenOptions, ABC):
             guard.settle()
 
     def _checked(self, model: ScoreModel, x: Tensor, start: float, stop: float) -> Guard:
-        """The guard, after a look at the arguments."""
+        """Checks the arguments, and returns the guard of this run."""
         low, high = min(start, stop), max(start, stop)
         end = model.sde.t_max
         if not (math.isfinite(start) and math.isfinite(stop) and 0 < low < high <= end):
@@ -122,7 +126,15 @@ class Ordered(Solver):
 
 @remembered
 def levels_of(grid: Grid, sde: SDE, start: float, stop: float, steps: int) -> tuple[Level, ...]:
-    """The process at the times of a grid: the same for every batch, so it is worked out once."""
+    """The levels of a grid, which are the same for every batch and therefore computed once.
+
+    Args:
+        grid: The rule.
+        sde: The process.
+        start: First time.
+        stop: Last time.
+        steps: Number of steps.
+    """
     return tuple(grid.levels(sde, start, stop, steps))
 
 
@@ -139,7 +151,14 @@ class GridSolver(Solver):
 
     @abstractmethod
     def walk(self, model: ScoreModel, x: Tensor, levels: list[Level], generator: Generators) -> Tensor:
-        """x, (B, *), at levels[0], carried through the levels to the last. Returns (B, *)."""
+        """x carried through all levels, (B, *).
+
+        Args:
+            model: The score model.
+            x: The state at levels[0], (B, *).
+            levels: The levels of the grid, in the order in which they are passed.
+            generator: Source of the noise; one per row makes each sample depend on its own seed alone.
+        """
 
 
 class OneStepSolver(GridSolver):
@@ -152,7 +171,15 @@ class OneStepSolver(GridSolver):
 
     @abstractmethod
     def step(self, model: ScoreModel, x: Tensor, t: Level, s: Level, generator: Generators) -> Tensor:
-        """x, (B, *), at level t, carried to level s. Returns (B, *)."""
+        """x carried from level t to level s, (B, *).
+
+        Args:
+            model: The score model.
+            x: The state at level t, (B, *).
+            t: The level before the step.
+            s: The level after the step.
+            generator: Source of the noise; one per row makes each sample depend on its own seed alone.
+        """
 
 
 class MarkovSolver(OneStepSolver):
@@ -185,7 +212,14 @@ class MarkovSolver(OneStepSolver):
 
     @abstractmethod
     def kernel(self, model: ScoreModel, x: Tensor, t: Level, s: Level) -> tuple[Tensor, float]:
-        """Mean, (B, *), and standard deviation of the transition from level t to level s."""
+        """Mean, (B, *), and standard deviation of the transition from level t to level s.
+
+        Args:
+            model: The score model.
+            x: The state at level t, (B, *).
+            t: The level before the step.
+            s: The level after the step.
+        """
 
 
 class AdaptiveSolver(Solver):

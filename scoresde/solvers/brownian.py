@@ -1,4 +1,4 @@
-"""Brownian motion that can be asked about any time: the same noise for a coarse and for a fine solution."""
+"""Brownian motion at any time: the same noise for a coarse and for a fine solution."""
 
 import math
 from collections.abc import Sequence
@@ -12,16 +12,17 @@ DEPTH = 24
 
 
 class BrownianPath:
-    """A Brownian motion W between two times, a function of its seed alone and not of what was asked before.
+    """A Brownian motion W between two times. It depends on its seed alone, not on the times asked for before.
 
-    W is fixed at both ends of the span, then in the middle of each half, and so on, each midpoint with noise from
-    a stream of its own. Times are rounded to 2⁻²⁴ of the span; at those the law is exact.
+    W is drawn at both ends of the span, then in the middle of each half, and so on, each midpoint with noise from a
+    stream of its own. Times are rounded to 2⁻²⁴ of the span; at those the law is exact.
 
     Args:
         shape: The components, which are independent.
         seed: Of the whole path.
         start: One end of the span, where W = 0.
         stop: The other end, before or after `start`.
+        dtype: Of the values.
     """
 
     def __init__(
@@ -53,11 +54,21 @@ class BrownianPath:
         return left if node == low else right
 
     def increment(self, t: float, s: float) -> Tensor:
-        """W(s) - W(t), of variance |s - t|."""
+        """W(s) - W(t), of variance |s - t|.
+
+        Args:
+            t: First time.
+            s: Second time.
+        """
         return self(s) - self(t)
 
     def noise(self, t: float, s: float) -> Tensor:
-        """The increment from t to s over its standard deviation; zero if the two are the same when rounded."""
+        """The increment from t to s over its standard deviation; zero if the rounded times are equal.
+
+        Args:
+            t: First time.
+            s: Second time.
+        """
         length = abs(self._node(s) - self._node(t)) * abs(self.span) * 2.0**-DEPTH
         return self.increment(t, s) / math.sqrt(length or 1.0)
 
@@ -68,6 +79,8 @@ class BrownianNoise:
     Args:
         x: Noise is made of its shape, dtype and device.
         generator: One per row gives each row a path of its own seed; a seed is all that is drawn from it.
+        start: One end of the span.
+        stop: The other end.
     """
 
     def __init__(self, x: Tensor, generator: Generators, start: float, stop: float) -> None:
@@ -83,15 +96,24 @@ class BrownianNoise:
 
 
 def seeds_of(generator: Generators) -> list[int]:
-    """A seed drawn from each generator."""
+    """A seed drawn from each generator.
+
+    Args:
+        generator: One generator, or one per row.
+    """
     return [seed_of(g) for g in generator] if isinstance(generator, Sequence) else [seed_of(generator)]
 
 
 class Foresight:
-    """Brownian increments for steps that may be taken back, each row's own, (B, *).
+    """Brownian increments for steps that may be rejected, each row's own, (B, *).
 
-    What a rejected step has seen of the future stays true: a shorter step is drawn from the bridge to it. To draw
-    anew instead would favour noise that makes steps pass, and so change the law.
+    What a rejected step has drawn of the future is kept: a shorter step is drawn from the Brownian bridge to it.
+    Drawing anew would favour noise with which steps are accepted, and so change the law.
+
+    Args:
+        x: The state, (B, *), whose shape and dtype the increments have.
+        generator: Source of the noise; one per row makes each sample depend on its own seed alone.
+        start: Time at which the paths begin; they run downwards in time.
 
     Reference: Rackauckas and Nie 2017, https://doi.org/10.3934/dcdsb.2017133.
     """

@@ -56,12 +56,12 @@ controllers: Registry[Controller] = Registry("controller", "scoresde.solvers.con
 
 @controllers("i")
 class Integral(Controller):
-    """The last error alone decides, as in SciPy, whose safety and limits are the defaults."""
+    """Only the last error counts, as in SciPy, whose safety factor and limits are the defaults."""
 
 
 @controllers("pi")
 class ProportionalIntegral(Controller):
-    """A step is lengthened less when the error grew, which dampens the swing between accepting and rejecting.
+    """A step is lengthened less when the error has grown, so accepted and rejected steps alternate less often.
 
     References: Gustafsson 1991, https://doi.org/10.1145/210232.210242; Hairer and Wanner 1996, section IV.2,
     https://doi.org/10.1007/978-3-642-05221-7, for 0.7 and 0.4.
@@ -73,7 +73,7 @@ class ProportionalIntegral(Controller):
 
 @controllers("pid")
 class PID(Controller):
-    """The filter H312PID: smooth sequences of many steps; it adapts slowly, so it wants more than a few.
+    """The filter H312PID: smooth sequences of steps. It adapts slowly, so it pays only over many steps.
 
     Reference: Söderlind 2003, https://doi.org/10.1145/641876.641877, table III.
     """

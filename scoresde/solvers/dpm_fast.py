@@ -14,7 +14,12 @@ from .grids import GridOption, LogSNRGrid
 
 
 def schedule(nfe: int) -> list[int]:
-    """The orders of the steps that spend nfe evaluations: as many of order 3 as leave the end to orders 2 and 1."""
+    """The orders of the steps that spend a number of evaluations: as many of order 3 as possible, with 2 or 1 at the
+    end.
+
+    Args:
+        nfe: Number of evaluations.
+    """
     threes, rest = divmod(nfe, 3)
     return [3] * threes + [rest] if rest else [3] * (threes - 1) + [2, 1]
 

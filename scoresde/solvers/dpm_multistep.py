@@ -5,7 +5,8 @@ from typing import ClassVar
 
 from ..sde import SDE, Level
 from .base import Order, solvers
-from .exponential import ExactOption, Multistep, Plan, Target, move, phi
+from .exponential import ExactOption, Multistep, Plan, move
+from .integrals import Target, phi
 
 
 def taylor_plan(levels: Sequence[Level], orders: Sequence[int], target: Target, exact: bool) -> Plan:

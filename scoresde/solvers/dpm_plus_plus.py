@@ -13,7 +13,8 @@ from ..sde import SDE, Level
 from .base import Order, solvers
 from .dpm_multistep import taylor_plan
 from .dpm_singlestep import published_shares, taylor_step
-from .exponential import ExactOption, Multistep, Plan, Target, inside
+from .exponential import ExactOption, Multistep, Plan, inside
+from .integrals import Target
 
 
 @solvers("dpm++")

@@ -10,19 +10,33 @@ from ..core.random import Generators
 from ..models.base import ScoreModel
 from ..sde import Level
 from .base import GridSolver, Order, Ordered, solvers
-from .exponential import Target, combine, inside, move, phi, predict
+from .exponential import combine, inside, move, predict
+from .integrals import Target, phi
 
 SHORTEST = 1e-3
 """Least share of a step at which an intermediate point may lie: nearer, the difference of predictions is rounding."""
 
 
 def published_shares(order: int) -> list[float]:
-    """The published intermediate points: ½ for order 2, ⅓ and ⅔ for order 3."""
+    """The published intermediate points: ½ for order 2, ⅓ and ⅔ for order 3.
+
+    Args:
+        order: 1, 2 or 3.
+    """
     return [(i + 1) / order for i in range(order - 1)]
 
 
 def taylor_step(model: ScoreModel, x: Tensor, t: Level, middles: Sequence[Level], s: Level, target: Target) -> Tensor:
-    """A step of order 1 + len(middles) <= 3 from level t to level s by way of the levels between, (B, *)."""
+    """A step of order 1 + len(middles) <= 3 from level t to level s, (B, *).
+
+    Args:
+        model: The score model.
+        x: The state at level t, (B, *).
+        t: The level before the step.
+        middles: The intermediate levels, at most two.
+        s: The level after the step.
+        target: "noise" or "data".
+    """
     first = predict(model, x, t, target)
     whole = move(t, s, target)
     if not middles:

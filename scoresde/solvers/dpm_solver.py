@@ -8,15 +8,20 @@ from torch import Tensor
 
 from ..core.random import Generators
 from ..models.base import ScoreModel
-from .adaptive import Memory, PerSampleSolver, Stepping, Trial, rms
+from .adaptive import PerSampleSolver
 from .base import Order, Ordered, solvers
 from .controllers import ControllerOption, Integral
+from .stepping import Memory, Stepping, Trial, rms
 
 FIRST = 0.05
 
 
 def excess(h: Tensor) -> Tensor:
-    """(eʰ - 1)/h - 1, (B,), without cancellation at small h."""
+    """(eʰ - 1)/h - 1, (B,), without cancellation at small h.
+
+    Args:
+        h: Lengths of steps in log-SNR, of any shape.
+    """
     series = h / 2 * (1 + h / 3 * (1 + h / 4 * (1 + h / 5 * (1 + h / 6))))
     return torch.where(h.abs() < 1e-2, series, torch.expm1(h) / torch.where(h == 0, 1.0, h) - 1)
 

@@ -7,16 +7,21 @@ import torch
 from torch import Tensor
 
 from ..sde import expand
-from .adaptive import Function, Memory, Stepping, Trial, rms
 from .base import Control
 from .exponential import combine
+from .stepping import Function, Memory, Stepping, Trial, rms
 
 Fields = Callable[[Tensor], Sequence[Callable[[Tensor], Tensor]]]
 """Maps times, (S, B), to a function of y for each of the S, so that what depends on time is worked out together."""
 
 
 def weighted(weights: list[float], stages: list[Tensor]) -> Tensor:
-    """Σ_i weights[i] stages[i], (B, *), in a new tensor."""
+    """Σ_i weights[i] stages[i], (B, *), in a new tensor.
+
+    Args:
+        weights: Coefficients; those that are 0 cost nothing.
+        stages: Slopes, (B, *) each, at least as many.
+    """
     used = [i for i, w in enumerate(weights) if w]
     first, rest = used[0], used[1:]
     return combine(weights[first], stages[first], [weights[i] for i in rest], [stages[i] for i in rest])
@@ -34,7 +39,18 @@ def first_step(
     atol: float,
     control: Control,
 ) -> Tensor:
-    """A step on which an error of the given order should stay within the tolerance, (B,), for one evaluation.
+    """A first step whose error should stay within the tolerance, (B,). It costs one evaluation.
+
+    Args:
+        function: The right-hand side, function(y, u) -> (B, *).
+        y: The state at the start, (B, *).
+        f: function(y, start), (B, *).
+        start: First position.
+        stop: Last position.
+        order: Order of the error estimate.
+        tol: Relative error allowed per step.
+        atol: Absolute error allowed per step.
+        control: Whose norm decides, as in the option of that name.
 
     Reference: Hairer, Norsett and Wanner 1993, Solving Ordinary Differential Equations I, II.4.
     """
@@ -62,9 +78,20 @@ def pair_stepping(
     control: Control,
     fields: Fields | None = None,
 ) -> Stepping:
-    """dy/du = function(y, u), y (B, *) and u (B,), by one of SciPy's embedded pairs; `fields` is a quicker form of it.
+    """dy/du = function(y, u) by one of SciPy's embedded Runge-Kutta pairs.
 
     With control "batch" and the elementary controller it takes SciPy's steps and spends SciPy's evaluations.
+
+    Args:
+        function: The right-hand side, function(y, u) -> (B, *), with u (B,).
+        y: The state at the start, (B, *).
+        start: First position.
+        stop: Last position.
+        pair: The class in scipy.integrate that holds the tableau.
+        tol: Relative error allowed per step.
+        atol: Absolute error allowed per step.
+        control: Whose norm decides, as in the option of that name.
+        fields: A faster form of `function`, which evaluates what depends on u for all stages at once.
 
     Reference: Hairer, Norsett and Wanner 1993, Solving Ordinary Differential Equations I, II.4 and II.10.
     """
@@ -101,5 +128,9 @@ def pair_stepping(
 
 
 def same(u: Tensor) -> Tensor:
-    """A position that is the time itself."""
+    """A position that is the time itself.
+
+    Args:
+        u: A position, (B,).
+    """
     return u

@@ -8,14 +8,12 @@ References: Lu et al. 2022, https://arxiv.org/abs/2206.00927, equation 3.4;
 Lu et al. 2022, https://arxiv.org/abs/2211.01095, equation 8.
 """
 
-import functools
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -25,79 +23,26 @@ from ..core.random import Generators
 from ..models.base import ScoreModel
 from ..sde import SDE, Level
 from .base import GridSolver, Ordered
+from .integrals import Map, Target, phi, weights
 
-Target = Literal["noise", "data"]
 TargetOption = Annotated[Target, Field(description="What is interpolated: the predicted noise or the predicted data.")]
 LowerOrderFinal = Annotated[
     bool, Field(description="Lower the order over the last steps, down to 1; it helps where steps are few.")
 ]
 ExactOption = Annotated[bool, Field(description="Restore the factor 2 that the published form of order 3 lacks.")]
-Map = Callable[[Tensor], Tensor]
-
-
-@functools.cache
-def quadrature(points: int) -> tuple[Tensor, Tensor]:
-    """Nodes and weights of the Gauss-Legendre rule on (0, 1)."""
-    nodes, weights = np.polynomial.legendre.leggauss(points)
-    return torch.from_numpy((nodes + 1) / 2), torch.from_numpy(weights / 2)
-
-
-def weights(
-    nodes: Tensor,
-    start: Tensor,
-    end: Tensor,
-    target: Target = "noise",
-    variable: Map | None = None,
-    points: int = 24,
-) -> Tensor:
-    """Weights w_j = ∫ exp(±(end - λ)) L_j(λ) dλ from start to end, + for noise and - for data, (B, k).
-
-    L_j is the Lagrange polynomial that is 1 at node j and 0 at the row's other nodes, so Σ w_j m(λ_j) is exact
-    where m is a polynomial of degree below the number of nodes. The rule of 24 points leaves nothing but rounding
-    for steps up to |end - start| = 20, and, unlike closed forms, cancels nothing when the step is short.
-
-    Args:
-        nodes: log-SNR of the history, (B, k), float64; an infinite node does not exist and has weight 0.
-        start: log-SNR at the start of the step, (B,).
-        end: log-SNR at its end, (B,).
-        variable: The polynomials are in variable(λ), such as the time; in λ itself by default.
-        points: Points of the quadrature; a variable other than λ needs more of them.
-    """
-    u, share = (v.to(nodes) for v in quadrature(points))
-    h = (end - start)[:, None]
-    known = torch.isfinite(nodes)
-    place = torch.where(known, nodes - start[:, None], 0.0)
-    at = h * u
-    if variable is not None:
-        place, at = variable(place + start[:, None]), variable(at + start[:, None])
-    kernel = h * share * torch.exp((h if target == "noise" else -h) * (1 - u))
-    own = torch.eye(nodes.shape[1], dtype=torch.bool, device=nodes.device)
-    absent = (own | ~known[:, None, :])[..., None]
-    distance = torch.where(absent, 1.0, (place[:, :, None] - place[:, None, :])[..., None])
-    factors = torch.where(absent, 1.0, (at[:, None, None, :] - place[:, None, :, None]) / distance)
-    return torch.where(known, (factors.prod(2) * kernel[:, None, :]).sum(-1), 0.0)
-
-
-def phi(k: int, z: float) -> float:
-    """φ_k(z) = Σ zⁱ/(i + k)! for k >= 1: the weight of u^(k-1)/(k-1)! in ∫ exp(z (1 - u)) ... du over (0, 1)."""
-    if abs(z) < 1:
-        value = 1.0
-        for i in range(18, 0, -1):
-            value = 1 + value * z / (i + k)
-        return value / math.factorial(k)
-    value = math.expm1(z) / z
-    for i in range(1, k):
-        value = (value - 1 / math.factorial(i)) / z
-    return value
 
 
 class Move(NamedTuple):
     """An exponential step: x_s = keep · x + gain · ∫ exp(z (1 - u)) m h du, u from 0 to 1 over the step."""
 
     keep: float
+    """Factor of x."""
     gain: float
+    """Factor of the integral."""
     h: float
+    """Length of the step in log-SNR."""
     z: float
+    """Exponent of the kernel: h for noise, -h for data."""
 
     @property
     def constant(self) -> float:
@@ -106,7 +51,13 @@ class Move(NamedTuple):
 
 
 def move(t: Level, s: Level, target: Target) -> Move:
-    """The step from level t to level s."""
+    """The step from level t to level s.
+
+    Args:
+        t: The level before the step.
+        s: The level after the step.
+        target: "noise" or "data".
+    """
     h = s.log_snr - t.log_snr
     if target == "noise":
         return Move(s.alpha / t.alpha, -s.sigma, h, h)
@@ -114,13 +65,27 @@ def move(t: Level, s: Level, target: Target) -> Move:
 
 
 def predict(model: ScoreModel, x: Tensor, t: Level, target: Target) -> Tensor:
-    """The predicted noise or data at x, (B, *)."""
+    """The predicted noise or data at x, (B, *).
+
+    Args:
+        model: The score model.
+        x: The state at level t, (B, *).
+        t: The level.
+        target: "noise" or "data".
+    """
     eps = model.eps(x, t.rows(x))
     return eps if target == "noise" else combine(1 / t.alpha, x, [-t.sigma / t.alpha], [eps])
 
 
 def combine(keep: float, x: Tensor, terms: Sequence[float], values: Sequence[Tensor]) -> Tensor:
-    """keep · x + Σ term · value, (B, *), in a new tensor; of the values, the first as many as there are terms."""
+    """keep · x + Σ term · value, (B, *), in a new tensor.
+
+    Args:
+        keep: Factor of x.
+        x: The state, (B, *).
+        terms: Factors of the values.
+        values: Tensors, (B, *), at least as many as there are terms; further ones are not used.
+    """
     out = keep * x
     for term, value in zip(terms, values, strict=False):
         if term:
@@ -129,7 +94,14 @@ def combine(keep: float, x: Tensor, terms: Sequence[float], values: Sequence[Ten
 
 
 def inside(sde: SDE, levels: Sequence[Level], shares: Sequence[float], *, rho: bool = False) -> list[list[Level]]:
-    """For each step, the levels at the given shares of it in λ, or in ρ = σ/α = exp(-λ)."""
+    """For each step, the levels at the given shares of it in λ, or in ρ = σ/α = exp(-λ).
+
+    Args:
+        sde: The process.
+        levels: The ends of the steps.
+        shares: Where inside each step, from 0 to 1.
+        rho: Whether the shares count in ρ instead of λ.
+    """
     ends = torch.tensor([level.log_snr for level in levels], dtype=torch.float64)
     ends = torch.exp(-ends) if rho else ends
     share = torch.tensor(list(shares), dtype=torch.float64)
@@ -141,7 +113,15 @@ def inside(sde: SDE, levels: Sequence[Level], shares: Sequence[float], *, rho: b
 def runge_kutta(
     slope: Callable[[Tensor, int], Tensor], x: Tensor, h: float, rows: Sequence[Sequence[float]], last: Sequence[float]
 ) -> Tensor:
-    """One explicit step of length h with the given coefficients; slope(x, i) is dx at stage i, (B, *)."""
+    """One explicit Runge-Kutta step of length h, (B, *).
+
+    Args:
+        slope: slope(x, i) is dx at stage i, (B, *).
+        x: The state, (B, *).
+        h: Length of the step.
+        rows: Coefficients of each stage after the first.
+        last: Coefficients of the result.
+    """
     slopes: list[Tensor] = []
     for stage, row in enumerate(((), *rows)):
         slopes.append(slope(combine(1.0, x, [h * a for a in row], slopes) if row else x, stage))
@@ -164,7 +144,11 @@ def adams(
     """Steps that integrate the polynomial through the last predictions exactly.
 
     Args:
+        levels: The ends of the steps.
         orders: Number of predictions in use at each step.
+        target: "noise" or "data".
+        variable: As for `weights`.
+        points: As for `weights`.
         implicit: The prediction at the end of the step comes first, in addition to the others.
     """
     places = [level.log_snr for level in levels]
@@ -180,10 +164,10 @@ def adams(
 
 
 class Multistep(Ordered, GridSolver):
-    """Base of the methods that use earlier predictions and evaluate once per step; they implement `plan`.
+    """Base of the methods that reuse earlier predictions and evaluate once per step; they implement `plan`.
 
-    The first steps have the orders 1, 2, ..., for want of a history. At a noise that hides the data their errors are
-    so small that a higher order still shows.
+    The first steps have the orders 1, 2, ..., because there are no earlier predictions. Noise hides the data there, so
+    their errors are small, and a higher order still pays.
     """
 
     lower_order_final: LowerOrderFinal = False
@@ -193,7 +177,13 @@ class Multistep(Ordered, GridSolver):
         return float(min(self.order, 2) if self.lower_order_final else self.order)
 
     def step_orders(self, steps: int, *, history: bool = True) -> list[int]:
-        """The order of each step: lower at first, for want of a history, and at the end if asked to."""
+        """The order of each step: lower at first, when there are few earlier predictions, and at the end with
+        `lower_order_final`.
+
+        Args:
+            steps: Number of steps.
+            history: Whether the first steps lack earlier predictions.
+        """
         limits = ((i + 1 if history else 4, steps - i if self.lower_order_final else 4) for i in range(steps))
         return [min(self.order, *limit) for limit in limits]
 
@@ -211,10 +201,22 @@ class Multistep(Ordered, GridSolver):
 
     @abstractmethod
     def plan(self, sde: SDE, levels: Sequence[Level], orders: Sequence[int]) -> Plan:
-        """The coefficients of every step, each of which uses as many predictions as its order."""
+        """The coefficients of every step.
+
+        Args:
+            sde: The process.
+            levels: The ends of the steps.
+            orders: Number of predictions that each step uses.
+        """
 
 
 @remembered
 def planned(solver: Multistep, sde: SDE, levels: tuple[Level, ...]) -> Plan:
-    """The solver's plan, worked out once for all batches."""
+    """The solver's plan, computed once for all batches.
+
+    Args:
+        solver: The solver.
+        sde: The process.
+        levels: The ends of the steps.
+    """
     return solver.plan(sde, levels, solver.step_orders(len(levels) - 1))

@@ -10,11 +10,12 @@ from torch import Tensor
 from ..core.random import Generators
 from ..models.base import ScoreModel
 from ..sde import expand
-from .adaptive import Memory, PerSampleSolver, Stepping, Trial, rms
+from .adaptive import PerSampleSolver
 from .base import solvers
 from .brownian import Foresight
 from .controllers import ControllerOption, Integral
 from .embedded_pair import same
+from .stepping import Memory, Stepping, Trial, rms
 
 FIRST, EXPONENT = 0.01, 0.9
 

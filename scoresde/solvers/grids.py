@@ -15,7 +15,7 @@ from ..core.options import Registry, WrittenOptions
 from ..sde import SDE, Level
 
 APART = 1e-9
-"""Least length of a step in log-SNR, far below that of a million steps: shorter ones are made of rounding."""
+"""Least length of a step in log-SNR, far below that of a million steps: shorter ones are rounding errors."""
 
 
 class Grid(WrittenOptions, ABC):
@@ -25,12 +25,24 @@ class Grid(WrittenOptions, ABC):
     def times(self, sde: SDE, start: float, stop: float, steps: int) -> list[float]:
         """The steps + 1 times from start to stop, strictly monotone, both ends exact.
 
+        Args:
+            sde: The process.
+            start: First time.
+            stop: Last time.
+            steps: Number of steps.
+
         Raises:
             UsageError: The rule has no grid of that many steps between these times.
         """
 
     def levels(self, sde: SDE, start: float, stop: float, steps: int) -> list[Level]:
-        """The process at the steps + 1 times, which solvers divide by the differences of.
+        """The process at the steps + 1 times. Neighbours differ enough for solvers to divide by their difference.
+
+        Args:
+            sde: The process.
+            start: First time.
+            stop: Last time.
+            steps: Number of steps.
 
         Raises:
             UsageError: As `times`; or neighbouring times differ by less than `APART` in log-SNR, or are no numbers.
@@ -51,7 +63,15 @@ Map = Callable[[Tensor], Tensor]
 
 
 def between(start: float, stop: float, steps: int, there: Map, back: Map) -> list[float]:
-    """A grid that is uniform in there(t), with back its inverse."""
+    """The steps + 1 times of a grid that is uniform in there(t).
+
+    Args:
+        start: First time.
+        stop: Last time.
+        steps: Number of steps.
+        there: A monotone function of time.
+        back: Its inverse.
+    """
     first, last = there(torch.tensor([start, stop], dtype=torch.float64)).tolist()
     times = back(torch.linspace(first, last, steps + 1, dtype=torch.float64))
     return [start, *times[1:-1].tolist(), stop]

@@ -1,4 +1,4 @@
-"""What stops a solver whose predictions are not finite, or that spends too much."""
+"""Stops a solver whose predictions are not finite, or that needs too many evaluations."""
 
 from torch import Tensor
 
@@ -9,7 +9,12 @@ from ..core.finite import DeferredFiniteCheck, all_finite, non_finite
 class Guard:
     """An observer that stops a solver when a prediction is not finite or the budget is spent.
 
-    On a GPU it looks at a prediction when the next one has been asked for, and at the last one in `settle`.
+    On a GPU a prediction is checked when the next one has been started, and the last one in `settle`.
+
+    Args:
+        solver: Name of the solver, for error messages.
+        finite: Whether predictions that are not finite are errors.
+        budget: The largest number of evaluations.
     """
 
     def __init__(self, solver: str, *, finite: bool, budget: float) -> None:
@@ -31,7 +36,7 @@ class Guard:
             )
 
     def settle(self) -> None:
-        """Looks at the last evaluation, if its answer was left until later.
+        """Checks the last prediction, if that has not been done yet.
 
         Raises:
             NumericalError: It was not finite.
@@ -43,12 +48,23 @@ class Guard:
 
 
 def lags(eps: Tensor) -> bool:
-    """Whether the device works by itself, so that each evaluation is looked at while the next one runs."""
+    """Whether the device runs asynchronously, so that a prediction is checked while the next one is computed.
+
+    Args:
+        eps: A prediction, (B, *).
+    """
     return eps.is_cuda
 
 
 def not_finite(solver: str, bad: Tensor, t: Tensor, calls: int) -> NumericalError:
-    """The error that says where a prediction left the finite numbers; bad and t are (B,)."""
+    """The error that says where a prediction is not finite.
+
+    Args:
+        solver: Name of the solver.
+        bad: Which rows are not finite, (B,) bool.
+        t: Their times, (B,).
+        calls: Evaluations up to this one.
+    """
     return NumericalError(
         f"{solver}: the model's prediction for {rows(bad)} is not finite at t = {t[bad][0]:.3g} "
         f"(evaluation {calls}): the model is broken there, or an earlier step was too long"
@@ -56,6 +72,10 @@ def not_finite(solver: str, bad: Tensor, t: Tensor, calls: int) -> NumericalErro
 
 
 def rows(bad: Tensor) -> str:
-    """The rows that are bad, (B,), in words."""
+    """The numbers of the marked rows, in words.
+
+    Args:
+        bad: The marked rows, (B,) bool.
+    """
     found = bad.nonzero().flatten().tolist()
     return f"sample{'s' * (len(found) > 1)} {', '.join(map(str, found[:5]))}{', ...' * (len(found) > 5)} of {len(bad)}"

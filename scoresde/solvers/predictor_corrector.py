@@ -23,7 +23,12 @@ PREDICTORS: dict[str, MarkovSolver] = {
 
 
 def length(v: Tensor, control: Control) -> Tensor:
-    """Euclidean length of the rows of v, (B, *), as (B,): each its own, their mean, or the longest."""
+    """Euclidean length of the rows of v, as (B,): of each row, the mean over the batch, or the largest.
+
+    Args:
+        v: A tensor, (B, *).
+        control: Whose length it is, as in the option of that name.
+    """
     rows: Tensor = torch.linalg.vector_norm(v.flatten(1), dim=1)
     if control == "batch":
         return rows.mean().expand_as(rows)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ..core.random import Generators
 from ..models.base import ScoreModel
-from .adaptive import PerSampleSolver, Stepping
+from .adaptive import PerSampleSolver
 from .base import solvers
 from .embedded_pair import pair_stepping
+from .stepping import Stepping
 
 
 class RungeKutta(PerSampleSolver):

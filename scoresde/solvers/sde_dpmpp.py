@@ -16,7 +16,12 @@ from .exponential import combine, predict
 
 
 def slopes(past: list[tuple[Level, Tensor]], h: float) -> list[Tensor]:
-    """h D' and h² D'' of the predictions D at the last levels, newest first, from at most two divided differences."""
+    """h D' and h² D'' of the data predictions D, from divided differences of at most three of them, (B, *) each.
+
+    Args:
+        past: The last levels and the predictions there, newest first.
+        h: Length of the step in log-SNR.
+    """
     first = [(a - b) * (h / (t.log_snr - s.log_snr)) for (t, a), (s, b) in zip(past, past[1:], strict=False)]
     if len(first) < 2:
         return first

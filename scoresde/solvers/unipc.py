@@ -12,7 +12,8 @@ from ..core.random import Generators
 from ..models.base import ScoreModel
 from ..sde import SDE, Level
 from .base import Order, solvers
-from .exponential import Multistep, Plan, Target, TargetOption, adams, combine, move, planned, predict
+from .exponential import Multistep, Plan, TargetOption, adams, combine, move, planned, predict
+from .integrals import Target
 
 
 @solvers("unipc")
@@ -52,7 +53,12 @@ class UniPC(Multistep):
         return plan
 
     def corrections(self, levels: Sequence[Level], orders: Sequence[int]) -> Plan:
-        """The coefficients of the corrector, that of the prediction at the end of the step first."""
+        """The coefficients of the corrector; the prediction at the end of the step comes first.
+
+        Args:
+            levels: The ends of the steps.
+            orders: Number of earlier predictions that each step uses.
+        """
         plan = adams(levels, orders, self.target, implicit=True)
         for i in (i for i, order in enumerate(orders) if order == 1):
             constant, half = self._integrals(levels, i)
@@ -79,5 +85,10 @@ class UniPC(Multistep):
 
 @remembered
 def corrected(solver: UniPC, levels: tuple[Level, ...]) -> Plan:
-    """The coefficients of all its corrections, worked out once for all batches."""
+    """The coefficients of all corrections, computed once for all batches.
+
+    Args:
+        solver: The solver.
+        levels: The ends of the steps.
+    """
     return solver.corrections(levels, solver.step_orders(len(levels) - 1))

@@ -1,4 +1,4 @@
-"""What the solvers of other libraries share: a method by its name there, and the tolerances that they keep."""
+"""What the wrapped solvers of other libraries share: the name of a method there, and the tolerances."""
 
 from collections.abc import Collection
 from typing import ClassVar
@@ -9,7 +9,7 @@ from .base import AdaptiveSolver
 
 
 class LibrarySolver(AdaptiveSolver):
-    """Base of solvers that are somebody else's; one step serves the whole batch, so a sample depends on the others."""
+    """Base of solvers from other libraries. All samples share each step, so a sample depends on the others."""
 
     batch_independent = False
     methods: ClassVar[Collection[str]] = ()

@@ -17,8 +17,9 @@ from scoresde.models.gaussian import GaussianModel
 from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
 from scoresde.solvers.dpm_multistep import taylor_plan
-from scoresde.solvers.exponential import adams, phi, weights
+from scoresde.solvers.exponential import adams
 from scoresde.solvers.grids import QuadraticGrid
+from scoresde.solvers.integrals import phi, weights
 
 X = torch.tensor([[1.0, -0.7]], dtype=torch.float64)
 
