@@ -125,7 +125,7 @@ class SDE(Options, ABC):
         return self.chain.times.to(u.device)[(u * len(self.chain.times)).long()]
 
     def nearest(self, t: Tensor) -> Tensor:
-        """The time nearest to t, (B,), at which a network is trained: t itself; in a chain that of a level."""
+        """The time at which a network is trained next to t, (B,): t itself; in a chain the nearest level in log-SNR."""
         return t if self.chain is None else self.chain.times.to(t.device)[self.label(1.0)(t).round().long()]
 
     def share(self, t: Tensor) -> Tensor:

@@ -3,13 +3,16 @@
 import functools
 
 import mpmath
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoresde.core.errors import UsageError
-from scoresde.sde import VESDE, VPSDE, sdes
+from scoresde.likelihood import chain as vlb_chain
+from scoresde.sde import VESDE, VPSDE, Chain, sdes
+from scoresde.solvers.grids import ChainGrid
 
 mpmath.mp.dps = 50
 TIMES = [1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.25, 0.499, 0.5, 0.75, 0.9, 0.99, 0.9946]
@@ -114,3 +117,39 @@ def test_bad_options():
         VPSDE(beta_min=-1)
     with pytest.raises(UsageError, match="Did you mean 'sub-vp'"):
         sdes["subvp"]
+
+
+@pytest.mark.parametrize("name", TRUTH)
+def test_a_process_says_at_which_times_a_network_is_trained_and_what_it_is_told(name):
+    sde, u = sdes[name](), torch.arange(10_000, dtype=torch.float64) / 10_000
+    t = sde.training_times(u, 0.01)
+    assert torch.equal(sde.nearest(t), t)
+    if sde.chain is None:
+        assert sde.label(999.0)(t).numpy() == pytest.approx(999 * t.numpy())
+        assert t.numpy() == pytest.approx(0.01 + u.numpy() * (sde.t_max - 0.01))
+        assert sde.share(t)[-1].item() == pytest.approx(t[-1].item() / sde.t_max)
+    else:  # each of 1,000 levels ten times, by whole numbers
+        levels = sde.label(999.0)(t).numpy()
+        assert levels == pytest.approx(np.repeat(np.arange(1000), 10), abs=1e-6)
+        assert sde.share(t).numpy() == pytest.approx((np.repeat(np.arange(1000), 10) + 0.5) / 1000)
+        first, second = sde.chain.times[:-1], sde.chain.times[1:]
+        assert torch.equal(sde.nearest(0.9 * first + 0.1 * second), first)
+        assert torch.equal(sde.nearest(0.1 * first + 0.9 * second), second)
+
+
+def test_a_process_is_one_class_also_if_it_is_a_chain():
+    """The levels of a chain with β = 0.02 for each step, in 50 digits: everything else follows from them."""
+
+    class Even(VPSDE):
+        @property
+        def chain(self):
+            a = torch.tensor([float(M("0.98") ** (n + 1)) for n in range(300)], dtype=torch.float64)
+            return Chain(a, self.time(0.5 * (a.log() - torch.log1p(-a))))
+
+    sde = Even()
+    t = sde.training_times(torch.tensor([0, 0.5, 0.999], dtype=torch.float64), 1e-5)
+    assert sde.alpha(t).square().numpy() == pytest.approx([0.98, 0.98**151, 0.98**300], rel=1e-12)
+    assert sde.label(999.0)(t).numpy() == pytest.approx([0, 150, 299], abs=1e-6)
+    found = sde.label(1.0)(torch.tensor(ChainGrid().times(sde, t[2].item(), t[0].item(), 13), dtype=torch.float64))
+    assert found.numpy() == pytest.approx(np.linspace(299, 0, 14), abs=1e-6)
+    assert vlb_chain(sde, 300).numpy() == pytest.approx(sde.chain.alphas_cumprod.numpy())
