@@ -36,8 +36,8 @@ from scoresde.core.provenance import versions
 from scoresde.core.random import generators, permutation, stream
 from scoresde.data import data
 from scoresde.images import sheets
-from scoresde.metrics.frechet import factored, frechet
 from scoresde.metrics.moments import moments
+from scoresde.metrics.normal import factored, frechet
 from scoresde.models.base import ScoreModel
 from scoresde.observations import Blur, Downsample, Luma, Observation, Pixels
 from scoresde.observations.covariance import KINDS, LARGEST, estimate

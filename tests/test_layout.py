@@ -13,7 +13,8 @@ import scoresde
 ROOT = Path(scoresde.__file__).parent
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 SHARED = ("__init__.py", "base.py", "guard.py", "adaptive.py", "embedded_pair.py", "exponential.py", "wrapped.py")
-SHARED += ("grids.py", "brownian.py", "store.py", "tasks.py", "extractors.py")
+SHARED += ("grids.py", "brownian.py", "stepping.py", "integrals.py", "twist.py")
+SHARED += ("moments.py", "discrepancy.py", "store.py", "tasks.py", "album.py", "extractors.py")
 FOLDERS = ("solvers", "conditioners", "posterior", "data", "metrics")
 PLUGINS = [p for p in FILES if p.parent.name in FOLDERS and p.parent.parent == ROOT and p.name not in SHARED]
 
@@ -73,6 +74,13 @@ def test_no_circle_inside_a_room(room):
         free = {name for name, needed in arrows.items() if not needed & set(arrows)}
         assert free, f"modules that import each other: {sorted('.'.join(name) for name in arrows)}"
         arrows = {name: needed for name, needed in arrows.items() if name not in free}
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if module(p)[0] == "commands"], ids=named)
+def test_commands_share_nothing_but_options(path):
+    """A command hands options to a room and prints what comes back, so that Python can do all that it does."""
+    shared = {place(target) for target in imported(path) if target[0] == "commands"}
+    assert shared <= {("commands",), ("commands", "options")}, f"{named(path)} imports {shared}"
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md"])

@@ -21,6 +21,11 @@ def bits_per_dim(log_prob: Tensor, *, levels: int, dims: int | Tensor) -> Tensor
     The last two terms are the change of variables from [-1, 1] to L bins of width 1: + 7 for 256 levels, + 3.087 for
     17. For the densities of one image's dequantisations, the mean bounds -log₂ P(image)/D from above.
 
+    Args:
+        log_prob: log p of the dequantised images, in nats, of any shape.
+        levels: Grey levels L of the images.
+        dims: Values D of an image, one number or one for each image.
+
     Reference: Theis, van den Oord and Bethge 2016, https://arxiv.org/abs/1511.01844, section 3.1.
     """
     return -log_prob / (dims * math.log(2)) + math.log2(levels) - 1
@@ -31,6 +36,7 @@ def dequantise(pixels: Tensor, levels: int, generators: Sequence[torch.Generator
 
     Args:
         pixels: (B, C, H, W) uint8.
+        levels: Grey levels L of the images.
         generators: One per image.
 
     Raises:
@@ -55,7 +61,7 @@ def _check(pixels: Tensor, levels: int) -> None:
 
 @dataclass(frozen=True)
 class NLL:
-    """A model's negative log-likelihood of some images, in bits/dim, and where its error comes from."""
+    """A model's negative log-likelihood of some images, in bits/dim, with the parts of its standard error."""
 
     value: float
     """The mean over images and draws."""
@@ -105,16 +111,25 @@ def nll(
     observers: tuple[Observer, ...] = (),
     progress: Callable[[int], object] = lambda rows: None,
 ) -> NLL:
-    """The mean of `bits_per_dim` over images, (N, C, H, W) uint8, and over draws of the dequantisation noise.
+    """The mean of `bits_per_dim` over images and over draws of the dequantisation noise.
 
-    Draw k of image i depends on (seed, i, k) alone, not on the batch. Of several draws, the mean of p in place of the
-    mean of log p gives a tighter bound; it needs the exact divergence, since the noise of probes would look like gain.
-    Under a network trained for a task, p is given what it shows of each image, without the noise; in a hole, bits/dim
-    are those of the values in it.
+    Draw k of image i depends on (seed, i, k) alone, not on the batch. With several draws and the exact divergence,
+    averaging p instead of log p gives a tighter bound; with probes, their noise would look like a gain. A network
+    trained for a task is given its condition from each image, without the noise. For inpainting, bits/dim are those of
+    the pixels in the hole.
 
     Args:
+        model: The score model.
+        pixels: (N, C, H, W) uint8.
         levels: Grey levels of the images, 256 for photographs and 17 for scikit-learn's digits.
         known: Where the pixels of each image are known, (N, 1, H, W), for a network trained to inpaint.
+        draws: Dequantisations of each image.
+        solver: As for `log_likelihood`.
+        divergence: As for `log_likelihood`.
+        eps: As for `log_likelihood`.
+        seed: Seed of the dequantisation and of the probes.
+        batch: Rows at a time.
+        observers: Called with (x, t, eps) after each evaluation of the model.
         progress: Called with the number of rows after each batch; there are N · draws rows.
 
     Raises:

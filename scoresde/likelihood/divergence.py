@@ -15,23 +15,38 @@ from ..core.random import Generators, randn
 
 
 class Divergence(Options, ABC):
-    """How tr ∂out/∂x is computed. `draw` is called once per trajectory, so the integrand stays smooth in time."""
+    """How tr ∂out/∂x is computed. `draw` is called once per trajectory, so the integrand is smooth in time."""
 
     @abstractmethod
     def draw(self, x: Tensor, generator: Generators) -> Tensor:
-        """The randomness of a trajectory for x, (B, *), as (R, B, *): R independent estimates of the trace."""
+        """The random probes of one trajectory, (R, B, *), for R independent estimates of the trace.
+
+        Args:
+            x: The state, (B, *).
+            generator: Source of the probes; one per row makes each sample depend on its own seed alone.
+        """
 
     @abstractmethod
     def trace(self, out: Tensor, x: Tensor, probes: Tensor) -> Tensor:
-        """R estimates of tr ∂out/∂x for each sample, (B, R), from out and x, (B, *), and what was drawn."""
+        """R estimates of tr ∂out/∂x for each sample, (B, R).
+
+        Args:
+            out: A function of x, (B, *), with its graph.
+            x: (B, *), with requires_grad.
+            probes: What `draw` returned.
+        """
 
     @abstractmethod
     def vjps(self, dims: int) -> int:
-        """Vector-Jacobian products per evaluation for samples of `dims` values."""
+        """Vector-Jacobian products per evaluation.
+
+        Args:
+            dims: Values of one sample.
+        """
 
 
 class Exact(Divergence):
-    """The sum of the diagonal: one product for each of the D values of a sample."""
+    """The sum of the diagonal: one vector-Jacobian product for each of the D values of a sample."""
 
     def draw(self, x: Tensor, generator: Generators) -> Tensor:
         return x.new_zeros((1, *x.shape))
@@ -93,6 +108,10 @@ def interleaved(shape: tuple[int, ...], classes: int) -> Tensor:
     """The class of each value of a sample, int64 of the given shape: (Σ_j a_j i_j) mod K for the index i.
 
     The a_j are those for which Σ |d|⁻⁴ over all pairs of values of one class is least, d being their distance.
+
+    Args:
+        shape: Shape of one sample.
+        classes: Number of classes K.
     """
     steps = [range(-min(n - 1, REACH), min(n - 1, REACH) + 1) for n in shape]
     d = torch.tensor([step for step in product(*steps) if any(step)] or [[0] * len(shape)])

@@ -24,7 +24,7 @@ from .divergence import Divergence, Exact, Hutchinson
 
 @dataclass(frozen=True)
 class Likelihood:
-    """log p(x) of some samples, what it is made of, and what it cost. All (B,) tensors are float64, in nats."""
+    """log p(x) of some samples, its terms and its cost. All (B,) tensors are float64, in nats."""
 
     log_prob: Tensor
     """log p_eps(x), (B,), prior and divergence together. This is what a network defines, and what is published."""
@@ -51,14 +51,19 @@ class Likelihood:
     def at_zero(self) -> Tensor:
         """log p_0(x), (B,), which is log_prob with the correction for stopping at eps.
 
-        It is as good as the model is smooth below eps. Where the correction is not small, as with a network that was
+        It is accurate if the model is smooth below eps. Where the correction is not small, as with a network that was
         trained on images without dequantisation, the density has no limit at t = 0, and log_prob depends on eps.
         """
         return self.log_prob + self.correction
 
 
 def angle(sde: SDE, t: Tensor) -> Tensor:
-    """θ = arctan(σ/α) in radians, (B,): the clock of the likelihood, in which the flow is smooth at both ends."""
+    """θ = arctan(σ/α) in radians, (B,): the clock of the likelihood, in which the flow is smooth at both ends.
+
+    Args:
+        sde: The process.
+        t: Times, (B,).
+    """
     return torch.atan(torch.exp(-sde.log_snr(t)))
 
 
@@ -84,8 +89,10 @@ def log_likelihood(
     float64, whatever the network's dtype.
 
     Args:
-        solver: rk23, rk45 or dop853 with their options; by default rk45 with tol = 1e-5 and the controller pi. The
-            few long steps of a likelihood are more evenly accurate with it than with i, at equal cost.
+        model: The score model.
+        x: Samples, (B, *).
+        solver: rk23, rk45 or dop853 with their options; by default rk45 with tol = 1e-5 and the controller pi. The few
+            long steps of a likelihood are more evenly accurate with it than with i, at equal cost.
         divergence: `Exact()` or `Hutchinson(...)`; by default one Rademacher probe.
         eps: Time at which x is placed. The correction to t = 0 comes from the first evaluation, at no cost.
         generator: Source of the probes; one per row makes a sample's likelihood depend on its own seed alone.
@@ -157,7 +164,12 @@ def log_likelihood(
 
 
 def scale(sde: SDE, t: Tensor) -> Tensor:
-    """√(α² + σ²), (B,): 1 for the variance-preserving processes."""
+    """√(α² + σ²), (B,): 1 for the variance-preserving processes.
+
+    Args:
+        sde: The process.
+        t: Times, (B,).
+    """
     return torch.sqrt(sde.alpha(t) ** 2 + sde.sigma(t) ** 2)
 
 
@@ -176,6 +188,10 @@ def _to_zero(sde: SDE, t: Tensor, y: Tensor, slope: Tensor) -> Tensor:
 
 
 def standard_normal_log_prob(z: Tensor) -> Tensor:
-    """log N(z; 0, I) in nats, (B,), for z (B, *)."""
+    """log N(z; 0, I) in nats, (B,), for z (B, *).
+
+    Args:
+        z: (B, *).
+    """
     flat = z.flatten(1)
     return -0.5 * (flat.square().sum(1) + flat.shape[1] * math.log(2 * math.pi))

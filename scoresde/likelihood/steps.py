@@ -42,10 +42,12 @@ class Steps:
         self.first = beta[0].log()
 
     def log_variance(self, n: Tensor, x: Tensor, variance: Variance, share: Tensor | None = None) -> Tensor:
-        """The logarithm of p's variance, like x, (B, *), or (B, 1, 1, 1).
+        """The logarithm of p's variance, (B, *) or (B, 1, 1, 1).
 
         Args:
             n: Step of each row, (B,).
+            x: The state, (B, *).
+            variance: "small", "large" or "learned".
             share: 0 for log β̃ and 1 for log β, (B, *), where the variance is learned.
         """
         at = n.cpu()
@@ -59,9 +61,12 @@ class Steps:
         """KL(q ‖ p), or at n = 0 -log P(x_0 | x_1), in nats, (B, *), of each value.
 
         Args:
+            n: Step of each row, (B,).
             x0: Images with the grey levels evenly spaced in [-1, 1], (B, *).
             x: x_n, (B, *).
             predicted: x̂_0, (B, *).
+            log_variance: The logarithm of p's variance.
+            levels: Grey levels of the images.
         """
         at = n.cpu()
         to_x0, log_q = expand(self.towards_x0[at], x), expand(self.small[at], x)
@@ -76,7 +81,14 @@ class Steps:
 
 
 def log_mass(x: Tensor, mean: Tensor, std: Tensor, levels: int) -> Tensor:
-    """log ∫ N(mean, std²) over the bin of x's grey level, element by element; the outer bins are open."""
+    """log ∫ N(mean, std²) over the bin of x's grey level, for each value; the outer bins are open.
+
+    Args:
+        x: Images with the grey levels evenly spaced in [-1, 1], (B, *).
+        mean: (B, *).
+        std: Standard deviation, (B, *).
+        levels: Grey levels of the images.
+    """
     half = 1 / (levels - 1)
     low, high = (x - half - mean) / std, (x + half - mean) / std
     low, high = low.masked_fill(x < -1 + half, -torch.inf), high.masked_fill(x > 1 - half, torch.inf)

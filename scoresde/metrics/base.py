@@ -1,9 +1,6 @@
-"""What a metric is: features of images, a distance of features, and the estimate that is printed of it."""
+"""What a metric is: features of images, a distance between features, and an estimate with its error."""
 
-import hashlib
 from abc import ABC, abstractmethod
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,7 +10,7 @@ from pydantic import Field
 from scipy.special import stdtrit
 from torch import Tensor
 
-from ..core.errors import DataError, NumericalError, ResourceError, UsageError
+from ..core.errors import DataError, UsageError
 from ..core.options import Options, Registry
 from ..core.random import permutation, stream
 from .moments import Statistics
@@ -26,33 +23,34 @@ SPLITS = 10
 
 @dataclass(frozen=True)
 class Estimate:
-    """A distance as it may be printed: with its honest name, its size, its uncertainty and its floor."""
+    """The value of a metric, with the name of what was measured, its interval and its floor."""
 
     name: str
     """FID, FID-5000 where N is not 50,000, FD[digits@1a2b3c4d], KID, ..."""
     value: float
+    """The value with all samples."""
     low: float
     """Lower end of the 95 % interval."""
     high: float
     """Upper end of the 95 % interval."""
     floor: float | None
-    """The same of real images against other real images at this N, where the reference has at least 2N of them."""
+    """The value of N real images against others, if the reference has at least 2N images."""
     n: int
     """Number of samples."""
     marks: tuple[str, ...] = ()
-    """What a reader has to know before trusting the value."""
+    """Remarks that a reader needs in order to judge the value."""
 
 
 class Metric(Options, ABC):
     """A distance between sets of images, or a score of one set.
 
     The interval is a block jackknife: with θ_g the value without block g of G, its half-width is t_{0.975, G-1} times
-    the root of (G - 1)/G Σ (θ_g - mean θ)². It tells how far the value would move with other samples of the same
-    number, against the same reference; the bias that a distance has at this number it does not tell. By the inequality
-    of Efron and Stein it errs on the wide side. Unlike the bootstrap it repeats no image, which would lower the rank
-    of covariances and make every repeated image its own nearest neighbour.
+    the root of (G - 1)/G Σ (θ_g - mean θ)². It says how much the value would vary with other samples of the same
+    number, against the same reference; it does not contain the bias of a distance at this number. By the inequality of
+    Efron and Stein it is rather too wide than too narrow. Unlike the bootstrap it repeats no image, which would lower
+    the rank of covariances and make every repeated image its own nearest neighbour.
 
-    A floor is the mean of `SPLITS` random splits of the real images into N and the rest.
+    A floor is the mean over `SPLITS` random splits of the real images into N and the rest.
 
     Reference: Efron and Stein 1981, https://doi.org/10.1214/aos/1176345462.
     """
@@ -66,7 +64,11 @@ class Metric(Options, ABC):
 
     @abstractmethod
     def ready(self, shape: tuple[int, int, int]) -> int:
-        """The number of features of an image of shape (C, H, W), after checking all that can be checked without any."""
+        """The number of features of an image. All that can be checked without images is checked.
+
+        Args:
+            shape: Shape of one image, (C, H, W).
+        """
 
     @abstractmethod
     def source(self) -> str:
@@ -74,30 +76,60 @@ class Metric(Options, ABC):
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:
-        """The features of images, (N, C, H, W) uint8 -> (N, D)."""
+        """The features of images, (N, D).
+
+        Args:
+            images: (N, C, H, W) uint8.
+        """
 
     @abstractmethod
     def prepare(self, real: Any, seed: int) -> Any:
-        """What `values` needs of the features of the real images, (M, D), or of their statistics."""
+        """What `values` needs of the real images.
+
+        Args:
+            real: Their features, (M, D), or the statistics of these.
+            seed: Seed of what the metric draws.
+        """
 
     @abstractmethod
     def values(self, x: Tensor, reference: Any) -> list[float]:
-        """One value for each of `kinds`, from the features of the samples, (N, D)."""
+        """One value for each of `kinds`.
+
+        Args:
+            x: The features of the samples, (N, D).
+            reference: What `prepare` returned.
+        """
 
     def names(self, n: int) -> tuple[str, ...]:
-        """The honest names of the values at N samples."""
+        """The names of the values, which say what they were measured with.
+
+        Args:
+            n: Number of samples.
+        """
         return tuple(f"{kind}[{self.source()}]" for kind in self.kinds)
 
     def marks(self, n: int, m: int | None, dimension: int) -> list[str]:
-        """What to say about N samples, M real images (None if unknown) and D features."""
+        """Remarks that a reader needs in order to judge the value.
+
+        Args:
+            n: Number of samples.
+            m: Number of real images, or None if it is unknown.
+            dimension: Number of features.
+        """
         return []
 
     def leave_out(self, x: Tensor, block: Tensor, reference: Any) -> list[list[float]]:
-        """The values without each block in turn; block, (N,), numbers them from 0."""
+        """The values without each block in turn.
+
+        Args:
+            x: The features of the samples, (N, D).
+            block: The number of each sample's block, from 0, (N,).
+            reference: What `prepare` returned.
+        """
         return [self.values(x[block != g], reference) for g in range(int(block.max()) + 1)]
 
     def check(self, n: int, shape: tuple[int, int, int], reference: Tensor | Statistics) -> None:
-        """Refuses before any sampling what could not be measured after it.
+        """Checks before any sampling that the metric can be computed afterwards.
 
         Args:
             n: Number of samples that there will be.
@@ -171,11 +203,24 @@ class Metric(Options, ABC):
         ]
 
     def chosen(self, images: Tensor, what: str, seed: int, marks: list[str]) -> Tensor:
-        """The features of the images, of all of them unless the metric sets a limit."""
+        """The features of the images that the metric uses, (N, D): of all, unless it sets a limit.
+
+        Args:
+            images: (N, C, H, W) uint8.
+            what: What they are called in a remark.
+            seed: Seed of the choice.
+            marks: The remarks, to which one is added if images are left out.
+        """
         return self.features(images)
 
     def floor(self, real: Tensor, n: int, seed: int) -> np.ndarray[Any, Any]:
-        """The values of N real images against the rest, mean over the splits."""
+        """The values of N real images against the rest, mean over the splits.
+
+        Args:
+            real: The features of the real images, (M, D).
+            n: N.
+            seed: Seed of the splits.
+        """
         found = []
         for split in range(SPLITS):
             order = permutation(len(real), stream(seed, "floor", split)).to(real.device)
@@ -194,46 +239,6 @@ class Quadratic(Metric):
             marks.append(f"{self.most} of {len(images)} {what} used")
             images = images[permutation(len(images), stream(seed, what))[: self.most].to(images.device)]
         return self.features(images)
-
-
-_kept: OrderedDict[tuple[str, str, torch.device], Tensor] = OrderedDict()
-
-
-@torch.no_grad()
-def extract(images: Tensor, source: str, network: Callable[[Tensor], Tensor], *, batch: int = 64) -> Tensor:
-    """The features of images by a network, (N, C, H, W) uint8 -> (N, D) float32, batch by batch.
-
-    The last four results are kept, each under the digest of its images and the source, which names the weights: so
-    several metrics share one pass, and none can meet the features of other images. A batch that does not fit into the
-    memory is halved.
-
-    Raises:
-        NumericalError: A feature is not finite.
-        ResourceError: Not even one image fits into the memory.
-    """
-    content = hashlib.sha256(images.cpu().contiguous().numpy().data)
-    content.update(repr(images.shape).encode())
-    key = source, content.hexdigest(), images.device
-    if key not in _kept:
-        parts: list[Tensor] = []
-        first = 0
-        while first < len(images):
-            try:
-                parts.append(network(images[first : first + batch]).float())
-            except torch.OutOfMemoryError:
-                if batch == 1:
-                    raise ResourceError(f"the memory of {images.device} does not hold one image in {source}") from None
-                batch //= 2
-                continue
-            if not bool((fine := parts[-1].isfinite().all(1)).all()):
-                i = first + int((~fine).nonzero()[0, 0])
-                raise NumericalError(f"the features of image {i} by {source} are not finite: the weights are no good")
-            first += len(parts[-1])
-        _kept[key] = torch.cat(parts)
-    _kept.move_to_end(key)
-    while len(_kept) > 4:
-        _kept.popitem(last=False)
-    return _kept[key]
 
 
 metrics: Registry[Metric] = Registry("metric", "scoresde.metrics")

@@ -1,4 +1,4 @@
-"""The features of a domain extractor, and the pixels themselves: what a metric can look at without a download."""
+"""Features that need no download: those of a domain extractor, and the pixels themselves."""
 
 import torch
 from pydantic import Field
@@ -6,7 +6,8 @@ from torch import Tensor
 
 from ..core.errors import DataError
 from . import extractors
-from .base import Metric, extract
+from .base import Metric
+from .features import extract
 
 
 class Domain(Metric):

@@ -1,8 +1,7 @@
 """Domain extractors: small networks, trained on a data set in minutes, whose features stand in for Inception's.
 
-A set with labels trains a classifier, a set without trains an autoencoder; what is kept is the part that maps an
-image to its features, each scaled to mean 0 and variance 1. A distance of such features is named after the extractor
-and its digest, never FID.
+A set with labels trains a classifier, a set without trains an autoencoder; the part that maps images to features is
+kept. Each feature has mean 0 and variance 1. A distance is named after the extractor and its digest, never FID.
 """
 
 import json
@@ -28,9 +27,9 @@ FORMAT = 1
 """Version of an extractor's folder. A reader refuses any other."""
 BUNDLED = Path(__file__).parent / "bundled"
 SMOOTHING = 0.1
-"""Share of the labels' weight that is spread over all classes: certain logits would make the features heavy-tailed."""
+"""Label smoothing. Without it, confident logits would make the features heavy-tailed."""
 SMALLEST = 4
-"""Maps are halved until no side is longer."""
+"""Maps are halved until no side is longer than this."""
 
 
 class FitOptions(Options):
@@ -55,7 +54,13 @@ def _stages(shape: tuple[int, int, int], width: int) -> list[tuple[int, int, int
 
 
 class Extractor(nn.Module):
-    """Maps images in [-1, 1], (B, C, H, W), to features, (B, dimension): convolutions, then one linear map."""
+    """Maps images in [-1, 1], (B, C, H, W), to features, (B, dimension): convolutions, then one linear map.
+
+    Args:
+        shape: Channels, height and width of one image.
+        dimension: Number of features.
+        width: Channels of the first map.
+    """
 
     def __init__(self, shape: tuple[int, int, int], dimension: int, width: int) -> None:
         super().__init__()
@@ -69,7 +74,11 @@ class Extractor(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(math.prod(stages[-1]), dimension))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The features, (B, dimension)."""
+        """The features, (B, dimension).
+
+        Args:
+            x: Images in [-1, 1], (B, C, H, W).
+        """
         features: Tensor = self.layers(x)
         return features
 
@@ -89,12 +98,14 @@ def _decoder(extractor: Extractor) -> nn.Module:
 
 @dataclass(frozen=True)
 class FittedExtractor:
-    """A trained extractor and how well it does on images that it was not trained on."""
+    """A trained extractor and its score on held-out images."""
 
     extractor: Extractor
+    """The extractor."""
     kind: Literal["classifier", "autoencoder"]
+    """What it was trained as."""
     score: float
-    """Share of the held-out images put into the right class, or share of their variance that is restored."""
+    """Accuracy of the classifier, or share of the variance that the autoencoder restores."""
 
 
 def fit(
@@ -106,10 +117,13 @@ def fit(
 ) -> FittedExtractor:
     """Trains a classifier by cross-entropy where there are labels, else an autoencoder by squared error.
 
-    Each image is jittered within its grey level, so that the features do not tell a set of few levels from samples
-    that have all 256.
+    Uniform noise within its grey level is added to each image, so that the features do not separate a set of few
+    levels from samples with 256.
 
     Args:
+        images: The training images.
+        held_out: Images that only the score is measured on.
+        options: The extractor, and its training.
         watch: Called after each step with the images seen so far and the loss.
 
     Raises:
@@ -177,6 +191,8 @@ def save(fitted: FittedExtractor, folder: Path, recipe: Mapping[str, Any]) -> No
     """Writes an extractor's folder: the weights first, then the config that makes them valid.
 
     Args:
+        fitted: The trained extractor, which gets its name and digest.
+        folder: The folder that is made.
         recipe: How it was made; kept for the reader.
     """
     extractor = fitted.extractor
@@ -202,6 +218,9 @@ def bundled() -> list[str]:
 
 def load(name: str | Path) -> Extractor:
     """The extractor of a folder, or bundled under a name, ready to use.
+
+    Args:
+        name: A folder, or the name of a bundled extractor.
 
     Raises:
         UsageError: There is no such folder or name.

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..core.errors import CheckpointError, DataError
 from ..core.random import undisturbed
-from .base import Metric, extract
+from .base import Metric
+from .features import extract
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 """The weights that FID is defined by; the name ends with the beginning of the file's sha256."""
@@ -23,6 +24,9 @@ def network(path: Path) -> tuple[Any, str]:
     """The network and the first 8 digits of the sha256 of its weights.
 
     The file is read as tensors alone, so that no code in it runs, and nothing is downloaded.
+
+    Args:
+        path: The file of the weights.
 
     Raises:
         CheckpointError: The file is missing, unreadable, or not this network's.
@@ -59,7 +63,7 @@ def _network(path: Path, changed: int, size: int) -> tuple[Any, str]:
 class Inception(Metric):
     """Base of the metrics of Inception's last pooled features, 2048 of them; grey images are repeated in 3 channels.
 
-    With any other weights than the ones FID is defined by, the value does not get its name.
+    With other weights than those of the definition of FID, the value has another name.
     """
 
     weights: str | None = Field(None, description=f"File of the Inception weights. [default: torch's folder, {FILE}]")

@@ -12,7 +12,7 @@ from .inception import Inception, network
 class InceptionScore(Inception):
     """exp E KL(p(y|x) | p(y)) of Inception's classes y, mean over ten parts of the samples: higher is better.
 
-    It looks at no real image, and rises with N. Its floor is the score of N real images, which may lie above.
+    It uses no real images, and rises with N. Its floor is the score of N real images, which can be above the value.
 
     Reference: Salimans et al. 2016, https://arxiv.org/abs/1606.03498, section 4.
     """

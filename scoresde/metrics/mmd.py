@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ..core.errors import DataError
 from .base import metrics
+from .discrepancy import Kernel
 from .domain import PixelMetric
-from .kernel import Kernel
 
 
 @metrics("mmd")

@@ -31,11 +31,18 @@ class Statistics:
     """What the features are, such as digits@1a2b3c4d, where it is known."""
 
     def to(self, device: torch.device) -> "Statistics":
-        """The same on a device."""
+        """The same on a device.
+
+        Args:
+            device: The device.
+        """
         return replace(self, mu=self.mu.to(device), sigma=self.sigma.to(device))
 
     def save(self, path: Path) -> None:
         """Writes the file whole or not at all.
+
+        Args:
+            path: The .npz file.
 
         Raises:
             ResourceError: The folder is not writable, or the disk is full.
@@ -55,6 +62,9 @@ class Statistics:
     @staticmethod
     def load(path: str | Path) -> "Statistics":
         """Reads a file of ours or of another codebase.
+
+        Args:
+            path: The .npz file.
 
         Raises:
             DataError: The file cannot be read, lacks an array, or holds what is no mean and covariance.
@@ -82,14 +92,24 @@ class Statistics:
 
 
 def chunks(x: Tensor, most: int = 2**24) -> Iterator[Tensor]:
-    """The rows of x in parts of at most `most` numbers, in float64, so that no copy of the whole is made."""
+    """The rows of x in parts of at most `most` numbers, in float64, so that no copy of the whole is made.
+
+    Args:
+        x: Rows of any shape, (N, *).
+        most: The largest number of values in a part.
+    """
     rows = max(1, most // max(1, math.prod(x.shape[1:])))
     for first in range(0, len(x), rows):
         yield x[first : first + rows].double()
 
 
 def moments(x: Tensor, source: str = "") -> Statistics:
-    """The mean and the covariance over N - 1 of features (N, D), part by part in float64."""
+    """The mean and the covariance, over N - 1, of features, computed part by part in float64.
+
+    Args:
+        x: Features, (N, D).
+        source: What the features are, such as digits@1a2b3c4d.
+    """
     mu = x.new_zeros(x.shape[1], dtype=torch.float64)
     for part in chunks(x):
         mu += part.sum(0) / len(x)

@@ -13,9 +13,12 @@ from .domain import PixelMetric
 
 
 def wasserstein(x: Tensor, y: Tensor, order: int) -> Tensor:
-    """∫ |F⁻¹ - G⁻¹|^order of the laws of the rows of x, (K, N), and of y, (K, M), both sorted along the row: (K,).
+    """∫ |F⁻¹ - G⁻¹|^order for the laws F and G of each row of x and y, (K,).
 
-    The quantile functions are steps at multiples of 1/N and 1/M: whole numbers over N M, so no step is misplaced.
+    Args:
+        x: (K, N), sorted along each row.
+        y: (K, M), sorted along each row.
+        order: The exponent.
     """
     n, m = x.shape[1], y.shape[1]
     jumps = torch.from_numpy(np.union1d(np.arange(n) * m, np.arange(m) * n))
@@ -27,8 +30,8 @@ def wasserstein(x: Tensor, y: Tensor, order: int) -> Tensor:
 class SlicedWasserstein(PixelMetric):
     """(E W_2²(θ·x, θ·y))^½ over random directions θ, of the pixels scaled to [-1, 1].
 
-    It sees the whole law along each direction, where the Frechet distance sees two moments. Above 0 at every N. The
-    seed chooses the directions, and the interval is for these: compare only values of one seed.
+    It depends on the whole law along each direction, where the Frechet distance depends on two moments. It is above 0
+    at every N. The seed chooses the directions, and the interval holds for these: compare only values of one seed.
 
     Reference: Bonneel et al. 2015, https://doi.org/10.1007/s10851-014-0506-3.
     """

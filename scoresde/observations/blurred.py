@@ -17,16 +17,19 @@ from .named import ROUNDING
 class GaussianBlur(NamedObservation):
     """Deblurring: each channel is convolved with exp(-r²/2 sigma²), cut off near 4 sigma and mirrored at the edges.
 
-    It multiplies cosine k of n by Σ_j w_j cos(π j k/n), w_j the kernel's weights. Frequencies that are left less than
-    `Blur.cut` count as removed altogether. What a blur takes away is lost in the rounding of a file: with a noise of 0
-    the rounding would be drawn.
+    It multiplies cosine k of n by Σ_j w_j cos(π j k/n), w_j the kernel's weights. A factor below `Blur.cut` counts as
+    0. The noise should be at least that of rounding: with 0, the inverse would amplify the rounding of the file.
     """
 
     sigma: float = Field(1.0, gt=0, description="Width of the blur, in pixels.")
     noise: float = Field(ROUNDING, ge=0, description="Standard deviation of the error; by default that of rounding.")
 
     def gains(self, x: Tensor) -> Tensor:
-        """The factor of each cosine frequency of images of the size of x, (H, W)."""
+        """The factor of each cosine frequency of images of the size of x, (H, W).
+
+        Args:
+            x: Images, (B, C, H, W); only their size matters.
+        """
         if x.ndim != 4:
             raise UsageError(f"blur sees images, (B, C, H, W), got shape {tuple(x.shape)}")
         reach = max(1, round(4 * self.sigma))

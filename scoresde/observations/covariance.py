@@ -16,7 +16,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 LARGEST = 4096
 """Values in a sample up to which a full covariance is made; its eigenvectors take the square of it."""
 SHRINKAGE = 1e-4
-"""Share of the mean variance that every direction gets, so that none that the images lack is held to be impossible."""
+"""Share of the mean variance that is added to every direction, so that no direction has the variance 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +24,8 @@ class Covariance:
     """Σ = U diag(v) Uᵀ with U orthogonal: a product of one matrix for each of the first axes of a sample.
 
     `channel` has the same (C, C) covariance at every pixel and none between pixels: enough for colourisation.
-    `dct` rotates the channels to principal ones and has a variance for each cosine frequency of each: for what is
-    known here and not there, on images that look alike everywhere. `full` has all D² covariances.
+    `dct` rotates the channels to their principal axes and has a variance for each cosine frequency of each: for
+    measurements that know some places and not others, if images look alike everywhere. `full` has all D² covariances.
 
     Reference: Ahmed, Natarajan and Rao 1974, https://doi.org/10.1109/T-C.1974.223784, for the cosine basis.
     """
@@ -42,7 +42,10 @@ class Covariance:
         return f"{self.kind} covariance of samples of shape {self.shape}"
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Looks whether it is the covariance of samples of the given shape.
+        """Checks that the covariance is one of samples of the given shape.
+
+        Args:
+            shape: Shape of the model's samples.
 
         Raises:
             UsageError: It is not.
@@ -51,15 +54,22 @@ class Covariance:
             raise UsageError(f"this is the {self}, and the model's samples have the shape {tuple(shape)}")
 
     def to(self, device: torch.device) -> "Covariance":
-        """The same on another device."""
+        """The same on another device.
+
+        Args:
+            device: The device.
+        """
         factors = tuple(factor.to(device) for factor in self.factors)
         return Covariance(self.kind, self.shape, self.variances.to(device), factors)
 
     def resized(self, shape: tuple[int, ...]) -> "Covariance":
-        """The covariance of larger or smaller pieces of the same pictures, with samples of another height and width.
+        """The covariance of images of another height and width, cut from the same pictures.
 
-        For data that look alike everywhere the variance of cosine k of n is their spectrum at frequency k/n, which is
-        interpolated in its logarithm. What it is below the lowest frequency of the smaller size is a guess.
+        If the pictures look alike everywhere, the variance of cosine k of n is their spectrum at the frequency k/n. Its
+        logarithm is interpolated. Below the lowest frequency of the smaller size it is extrapolated.
+
+        Args:
+            shape: Shape of the samples, (C, H, W).
 
         Raises:
             UsageError: A full covariance belongs to its size; or the shape has other channels.
@@ -78,18 +88,25 @@ class Covariance:
         return Covariance(self.kind, tuple(shape), logs.exp(), factors)
 
     def posterior(self, v: Tensor, variance: Tensor) -> Tensor:
-        """V v, V = (Σ⁻¹ + I/variance)⁻¹, for v (B, *) and one variance for each row, (B,).
+        """V v, V = (Σ⁻¹ + I/variance)⁻¹, (B, *).
 
         V is the covariance of x_0 given x_t for normal x_0, where variance is σ²/α².
+
+        Args:
+            v: (B, *).
+            variance: One for each row, (B,).
         """
         return self._multiplied(v, self._posterior(v, variance))
 
     def precision(self, v: Tensor, variance: Tensor, gain: float | Tensor, noise: Tensor) -> Tensor:
-        """(G V G + noise² I)⁻¹ v, (B, *), with V as above, noise (B,); directions without variance are left out.
+        """(G V G + noise² I)⁻¹ v, (B, *), with V as in `posterior`; directions without variance are left out.
 
         Args:
+            v: (B, *).
+            variance: One for each row, (B,).
             gain: G, one factor for all directions; or one for each cosine frequency, (H, W), which commutes with V in
                 the kind `dct` alone: for another kind v is returned as it is.
+            noise: Standard deviation of the measurement's error, (B,).
         """
         if isinstance(gain, Tensor) and self.kind != "dct":
             return v
@@ -115,7 +132,11 @@ class Covariance:
 
 
 def full(matrix: Tensor, shape: tuple[int, ...]) -> Covariance:
-    """The covariance that is given as a symmetric matrix, (D, D), of samples of the shape.
+    """A covariance from a symmetric matrix.
+
+    Args:
+        matrix: The covariance matrix, (D, D).
+        shape: Shape of one sample, of D values.
 
     Raises:
         UsageError: The matrix does not fit the shape or has a negative eigenvalue.
@@ -130,7 +151,11 @@ def full(matrix: Tensor, shape: tuple[int, ...]) -> Covariance:
 
 
 def estimate(images: Tensor, kind: Kind = "dct") -> Covariance:
-    """The covariance of images, (N, C, H, W), about their mean image.
+    """The covariance of images about their mean image.
+
+    Args:
+        images: (N, C, H, W), at least two.
+        kind: "channel", "dct" or "full".
 
     Raises:
         UsageError: There is no such kind, or `full` would be too large.
@@ -157,7 +182,13 @@ def estimate(images: Tensor, kind: Kind = "dct") -> Covariance:
 
 
 def interpolated(values: Tensor, size: int) -> Tensor:
-    """Values at the frequencies k/n, (..., n), at k/size, (..., size); above the highest they keep its value."""
+    """Values at the frequencies k/n, interpolated to k/size, (..., size); the highest value is kept beyond the highest
+    frequency.
+
+    Args:
+        values: (..., n).
+        size: Number of frequencies of the result.
+    """
     n = values.shape[-1]
     at = (torch.arange(size, dtype=torch.float64, device=values.device) * n / size).clamp_max(n - 1)
     below = at.long().clamp_max(max(n - 2, 0))
@@ -166,5 +197,9 @@ def interpolated(values: Tensor, size: int) -> Tensor:
 
 
 def shrunk(variances: Tensor) -> Tensor:
-    """The variances, drawn a little towards their mean."""
+    """The variances, moved by `SHRINKAGE` towards their mean.
+
+    Args:
+        variances: Of any shape.
+    """
     return (1 - SHRINKAGE) * variances + SHRINKAGE * variances.mean()

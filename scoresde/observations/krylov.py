@@ -1,7 +1,7 @@
-"""Krylov methods for S u = b where S is only known by what it does, each row of a batch by itself.
+"""Krylov methods for S u = b, where S is given as a function; each row of a batch is a system of its own.
 
-S is given in two halves, S p = gather(p, spread(p)), because what is wanted in the end is spread(u): it is summed up
-along the way and costs no product of its own.
+S is given in two halves, S p = gather(p, spread(p)), because the caller needs spread(u): it is summed up during the
+iteration and costs no further product.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class Solution(NamedTuple):
 
 
 class KrylovMethod(Protocol):
-    """What `conjugate_gradients` and `gmres` are."""
+    """A method such as `conjugate_gradients` or `gmres`."""
 
     def __call__(
         self, spread: Spread, gather: Gather, b: Tensor, *, products: int, precondition: Precondition
@@ -39,17 +39,31 @@ class KrylovMethod(Protocol):
 
 
 def same(b: Tensor) -> Tensor:
-    """The preconditioner that does nothing."""
+    """b itself: no preconditioner.
+
+    Args:
+        b: A right-hand side, (B, *m).
+    """
     return b
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
-    """The inner product of each row of a with that of b, (B,)."""
+    """The inner product of each row of a with that of b, (B,).
+
+    Args:
+        a: (B, *).
+        b: (B, *).
+    """
     return (a * b).flatten(1).sum(1)
 
 
 def scaled(a: Tensor, x: Tensor) -> Tensor:
-    """x, (B, *), with row i multiplied by a[i]."""
+    """x, (B, *), with row i multiplied by a[i].
+
+    Args:
+        a: One factor for each row, (B,).
+        x: (B, *).
+    """
     return a.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1)) * x
 
 
@@ -65,6 +79,14 @@ def conjugate_gradients(
     """S u = b for a symmetric positive semi-definite S, u in the range of S.
 
     A row ends when |b - S u| <= tol |b|, or where S has no positive curvature; the others go on without it.
+
+    Args:
+        spread: Maps p, (B, *m), to (B, *).
+        gather: Maps p and spread(p) to S p, (B, *m).
+        b: The right-hand side, (B, *m).
+        products: The largest number of products with S.
+        precondition: Maps b to an approximation of S⁻¹ b.
+        tol: Relative residual at which a row ends.
 
     Reference: Hestenes and Stiefel 1952, https://doi.org/10.6028/jres.049.044.
     """
@@ -90,7 +112,14 @@ def conjugate_gradients(
 
 
 def gmres(spread: Spread, gather: Gather, b: Tensor, *, products: int, precondition: Precondition = same) -> Solution:
-    """S u = b for any S: the least |b - S u| over the Krylov space of S M⁻¹, with M⁻¹ the preconditioner.
+    """S u = b for any S: the u with the smallest |b - S u| in the Krylov space of S M⁻¹, with M⁻¹ the preconditioner.
+
+    Args:
+        spread: Maps p, (B, *m), to (B, *).
+        gather: Maps p and spread(p) to S p, (B, *m).
+        b: The right-hand side, (B, *m).
+        products: Number of products with S.
+        precondition: Maps b to an approximation of S⁻¹ b.
 
     Reference: Saad and Schultz 1986, https://doi.org/10.1137/0907058.
     """
@@ -114,5 +143,9 @@ def gmres(spread: Spread, gather: Gather, b: Tensor, *, products: int, precondit
 
 
 def reciprocal(a: Tensor) -> Tensor:
-    """1/a, and 0 where a is 0, (B,)."""
+    """1/a, and 0 where a is 0, (B,).
+
+    Args:
+        a: Numbers of at least 0, of any shape.
+    """
     return torch.where(a > 0, 1 / torch.where(a > 0, a, 1), 0)

@@ -1,4 +1,4 @@
-"""What a posterior sampler is: it draws from p(x | y) by a loop of its own around an unconditional model."""
+"""What a posterior sampler is: it draws from p(x | y) by its own loop around an unconditional model."""
 
 import math
 from abc import ABC, abstractmethod
@@ -32,24 +32,38 @@ Sources = Sequence[torch.Generator]
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is asked of a sampler: B samples of p(x | y), on checked arguments."""
+    """The checked arguments of a sampler: B samples of p(x | y) are wanted."""
 
     model: ScoreModel
+    """The unconditional model of p(x)."""
     observation: Observation
+    """How y was measured."""
     y: Tensor
+    """One measurement per sample, (B, *m)."""
     generator: Sources
+    """One generator per sample."""
     stop: float
+    """Time at which the noise ends."""
 
     def start(self) -> Tensor:
         """Noise at the end of the process, (B, *)."""
         return self.model.prior(self.generator, dtype=self.y.dtype).to(self.y.device)
 
     def noise(self, x: Tensor) -> Tensor:
-        """z ~ N(0, I) of the shape of x, (B, *)."""
+        """z ~ N(0, I) of the shape of x, (B, *).
+
+        Args:
+            x: (B, *).
+        """
         return randn_like(x, self.generator)
 
     def denoised(self, model: ScoreModel, x: Tensor) -> Tensor:
-        """E[x_0 | x_stop] under a model, (B, *)."""
+        """E[x_0 | x_stop] under a model, (B, *).
+
+        Args:
+            model: The model whose prediction is used.
+            x: The state at time `stop`, (B, *).
+        """
         return model.denoise(x, torch.full((len(x),), self.stop, dtype=torch.float64, device=x.device))
 
 
@@ -91,7 +105,7 @@ class PosteriorSampler(Options, ABC):
     def _problem(
         self, model: ScoreModel, observation: Observation, y: Tensor, generator: Sources, stop: float | None
     ) -> Problem:
-        """The problem, after a look at the arguments."""
+        """Checks the arguments, and returns them as one problem."""
         end = model.sde.t_min if stop is None else stop
         if not 0 < end < model.sde.t_max:
             raise UsageError(f"stop must lie in (0, {model.sde.t_max:g}), got {end:g}")
@@ -116,10 +130,16 @@ FORGETFUL = (EDM, PredictorCorrector)
 
 
 def noisy(kind: type[Solver], what: str, use: str) -> Callable[[Any], Any]:
-    """A check of the option `solver`: one of a kind, that follows the reverse SDE.
+    """A validator of the option `solver`: it must be of a kind and follow the reverse SDE.
 
     The samplers need draws from p(x_s | x_t). The probability flow has the same marginals, but maps x_t to one x_s:
-    in split Gibbs sampling it counts the prior by half. Langevin correctors and edm's churn forget a part of x_t.
+    split Gibbs sampling would then count the prior by half. The Langevin corrector of pc and the churn of edm forget a
+    part of x_t.
+
+    Args:
+        kind: Base class that the solver must have.
+        what: What the solver must do, for the error message.
+        use: Solvers that do so, for the error message.
     """
 
     def check(value: Any) -> Any:
@@ -157,11 +177,15 @@ InnerOption = Annotated[
 
 
 class KnownCoordinates:
-    """What an orthogonal measurement says of x_t: its coordinates are α y/g + √(σ² - α² e²) z, with e = σ_y/g.
+    """The known coordinates of x_t under an orthogonal measurement: α y/g + √(σ² - α² e²) z, with e = σ_y/g.
 
-    y/g = A x_0/g + e n is itself a state of the process, in the coordinates that are seen and at the level τ where
-    σ/α = e. Above τ they are replaced by what lies between, at τ by y itself, and below it the reverse process, that
-    forgets nothing of x_τ, goes on alone.
+    y/g = A x_0/g + e n is itself a state of the process, in the known coordinates and at the level τ where σ/α = e.
+    Above τ they are drawn given this state, and at τ they are α y/g itself. Below τ the reverse process continues
+    without further replacement.
+
+    Args:
+        method: The sampler, for error messages.
+        problem: The samples that are wanted.
 
     Reference: Cardoso et al. 2023, https://arxiv.org/abs/2308.07983 (MCGDiff), for the state at τ.
 
@@ -180,7 +204,11 @@ class KnownCoordinates:
         self.error = self.observation.noise / self.observation.gain
 
     def levels(self, solver: GridSolver) -> tuple[list[Level], list[Level]]:
-        """The levels of the solver's grid down to τ, and those from τ on, which are none where τ is below the last."""
+        """The levels of the solver's grid down to τ, and those from τ on; no others are left if τ is below the last.
+
+        Args:
+            solver: The solver whose grid it is.
+        """
         sde, stop = self.problem.model.sde, self.problem.stop
         found = solver.grid.levels(sde, sde.t_max, stop, solver.steps)
         tau = 0.0
@@ -194,13 +222,24 @@ class KnownCoordinates:
         return sde.levels([*above, tau]), sde.levels([tau, *below])
 
     def redraw(self, x: Tensor, level: Level) -> Tensor:
-        """x, (B, *), with its seen coordinates drawn anew."""
+        """x with its known coordinates drawn anew, (B, *).
+
+        Args:
+            x: The state at the level, (B, *).
+            level: The level.
+        """
         variance = level.sigma**2 - (level.alpha * self.error) ** 2
         seen = level.alpha * self.known.to(x) + math.sqrt(max(variance, 0.0)) * self.problem.noise(x)
         return x + self.observation.project(seen - x)
 
     def finish(self, x: Tensor, solver: OneStepSolver, below: list[Level]) -> Tensor:
-        """x, (B, *), at τ or at the last level, carried on and denoised. Returns E[x_0 | x_stop, y]."""
+        """E[x_0 | x_stop, y], (B, *), from the state at τ or at the last level.
+
+        Args:
+            x: The state, (B, *).
+            solver: The solver of the remaining steps.
+            below: The levels from τ on, as `levels` returns them.
+        """
         problem = self.problem
         if not below:
             closing: Conditioner = Projection()

@@ -1,4 +1,4 @@
-"""Weighted particles, and how they are redrawn."""
+"""Weighted particles, and their resampling."""
 
 from dataclasses import dataclass
 
@@ -20,24 +20,36 @@ class Particles:
     log_z: Tensor
     """log p(y) in nats, (B,), for the discretised model. The mean of exp(log_z) is p(y) for any number of particles."""
     ess: Tensor
-    """Effective size at each level, before it is redrawn, (steps + 1, B), from 1 to K."""
+    """Effective sample size at each level, before resampling, (steps + 1, B), from 1 to K."""
     resamplings: Tensor
-    """How often each population was redrawn, (B,)."""
+    """How often each population was resampled, (B,)."""
 
     def pick(self, generator: Sources) -> Tensor:
-        """One particle of each row, drawn by weight, (B, *)."""
+        """One particle of each row, drawn with the probability of its weight, (B, *).
+
+        Args:
+            generator: One for each row.
+        """
         weights = self.log_weights.exp()
         which = torch.cat([choose(w, 1, g) for w, g in zip(weights, generator, strict=True)])
         return self.x[torch.arange(len(which)), which.to(self.x.device)]
 
 
 def effective(log_w: Tensor) -> Tensor:
-    """(Σ w)²/Σ w² of each row of log weights, (B, K) -> (B,): how many equal particles are worth as much."""
+    """The effective sample size (Σ w)²/Σ w² of each row, (B,).
+
+    Args:
+        log_w: Log weights, (B, K).
+    """
     return torch.exp(2 * torch.logsumexp(log_w, 1) - torch.logsumexp(2 * log_w, 1))
 
 
 def systematic(log_w: Tensor, generator: Sources) -> Tensor:
-    """Indices of the particles that stay, each floor or ceil of K w times, (B, K), for log weights (B, K).
+    """Indices of the particles that are kept by systematic resampling, (B, K): each floor(K w) or ceil(K w) times.
+
+    Args:
+        log_w: Log weights, (B, K).
+        generator: One for each row.
 
     Reference: Kitagawa 1996, https://doi.org/10.1080/10618600.1996.10474692, appendix.
     """

@@ -22,10 +22,10 @@ from .twist import StoredPrediction, Twist, TwistOutput
 
 @posteriors("smc")
 class TwistedSMC(CovarianceUser, PosteriorSampler):
-    """K particles drawn from the kernels q of a solver under guidance, with the weights of what q is not.
+    """K particles drawn from the transitions q of a guided solver, with importance weights for the posterior.
 
     w = p(x_s | x_t) p̃(y | x_s) / (p̃(y | x_t) q(x_s | x_t)), with `Twist` for p̃, and the likelihood itself in the last
-    weight, of x_0 ~ N(x̂_0, V). A population of fewer effective particles than `threshold` K is redrawn, systematically.
+    weight, of x_0 ~ N(x̂_0, V). A population with an effective sample size below `threshold` K is resampled.
     As K grows the law tends to the posterior of the discretised model, whatever p̃ is; with one particle it is guidance
     alone. An exact measurement is taken to have the noise of rounding, 0.00226.
 
@@ -44,7 +44,15 @@ class TwistedSMC(CovarianceUser, PosteriorSampler):
     def run(
         self, model: ScoreModel, observation: Observation, y: Tensor, *, generator: Sources, stop: float | None = None
     ) -> Particles:
-        """The whole populations, denoised; arguments and errors as for `draw`."""
+        """The whole populations, denoised; errors as for `draw`.
+
+        Args:
+            model: The unconditional model of p(x).
+            observation: The measurement.
+            y: (B, *m), one measurement per row.
+            generator: One for each row.
+            stop: Time at which the noise ends; by default the process's `t_min`.
+        """
         return self._populations(self._problem(self._guarded(model), observation, y, generator, stop))
 
     def _draw(self, problem: Problem, info: Info) -> Tensor:

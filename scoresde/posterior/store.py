@@ -1,4 +1,4 @@
-"""What a model's folder knows of its data: the covariances for conditioning, in covariance.safetensors."""
+"""The covariances of a model's data, in its folder as covariance.safetensors."""
 
 import json
 from collections.abc import Sequence
@@ -27,6 +27,8 @@ def save(folder: Path, covariances: Sequence[Covariance], record: dict[str, Any]
     """Writes covariances of one shape into a model's folder, in place of those that are there, in float32.
 
     Args:
+        folder: The model's folder.
+        covariances: Covariances of one shape and of different kinds.
         record: What they were estimated from, for the reader.
     """
     tensors: dict[str, Tensor] = {}
@@ -40,6 +42,10 @@ def save(folder: Path, covariances: Sequence[Covariance], record: dict[str, Any]
 
 def load(name: str | Path = "digits", kind: Kind = "dct") -> Covariance:
     """The covariance of a model's data: of a run, of a model folder, or bundled under a name.
+
+    Args:
+        name: A run, a model folder, or the name of a bundled model.
+        kind: "channel", "dct" or "full".
 
     Raises:
         UsageError: There is no such model or kind, or the model has none of this kind yet.
@@ -56,6 +62,9 @@ def load(name: str | Path = "digits", kind: Kind = "dct") -> Covariance:
 
 def every(folder: Path) -> dict[Kind, Covariance]:
     """All covariances in a model's folder, by their kind.
+
+    Args:
+        folder: The model's folder.
 
     Raises:
         CheckpointError: The files are damaged, or of another version.
@@ -76,12 +85,15 @@ def every(folder: Path) -> dict[Kind, Covariance]:
 def fitted(
     method: MethodT, name: str | Path, observation: Observation, shape: tuple[int, ...] | None = None
 ) -> MethodT:
-    """The conditioner or posterior sampler with the covariance of a model's data that it asks for.
+    """The method with the covariance of a model's data that its option `kind` names.
 
-    `auto` is `full` where the model has it, else `channel` for grey and `dct` for everything else, else what there is.
-    A method that needs no covariance, or was given one, is returned as it is.
+    `auto` is `full` where the model has it, else `channel` for grey observations and `dct` for others, else any kind
+    that the model has. A method that needs no covariance, or was given one, is returned unchanged.
 
     Args:
+        method: A conditioner or a posterior sampler.
+        name: A run, a model folder, or the name of a bundled model.
+        observation: The measurement.
         shape: Of the samples, where it is not that of the data: the covariance is then resized to it.
 
     Raises:

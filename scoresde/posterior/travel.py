@@ -13,11 +13,11 @@ from .base import KnownCoordinates, PosteriorSampler, Problem, StepOption, poste
 
 @posteriors("travel")
 class Travel(PosteriorSampler):
-    """Steps of any solver with noise, after each of which what is seen is drawn anew from p(x_s | y), again and again.
+    """Steps of a stochastic solver, after each of which the known coordinates are drawn anew from p(x_s | y).
 
-    After every `jump` steps the sample goes back by as many, x_t = a x_s + b z, and comes down once more, until it has
-    come `resamplings` times: what is not seen so gets to know what is. Down from pure noise it comes once. The law
-    tends to the posterior as these times become many; with one it is replacement, and biased as that is.
+    After every `jump` steps noise is added again, x_t = a x_s + b z, and the same steps are repeated, until they were
+    taken `resamplings` times; the first stretch, from pure noise, is taken once. So the unknown coordinates adapt to
+    the known ones. The law tends to the posterior as `resamplings` grows; with 1 it is replacement, with its bias.
 
     Reference: Lugmayr et al. 2022, https://arxiv.org/abs/2201.09865 (RePaint), algorithm 1.
     """

@@ -14,6 +14,12 @@ def taylor_plan(levels: Sequence[Level], orders: Sequence[int], target: Target, 
 
     With u the position in units of the step, m(u) = m_0 + D1 u + D2 u²/2. Order 2 gives D1 the weight of a
     midpoint. The published D2 = (d_0 - d_1)/(r_0 + r_1), of divided differences d, is half the second derivative.
+
+    Args:
+        levels: The ends of the steps.
+        orders: Number of predictions that each step uses.
+        target: "noise" or "data".
+        exact: As the option of that name.
     """
     plan: Plan = []
     for i, order in enumerate(orders):

@@ -11,7 +11,12 @@ from .exponential import combine
 
 
 def forward_step(s: Level, t: Level) -> tuple[float, float]:
-    """(a, b) of the forward process between two levels: x_t = a x_s + b z."""
+    """(a, b) of the forward process between two levels: x_t = a x_s + b z.
+
+    Args:
+        s: The level with less noise.
+        t: The level with more noise.
+    """
     return t.alpha / s.alpha, t.sigma * math.sqrt(-math.expm1(2 * (t.log_snr - s.log_snr)))
 
 

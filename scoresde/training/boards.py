@@ -17,26 +17,40 @@ IDENTITY = "wandb-id"
 
 
 class Board(ABC):
-    """Where a run's figures and sheets are also written, over the images seen."""
+    """A further place for a run's figures and sheets, over the images seen."""
 
     @abstractmethod
     def add(self, row: Mapping[str, Any]) -> None:
-        """The numbers of a line of metrics.jsonl, a list as one curve for each of its places."""
+        """Adds the numbers of a line of metrics.jsonl. A list makes one curve for each of its entries.
+
+        Args:
+            row: The line.
+        """
 
     @abstractmethod
     def show(self, sheet: Image, images: int) -> None:
-        """A sheet of samples."""
+        """Adds a sheet of samples.
+
+        Args:
+            sheet: The picture.
+            images: Images seen so far.
+        """
 
     @abstractmethod
     def close(self, failed: bool) -> None:
-        """Ends what is written; `failed` says that an error ended the training."""
+        """Ends the writing.
+
+        Args:
+            failed: Whether an error ended the training.
+        """
 
 
 class TensorBoard(Board):
-    """Writes where TensorBoard reads.
+    """A board in the run folder, for TensorBoard to read.
 
     Args:
-        images: Images seen so far; what a run that was killed has written after them is hidden.
+        folder: The run folder.
+        images: Images seen so far. What a killed run has written beyond them is hidden.
 
     Raises:
         UsageError: TensorBoard is not installed.
@@ -65,13 +79,15 @@ class TensorBoard(Board):
 
 
 class Wandb(Board):
-    """Writes to a project of Weights & Biases, or with WANDB_MODE=offline into the run folder alone.
+    """A board at Weights & Biases, or with WANDB_MODE=offline in the run folder alone.
 
-    A run that goes on does so under the same name there, which the run folder keeps; what it had sent already is not
-    sent again. The configuration is sent, and of the machine only its load. Nothing that fails there ends the training:
-    it goes on without, after a warning.
+    A resumed run continues under the same name there, which the run folder keeps; figures that were sent before are not
+    sent again. The configuration is sent, and of the machine only its load. An error there does not end the training: a
+    warning is logged, and nothing more is sent.
 
     Args:
+        folder: The run folder.
+        project: Name of the project there.
         config: The tables of the configuration.
 
     Raises:
@@ -127,7 +143,11 @@ class Wandb(Board):
 
 
 def curves(row: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a line of metrics.jsonl by the names of their curves."""
+    """The numbers of a line of metrics.jsonl by the names of their curves.
+
+    Args:
+        row: The line.
+    """
     found = dict[str, float]()
     for name, value in row.items():
         values = {f"{name}/{i}": v for i, v in enumerate(value)} if isinstance(value, list) else {name: value}

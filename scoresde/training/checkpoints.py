@@ -1,10 +1,8 @@
-"""The checkpoints of a run: written whole or not at all, by one process, and never used when they are damaged.
+"""The checkpoints of a run: written whole or not at all, and never used when they are damaged.
 
-A checkpoint is a folder such as step_000000100 with two files: state.safetensors, whose header also holds what is no
-tensor, and its digest in the form that `sha256sum --check` reads. All is written in a folder with another name,
-synchronised to disk, and the folder is renamed at the end; so what bears the name of a checkpoint is a whole one.
-
-Of a training that is spread over processes, each writes a file of its own, and content.json is what is no tensor.
+A checkpoint is a folder such as step_000000100 with two files: state.safetensors, whose header holds all that is not
+a tensor, and its digest in the format of `sha256sum --check`. It is written under another name, synchronised to disk
+and renamed at the end. If the training is sharded, each process writes its own file, and content.json holds the rest.
 """
 
 import contextlib
@@ -38,15 +36,16 @@ LAST = 2
 
 @dataclass
 class Checkpoint:
-    """A checkpoint that was found to be whole."""
+    """A checkpoint whose digests were checked."""
 
     path: Path
+    """Its folder."""
     content: dict[str, Any]
-    """What is no tensor: numbers, the configuration, versions."""
+    """Everything but tensors: numbers, the configuration, versions."""
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
-        """All that it holds, in main memory."""
+        """All tensors, in main memory."""
         if (self.path / STATE).exists():
             return load_file(str(self.path / STATE))
         found = {name: torch.empty_like(x, device="cpu") for name, x in shards.shapes(self.path).items()}
@@ -55,13 +54,17 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The folder of a run's checkpoints."""
+    """The folder of a run's checkpoints.
+
+    Args:
+        folder: The folder, which need not exist yet.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def all(self) -> list[Path]:
-        """Their folders, oldest first, whole or not."""
+        """The folders of the checkpoints, oldest first, damaged ones too."""
         found = {int(p.name[5:]): p for p in self.folder.glob("step_*") if p.name[5:].isdecimal()}
         return [found[step] for step in sorted(found)]
 
@@ -70,9 +73,12 @@ class Checkpoints:
         return any(path.suffix != ".tmp" for path in self.folder.glob("step_*"))
 
     def save(self, step: int, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> None:
-        """Writes a checkpoint. Until its last moment, the older ones are untouched.
+        """Writes a checkpoint. All processes have to call it if tensors are sharded; otherwise process 0 writes alone.
 
-        All processes have to call it if tensors are spread over them; otherwise process 0 writes alone.
+        Args:
+            step: Number of the training step.
+            tensors: What it holds, by name.
+            content: What it holds besides tensors, for JSON.
 
         Raises:
             ResourceError: The disk is full, or the folder not writable; nothing is left of the attempt.
@@ -82,7 +88,7 @@ class Checkpoints:
 
         def alone(temporary: Path) -> str:
             shutil.rmtree(temporary, ignore_errors=True)
-            return _line(write_tensors(temporary / STATE, tensors, {"content": text}), STATE)
+            return f"{write_tensors(temporary / STATE, tensors, {'content': text})}  {STATE}\n"
 
         def rest(temporary: Path) -> str:
             if problem:
@@ -103,7 +109,7 @@ class Checkpoints:
         try:
             write_text(temporary / DIGEST, write(temporary))
             if target.exists():
-                set_aside(target)
+                _set_aside(target)
             os.rename(temporary, target)
             sync(self.folder)
         except (OSError, ResourceError) as error:
@@ -113,26 +119,35 @@ class Checkpoints:
             raise
 
     def prune(self, batch: int, every: int) -> None:
-        """Removes the checkpoints that `superseded` names, for steps of `batch` images."""
+        """Removes the checkpoints that `superseded` names.
+
+        Args:
+            batch: Images of a step.
+            every: As for `superseded`.
+        """
         found = self.all()
         gone = set(superseded([int(path.name[5:]) * batch for path in found], every))
         for path in found:
             if int(path.name[5:]) * batch in gone:
-                remove(path)
+                _remove(path)
 
     def forget(self, step: int) -> None:
-        """Removes those that are later than a step, which a run that goes on from there will write again."""
+        """Removes the checkpoints after a step. A run that is resumed there writes them again.
+
+        Args:
+            step: The step.
+        """
         for path in self.all():
             if int(path.name[5:]) > step:
-                remove(path)
+                _remove(path)
 
     def tidy(self) -> None:
-        """Removes what a process that was killed while it wrote has left behind."""
+        """Removes the unfinished folders of a process that was killed while it wrote."""
         for path in self.folder.glob("*.tmp"):
             shutil.rmtree(path, ignore_errors=True)
 
     def newest(self) -> Checkpoint:
-        """The newest checkpoint that is whole. Newer ones, which are damaged, are set aside with a warning.
+        """The newest checkpoint that is not damaged. Damaged ones that are newer are renamed, with a warning.
 
         Raises:
             UsageError: There is none at all.
@@ -149,7 +164,7 @@ class Checkpoints:
                 continue
             for damaged, problem in problems:
                 message = "%s; the run goes on from %s, and the damaged one is kept as %s"
-                logging.getLogger("scoresde").warning(message, problem, path.name, set_aside(damaged).name)
+                logging.getLogger("scoresde").warning(message, problem, path.name, _set_aside(damaged).name)
             return whole
         reasons = "; ".join(problem for _, problem in problems)
         raise CheckpointError(
@@ -158,9 +173,12 @@ class Checkpoints:
 
 
 def superseded(images: Sequence[int], every: int) -> list[int]:
-    """Those of the checkpoints, named by their images in rising order, that need not be kept.
+    """Which checkpoints need not be kept. The last two are kept, and the first one at or after each multiple of
+    `every`.
 
-    The last two are kept, and with every > 0 the first one at or after each multiple of `every` images.
+    Args:
+        images: Images seen at each checkpoint, rising.
+        every: A number of images; 0 keeps only the last two.
     """
     gone, mark = [], 0
     for count in images[:-LAST]:
@@ -174,6 +192,9 @@ def superseded(images: Sequence[int], every: int) -> list[int]:
 def read(path: Path) -> Checkpoint:
     """What a checkpoint holds.
 
+    Args:
+        path: The folder of the checkpoint.
+
     Raises:
         CheckpointError: A file is missing, cut short or changed, or holds a number that is not finite.
     """
@@ -182,7 +203,7 @@ def read(path: Path) -> Checkpoint:
         recorded = place.read_bytes().decode(errors="replace")
         if recorded != _lines(path):
             for place in _files(path):
-                if _line(digest(place), place.name) not in recorded:
+                if f"{digest(place)}  {place.name}\n" not in recorded:
                     raise CheckpointError(f"{place} is damaged: its sha256 is not the one in {DIGEST}")
             missing = {line[66:] for line in recorded.splitlines()} - {file.name for file in _files(path)}
             raise CheckpointError(f"{path} is incomplete: {', '.join(sorted(missing))} is missing")
@@ -201,8 +222,8 @@ def read(path: Path) -> Checkpoint:
     return Checkpoint(path, content)
 
 
-def remove(path: Path) -> None:
-    """Removes a checkpoint, which even half removed does not look like a damaged one."""
+def _remove(path: Path) -> None:
+    """Removes a checkpoint. It is renamed first, so that a half-removed one is not taken for a damaged one."""
     doomed = _beside(path)
     shutil.rmtree(doomed, ignore_errors=True)
     with contextlib.suppress(OSError):
@@ -210,8 +231,8 @@ def remove(path: Path) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
 
 
-def set_aside(path: Path) -> Path:
-    """Renames a damaged checkpoint, so that it is kept for a look and never tried again."""
+def _set_aside(path: Path) -> Path:
+    """Renames a damaged checkpoint, which is kept but not read again."""
     aside = path.with_name(path.name + ".bad")
     shutil.rmtree(aside, ignore_errors=True)
     return path.rename(aside)
@@ -225,9 +246,5 @@ def _files(path: Path) -> list[Path]:
     return sorted([*path.glob("*.safetensors"), *path.glob(CONTENT)])
 
 
-def _line(sha256: str, name: str) -> str:
-    return f"{sha256}  {name}\n"
-
-
 def _lines(path: Path) -> str:
-    return "".join(_line(digest(file), file.name) for file in _files(path))
+    return "".join(f"{digest(file)}  {file.name}\n" for file in _files(path))

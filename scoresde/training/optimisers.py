@@ -12,6 +12,10 @@ from .config import TrainOptions
 def optimiser(options: TrainOptions, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
     """The optimiser of a run.
 
+    Args:
+        options: The table [train] of the configuration.
+        parameters: What is trained.
+
     References: Kingma and Ba 2015, https://arxiv.org/abs/1412.6980 (Adam, AdaMax); Loshchilov and Hutter 2019,
     https://arxiv.org/abs/1711.05101 (AdamW); Chen et al. 2023, https://arxiv.org/abs/2302.06675 (Lion).
 

@@ -1,4 +1,4 @@
-"""Networks of which each process holds a share, and borrows the rest block by block while it computes.
+"""Sharded networks: each process holds a part of every weight, and gathers whole weights block by block.
 
 Reference: Rajbhandari et al. 2020, https://arxiv.org/abs/1910.02054, section 5.3; Zhao et al. 2023,
 https://arxiv.org/abs/2304.11277. The work is done by torch.distributed.fsdp.fully_shard.
@@ -17,7 +17,11 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def blocks(net: nn.Module) -> list[nn.Module]:
-    """The parts of a network that are gathered by themselves, inner ones first: those that directly hold layers."""
+    """The parts of a network that are gathered one by one, inner ones first: those that directly hold layers.
+
+    Args:
+        net: The network.
+    """
 
     def holds_layers(part: nn.Module) -> bool:
         return any(not [*child.children()] and [*child.parameters()] for child in part.children())
@@ -27,10 +31,15 @@ def blocks(net: nn.Module) -> list[nn.Module]:
 
 
 def spread(net: nn.Module, copies: Iterable[nn.Module], device: torch.device) -> None:
-    """Leaves each process its share of a network's weights, on a device, and as much of those of copies of it.
+    """Shards a network's weights over the processes, and the weights of its copies in the same way.
 
-    Weights are cut along their first dimension. The network goes on to take and to give whole tensors; a copy does
-    not: it only keeps weights, see `whole`. Buffers are those of process 0.
+    Weights are cut along their first dimension. The network still takes and gives whole tensors. A copy does not: it
+    only keeps weights, see `whole`. Buffers are those of process 0.
+
+    Args:
+        net: The network, which is changed in place.
+        copies: Networks of the same architecture, which are changed in place.
+        device: The device of this process.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
@@ -46,15 +55,22 @@ def spread(net: nn.Module, copies: Iterable[nn.Module], device: torch.device) ->
 
 
 def agree(net: nn.Module, *_: object) -> None:
-    """Gives all processes the buffers of process 0, such as the statistics of a batch normalisation."""
+    """Gives all processes the buffers of process 0, such as the statistics of batch normalisation.
+
+    Args:
+        net: The network.
+    """
     for buffer in net.buffers():
         torch.distributed.broadcast(buffer, 0)
 
 
 def whole(module: Module) -> Module:
-    """A copy, with whole weights in process 0, of what `spread` calls a copy; a module that is not spread, as it is.
+    """A copy of a sharded module, with whole weights in process 0; a module that is not sharded is returned as it is.
 
     All processes have to call it.
+
+    Args:
+        module: What `spread` calls a copy, or any other module.
     """
     if not any(is_share(parameter) for parameter in module.parameters()):
         return module
@@ -67,23 +83,41 @@ def whole(module: Module) -> Module:
 
 
 def place(module: nn.Module, name: str, weight: Tensor) -> None:
-    """Puts a weight that is not trained into a module."""
+    """Replaces a weight of a module by one that is not trained.
+
+    Args:
+        module: The module, which is changed in place.
+        name: Name of the weight.
+        weight: The new weight.
+    """
     owner, _, last = name.rpartition(".")
     setattr(module.get_submodule(owner), last, nn.Parameter(weight, requires_grad=False))
 
 
 def is_share(x: Tensor) -> bool:
-    """Whether a tensor is a process's share of a larger one, a DTensor."""
+    """Whether a tensor is one process's shard of a larger one, a DTensor.
+
+    Args:
+        x: A tensor.
+    """
     return hasattr(x, "to_local")  # to import the class takes time, which only those who need it should spend
 
 
 def local(x: Tensor) -> Tensor:
-    """What this process holds of a tensor."""
+    """The part of a tensor that this process holds.
+
+    Args:
+        x: A tensor, sharded or not.
+    """
     held: Tensor = x.to_local() if is_share(x) else x  # type: ignore[attr-defined]
     return held
 
 
 def everything(x: Tensor) -> Tensor:
-    """The whole of a tensor; if it is spread, all processes have to call it."""
+    """The whole of a tensor. If it is sharded, all processes have to call it.
+
+    Args:
+        x: A tensor, sharded or not.
+    """
     found: Tensor = x.full_tensor() if is_share(x) else x  # type: ignore[attr-defined]
     return found

@@ -1,6 +1,6 @@
-"""Tensors that are spread over processes, in files: each process writes its own, and any number of them reads.
+"""Files of sharded tensors: each process writes its own, and any number of processes can read them.
 
-The files are written and read by torch.distributed.checkpoint, as safetensors, in whose headers is what belongs where.
+They are safetensors, written and read by torch.distributed.checkpoint; their headers say which part each file holds.
 """
 
 import warnings
@@ -15,9 +15,13 @@ from .sharding import is_share
 
 
 def write_shards(folder: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Writes this process's share of the tensors, synchronised to disk; process 0 writes what all hold alike.
+    """Writes this process's shards of the tensors, synchronised to disk; process 0 writes those that are not sharded.
 
-    All processes have to call it. It returns what went wrong in any of them, or nothing.
+    All processes have to call it. It returns the errors of all processes as one text, empty if there are none.
+
+    Args:
+        folder: The folder, which all processes share.
+        tensors: The tensors by name.
     """
     from torch.distributed.checkpoint.api import CheckpointException
     from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
@@ -33,7 +37,11 @@ def write_shards(folder: Path, tensors: Mapping[str, Tensor]) -> str:
 
 
 def shapes(folder: Path) -> dict[str, Tensor]:
-    """Tensors without content, of the shapes and dtypes of those in a folder."""
+    """Tensors without content, of the shapes and dtypes of those in a folder.
+
+    Args:
+        folder: The folder of the files.
+    """
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 
     found: dict[str, Any] = HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
@@ -41,7 +49,12 @@ def shapes(folder: Path) -> dict[str, Tensor]:
 
 
 def read_shards(folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Fills tensors, spread or whole, from the files of a folder, however many processes have written them."""
+    """Fills tensors, sharded or whole, from the files of a folder, however many processes have written them.
+
+    Args:
+        folder: The folder of the files.
+        tensors: The tensors by name, which are changed in place.
+    """
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
     from torch.distributed.checkpoint.state_dict_loader import load
 

@@ -16,9 +16,9 @@ from scoresde.core.errors import CheckpointError, DataError, NumericalError, Res
 from scoresde.data import data
 from scoresde.images.sheets import to_uint8
 from scoresde.metrics import Estimate, Statistics, inception, metrics
-from scoresde.metrics.base import extract
-from scoresde.metrics.frechet import factored, frechet
+from scoresde.metrics.features import extract
 from scoresde.metrics.moments import chunks, moments
+from scoresde.metrics.normal import factored, frechet
 from scoresde.metrics.sliced import wasserstein
 
 LOCAL = [name for name, cls in metrics.all().items() if "weights" not in cls.model_fields]

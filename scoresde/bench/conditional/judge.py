@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ...core.random import choose, randn, stream
 from ...metrics.base import Estimate
-from ...metrics.frechet import factored, frechet
 from ...metrics.mmd import PixelMMD
+from ...metrics.normal import factored, frechet
 from ...metrics.sliced import SlicedWasserstein
 from ..estimates import bootstrap, estimate, jackknife
 from .measurements import EXACT, Group, Measurements
