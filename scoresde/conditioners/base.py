@@ -10,7 +10,8 @@ from torch import Tensor
 from ..core.errors import NumericalError, UsageError
 from ..core.options import Options, Registry
 from ..core.random import Generators
-from ..models.base import Observer, ScoreModel
+from ..models.base import Output, ScoreModel, WrapperModel
+from ..models.guided import LabelledModel
 from ..observations import LinearObservation, Observation
 from ..observations.krylov import Precondition, Solution, conjugate_gradients, same, scaled
 from ..sde import expand
@@ -18,35 +19,52 @@ from ..sde import expand
 PRODUCTS, TOL = 5000, 1e-8
 """Products and relative residual at which `gaussian_update` ends; the residual is that of A x̂_0."""
 
-Rule = Callable[[ScoreModel, Tensor, Tensor], Tensor]
-"""Maps (model, x, t) to the conditional ε, (B, *)."""
+Rule = Callable[[ScoreModel, Tensor, Tensor], Output]
+"""Maps (model, x, t) to the conditional prediction, ε being (B, *)."""
 
 
-class ConditionedModel(ScoreModel):
-    """A model around a model, bound to the measurements y of B samples: row i of x is conditioned on row i of y."""
+class ConditionedModel(WrapperModel):
+    """A model around a model, bound to the measurements y of B samples: row i of x is conditioned on row i of y.
+
+    Args:
+        model: The model of p(x).
+        observation: What y was measured with.
+        y: (B, *m).
+        rule: How the prediction of the model becomes that of p(x | y).
+        draws: Whether the rule draws noise at each evaluation.
+    """
 
     def __init__(
         self, model: ScoreModel, observation: Observation, y: Tensor, rule: Rule, *, draws: bool = False
     ) -> None:
-        super().__init__()
-        self.model, self.observation, self.y, self.rule = model, observation, y, rule
-        self.sde, self.shape, self.draws = model.sde, model.shape, draws or model.draws
+        super().__init__(model)
+        if model.bound not in (None, len(y)):
+            raise UsageError(f"the model is bound to {model.bound} samples, got measurements of {len(y)}")
+        self.observation, self.y, self.rule, self.draws = observation, y, rule, draws or model.draws
+        self.bound = len(y)
 
-    def eps(self, x: Tensor, t: Tensor) -> Tensor:
+    def _adopt(self, model: ScoreModel) -> None:
+        draws, bound = self.draws, self.bound
+        super()._adopt(model)
+        self.draws, self.bound = draws or model.draws, bound or model.bound
+
+    def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
         if len(x) != len(self.y):
             raise UsageError(f"the model is conditioned on the measurements of {len(self.y)} samples, got {len(x)}")
-        return self.rule(self.model, x, t)
-
-    def observed(self, *observers: Observer) -> ScoreModel:
-        around = self.model.observed(*observers)
-        return ConditionedModel(around, self.observation, self.y, self.rule, draws=self.draws)
+        return self.rule(self.model if classes is None else LabelledModel(self.model, classes), x, t)
 
     def finish(self, x: Tensor) -> Tensor:
         return self.observation.write(self.model.finish(x), self.y.to(x))
 
 
 class Conditioner(Options, ABC):
-    """A way to impose a measurement. Fields are options; a conditioner has no other state."""
+    """A way to impose a measurement. Fields are options; a conditioner has no other state.
+
+    Example:
+        >>> import scoresde
+        >>> isinstance(scoresde.conditioners.DPS(), scoresde.Conditioner)
+        True
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -101,19 +119,27 @@ def linear(method: Options, observation: Observation) -> LinearObservation:
     return observation
 
 
-def moved(model: ScoreModel, x: Tensor, t: Tensor, eps: Tensor, shift: Tensor) -> Tensor:
-    """ε of the denoised x̂_0 + shift, where ε is that of x̂_0: ε - α/σ shift, (B, *)."""
-    return eps - expand(torch.exp(model.sde.log_snr(t)), x) * shift.to(eps)
+def shifted(model: ScoreModel, x: Tensor, t: Tensor, out: Output, shift: Tensor) -> Output:
+    """The prediction of x̂_0 + shift where `out` is that of x̂_0: ε - α/σ shift, (B, *).
+
+    Args:
+        model: The model, for its process.
+        x: States, (B, *).
+        t: Their times, (B,).
+        out: What the model says of them.
+        shift: What is added to x̂_0, (B, *).
+    """
+    return out._replace(eps=out.eps - expand(torch.exp(model.sde.log_snr(t)), x) * shift.to(out.eps))
 
 
 def noise_variance(model: ScoreModel, t: Tensor) -> Tensor:
-    """σ²/α², the variance of the noise in x_t/α, (B,) in float64."""
+    """σ²/α², the variance of the noise in x_t/α, (B,) in float64.
+
+    Args:
+        model: The model, for its process.
+        t: Times, (B,).
+    """
     return torch.exp(-2 * model.sde.log_snr(t.double()))
-
-
-def predicted(model: ScoreModel, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-    """x̂_0 = (x - σ ε)/α, (B, *)."""
-    return (x - expand(model.sde.sigma(t), x) * eps) / expand(model.sde.alpha(t), x)
 
 
 def gaussian_update(
@@ -151,10 +177,14 @@ def gaussian_update(
 
 
 def no_gradient(conditioner: Conditioner, x: Tensor) -> None:
-    """Looks whether somebody differentiates through a conditioner that is made of derivatives itself.
+    """Checks that x does not require a gradient, for a conditioner that is made of derivatives itself.
+
+    Args:
+        conditioner: The conditioner.
+        x: States, (B, *).
 
     Raises:
-        UsageError: Somebody does.
+        UsageError: It does.
     """
     if torch.is_grad_enabled() and x.requires_grad:
         raise UsageError(f"{conditioner.name} takes derivatives and has none itself; use covariance or projection")

@@ -9,11 +9,11 @@ from torch import Tensor
 from ..core.errors import UsageError
 from ..core.options import Options
 from ..core.random import Generators
-from ..models.base import ScoreModel
+from ..models.base import Output, ScoreModel, denoised
 from ..observations import LinearObservation
 from ..observations.covariance import Covariance
 from ..observations.krylov import Solution
-from .base import ConditionedModel, LinearConditioner, conditioners, gaussian_update, moved, noise_variance, predicted
+from .base import ConditionedModel, LinearConditioner, conditioners, gaussian_update, noise_variance, shifted
 from .dense import Gain
 
 CovarianceOption = Annotated[Covariance | None, PlainSerializer(lambda covariance: covariance and str(covariance))]
@@ -80,12 +80,12 @@ class CovarianceConditioner(CovarianceUser, LinearConditioner):
         covariance = self.fitting(model, y)
         gain = Gain.made(covariance, observation, y)
 
-        def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
-            eps, variance = model.eps(x, t), noise_variance(model, t)
-            residual = observation.residual(predicted(model, x, t, eps), y.to(x))
+        def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Output:
+            out, variance = model.evaluate(x, t), noise_variance(model, t)
+            residual = observation.residual(denoised(model.sde, x, t, out.eps), y.to(x))
             if gain is not None and (shift := gain.shift(residual, variance)) is not None:
-                return moved(model, x, t, eps, shift.reshape(x.shape))
+                return shifted(model, x, t, out, shift.reshape(x.shape))
             noise = torch.full_like(variance, observation.noise)
-            return moved(model, x, t, eps, update(covariance, observation, residual, variance, noise).spread)
+            return shifted(model, x, t, out, update(covariance, observation, residual, variance, noise).spread)
 
         return ConditionedModel(model, observation, y, rule)

@@ -5,11 +5,11 @@ from pydantic import Field
 from torch import Tensor
 
 from ..core.random import Generators
-from ..models.base import ScoreModel
+from ..models.base import Output, ScoreModel, denoised, detached
 from ..observations import Observation
 from ..observations.krylov import dot
 from ..sde import expand
-from .base import ConditionedModel, Conditioner, conditioners, no_gradient, predicted
+from .base import ConditionedModel, Conditioner, conditioners, no_gradient
 
 
 @conditioners("dps")
@@ -29,15 +29,16 @@ class DPS(Conditioner):
     def _condition(
         self, model: ScoreModel, observation: Observation, y: Tensor, generator: Generators
     ) -> ConditionedModel:
-        def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
+        def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Output:
             no_gradient(self, x)
             with torch.enable_grad():
                 x = x.detach().requires_grad_()
-                eps = model.eps(x, t)
-                residual = observation.residual(predicted(model, x, t, eps), y.to(x))
+                out = model.evaluate(x, t)
+                residual = observation.residual(denoised(model.sde, x, t, out.eps), y.to(x))
                 square = dot(residual, residual)
                 (gradient,) = torch.autograd.grad(torch.sqrt(square.clamp_min(1e-24)).sum(), x)
             strength = self.rate * model.sde.sigma(t) / model.sde.g(t) ** 2
-            return eps.detach() + expand(strength, x) * gradient
+            out = detached(out)
+            return out._replace(eps=out.eps + expand(strength, x) * gradient)
 
         return ConditionedModel(model, observation, y, rule)

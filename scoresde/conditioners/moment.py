@@ -7,10 +7,10 @@ from pydantic import Field
 from torch import Tensor
 
 from ..core.random import Generators
-from ..models.base import ScoreModel
+from ..models.base import Output, ScoreModel, denoised, detached
 from ..observations import LinearObservation
 from ..observations.krylov import KrylovMethod, conjugate_gradients, gmres, scaled
-from .base import ConditionedModel, LinearConditioner, conditioners, moved, no_gradient, noise_variance, predicted
+from .base import ConditionedModel, LinearConditioner, conditioners, no_gradient, noise_variance, shifted
 from .covariance import CovarianceUser, update
 
 METHODS: dict[str, KrylovMethod] = {"cg": conjugate_gradients, "gmres": gmres}
@@ -39,12 +39,12 @@ class MomentConditioner(CovarianceUser, LinearConditioner):
     ) -> ConditionedModel:
         covariance = self.covariance and self.fitting(model, y)
 
-        def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
+        def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Output:
             no_gradient(self, x)
             with torch.enable_grad():
                 x = x.detach().requires_grad_()
-                eps = model.eps(x, t)
-                x0 = predicted(model, x, t, eps)
+                out = model.evaluate(x, t)
+                x0 = denoised(model.sde, x, t, out.eps)
             variance = noise_variance(model, t)
             noise = torch.sqrt(observation.noise**2 + self.error**2 * variance)
             scale = variance * model.sde.alpha(t)  # σ²/α
@@ -63,6 +63,6 @@ class MomentConditioner(CovarianceUser, LinearConditioner):
                 products=self.products,
                 precondition=precondition,
             )
-            return moved(model, x.detach(), t, eps.detach(), found.spread)
+            return shifted(model, x.detach(), t, detached(out), found.spread)
 
         return ConditionedModel(model, observation, y, rule)

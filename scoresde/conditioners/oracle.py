@@ -71,5 +71,5 @@ class Oracle(LinearConditioner):
         if not isinstance(model, GaussianMixtureModel):
             raise UsageError(f"oracle knows the posterior of mixtures only, not of a {type(model).__name__}")
         return ConditionedModel(
-            PosteriorMixture(model, observation, y), observation, y, lambda posterior, x, t: posterior.eps(x, t)
+            PosteriorMixture(model, observation, y), observation, y, lambda posterior, x, t: posterior.evaluate(x, t)
         )

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from ..core.random import Generators
-from ..models.base import ScoreModel
+from ..models.base import Output, ScoreModel, denoised
 from ..observations import LinearObservation
 from ..observations.krylov import scaled
-from .base import ConditionedModel, LinearConditioner, conditioners, gaussian_update, moved, noise_variance, predicted
+from .base import ConditionedModel, LinearConditioner, conditioners, gaussian_update, noise_variance, shifted
 
 
 def isotropic_update(observation: LinearObservation, residual: Tensor, variance: Tensor) -> Tensor:
@@ -34,9 +34,9 @@ class Projection(LinearConditioner):
     def _linear(
         self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators
     ) -> ConditionedModel:
-        def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
-            eps, variance = model.eps(x, t), noise_variance(model, t)
-            residual = observation.residual(predicted(model, x, t, eps), y.to(x))
-            return moved(model, x, t, eps, isotropic_update(observation, residual, variance))
+        def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Output:
+            out, variance = model.evaluate(x, t), noise_variance(model, t)
+            residual = observation.residual(denoised(model.sde, x, t, out.eps), y.to(x))
+            return shifted(model, x, t, out, isotropic_update(observation, residual, variance))
 
         return ConditionedModel(model, observation, y, rule)

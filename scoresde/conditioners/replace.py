@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..core.random import Generators, randn_like
-from ..models.base import ScoreModel
+from ..models.base import Output, ScoreModel
 from ..observations import LinearObservation
 from ..sde import SDE, expand
 from .base import ConditionedModel, LinearConditioner, conditioners
@@ -47,8 +47,8 @@ class Line(ABC):
         """Where a run begins, for noise x, (B, *)."""
 
     @abstractmethod
-    def __call__(self, model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
-        """The conditional ε, (B, *)."""
+    def __call__(self, model: ScoreModel, x: Tensor, t: Tensor) -> Output:
+        """The conditional prediction, ε being (B, *)."""
 
 
 class OneLine(Line):
@@ -59,14 +59,15 @@ class OneLine(Line):
         self.z = randn_like(known, generator)
 
     def begin(self, sde: SDE, x: Tensor) -> Tensor:
-        return self._onto(sde, x, torch.full((len(x),), sde.t_max, dtype=torch.float64, device=x.device))
+        return self._onto(sde, x, torch.full((len(x),), sde.t_max, dtype=torch.float64))
 
     def _onto(self, sde: SDE, x: Tensor, t: Tensor) -> Tensor:
         return self.put(x, expand(sde.alpha(t), x) * self.known.to(x) + expand(sde.sigma(t), x) * self.z.to(x))
 
-    def __call__(self, model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
-        eps = model.eps(self._onto(model.sde, x, t), t)
-        return self.put(eps, (x - expand(model.sde.alpha(t), x) * self.known.to(x)) / expand(model.sde.sigma(t), x))
+    def __call__(self, model: ScoreModel, x: Tensor, t: Tensor) -> Output:
+        out, alpha, sigma = model.evaluate(self._onto(model.sde, x, t), t), model.sde.alpha(t), model.sde.sigma(t)
+        straight = (x - expand(alpha, x) * self.known.to(x)) / expand(sigma, x)
+        return out._replace(eps=self.put(out.eps, straight))
 
 
 class Lagging(Line):
@@ -77,13 +78,13 @@ class Lagging(Line):
     def begin(self, sde: SDE, x: Tensor) -> Tensor:
         return self.put(x, self.known)
 
-    def __call__(self, model: ScoreModel, x: Tensor, t: Tensor) -> Tensor:
+    def __call__(self, model: ScoreModel, x: Tensor, t: Tensor) -> Output:
         seen = self.known.to(x)
         if self.before is not None and bool((self.before >= t).all()):
             alpha, sigma = model.sde.alpha(self.before), model.sde.sigma(self.before)
             seen = expand(alpha, x) * seen + expand(sigma, x) * randn_like(x, self.generator)
         self.before = t
-        return model.eps(self.put(x, seen), t)
+        return model.evaluate(self.put(x, seen), t)
 
 
 class ReplacedModel(ConditionedModel):
@@ -91,8 +92,8 @@ class ReplacedModel(ConditionedModel):
 
     rule: Line
 
-    def prior(self, generator: Generators, count: int | None = None, *, dtype: torch.dtype = torch.float32) -> Tensor:
-        return self.rule.begin(self.sde, super().prior(generator, count, dtype=dtype))
+    def begin(self, x: Tensor) -> Tensor:
+        return self.rule.begin(self.sde, super().begin(x))
 
     def finish(self, x: Tensor) -> Tensor:
         x = super().finish(x)

@@ -7,37 +7,41 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..models.base import ScoreModel
+from ..models.base import Output, ScoreModel, WrapperModel
 from ..sde import expand
 from .flow import Likelihood, log_likelihood, scale
 
 
-class GaussianKnownPixels(ScoreModel):
-    """A model whose known pixels are as if their law were N(0, 1), so that the flow of x/√(α² + σ²) leaves them alone.
+class GaussianKnownPixels(WrapperModel):
+    """A model that takes N(0, 1) for the law of its known pixels, so that the flow of x/√(α² + σ²) does not change
+    them.
 
     Args:
+        model: The model of the images.
         known: (1, 1, H, W) or (B, 1, H, W), bool.
     """
 
     def __init__(self, model: ScoreModel, known: Tensor) -> None:
-        super().__init__()
-        self.model, self.known = model, known
-        self.sde, self.shape, self.draws = model.sde, model.shape, model.draws
+        super().__init__(model)
+        self.known = known
 
-    def eps(self, x: Tensor, t: Tensor) -> Tensor:
+    def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
+        out = self.model.evaluate(x, t, classes)
         sigma, variance = expand(self.sde.sigma(t), x), expand(scale(self.sde, t) ** 2, x)
-        return torch.where(self.known.to(x.device), sigma / variance * x, self.model.eps(x, t))
+        return out._replace(eps=torch.where(self.known.to(x.device), sigma / variance * x, out.eps))
 
 
 def hole_likelihood(model: ScoreModel, known: Tensor, x: Tensor, **options: Any) -> Likelihood:
-    """log p_eps(x in the hole | x around it), in nats, for x (B, C, H, W).
+    """log p_eps(x in the hole | x around it), in nats.
 
-    The model must know the pixels by itself, as one that is conditioned by `trained` does: then neither does the hole
-    depend on the state of the known pixels, nor they on it. With N(0, 1) for their law they add to log p what is
-    known, and is taken off. The correction to t = 0 is that of the hole and of N(0, 1), and so not given.
+    The model must use the known pixels by itself, as one that is conditioned by `trained` does: then the hole does not
+    depend on the state of the known pixels, nor they on the hole. The known pixels get the law N(0, 1). Their
+    contribution to log p is then known, and is subtracted. The correction to t = 0 would mix both parts, so it is NaN.
 
     Args:
+        model: The model, given the known pixels.
         known: Where pixels are known, (1, 1, H, W) or (B, 1, H, W), bool.
+        x: Images, (B, C, H, W).
         options: As `log_likelihood` takes them.
 
     Raises:

@@ -7,34 +7,43 @@ from torch import Tensor
 
 from ..core.errors import UsageError
 from ..models.base import ScoreModel
-from ..observations.channels import given
+from ..observations.tasks import trained_task
 from .flow import Likelihood, log_likelihood
 from .hole import hole_likelihood
 
 
 def shown(model: ScoreModel, pixels: Tensor, levels: int, known: Tensor | None) -> ScoreModel:
-    """The model, given what its task shows of images, (B, C, H, W) uint8, where it was trained for one.
+    """The model given its condition from images, if it was trained for a task.
 
-    That is the luma, or the known pixels, of the grey levels themselves, as in training: it does not depend on the
-    noise of dequantisation, so that the mean over the noise bounds -log P(image | what is shown) from above.
+    The condition is the luma or the known pixels of the grey levels themselves, as in training. It does not depend on
+    the noise of dequantisation, so the mean over the noise bounds -log P(image | condition) from above.
 
     Args:
+        model: The score model.
+        pixels: Images, (B, C, H, W) uint8.
+        levels: Grey levels of the images.
         known: Where pixels are known, (B, 1, H, W), for a network trained to inpaint.
 
     Raises:
         UsageError: A network trained to inpaint has no mask, or another one has.
     """
-    if (known is None) == (model.condition == "inpaint"):
+    task = trained_task(model)
+    if (known is None) == task.masked:
         needs = "needs where pixels are known" if known is None else "takes no masks: it was not trained to inpaint"
-        raise UsageError(f"the likelihood of a network trained with train.condition = {model.condition} {needs}")
-    if model.condition == "none":
+        raise UsageError(f"the likelihood of a network trained with train.condition = {task} {needs}")
+    if not task.conditional:
         return model
     x0 = pixels.to(model.device).double() * (2 / (levels - 1)) - 1
-    return model.given(given(model.condition, x0, None if known is None else known.to(x0.device)))
+    given = task.known(x0, None if known is None else known.to(x0.device))
+    return model if given is None else model.bind(given)
 
 
 def told(pixels: Tensor, known: Tensor | None) -> Tensor:
-    """How many values of each image, (B, C, H, W), are left to be told: all, or those in its hole, (B,) float64.
+    """How many values of each image are not known, (B,) float64: all, or those in its hole.
+
+    Args:
+        pixels: Images, (B, C, H, W).
+        known: Where pixels are known, (B, 1, H, W); None if nothing is.
 
     Raises:
         UsageError: There is not one mask for each image, or one has no hole.
@@ -50,5 +59,12 @@ def told(pixels: Tensor, known: Tensor | None) -> Tensor:
 
 
 def task_likelihood(model: ScoreModel, known: Tensor | None, x: Tensor, **options: Any) -> Likelihood:
-    """`log_likelihood`, or where masks say what is known `hole_likelihood`, in nats."""
+    """`hole_likelihood` where masks are given, else `log_likelihood`, in nats.
+
+    Args:
+        model: The model, given its condition.
+        known: Where pixels are known, (B, 1, H, W); None if nothing is.
+        x: Images, (B, C, H, W).
+        options: As `log_likelihood` takes them.
+    """
     return log_likelihood(model, x, **options) if known is None else hole_likelihood(model, known, x, **options)

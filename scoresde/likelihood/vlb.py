@@ -38,10 +38,14 @@ class VLB:
 
 
 def chain(sde: SDE, steps: int) -> Tensor:
-    """ᾱ_1 .. ᾱ_N of the discrete chain that meets the noise levels of the process at t = n end/N, (N,) float64.
+    """ᾱ_1 .. ᾱ_N of the discrete chain with the noise levels of the process at t = n end/N, (N,) float64.
 
-    For the linear VP process and N = 1000 it is DDPM's chain to first order in 1/N. A process that is a chain itself
-    gives its own levels: all, or as many, evenly spaced.
+    For the linear VP process and N = 1000 it is DDPM's chain to first order in 1/N. A process that is itself a chain
+    gives its own levels: all of them, or N that are evenly spaced.
+
+    Args:
+        sde: The process.
+        steps: N.
 
     Raises:
         UsageError: There are fewer than 2 steps, or more than the process has.
@@ -81,11 +85,15 @@ def vlb(
     estimate of the bound.
 
     Args:
+        model: The score model.
+        pixels: Images, (B, C, H, W) uint8.
         levels: Grey levels of the images.
         known: Where pixels are known, (B, 1, H, W), for a network trained to inpaint: the bound is of the holes.
         alphas_cumprod: ᾱ_1 .. ᾱ_N, (N,), decreasing, inside the model's process; see `chain`.
+        variance: "small", "large" or "learned".
         clip: Cut the predicted x_0 to [-1, 1], as the reference implementations do.
         generator: Source of the noise; one per row makes an image's bound depend on its own seed alone.
+        observers: Called with (x, t, eps) after each evaluation of the model.
         progress: Called with the number of rows after each step.
 
     Raises:
@@ -113,12 +121,9 @@ def vlb(
     for n in range(len(a)):
         t = times[n].to(x0.device).expand(len(x0))
         x = a[n].sqrt() * x0 + (1 - a[n]).sqrt() * randn_like(x0, generator)
-        at, share = expand(scale(model.sde, t), x) * x, None
-        if variance == "learned":
-            eps, share = watched.eps_and_share(at, t)
-        else:
-            eps = watched.eps(at, t)
-        predicted = (x - (1 - a[n]).sqrt() * eps) / a[n].sqrt()
+        out = watched.evaluate(expand(scale(model.sde, t), x) * x, t)
+        share = out.learned() if variance == "learned" else None
+        predicted = (x - (1 - a[n]).sqrt() * out.eps) / a[n].sqrt()
         predicted = predicted.clamp(-1, 1) if clip else predicted
         rows = torch.full((len(x0),), n)
         log_variance = steps.log_variance(rows, x, variance, share)

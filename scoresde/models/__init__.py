@@ -1,7 +1,8 @@
 """Score models: a network, closed forms, models around models, and the folder a model lives in."""
 
-from .base import NetworkModel, ScoreModel
+from .base import ScoreModel
 from .folder import BUNDLED, CONFIG, WEIGHTS, bundled, describe_model, load, locate, save
+from .network import NetworkModel
 
 __all__ = [
     "BUNDLED",

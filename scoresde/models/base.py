@@ -3,7 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal, Self
+from typing import ClassVar, NamedTuple, NoReturn, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +11,71 @@ from torch import Tensor, nn
 from ..core.errors import UsageError
 from ..core.random import Generators, randn
 from ..sde import SDE, expand
-from ..sde.labels import Label, ScaledLabel
+from .known import Known
 
-Prediction = Literal["eps", "x0", "v", "score"]
 Observer = Callable[[Tensor, Tensor, Tensor], None]
 """Called as observer(x, t, eps) after each evaluation of a model."""
 
 
+def denoised(sde: SDE, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    """(x - σ ε)/α, (B, *): the data that the noise ε in x_t leaves.
+
+    Args:
+        sde: The process.
+        x: States, (B, *).
+        t: Their times, (B,).
+        eps: ε, (B, *).
+    """
+    return (x - expand(sde.sigma(t), x) * eps) / expand(sde.alpha(t), x)
+
+
+class Output(NamedTuple):
+    """What a model says of x_t."""
+
+    eps: Tensor
+    """ε = E[z | x_t], the predicted noise, (B, *)."""
+    share: Tensor | None = None
+    """Where the log-variance of a step lies between log β̃ (0) and log β (1), (B, *); None if none was learned."""
+
+    def learned(self) -> Tensor:
+        """The share, for a solver or a bound with the learned variance.
+
+        Raises:
+            UsageError: The model has learned no variance.
+        """
+        if self.share is None:
+            raise UsageError("the model has no learned variance: choose the variance small or large")
+        return self.share
+
+
+def detached(out: Output) -> Output:
+    """The prediction without its history of derivatives.
+
+    Args:
+        out: The prediction.
+    """
+    return Output(out.eps.detach(), None if out.share is None else out.share.detach())
+
+
 class ScoreModel(nn.Module, ABC):
-    """Predicts the noise in x_t. Shapes: x is (B, *), t is (B,) in float64, results are (B, *)."""
+    """Predicts the noise in x_t. Shapes: x is (B, *), t is (B,) in float64, results are (B, *).
+
+    A model implements `evaluate`; `eps`, `score`, `denoise` and `velocity` are views of it. Times stay on the CPU in
+    float64 whatever the device of x: they are few, and not every device has float64.
+
+    Example:
+        >>> import scoresde, torch
+        >>> from scoresde.models.base import Output
+        >>> class Normal(scoresde.ScoreModel):
+        ...     sde, shape = scoresde.VPSDE(), (2,)
+        ...     def evaluate(self, x, t, classes=None):
+        ...         return Output(self.sde.sigma(t)[:, None].to(x) * x)
+        >>> scoresde.sample(Normal(), "euler", n=3, steps=5).x.shape
+        torch.Size([3, 2])
+    """
 
     sde: SDE
+    """The process whose x_t the model knows."""
     shape: tuple[int, ...]
     """Shape of one sample, without the batch: (C, H, W) for images."""
     draws: bool = False
@@ -30,36 +84,23 @@ class ScoreModel(nn.Module, ABC):
     """Number of class labels that the model knows; 0 if it knows none."""
     condition: str = "none"
     """What it was trained to be given with x: "colour", "inpaint" or "none"."""
+    bound: int | None = None
+    """Number of samples that the model is bound to, such as one measurement for each; None if any batch will do."""
 
     @abstractmethod
+    def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
+        """The prediction for x_t.
+
+        Args:
+            x: States, (B, *).
+            t: Their times, (B,), float64.
+            classes: Class of each row, (B,), whole numbers; the number of classes itself means no class. None asks
+                for the model as it is. Only a model with `classes` above 0 is given any.
+        """
+
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
         """ε = E[z | x_t], the predicted noise, (B, *)."""
-
-    def class_eps(self, x: Tensor, t: Tensor, classes: Tensor) -> Tensor:
-        """ε = E[z | x_t, c] for the class c of each row, (B,); `classes` itself, one beyond the last, means none.
-
-        Raises:
-            UsageError: The model knows no classes.
-        """
-        raise UsageError(
-            f"a {type(self).__name__} knows no classes: guide a network that was trained with them, then condition that"
-        )
-
-    def eps_and_share(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """ε, and where a step's log-variance lies between log β̃ (0) and log β (1), both (B, *).
-
-        Raises:
-            UsageError: The model has learned no variance.
-        """
-        raise UsageError(f"a {type(self).__name__} has no learned variance: choose the variance small or large")
-
-    def given(self, known: Tensor) -> "ScoreModel":
-        """The model of p(x | known) for B samples, where it was trained on that; known is (B, *, H, W).
-
-        Raises:
-            UsageError: It was trained on no condition.
-        """
-        raise UsageError(f"a {type(self).__name__} was not trained with a condition: choose another conditioner")
+        return self.evaluate(x, t).eps
 
     def score(self, x: Tensor, t: Tensor) -> Tensor:
         """∇ log p_t(x) = -ε/σ, (B, *)."""
@@ -67,8 +108,7 @@ class ScoreModel(nn.Module, ABC):
 
     def denoise(self, x: Tensor, t: Tensor) -> Tensor:
         """E[x_0 | x_t] = (x_t - σ ε)/α, (B, *)."""
-        sigma, alpha = expand(self.sde.sigma(t), x), expand(self.sde.alpha(t), x)
-        return torch.addcmul(x, -sigma, self.eps(x, t)) / alpha
+        return denoised(self.sde, x, t, self.eps(x, t))
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
         """The probability-flow drift f x - ½ g² ∇ log p_t(x), (B, *).
@@ -83,21 +123,66 @@ class ScoreModel(nn.Module, ABC):
 
         Args:
             generator: One generator per sample, as `generators(seeds)` makes them; then `count` is not needed.
+            count: Number of samples, for a single generator.
+            dtype: Of the noise.
+
+        Raises:
+            UsageError: A single generator comes without a count.
         """
         if count is None:
             if generator is None or isinstance(generator, torch.Generator):
                 raise UsageError("prior() needs a count, or a list with one generator per sample")
             count = len(generator)
         z = randn((count, *self.shape), generator, dtype=dtype).to(self.device)
-        return self.sde.prior_std * z
+        return self.begin(self.sde.prior_std * z)
 
-    def observed(self, *observers: Observer) -> "ScoreModel":
-        """The model with its evaluations shown to observers; a model around a model shows those of the inner one."""
-        return ObservedModel(self, *observers)
+    def begin(self, x: Tensor) -> Tensor:
+        """Noise x, (B, *), as the model starts from it; a conditioned model may put what is known into it."""
+        return x
 
     def finish(self, x: Tensor) -> Tensor:
         """The data x, (B, *), as they are handed out; a conditioned model writes in what is known for certain."""
         return x
+
+    def bind(self, known: Known) -> "ScoreModel":
+        """The model of p(x | known) for B samples, if it was trained on that.
+
+        Args:
+            known: What is given for each of the samples.
+
+        Raises:
+            UsageError: It was trained on no condition.
+        """
+        raise UsageError(f"{type(self).__name__} was not trained with a condition: choose another conditioner")
+
+    def observed(self, *observers: Observer) -> "ScoreModel":
+        """The model with its evaluations shown to observers; a model around a model shows those of the inner one.
+
+        Args:
+            observers: Called after each evaluation.
+        """
+        return ObservedModel(self, *observers)
+
+    def check(self, x: Tensor) -> None:
+        """Checks that x is a batch of states of this model.
+
+        Args:
+            x: (B, *).
+
+        Raises:
+            UsageError: It is no floating-point tensor, is empty, or has another shape.
+        """
+        wanted = ", ".join(["B", *map(str, self.shape)])
+        if not isinstance(x, Tensor):
+            raise UsageError(
+                f"the model takes a tensor of shape ({wanted}), got a {type(x).__name__}: torch.as_tensor makes one"
+            )
+        if not x.is_floating_point():
+            raise UsageError(f"the model takes real floating-point numbers, got {x.dtype}: x.float() converts them")
+        if x.ndim == 0 or tuple(x.shape[1:]) != tuple(self.shape):
+            raise UsageError(f"the model takes samples of shape ({wanted}), got {tuple(x.shape)}")
+        if not len(x):
+            raise UsageError(f"the model takes at least one sample of shape ({wanted}), got an empty batch")
 
     @property
     def device(self) -> torch.device:
@@ -105,127 +190,82 @@ class ScoreModel(nn.Module, ABC):
         tensor = next(self.parameters(), next(self.buffers(), None))
         return torch.device("cpu") if tensor is None else tensor.device
 
+    def __repr__(self) -> str:
+        size = sum(p.numel() for p in self.parameters())
+        parts = [f"shape {self.shape}", *([f"{size:,} parameters"] if size else [])]
+        return f"{type(self).__name__}({self.sde!r}, {', '.join(parts)})"
 
-class NetworkModel(ScoreModel):
-    """A trained network as a score model.
+
+class WrapperModel(ScoreModel):
+    """A model around a model. It is what the inner one is; a subclass states only what it changes.
+
+    The inner model stands in `model`. What a subclass knows beside it must not depend on which model that is, since
+    `around` puts the same wrapper around another one, as `observed` and `bind` do.
 
     Args:
-        net: Called as net(x, label), x (B, C, H, W) in its own dtype and label (B,).
-        sde: The process it was trained on.
-        shape: Shape of one sample, (C, H, W).
-        label: Maps times, (B,), to what the network takes as its time input.
-        predicts: What the network's output means. Channels beyond C, such as a learned variance, are cut off.
-        classes: Number of class labels that it knows; if any, it is also called as net(x, label, classes).
-        condition: What it was trained to be given as further channels of x; see `given`.
-
-    Raises:
-        UsageError: `predicts` is none of the four.
+        model: The inner model.
     """
 
-    known: Tensor | None = None
-    """The further channels, (B, *, H, W)."""
+    model: ScoreModel
+    forwarded: ClassVar[tuple[str, ...]] = ("sde", "shape", "draws", "classes", "condition", "bound")
 
-    def __init__(
-        self,
-        net: nn.Module,
-        sde: SDE,
-        shape: tuple[int, ...],
-        *,
-        label: Label | None = None,
-        predicts: Prediction = "eps",
-        classes: int = 0,
-        condition: str = "none",
-    ) -> None:
+    def __init__(self, model: ScoreModel) -> None:
         super().__init__()
-        if predicts not in ("eps", "x0", "v", "score"):
-            raise UsageError(f"predicts must be 'eps', 'x0', 'v' or 'score', got {predicts!r}")
-        self.net, self.sde, self.shape, self.predicts = net, sde, tuple(shape), predicts
-        self.label = ScaledLabel() if label is None else label
-        self.classes, self.condition = classes, condition
+        self.model = model
+        self._adopt(model)
 
-    def given(self, known: Tensor) -> Self:
-        if self.condition == "none":
-            super().given(known)
-        around = copy.copy(self)  # which shares the network
-        around.known = known
-        return around
+    def _adopt(self, model: ScoreModel) -> None:
+        """Takes over what the inner model is."""
+        for name in self.forwarded:
+            setattr(self, name, getattr(model, name))
 
-    def eps(self, x: Tensor, t: Tensor) -> Tensor:
-        return self._eps(self._output(x, t), x, t)
+    def around(self, model: ScoreModel) -> Self:
+        """The same wrapper around another model.
 
-    def class_eps(self, x: Tensor, t: Tensor, classes: Tensor) -> Tensor:
-        return self._eps(self._output(x, t, classes), x, t) if self.classes else super().class_eps(x, t, classes)
+        Args:
+            model: The other model.
+        """
+        other = copy.copy(self)
+        other._modules = {**self._modules, "model": model}
+        other._adopt(model)
+        return other
 
-    def eps_and_share(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        out, channels = self._output(x, t), x.shape[1]
-        if out.shape[1] != 2 * channels:
-            raise UsageError(f"the network gives {out.shape[1]} channels, not the {2 * channels} of a learned variance")
-        return self._eps(out, x, t), (out[:, channels:] + 1) / 2
+    def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
+        return self.model.evaluate(x, t, classes)
 
-    def _output(self, x: Tensor, t: Tensor, *classes: Tensor) -> Tensor:
-        dtype = next((p.dtype for p in self.net.parameters()), x.dtype)
-        # The label stays in float32: bfloat16 would merge neighbouring noise levels.
-        label = self.label(t).to(torch.promote_types(dtype, torch.float32))
-        if self.condition != "none":
-            if self.known is None or len(self.known) != len(x):
-                raise UsageError(f"the network is trained for {self.condition}: use the conditioner trained")
-            known = self.known.to(x)
-            if self.condition == "inpaint":  # the picture, 0 in the hole, and the mask
-                x = torch.where(known[:, -1:] > 0, known[:, :-1], x)
-            x = torch.cat([x, known], 1)
-        out: Tensor = self.net(x.to(dtype), label, *classes)
-        return out.to(x.dtype)
-
-    def _eps(self, out: Tensor, x: Tensor, t: Tensor) -> Tensor:
-        """ε, (B, *), but where pixels are known that which takes x_t = α y + σ z straight to them."""
-        eps = self.as_eps(out, x, t)
-        if self.condition != "inpaint" or self.known is None:
-            return eps
-        known, alpha, sigma = self.known.to(x), expand(self.sde.alpha(t), x), expand(self.sde.sigma(t), x)
-        return torch.where(known[:, -1:] > 0, (x - alpha * known[:, :-1]) / sigma, eps)
-
-    def as_eps(self, out: Tensor, x: Tensor, t: Tensor) -> Tensor:
-        """ε from what the network gave for x and t, (B, *)."""
-        out = out[:, : x.shape[1]]
-        if self.predicts == "eps":
-            return out
-        alpha, sigma = expand(self.sde.alpha(t), x), expand(self.sde.sigma(t), x)
-        if self.predicts == "x0":
-            return (x - alpha * out) / sigma
-        if self.predicts == "v":  # v = α ε - σ x_0 (Salimans and Ho 2022), for any α and σ
-            return (alpha * out + sigma * x) / (alpha**2 + sigma**2)
-        return -sigma * out
-
-
-class ObservedModel(ScoreModel):
-    """A model that shows each of its evaluations to some observers: counters, guards, recorders, progress bars."""
-
-    def __init__(self, model: ScoreModel, *observers: Observer) -> None:
-        super().__init__()
-        self.model, self.observers = model, observers
-        self.sde, self.shape, self.draws, self.classes = model.sde, model.shape, model.draws, model.classes
-        self.condition = model.condition
-
-    def eps(self, x: Tensor, t: Tensor) -> Tensor:
-        return self._shown(x, t, self.model.eps(x, t))
-
-    def class_eps(self, x: Tensor, t: Tensor, classes: Tensor) -> Tensor:
-        return self._shown(x, t, self.model.class_eps(x, t, classes))
-
-    def eps_and_share(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        eps, share = self.model.eps_and_share(x, t)
-        return self._shown(x, t, eps), share
-
-    def given(self, known: Tensor) -> ScoreModel:
-        return ObservedModel(self.model.given(known), *self.observers)
-
-    def _shown(self, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-        for observer in self.observers:
-            observer(x, t, eps)
-        return eps
+    def begin(self, x: Tensor) -> Tensor:
+        return self.model.begin(x)
 
     def finish(self, x: Tensor) -> Tensor:
         return self.model.finish(x)
+
+    def bind(self, known: Known) -> ScoreModel:
+        return self.around(self.model.bind(known))
+
+    def observed(self, *observers: Observer) -> ScoreModel:
+        return self.around(self.model.observed(*observers))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.model!r})"
+
+
+class ObservedModel(WrapperModel):
+    """A model that shows each of its evaluations to some observers: counters, guards, recorders, progress bars.
+
+    Args:
+        model: The model.
+        observers: Called as observer(x, t, eps) after each evaluation.
+    """
+
+    def __init__(self, model: ScoreModel, *observers: Observer) -> None:
+        super().__init__(model)
+        self.observers = observers
+
+    def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
+        out = self.model.evaluate(x, t, classes)
+        for observer in self.observers:
+            observer(x, t, out.eps)
+        return out
 
 
 class Evaluations:
@@ -247,3 +287,15 @@ class Evaluations:
 
     def _pulled_back(self, gradient: Tensor) -> None:
         self.vjps += 1
+
+
+def classless(model: ScoreModel) -> NoReturn:
+    """Refuses class labels for a model that knows none.
+
+    Args:
+        model: The model.
+
+    Raises:
+        UsageError: Always.
+    """
+    raise UsageError(f"{type(model).__name__} knows no classes: use a model that was trained with them")

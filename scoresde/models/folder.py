@@ -12,8 +12,7 @@ from ..core.files import read_json, read_tensors, write_tensors, write_text
 from ..core.options import hint, table
 from ..networks import networks
 from ..sde import sdes
-from ..sde.labels import label_of
-from .base import NetworkModel
+from .network import NetworkModel
 
 FORMAT = 1
 """Version of the folder's layout. A reader refuses any other."""
@@ -37,7 +36,7 @@ def describe_model(model: NetworkModel, network: Any, time_scale: float) -> dict
     return {
         "sde": table(model.sde),
         "network": table(network),
-        "model": {"predicts": model.predicts, "time_scale": time_scale, "condition": model.condition},
+        "model": {"predicts": str(model.predicts), "time_scale": time_scale, "condition": model.condition},
     }
 
 
@@ -74,7 +73,7 @@ def load(name: str | Path = "digits", device: str | torch.device = "cpu") -> Net
     try:
         sde, network = sdes.build(config["sde"]), networks.build(config["network"])
         shape = tuple(int(n) for n in config["shape"])
-        label, predicts = label_of(sde, config["model"]["time_scale"]), config["model"]["predicts"]
+        label, predicts = sde.label(config["model"]["time_scale"]), config["model"]["predicts"]
         sha256 = config["sha256"]
         net = network.build((shape[0], shape[1], shape[2]))
         condition = config["model"].get("condition", "none")
@@ -91,4 +90,5 @@ def load(name: str | Path = "digits", device: str | torch.device = "cpu") -> Net
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{folder / WEIGHTS} does not fit its config: {reason}") from None
+    model.source = folder
     return model.to(device).eval().requires_grad_(False)

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..core.errors import UsageError
 from ..core.random import choose, randn
 from ..sde import SDE, expand
-from .base import ScoreModel
+from .base import Output, ScoreModel, classless
 
 
 class GaussianMixtureModel(ScoreModel):
@@ -26,6 +26,13 @@ class GaussianMixtureModel(ScoreModel):
 
     Raises:
         UsageError: The shapes do not fit, a weight is not positive, or a covariance has a negative eigenvalue.
+
+    Example:
+        >>> import scoresde, torch
+        >>> means = torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
+        >>> model = scoresde.GaussianMixtureModel(means, torch.full((2, 2), 0.01), scoresde.VPSDE())
+        >>> scoresde.sample(model, "dpm++", n=100, steps=20).x.shape
+        torch.Size([100, 2])
     """
 
     means: Tensor
@@ -69,11 +76,13 @@ class GaussianMixtureModel(ScoreModel):
         log_p = -0.5 * (offset**2 / variance + variance.log() + math.log(2 * math.pi)).sum(-1)
         return offset, variance, self.log_weights + log_p
 
-    def eps(self, x: Tensor, t: Tensor) -> Tensor:
+    def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
+        if classes is not None:
+            classless(self)
         offset, variance, log_p = self._components(x, t)
         share = torch.softmax(log_p, dim=1)[..., None]  # of each component in p_t at x
         minus_score = torch.einsum("kde,bke->bd", self.bases[: 1 if self.shared else None], share * offset / variance)
-        return (expand(self.sde.sigma(t).double(), minus_score) * minus_score).reshape(x.shape).to(x.dtype)
+        return Output((expand(self.sde.sigma(t).double(), minus_score) * minus_score).reshape(x.shape).to(x.dtype))
 
     def shares(self, x: Tensor, t: Tensor) -> Tensor:
         """p_t(k | x), (B, K): how likely it is that x, (B, *), comes from each mode."""
@@ -100,6 +109,13 @@ class GaussianModel(GaussianMixtureModel):
         mean: Shape of one sample, *.
         covariance: (D, D), or of the mean's shape: the diagonal.
         sde: The process.
+
+    Example:
+        >>> import scoresde, torch
+        >>> model = scoresde.GaussianModel(torch.zeros(2), torch.eye(2), scoresde.VPSDE())
+        >>> x = model.prior(scoresde.generators(range(3)))
+        >>> bool(torch.allclose(model.flow(x, 1.0, 1e-3), x))  # N(0, I) is what the noise was
+        True
     """
 
     def __init__(self, mean: Tensor, covariance: Tensor, sde: SDE) -> None:

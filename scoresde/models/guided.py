@@ -1,4 +1,4 @@
-"""Class labels and classifier-free guidance: a model around a model that knows classes."""
+"""Class labels and classifier-free guidance: models around a model that knows classes."""
 
 import math
 from collections.abc import Sequence
@@ -8,26 +8,54 @@ from torch import Tensor
 
 from ..core.errors import UsageError
 from ..sde import expand
-from .base import Observer, ScoreModel
+from .base import Output, ScoreModel, WrapperModel, classless
 
 
-class GuidedModel(ScoreModel):
+class LabelledModel(WrapperModel):
+    """The model of p(x | c) for a class c of each row.
+
+    Args:
+        model: A model that knows classes.
+        classes: Class of each row, (B,); the number of classes itself means no class.
+    """
+
+    def __init__(self, model: ScoreModel, classes: Tensor) -> None:
+        super().__init__(model)
+        self.labels = classes
+
+    def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
+        return self.model.evaluate(x, t, self.labels if classes is None else classes)
+
+
+class GuidedModel(WrapperModel):
     """ε_c + (w - 1) (ε_c - ε_∅) while low <= t <= high, and ε_c at other times, for the class c of each row.
 
     The scale w = 1 is the model of p(x | c), w = 0 that of p(x); above 1, samples become more typical of their class
     and less diverse, and follow no p(x | c) of the model any more. A guided evaluation asks the model once, for both
-    halves together: it counts once in the NFE and twice in the work.
+    halves together: it counts once in the NFE and twice in the work. A model that is bound to B samples is asked
+    twice. A learned variance is that of the class.
 
     References: Ho and Salimans 2022, https://arxiv.org/abs/2207.12598, equation 6, whose w is ours less 1;
     Kynkäänniemi et al. 2024, https://arxiv.org/abs/2404.07724, for the interval.
 
     Args:
+        model: A model that knows classes.
         classes: Class of each row, (B,), from 0.
         scale: w, at least 0.
         interval: The times between which the scale holds.
 
     Raises:
-        UsageError: The model knows no classes, a class does not exist, or the scale or the interval is not allowed.
+        UsageError: The model knows no classes, is guided already, or draws noise of its own at each evaluation; a
+            class does not exist, or the scale or the interval is not allowed.
+
+    Example:
+        >>> import scoresde, torch
+        >>> class Net(torch.nn.Module):
+        ...     def forward(self, x, label, classes):
+        ...         return x / (1 + classes[:, None])
+        >>> model = scoresde.NetworkModel(Net(), scoresde.VPSDE(), (4,), classes=10)
+        >>> scoresde.GuidedModel(model, classes=[3, 7], scale=2.0).eps(torch.ones(2, 4), torch.ones(2)).shape
+        torch.Size([2, 4])
     """
 
     def __init__(
@@ -37,33 +65,57 @@ class GuidedModel(ScoreModel):
         scale: float = 1.0,
         interval: tuple[float, float] = (0.0, 1.0),
     ) -> None:
-        super().__init__()
+        super().__init__(model)
         labels = torch.as_tensor(classes, dtype=torch.int64, device=model.device)
         if not model.classes:
             raise UsageError("this model knows no classes: train one with network.classes on images with labels")
+        if guided(model):
+            raise UsageError("this model is guided to classes already: guide the model inside it")
+        if model.draws:
+            raise UsageError(
+                "guidance compares two evaluations, and this model draws new noise at each: guide the model first, "
+                "then condition it"
+            )
         if labels.ndim != 1 or not len(labels) or labels.min() < 0 or labels.max() >= model.classes:
             raise UsageError(f"classes are whole numbers from 0 to {model.classes - 1}, one per sample, got {classes}")
         if not 0 <= scale < math.inf:
             raise UsageError(f"the scale of guidance is a number of at least 0, got {scale}")
         if not interval[0] < interval[1]:
             raise UsageError(f"the interval of guidance rises from a time to a later one, got {interval}")
-        self.model, self.labels, self.scale, self.interval = model, labels, scale, interval
-        self.sde, self.shape, self.draws = model.sde, model.shape, model.draws
+        if model.bound not in (None, len(labels)):
+            raise UsageError(f"the model is bound to {model.bound} samples, got classes for {len(labels)}")
+        self.labels, self.scale, self.interval = labels, scale, interval
+        self.bound = len(labels)
 
-    def eps(self, x: Tensor, t: Tensor) -> Tensor:
+    def _adopt(self, model: ScoreModel) -> None:
+        bound = self.bound
+        super()._adopt(model)
+        self.bound = bound or model.bound
+
+    def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
+        if classes is not None:
+            classless(self)
         if len(x) != len(self.labels):
             raise UsageError(f"the model is guided to the classes of {len(self.labels)} samples, got {len(x)}")
         low, high = self.interval
-        guided = (t >= low) & (t <= high)
-        if self.scale == 1 or not bool(guided.any()):
-            return self.model.class_eps(x, t, self.labels)
+        inside = (t >= low) & (t <= high)
+        if self.scale == 1 or not bool(inside.any()):
+            return self.model.evaluate(x, t, self.labels)
         none = torch.full_like(self.labels, self.model.classes)
-        both = self.model.class_eps(torch.cat([x, x]), torch.cat([t, t]), torch.cat([self.labels, none]))
-        of_class, of_none = both.chunk(2)
-        return of_class + expand(torch.where(guided, self.scale - 1, 0.0), x) * (of_class - of_none)
+        if self.model.bound is None:
+            both = self.model.evaluate(torch.cat([x, x]), torch.cat([t, t]), torch.cat([self.labels, none]))
+            of_class, of_none = both.eps.chunk(2)
+            share = None if both.share is None else both.share[: len(x)]
+        else:
+            (of_class, share), of_none = self.model.evaluate(x, t, self.labels), self.model.evaluate(x, t, none).eps
+        more = expand(torch.where(inside, self.scale - 1, 0.0), x)
+        return Output(of_class + more * (of_class - of_none), share)
 
-    def observed(self, *observers: Observer) -> ScoreModel:
-        return GuidedModel(self.model.observed(*observers), self.labels, self.scale, self.interval)
 
-    def finish(self, x: Tensor) -> Tensor:
-        return self.model.finish(x)
+def guided(model: ScoreModel) -> bool:
+    """Whether there is guidance in a model, or in one inside it.
+
+    Args:
+        model: The model.
+    """
+    return isinstance(model, GuidedModel) or (isinstance(model, WrapperModel) and guided(model.model))

@@ -6,7 +6,6 @@ from itertools import pairwise
 from pydantic import Field
 from torch import Tensor
 
-from ..conditioners.base import predicted
 from ..conditioners.projection import Projection
 from ..sde import Level
 from ..solvers.ancestral import Ancestral
@@ -16,11 +15,12 @@ from .base import KnownCoordinates, PosteriorSampler, Problem, StepOption, poste
 
 @posteriors("langevin")
 class AnnealedLangevin(PosteriorSampler):
-    """After each step of a solver, some of x ← c + e^{-h} (x - c) + σ √(1 - e^{-2h}) z, c = α x̂_0 for what is not seen.
+    """After each step of a solver, `inner` times x ← c + e^{-h} (x - c) + σ √(1 - e^{-2h}) z, c = α x̂_0 if not known.
 
-    This is Langevin dynamics of step h σ², exact but for x̂_0, which it holds fixed. What is seen has the centre
-    c = α (y + λ (y - A x̂_0))/g instead, on y's far side: at rest the prediction then nearly agrees with y, and so tells
-    the unseen part what y implies, where replacement tells it what y with noise does. No backward pass.
+    This is Langevin dynamics of step h σ², exact but for x̂_0, which is held fixed. Known coordinates have the centre
+    c = α (y + λ (y - A x̂_0))/g instead, which lies beyond y as seen from the prediction. In equilibrium the prediction
+    then nearly agrees with y, so the unknown part follows y itself, where replacement makes it follow y with noise
+    added. No backward pass.
 
     Reference: Zheng et al. 2025, https://arxiv.org/abs/2502.03491 (LanPaint), for the score of what is seen.
     """
@@ -44,6 +44,6 @@ class AnnealedLangevin(PosteriorSampler):
     def _moved(self, problem: Problem, seen: KnownCoordinates, x: Tensor, s: Level) -> Tensor:
         """x, (B, *), after one Langevin step at level s."""
         t, kept = s.rows(x), math.exp(-self.length)
-        x0 = predicted(problem.model, x, t, problem.model.eps(x, t))
+        x0 = problem.model.denoise(x, t)
         centre = s.alpha * (x0 + (1 + self.strength) * seen.observation.project(seen.known.to(x) - x0))
         return centre + kept * (x - centre) + s.sigma * math.sqrt(1 - kept**2) * problem.noise(x)

@@ -1,4 +1,4 @@
-"""What weights and guides the particles of `smc`: a normal approximation to p(y | x_t)."""
+"""The twist of `smc`, which weights and guides its particles: a normal approximation to p(y | x_t)."""
 
 import math
 from typing import NamedTuple
@@ -6,11 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..conditioners.base import linear, moved, predicted
+from ..conditioners.base import linear, shifted
 from ..conditioners.dense import LARGEST, dense
 from ..core.errors import UsageError
 from ..core.options import Options
-from ..models.base import ScoreModel
+from ..models.base import Output, ScoreModel, denoised
 from ..observations import ROUNDING
 from ..observations.covariance import Covariance
 from ..sde import Level, expand
@@ -18,7 +18,7 @@ from .base import Problem
 
 
 class TwistOutput(NamedTuple):
-    """The model's answer at some particles, and what y says to it."""
+    """The model's prediction for some particles, and its correction by y."""
 
     eps: Tensor
     """ε, (N, *)."""
@@ -36,7 +36,11 @@ class Twist:
     It is exact for normal data and an exact score, of `error` 0. At the last level a network counts as exact too.
 
     Args:
+        method: The sampler, for error messages.
+        problem: The samples that are wanted.
+        covariance: Σ, the covariance of the data.
         copies: Particles for each sample: row i of y belongs to rows i copies .. (i + 1) copies - 1 of x.
+        error: Root mean square error of the model's ε; 0 for an exact score.
         gradient: Whether ∇ is the derivative, a backward pass, or takes σ²/α ∂x̂_0/∂x_t for V, which needs none.
 
     Raises:
@@ -62,7 +66,7 @@ class Twist:
         with torch.set_grad_enabled(gradient):
             x = x.detach().requires_grad_(gradient)
             eps = model.eps(x, t)
-            x0 = predicted(model, x, t, eps)
+            x0 = denoised(model.sde, x, t, eps)
         variance, size = math.exp(-2 * level.log_snr), len(self.a)
         each = torch.full((size,), variance, dtype=torch.float64, device=x.device)
         spread = self.covariance.posterior(self.a.reshape(-1, *model.shape), each).flatten(1)  # A V, (m, D)
@@ -79,18 +83,24 @@ class Twist:
             (slope,) = torch.autograd.grad(x0, x, (u @ self.a).reshape(x.shape).to(x0))
             guided = eps.detach() - expand(model.sde.sigma(t), x) * slope
         else:
-            guided = moved(model, x, t, eps, shift)
+            guided = shifted(model, x, t, Output(eps), shift).eps
         return TwistOutput(eps.detach(), guided, log_p, x0.detach() + shift.to(x0))
 
 
 class StoredPrediction(ScoreModel):
-    """A model that has been asked already, for the transition of a solver: it only knows the answer at x."""
+    """A model that returns a prediction made before: the transition of a solver then costs no evaluation.
+
+    Args:
+        model: The model that made the prediction.
+        x: The state of the prediction, (N, *); no other state is accepted.
+        eps: The prediction, (N, *).
+    """
 
     def __init__(self, model: ScoreModel, x: Tensor, eps: Tensor) -> None:
         super().__init__()
         self.sde, self.shape, self.at, self.answer = model.sde, model.shape, x, eps
 
-    def eps(self, x: Tensor, t: Tensor) -> Tensor:
+    def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
         if x is not self.at:
             raise UsageError("smc takes solvers whose transition evaluates the model once, where it begins: ancestral")
-        return self.answer
+        return Output(self.answer)

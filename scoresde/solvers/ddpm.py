@@ -48,6 +48,6 @@ class DDPMSampling(Ancestral):
         if self.variance != "learned":
             return super().step(model, x, t, s, generator)
         a, b = forward_step(s, t)
-        eps, share = model.eps_and_share(x, t.rows(x))
-        std = b * torch.exp((1 - share) * math.log(s.sigma / t.sigma))
-        return combine(1 / a, x, [-(b**2) / (a * t.sigma)], [eps]).addcmul_(std, randn_like(x, generator))
+        out = model.evaluate(x, t.rows(x))
+        std = b * torch.exp((1 - out.learned()) * math.log(s.sigma / t.sigma))
+        return combine(1 / a, x, [-(b**2) / (a * t.sigma)], [out.eps]).addcmul_(std, randn_like(x, generator))

@@ -13,10 +13,10 @@ from ..images.sheets import to_uint8
 from ..likelihood import nll
 from ..metrics import Metric, extractors
 from ..metrics.frechet import DomainFrechet, PixelFrechet
-from ..models.base import NetworkModel
-from ..observations.channels import given, holes
+from ..models.known import Known
+from ..models.network import NetworkModel
+from ..observations.masks import holes
 from ..sampling.sample import Samples, in_batches, sample
-from ..sde import DDPM
 from ..solvers import solvers
 from .batches import Batch, Feed
 from .config import Config, TrainOptions
@@ -44,7 +44,7 @@ class Evaluation:
         self.held = config.data.load("test")
         self.judged = self.held.drawn(options.evaluate_nll) if options.evaluate_nll else None
         self.known: Tensor | None = None
-        if self.judged and options.condition == "inpaint":
+        if self.judged and options.condition.masked:
             self.known = holes(options.masks, self.judged.shape, len(self.judged), 0)
         self.batch = fixed(self.held, options.evaluate_images, options, device)
         self.metric: Metric | None = None
@@ -62,8 +62,7 @@ class Evaluation:
         """
         each, t = self.losses(model, check)
         # Thirds of a chain are those of its steps, as published.
-        share = self.batch.uniform.cpu() if isinstance(model.sde, DDPM) else t / model.sde.t_max
-        place = (share * self.options.buckets).long().clamp(max=self.options.buckets - 1)
+        place = (model.sde.share(t) * self.options.buckets).long().clamp(max=self.options.buckets - 1)
         means = [each[place == k].mean().item() for k in range(self.options.buckets)]
         found: dict[str, Any] = {
             "held_out": round(each.mean().item(), 6),
@@ -90,13 +89,13 @@ class Evaluation:
         for part in self.batch.parts(math.ceil(len(self.batch.images) / self.options.batch)):
             check()
             each.append(losses(model, part, self.options))
-        return torch.cat(each).double().cpu(), times(model.sde, self.batch, self.options).cpu()
+        return torch.cat(each).double().cpu(), times(model.sde, self.batch, self.options)
 
     def draw(self, model: NetworkModel, check: Callable[..., None]) -> Callable[[range], Samples]:
         """Draws the samples of some rows, each from the seed of its number."""
 
         def draw(rows: range) -> Samples:
-            subject = model if self.seen is None else model.given(self.seen[rows.start : rows.stop])
+            subject = model if self.seen is None else model.bind(self.seen[rows.start : rows.stop])
             return sample(subject, solvers["adams"](), model.prior(generators(rows)), observers=(check,))
 
         return draw
@@ -110,13 +109,13 @@ def fixed(images: Images, count: int, options: TrainOptions, device: torch.devic
     return feed.batch(feed.draws(0))
 
 
-def condition(config: Config, images: Images, count: int, device: torch.device) -> Tensor | None:
-    """The further channels, (N, *, H, W), of images drawn by seed 0, repeated if need be; None without a condition."""
-    if config.train.condition == "none":
+def condition(config: Config, images: Images, count: int, device: torch.device) -> Known | None:
+    """What a network is given of images drawn by seed 0, repeated if need be; None if it is trained for no task."""
+    if not config.train.condition.conditional:
         return None
     batch = fixed(images, count, config.train, device)
-    channels = given(config.train.condition, batch.images, batch.known)
-    return channels.repeat(-(-count // len(channels)), 1, 1, 1)[:count]
+    known = config.train.condition.known(batch.images, batch.known)
+    return None if known is None else known.filling(count)
 
 
 def fitting(extractor: str, shape: tuple[int, int, int]) -> Metric:

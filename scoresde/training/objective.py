@@ -4,11 +4,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..core.errors import UsageError
 from ..core.options import remembered
 from ..likelihood.steps import Steps
-from ..models.base import NetworkModel
-from ..observations.channels import given
-from ..sde import DDPM, SDE, expand
+from ..models.base import denoised
+from ..models.network import NetworkModel
+from ..observations.tasks import trained_task
+from ..sde import SDE, expand
 from .batches import Batch
 from .config import TrainOptions
 
@@ -19,65 +21,82 @@ LOW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def times(sde: SDE, batch: Batch, options: TrainOptions) -> Tensor:
-    """The times of a batch's images, (B,) in float64: even in t, in λ = log α/σ, or the levels of a chain."""
-    if isinstance(sde, DDPM):
-        return sde.times.to(batch.uniform.device)[step_of(sde, batch)]
-    if options.weighting == "likelihood":
-        ends = sde.log_snr(torch.tensor([options.earliest, sde.t_max], dtype=torch.float64)).tolist()
-        return sde.time(ends[0] + batch.uniform * (ends[1] - ends[0]))
-    return options.earliest + batch.uniform * (sde.t_max - options.earliest)
+    """The times of a batch's images, (B,) in float64, on the CPU: of `train.times`, in a chain the nearest levels.
 
-
-def step_of(sde: DDPM, batch: Batch) -> Tensor:
-    """The step in a chain of each image of a batch, (B,), from 0."""
-    return (batch.uniform * sde.steps).long()
+    Args:
+        sde: The process.
+        batch: The batch, of which the places `uniform` count.
+        options: The law of the times, and the earliest.
+    """
+    earliest = sde.nearest(torch.tensor([options.earliest], dtype=torch.float64)).item()
+    return sde.nearest(options.law.times(sde, batch.uniform, earliest))
 
 
 def losses(model: NetworkModel, batch: Batch, options: TrainOptions) -> Tensor:
-    """|z - ε(α x_0 + σ z, t)|²/D, (B,), or the error of what else the network predicts; times in float64.
+    """w(t) |(z - a x_t)/b - net(c x_t)|²/D, x_t = α x_0 + σ z, of each image, (B,).
+
+    a, b and c are the coefficients of what the network predicts, so that it is |z - ε(x_t, t)|²/D for `eps`.
+    `train.weighting` is w, and `train.times` the law of t.
 
     `train.loss` replaces the square: |d| (l1), or d²/2 up to 1 and |d| - ½ beyond (huber). "hybrid" adds 0.001 L to the
     square, L being the variational bound in bits/dim, through which only the learned variance gets a gradient. In a
     chain, one step of each image stands for all.
 
-    `train.weighting` weighs the squared error of ε by min(SNR, γ)/SNR ("min-snr"; SNR = α²/σ²), or by the likelihood's
-    g²/σ²: since that is -2 dλ/dt, the times are then even in λ.
+    A network with classes is given the labels, of which a share is replaced by "no class"; one that is trained for a
+    task is given what the task says, and the error does not count where pixels are known. With a 16-bit precision the
+    network's products are in it; weights, loss and optimiser stay in float32 or above, times and what is made of them
+    in float64 on the CPU.
 
-    A network with classes is given the labels, of which a share is replaced by "no class"; one with a condition is
-    given that, and where pixels are known they are put into x_t and their error does not count. With a 16-bit
-    precision the network's products are in it; weights, times, loss and optimiser stay in float32 or above.
+    Args:
+        model: The network with its process and prediction.
+        batch: Images, labels, noise and places of the times.
+        options: The options of [train].
+
+    Raises:
+        UsageError: The loss is hybrid and the process no chain.
 
     References: Ho et al. 2020, https://arxiv.org/abs/2006.11239, equation 14; Nichol and Dhariwal 2021,
-    https://arxiv.org/abs/2102.09672, equation 16; Hang et al. 2023, https://arxiv.org/abs/2303.09556, equation 8;
-    Song et al. 2021, https://arxiv.org/abs/2101.09258, theorem 1 and section 4.
+    https://arxiv.org/abs/2102.09672, equation 16; Karras et al. 2022, https://arxiv.org/abs/2206.00364, equation 8.
     """
-    sde, x0, z, channels = model.sde, batch.images, batch.noise, batch.images.shape[1]
+    sde, x0, z = model.sde, batch.images, batch.noise
     t = times(sde, batch, options)
-    alpha, sigma = expand(sde.alpha(t), x0), expand(sde.sigma(t), x0)
-    x, hole = alpha * x0 + sigma * z, torch.ones_like(x0)
-    if batch.known is not None:
-        x, hole = torch.where(batch.known, x0, x), (~batch.known).expand_as(x0).to(x0)
-    inputs = x if model.condition == "none" else torch.cat([x, given(model.condition, x0, batch.known)], 1)
-    classes = []
+    alpha, sigma = sde.alpha(t), sde.sigma(t)
+    x = expand(alpha, x0) * x0 + expand(sigma, x0) * z
+    known, classes = trained_task(model).known(x0, batch.known), None
     if model.classes and batch.labels is not None:
-        classes = [torch.where(batch.hidden, model.classes, batch.labels)]
+        classes = torch.where(batch.hidden, model.classes, batch.labels)
     with torch.autocast(x0.device.type, LOW.get(options.precision), enabled=options.precision in LOW):
-        out: Tensor = model.net(inputs, model.label(t).to(x0.dtype), *classes)
-    out = out.to(x0.dtype)
-    target = {"eps": z, "x0": x0, "v": alpha * z - sigma * x0}[model.predicts]
-    error = distance(out[:, :channels], target, options) * weight(model, alpha, sigma, options)
-    if isinstance(sde, DDPM) and options.loss == "hybrid":
-        error = error + BOUND * sde.steps * bits(model, sde, batch, x, t, out)
+        out = model.output(x, t, classes, known)
+    _, a, b = model.predicts.coefficients(alpha, sigma)
+    # (z - a x_t)/b by the coefficients of z and x_0: a difference of images would lose digits where b is small.
+    target = expand((1 - a * sigma) / b, x0) * z - expand(a * alpha / b, x0) * x0
+    weight = options.weighting.weight(sde, t, (b * torch.ones_like(t)).abs())
+    error = distance(out[:, : x0.shape[1]], target, options) * expand(weight, x0)
+    if options.loss == "hybrid":
+        error = error + BOUND * len(steps_of(sde).alphas_cumprod) * bits(model, batch, x, t, out)
+    hole = torch.ones_like(x0) if known is None or known.mask is None else (~known.mask).expand_as(x0).to(x0)
     return (error * hole).flatten(1).sum(1) / hole.flatten(1).sum(1)
 
 
 def loss(model: NetworkModel, batch: Batch, options: TrainOptions) -> Tensor:
-    """The mean of `losses`, which training makes small."""
+    """The mean of `losses`, which training makes small.
+
+    Args:
+        model: As for `losses`.
+        batch: As for `losses`.
+        options: As for `losses`.
+    """
     return losses(model, batch, options).mean()
 
 
 def distance(found: Tensor, target: Tensor, options: TrainOptions) -> Tensor:
-    """The error of each value as `train.loss` measures it, (B, *)."""
+    """The error of each value as `train.loss` measures it, (B, *).
+
+    Args:
+        found: What the network gives, (B, *).
+        target: What it should give, (B, *).
+        options: The options of [train].
+    """
     if options.loss == "l1":
         return (found - target).abs()
     if options.loss == "huber":
@@ -85,29 +104,36 @@ def distance(found: Tensor, target: Tensor, options: TrainOptions) -> Tensor:
     return (found - target).square()
 
 
-def weight(model: NetworkModel, alpha: Tensor, sigma: Tensor, options: TrainOptions) -> Tensor:
-    """The weight of the squared error of what the network predicts, (B, 1, 1, 1)."""
-    if options.weighting == "simple":
-        return torch.ones_like(alpha)
-    # How much error of ε an error of the prediction is.
-    ratio = alpha / sigma
-    scale = {"eps": torch.ones_like(alpha), "x0": ratio, "v": alpha / (alpha**2 + sigma**2)}[model.predicts]
-    if options.weighting == "min-snr":
-        scale = scale * (ratio.clamp(max=options.snr_cap**0.5) / ratio)
-    return scale.square()
+def bits(model: NetworkModel, batch: Batch, x: Tensor, t: Tensor, out: Tensor) -> Tensor:
+    """The bound's term of each image's step, in bits, (B, *), of which only the variance has a gradient.
 
+    Args:
+        model: The network with its process.
+        batch: The images and their number of grey levels.
+        x: x_t, (B, C, H, W).
+        t: Times of levels, (B,).
+        out: What the network gives for x_t, (B, 2C, H, W).
 
-def bits(model: NetworkModel, sde: DDPM, batch: Batch, x: Tensor, t: Tensor, out: Tensor) -> Tensor:
-    """The bound's term of each image's step, in bits, (B, *), of which only the variance has a gradient."""
-    n, steps, channels = step_of(sde, batch), steps_of(sde), x.shape[1]
-    alpha, sigma = expand(sde.alpha(t), x), expand(sde.sigma(t), x)
-    predicted = (x - sigma * model.as_eps(out.detach(), x, t)) / alpha
+    Raises:
+        UsageError: The process is no chain.
+    """
+    n, steps, channels = model.sde.label(1.0)(t).round().long(), steps_of(model.sde), x.shape[1]
+    predicted = denoised(model.sde, x, t, model.as_eps(out.detach(), x, t))
     log_variance = steps.log_variance(n, x, "learned", (out[:, channels:] + 1) / 2)
     nats = steps.nats(n, batch.images, x, predicted, log_variance, levels=batch.levels)
     return nats / torch.log(torch.tensor(2.0))
 
 
 @remembered
-def steps_of(sde: DDPM) -> Steps:
-    """The steps of the chain, which are worked out once."""
-    return Steps(sde.alphas_cumprod)
+def steps_of(sde: SDE) -> Steps:
+    """The steps of a chain, which are worked out once.
+
+    Args:
+        sde: The process.
+
+    Raises:
+        UsageError: It is no chain.
+    """
+    if sde.chain is None:
+        raise UsageError(f"the hybrid loss is of a chain, such as ddpm, and {sde.name} is none: choose another loss")
+    return Steps(sde.chain.alphas_cumprod)

@@ -13,16 +13,16 @@ from PIL import Image
 from torch import Tensor
 
 from ..conditioners import conditioners
-from ..conditioners.base import predicted
 from ..core.errors import NumericalError, UsageError
 from ..core.random import generators
 from ..images import pictures, sheets
-from ..models.base import NetworkModel, Observer, ScoreModel
+from ..models.base import Observer, ScoreModel, denoised
 from ..models.clipped import ClippedModel
 from ..models.guided import GuidedModel
+from ..models.network import NetworkModel
 from ..posterior.tasks import Case, Method, colourful, conditioner_for, grey, hole
 from ..sampling import sample as sampling
-from ..sampling.progress import Way
+from ..sampling.progress import Progress
 from ..sampling.trajectory import Trajectory
 from ..solvers import Solver, solvers
 from . import schema, uploads
@@ -67,7 +67,7 @@ class Served:
         }
 
 
-class Watcher(Way):
+class Watcher(Progress):
     """An observer that stops a job where nobody waits for it, and shows now and then what emerges."""
 
     def __init__(self, job: Job, model: ScoreModel, **data: Any) -> None:
@@ -88,7 +88,7 @@ class Watcher(Way):
             share=round(self.share, 4),
             nfe=self.calls,
             seconds=round(now - self.began, 3),
-            pictures=encoded(predicted(self.model, x.detach(), t, eps.detach())),
+            pictures=encoded(denoised(self.model.sde, x.detach(), t, eps.detach())),
             **self.data,
         )
         shown = time.perf_counter()

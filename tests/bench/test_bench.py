@@ -66,10 +66,10 @@ class Watched(ScoreModel):
         super().__init__()
         self.model, self.sde, self.shape, self.calls, self.act = model, model.sde, model.shape, 0, act
 
-    def eps(self, x, t):
+    def evaluate(self, x, t, classes=None):
         self.calls += 1
         self.act(self.calls, x)
-        return self.model.eps(x, t)
+        return self.model.evaluate(x, t, classes)
 
 
 def subject(spec, act=lambda calls, x: None):

@@ -392,8 +392,8 @@ def test_conditioning_twice_is_conditioning_on_both():
             self.sde, self.shape = PRIOR.sde, PRIOR.shape
             self.law = build("oracle").condition(PRIOR, Pixels(first, 0.1), Pixels(first).forward(TRUTH))
 
-        def eps(self, x, t):
-            return self.law.eps(x, t)
+        def evaluate(self, x, t, classes=None):
+            return self.law.evaluate(x, t)
 
     assert torch.allclose(Differentiable().eps(x, t), inner.eps(x, t), atol=1e-8)
     twice = moment.condition(Differentiable(), Pixels(second, 0.1), Pixels(second).forward(TRUTH))

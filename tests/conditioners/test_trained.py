@@ -20,15 +20,15 @@ from scoresde.data import data
 from scoresde.images.sheets import save, single
 from scoresde.likelihood import Exact as Divided
 from scoresde.likelihood import chain, dequantise, hole_likelihood, log_likelihood, nll, vlb
-from scoresde.models.base import Evaluations, NetworkModel, ObservedModel
+from scoresde.models.base import Evaluations, ObservedModel
 from scoresde.models.clipped import ClippedModel
 from scoresde.models.gaussian import GaussianModel
+from scoresde.models.known import Known
+from scoresde.models.network import NetworkModel
 from scoresde.observations import ChannelMean, Luma, Pixels
-from scoresde.observations.channels import holes
-from scoresde.observations.masks import masks
+from scoresde.observations.masks import holes, masks
 from scoresde.sampling.sample import sample
 from scoresde.sde import DDPM, VESDE, VPSDE
-from scoresde.sde.labels import label_of
 from scoresde.solvers import solvers
 from scoresde.training import config as configuration
 from scoresde.training.loop import start, train
@@ -59,7 +59,7 @@ class Exact(nn.Module):
 
 def exact(condition, sde=None, second=False):
     sde = sde or VPSDE()
-    return NetworkModel(Exact(sde, second), sde, SHAPE, label=label_of(sde, 1.0), condition=condition)
+    return NetworkModel(Exact(sde, second), sde, SHAPE, label=sde.label(1.0), condition=condition)
 
 
 def luma(x):
@@ -169,7 +169,7 @@ def test_the_bound_is_of_what_is_left_given_what_is_shown():
         def forward(self, x, label):
             return Exact(VPSDE())(torch.cat([x, grey.expand(-1, 3, -1, -1)], 1), label)
 
-    built = NetworkModel(Built(), VPSDE(), SHAPE, label=label_of(VPSDE(), 1.0))
+    built = NetworkModel(Built(), VPSDE(), SHAPE, label=VPSDE().label(1.0))
     ours, truth = (vlb(m, pixels, generator=noise(), **options) for m in (exact("colour"), built))
     assert torch.allclose(ours.total, truth.total) and torch.allclose(ours.decoder, truth.decoder)
     whole = torch.tensor([[1, 0], [1, 0]], dtype=torch.bool).expand(2, 1, 2, 2)
@@ -314,7 +314,7 @@ def test_what_it_was_not_trained_for_is_refused():
     with pytest.raises(UsageError, match="the network is trained for colour: use the conditioner trained"):
         exact("colour").eps(y, torch.full((2,), 0.5, dtype=F))
     with pytest.raises(UsageError, match="was not trained with a condition"):
-        exact("none").given(y)
+        exact("none").bind(Known(y))
     with pytest.raises(UsageError, match="is conditioned on the measurements of 2 samples, got 1"):
         trained.condition(exact("colour"), Luma(), luma(y)).eps(y[:1], torch.full((1,), 0.5, dtype=F))
 

@@ -17,7 +17,7 @@ from scoresde.core.errors import DataError, NumericalError, UsageError
 from scoresde.core.random import generators, stream
 from scoresde.data import data
 from scoresde.likelihood import Exact, Hutchinson, bits_per_dim, dequantise, interleaved, log_likelihood, nll
-from scoresde.models.base import ScoreModel
+from scoresde.models.base import Output, ScoreModel
 from scoresde.models.folder import load
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.sde import VESDE, VPSDE, SubVPSDE, VPCosineSDE
@@ -219,9 +219,9 @@ class Broken(ScoreModel):
         self.model, self.after = GaussianModel(torch.zeros(3, dtype=F), torch.ones(3, dtype=F), VPSDE()), after
         self.sde, self.shape = self.model.sde, (3,)
 
-    def eps(self, x, t):
+    def evaluate(self, x, t, classes=None):
         bad = (t > self.after) & (torch.arange(len(x)) == 1)
-        return torch.where(bad[:, None], torch.nan, self.model.eps(x, t))
+        return Output(torch.where(bad[:, None], torch.nan, self.model.eps(x, t)))
 
 
 @pytest.mark.parametrize("after", [0.0, 0.5])

@@ -12,7 +12,7 @@ from scoresde.conditioners import conditioners
 from scoresde.core.errors import DataError, UsageError
 from scoresde.core.random import generators, stream
 from scoresde.data import Images
-from scoresde.models.base import Evaluations, ScoreModel
+from scoresde.models.base import Evaluations, Output, ScoreModel
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.models.guided import GuidedModel
 from scoresde.observations import Pixels
@@ -40,12 +40,11 @@ class ByMode(ScoreModel):
         self.parts = [GaussianModel(mean, variance, VPSDE()) for mean, variance in zip(means, spread, strict=True)]
         self.sde, self.shape, self.classes = self.whole.sde, shape, 3
 
-    def eps(self, x, t):
-        return self.whole.eps(x, t)
-
-    def class_eps(self, x, t, classes):
+    def evaluate(self, x, t, classes=None):
+        if classes is None:
+            return self.whole.evaluate(x, t)
         every = torch.stack([*(part.eps(x, t) for part in self.parts), self.whole.eps(x, t)])
-        return every[classes, torch.arange(len(x))]
+        return Output(every[classes, torch.arange(len(x))])
 
 
 def noise(count):

@@ -7,8 +7,9 @@ import torch
 
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators
-from scoresde.models.base import Evaluations, NetworkModel, ObservedModel
+from scoresde.models.base import Evaluations, ObservedModel
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
+from scoresde.models.network import NetworkModel
 from scoresde.sde import VESDE, VPSDE, SubVPSDE, VPCosineSDE, expand
 from scoresde.sde.labels import DiscreteLabel, ScaledLabel
 

@@ -11,11 +11,11 @@ from torch import nn
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators, randn, stream
 from scoresde.likelihood import chain
-from scoresde.models.base import Evaluations, NetworkModel, ObservedModel
+from scoresde.models.base import Evaluations, ObservedModel
 from scoresde.models.gaussian import GaussianModel
+from scoresde.models.network import NetworkModel
 from scoresde.sampling.sample import sample
 from scoresde.sde import DDPM, VPSDE
-from scoresde.sde.labels import label_of
 from scoresde.solvers import solvers
 from scoresde.solvers.grids import ChainGrid
 
@@ -38,8 +38,8 @@ def test_betas_are_those_of_diffusers(schedule, steps):
 
 def test_each_level_has_its_whole_number():
     sde = DDPM(steps=300, beta_first=1e-4, beta_last=0.02)
-    assert torch.allclose(label_of(sde, 999.0)(sde.times), torch.arange(300, dtype=F), atol=1e-6)
-    assert label_of(VPSDE(), 999.0)(torch.ones(1)).item() == 999
+    assert torch.allclose(sde.label(999.0)(sde.times), torch.arange(300, dtype=F), atol=1e-6)
+    assert VPSDE().label(999.0)(torch.ones(1)).item() == 999
 
 
 class Net(nn.Module):
@@ -63,7 +63,7 @@ class Net(nn.Module):
 def test_samples_are_those_of_diffusers(schedule, variance, count, monkeypatch):
     """With the same network and noise, on all levels and on some: their last step is our final denoising."""
     sde = DDPM(steps=100, schedule=schedule)
-    model = NetworkModel(Net(sde, variance == "learned"), sde, (1, 4, 4), label=label_of(sde, 1.0))
+    model = NetworkModel(Net(sde, variance == "learned"), sde, (1, 4, 4), label=sde.label(1.0))
     x = randn((3, 1, 4, 4), stream(0, "x"), dtype=F)
     draws = [randn(x.shape, stream(0, i), dtype=F) for i in range(count)]
     given = {} if schedule == "cosine" else {"beta_start": 1e-3, "beta_end": 0.2}
@@ -87,7 +87,7 @@ def test_samples_are_those_of_diffusers(schedule, variance, count, monkeypatch):
 
 def test_the_grid_of_a_chain_stays_on_its_levels():
     sde = DDPM(steps=1000, schedule="cosine")
-    label = label_of(sde, 1.0)
+    label = sde.label(1.0)
     for steps in (1, 10, 999):
         found = label(torch.tensor(ChainGrid().times(sde, 1.0, sde.t_min, steps), dtype=F)).numpy()
         assert found == pytest.approx(np.linspace(999, 0, steps + 1).round(), abs=1e-5)
@@ -101,7 +101,7 @@ def test_the_grid_of_a_chain_stays_on_its_levels():
 def test_continuous_solvers_follow_a_discrete_network(name, options):
     """They call it between its levels too, where the label is a fraction: here an exact network of it."""
     sde = DDPM(steps=1000)
-    label = label_of(sde, 1.0)
+    label = sde.label(1.0)
 
     class Exact(nn.Module):
         def forward(self, x, n):
@@ -120,7 +120,7 @@ def test_continuous_solvers_follow_a_discrete_network(name, options):
 
 def test_a_learned_variance_costs_no_evaluation_and_brownian_noise_refuses_it():
     sde = DDPM(steps=100)
-    model = NetworkModel(Net(sde, True), sde, (1, 4, 4), label=label_of(sde, 1.0))
+    model = NetworkModel(Net(sde, True), sde, (1, 4, 4), label=sde.label(1.0))
     count, x = Evaluations(), model.prior(generators([0, 1]), dtype=F)
     watched = ObservedModel(model, count)
     solvers["ddpm"](steps=9, variance="learned").solve(watched, x, start=1.0, stop=sde.t_min)
@@ -128,8 +128,8 @@ def test_a_learned_variance_costs_no_evaluation_and_brownian_noise_refuses_it():
     solver = solvers["ddpm"](steps=9, variance="learned", brownian=True)
     with pytest.raises(UsageError, match="one variance for all values"):
         solver.solve(model, x, start=1.0, stop=sde.t_min, generator=generators([0, 1]))
-    with pytest.raises(UsageError, match="gives 1 channels, not the 2 of a learned variance"):
-        NetworkModel(Net(sde, False), sde, (1, 4, 4), label=label_of(sde, 1.0)).eps_and_share(x, torch.ones(2))
+    with pytest.raises(UsageError, match="the model has no learned variance: choose the variance small or large"):
+        NetworkModel(Net(sde, False), sde, (1, 4, 4), label=sde.label(1.0)).evaluate(x, torch.ones(2)).learned()
 
 
 def test_the_bound_is_that_of_the_chain():

@@ -6,7 +6,7 @@ import torch
 
 from scoresde.bench.problems import problem, reference
 from scoresde.core.random import stream
-from scoresde.models.base import Evaluations, ObservedModel
+from scoresde.models.base import Evaluations, ObservedModel, Output
 from scoresde.models.gaussian import GaussianModel
 from scoresde.sde import VPSDE, sdes
 from scoresde.solvers import solvers
@@ -30,10 +30,10 @@ def test_a_polynomial_of_the_log_snr_is_integrated_exactly(order):
     """x̂_0 a polynomial of degree k in λ alone: the corrector of order k + 1 has no error, on steps however uneven."""
 
     class Polynomial(GaussianModel):
-        def eps(self, x, t):
+        def evaluate(self, x, t, classes=None):
             log_snr = self.sde.log_snr(t)[:, None]
             x0 = sum((log_snr / 3) ** k / (k + 1) for k in range(order + 1)).expand_as(x)
-            return (x - self.sde.alpha(t)[:, None] * x0) / self.sde.sigma(t)[:, None]
+            return Output((x - self.sde.alpha(t)[:, None] * x0) / self.sde.sigma(t)[:, None])
 
     sde = VPSDE()
     model = Polynomial(torch.zeros(2), torch.ones(2), sde)

@@ -15,6 +15,7 @@ import torch
 from scoresde.bench.check.base import Faulty
 from scoresde.core.errors import NumericalError
 from scoresde.core.random import generators
+from scoresde.models.base import Output
 from scoresde.sampling.sample import sample
 from scoresde.solvers import AdaptiveSolver, guard, solvers
 
@@ -55,8 +56,8 @@ def test_guards_survive_python_without_assertions():
 
 def test_a_score_of_length_zero_gives_a_finite_step():
     class Flat(Faulty):
-        def eps(self, x, t):
-            return torch.zeros_like(x)
+        def evaluate(self, x, t, classes=None):
+            return Output(torch.zeros_like(x))
 
     assert torch.isfinite(attempt(Flat(lambda calls, t: False, math.nan), "pc", {"steps": 5}).x).all()
 
@@ -111,9 +112,9 @@ def test_a_prediction_that_is_looked_at_later_ends_in_the_same_error(name, optio
 
 def test_no_answer_is_waited_for_before_the_next_evaluation(lagging):
     class Told(Faulty):
-        def eps(self, x, t):
+        def evaluate(self, x, t, classes=None):
             Slow.asked.append("evaluated")
-            return super().eps(x, t)
+            return super().evaluate(x, t, classes)
 
     attempt(Told(lambda calls, t: False, math.nan), "ddim", {"steps": 3})
     first, again = ["evaluated", "asked"], ["evaluated", "answered", "asked"]
@@ -122,10 +123,10 @@ def test_no_answer_is_waited_for_before_the_next_evaluation(lagging):
 
 def test_what_a_prediction_breaks_does_not_hide_it(lagging):
     class Picky(Faulty):
-        def eps(self, x, t):
+        def evaluate(self, x, t, classes=None):
             if not torch.isfinite(x).all():
                 raise NumericalError("conjugate gradients do not converge")
-            return super().eps(x, t)
+            return super().evaluate(x, t, classes)
 
     with pytest.raises(NumericalError, match=r"ddim: the model's prediction for sample 1 of 4 .* \(evaluation 2\)"):
         attempt(Picky(lambda calls, t: calls == 2, math.nan), "ddim", {"steps": 5})

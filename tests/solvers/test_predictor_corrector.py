@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from scoresde.core.random import generators
-from scoresde.models.base import ScoreModel
+from scoresde.models.base import Output, ScoreModel
 from scoresde.models.gaussian import GaussianModel
 from scoresde.sde import VESDE, VPSDE
 from scoresde.solvers import solvers
@@ -65,8 +65,8 @@ def test_many_corrections_reach_the_stationary_law_of_langevin():
             super().__init__()
             self.sde, self.shape = sde, (size,)
 
-        def eps(self, x, t):
-            return level.sigma * x / v
+        def evaluate(self, x, t, classes=None):
+            return Output(level.sigma * x / v)
 
     v = 0.25 * level.alpha**2 + level.sigma**2
     x = torch.randn(2, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * math.sqrt(v)

@@ -1,7 +1,7 @@
 """Whether a solver keeps its promises, measured on problems whose answer is known.
 
-The promises are those that any solver has to keep, from whatever distribution it comes; the tests put every registered
-solver to the fast measurement of them, and `scoresde check-solver` one solver to the thorough measurement.
+Every solver has to keep the promises, also one from another distribution. The tests measure those of every registered
+solver quickly, and `scoresde check-solver` those of one solver thoroughly.
 """
 
 from collections.abc import Iterator

@@ -40,12 +40,20 @@ order, make no error to speak of, and is left while the flow is smooth."""
 
 
 def rms(v: Tensor) -> float:
-    """Root mean square of v."""
+    """Root mean square of v.
+
+    Args:
+        v: A tensor.
+    """
     return float(v.square().mean().sqrt())
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Minus the slope of log error against log work, from the last two points."""
+    """Minus the slope of log error against log work, from the last two points.
+
+    Args:
+        points: Pairs of work and error, at least two.
+    """
     (work, error), (more, less) = points[-2:]
     return math.log(error / less) / math.log(more / work)
 
@@ -54,6 +62,14 @@ def order_on_a_grid(build: Build, model: ScoreModel, x: Tensor, truth: Tensor, s
     """Whether the slope between two numbers of steps is within 0.15 of the order claimed.
 
     A slope is an order in the limit only, so the steps are doubled, up to 1,024, until it is.
+
+    Args:
+        build: Makes the solver from options.
+        model: The score model.
+        x: Noise at time 1, (B, *).
+        truth: The exact end of the path, (B, *).
+        stop: Time of the end.
+        fast: Whether to begin with fewer steps.
     """
     claimed, steps, points = build().claimed_order, 128 if fast else 256, list[tuple[float, float]]()
     while True:
@@ -69,12 +85,16 @@ def order_on_a_grid(build: Build, model: ScoreModel, x: Tensor, truth: Tensor, s
 
 
 def walks(solver: Solver) -> bool:
-    """Whether the solver integrates the probability flow on a given grid."""
+    """Whether the solver integrates the probability flow on a given grid.
+
+    Args:
+        solver: The solver.
+    """
     return isinstance(solver, GridSolver) and flows(solver)
 
 
 @promises("order on a Gaussian", walks)
-def order_on_a_gaussian(build: Build, fast: bool) -> Finding:
+def _order_on_a_gaussian(build: Build, fast: bool) -> Finding:
     """Within 0.15 of the claim, on a Gaussian with a known flow."""
     sde, stop = SMOOTH
     model, x = gaussian(sde), noise(32, 3)
@@ -82,7 +102,7 @@ def order_on_a_gaussian(build: Build, fast: bool) -> Finding:
 
 
 @promises("order on a mixture", walks)
-def order_on_a_mixture(build: Build, fast: bool) -> Finding:
+def _order_on_a_mixture(build: Build, fast: bool) -> Finding:
     """Within 0.15 of the claim, on a mixture with SciPy's flow.
 
     Its modes overlap: between narrow ones the flow parts, and a few samples there would make up the whole error.
@@ -92,7 +112,7 @@ def order_on_a_mixture(build: Build, fast: bool) -> Finding:
 
 
 @promises("order of adaptive steps", lambda solver: isinstance(solver, PerSampleSolver) and flows(solver))
-def order_of_adaptive_steps(build: Build, fast: bool) -> Finding:
+def _order_of_adaptive_steps(build: Build, fast: bool) -> Finding:
     """Where the tolerance is small, the error falls as the number of steps to the minus claimed order, less 0.3."""
     claimed, model, x, points = build().claimed_order, gaussian(), noise(16 if fast else 64, 3), []
     for exponent in (-3.5, -5) if claimed < 3 else (-4, -7) if claimed < 4 else (-6, -11):
@@ -107,7 +127,7 @@ def order_of_adaptive_steps(build: Build, fast: bool) -> Finding:
 
 
 @promises("error proportional to the tolerance", lambda solver: adapts(solver) and flows(solver))
-def error_proportional_to_the_tolerance(build: Build, fast: bool) -> Finding:
+def _error_proportional_to_the_tolerance(build: Build, fast: bool) -> Finding:
     """On the mixture: at most 10 tol in the mean square, at most 50 tol anywhere, and as tol to a power near 1.
 
     The tolerance bounds the error of a step, so that of the path stays within some multiple of it.
@@ -128,7 +148,7 @@ def error_proportional_to_the_tolerance(build: Build, fast: bool) -> Finding:
 
 
 @promises("a flow runs both ways", lambda solver: flows(solver) and (adapts(solver) or isinstance(solver, GridSolver)))
-def both_ways(build: Build, fast: bool) -> Finding:
+def _both_ways(build: Build, fast: bool) -> Finding:
     """From noise to data and back to the same noise."""
     model, x, solver = gaussian(), noise(8, 3), finely(build, 500)
     back = solver.solve(model, solve(solver, model, x), start=STOP, stop=1.0)
@@ -136,7 +156,7 @@ def both_ways(build: Build, fast: bool) -> Finding:
 
 
 @promises("law of the data", lambda solver: not flows(solver))
-def law_of_the_data(build: Build, fast: bool) -> Finding:
+def _law_of_the_data(build: Build, fast: bool) -> Finding:
     """Mean and deviation of many independent values at many steps; the bias that remains is of first order."""
     mean, std = torch.linspace(-0.5, 0.5, 4), torch.tensor([0.1, 0.3, 0.5, 0.8])
     model = GaussianModel(mean.repeat(16), std.repeat(16).square(), VPSDE())  # Langevin steps need many dimensions
@@ -150,7 +170,14 @@ def law_of_the_data(build: Build, fast: bool) -> Finding:
 
 
 def law_of_the_chain(solver: MarkovSolver, model: GaussianModel, steps: int) -> tuple[Tensor, Tensor]:
-    """Mean and covariance at the end of a chain of affine normal transitions, exactly, by probing its kernel."""
+    """Mean and covariance at the end of a chain of affine normal transitions, exactly, by applying the kernel to a
+    basis.
+
+    Args:
+        solver: The solver.
+        model: A Gaussian.
+        steps: Number of steps.
+    """
     size = model.means.shape[1]
     levels = model.sde.levels(solver.grid.times(model.sde, 1.0, STOP, steps))
     mean, cov = torch.zeros(size, dtype=torch.float64), torch.eye(size, dtype=torch.float64)
@@ -163,7 +190,12 @@ def law_of_the_chain(solver: MarkovSolver, model: GaussianModel, steps: int) -> 
 
 
 def markov(build: Build, **options: object) -> MarkovSolver:
-    """The solver as one that has a kernel."""
+    """The solver, which must be a `MarkovSolver`.
+
+    Args:
+        build: Makes the solver from options.
+        options: Its options.
+    """
     solver = build(**options)
     if not isinstance(solver, MarkovSolver):
         raise TypeError(f"{solver.name} has no kernel")
@@ -171,7 +203,7 @@ def markov(build: Build, **options: object) -> MarkovSolver:
 
 
 @promises("order of the law", lambda solver: isinstance(solver, MarkovSolver))
-def order_of_the_law(build: Build, fast: bool) -> Finding:
+def _order_of_the_law(build: Build, fast: bool) -> Finding:
     """The exact law of the chain on a Gaussian approaches that of the data at the order claimed, less 0.15."""
     model, points = gaussian(), []
     mean, cov = model.marginal(STOP)
@@ -184,7 +216,7 @@ def order_of_the_law(build: Build, fast: bool) -> Finding:
 
 
 @promises("samples of the chain", lambda solver: isinstance(solver, MarkovSolver))
-def samples_of_the_chain(build: Build, fast: bool) -> Finding:
+def _samples_of_the_chain(build: Build, fast: bool) -> Finding:
     """Samples have the chain's exact mean and variance, at a false-alarm rate of 1e-6 each."""
     model, count = gaussian(), 60_000 if fast else 262_144
     solver = markov(build, steps=20)
@@ -196,7 +228,7 @@ def samples_of_the_chain(build: Build, fast: bool) -> Finding:
     return Finding(measured, max(off, spread) < Z)
 
 
-def law_on(sde: SDE) -> Callable[[Build, bool], Finding]:
+def _law_on(sde: SDE) -> Callable[[Build, bool], Finding]:
     """The measurement of the law on another process."""
 
     def measure(build: Build, fast: bool) -> Finding:
@@ -212,4 +244,4 @@ def law_on(sde: SDE) -> Callable[[Build, bool], Finding]:
 
 
 for _name in ("vp-cosine", "sub-vp", "ve"):
-    promises(f"law on {_name}")(law_on(sdes[_name]()))
+    promises(f"law on {_name}")(_law_on(sdes[_name]()))

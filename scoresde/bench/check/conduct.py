@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...core.errors import NumericalError
 from ...core.random import generators, stream
-from ...models.base import ScoreModel
+from ...models.base import Output, ScoreModel
 from ...models.gaussian import GaussianModel
 from ...sampling.sample import Samples, sample
 from ...sde import VPSDE
@@ -35,7 +35,7 @@ PROMISES: Sequence[Promise] = promises.found
 
 
 @promises("a function of its seed")
-def function_of_its_seed(build: Build, fast: bool) -> Finding:
+def _function_of_its_seed(build: Build, fast: bool) -> Finding:
     """Same seed, same bits; another seed, another result if it is stochastic; torch's global generator untouched."""
     model, solver, x = mixture(), quick(build), noise(4, 2)
     before = torch.get_rng_state()
@@ -47,7 +47,7 @@ def function_of_its_seed(build: Build, fast: bool) -> Finding:
 
 
 @promises("independent of its batch", lambda solver: solver.batch_independent)
-def independent_of_its_batch(build: Build, fast: bool) -> Finding:
+def _independent_of_its_batch(build: Build, fast: bool) -> Finding:
     """A sample alone is what it is in a batch, to 1e-12; and one that is far off leaves the others' bits alone."""
     model, solver, x = mixture(), quick(build), noise(6, 2)
     calm = solve(solver, model, x)
@@ -60,7 +60,7 @@ def independent_of_its_batch(build: Build, fast: bool) -> Finding:
 
 
 @promises("evaluations counted")
-def evaluations_counted(build: Build, fast: bool) -> Finding:
+def _evaluations_counted(build: Build, fast: bool) -> Finding:
     """What `sample` reports is what the model saw, at times inside the process; a step without memory has one cost."""
     solver, model = quick(build), Witness(mixture())
     out = sample(model, solver, noise(4, 2), generator=generators(range(4)))
@@ -71,7 +71,7 @@ def evaluations_counted(build: Build, fast: bool) -> Finding:
 
 
 @promises("shape and dtype kept")
-def shape_and_dtype_kept(build: Build, fast: bool) -> Finding:
+def _shape_and_dtype_kept(build: Build, fast: bool) -> Finding:
     """Samples of images are finite and of the shape and dtype of the noise."""
     model = GaussianModel(torch.zeros(2, 3, 4), torch.full((2, 3, 4), 0.25), VPSDE())
     x = noise(5, 2, 3, 4)
@@ -81,7 +81,7 @@ def shape_and_dtype_kept(build: Build, fast: bool) -> Finding:
     return Finding(", ".join(f"{tuple(out.shape)} {out.dtype}" for out in outs), kept)
 
 
-def outcome(build: Build, model: ScoreModel) -> tuple[str, float]:
+def _outcome(build: Build, model: ScoreModel) -> tuple[str, float]:
     """How a run on a broken model ends, and the seconds it takes."""
     began = time.perf_counter()
     try:
@@ -93,12 +93,12 @@ def outcome(build: Build, model: ScoreModel) -> tuple[str, float]:
 
 
 @promises("a NaN is an error at once")
-def nan_at_once(build: Build, fast: bool) -> Finding:
+def _nan_at_once(build: Build, fast: bool) -> Finding:
     """A NaN or an infinity for one sample at the first evaluation ends the run there within a second, by name."""
     ends, seconds, first = [], 0.0, True
     for value in (math.nan, math.inf):
         model = Faulty(lambda calls, t: True, value)
-        end, took = outcome(build, model)
+        end, took = _outcome(build, model)
         first = first and "sample 1 of 4" in end and "t = 1 " in end and model.calls <= 2
         ends.append(end.split(":")[0])
         seconds = max(seconds, took)
@@ -107,16 +107,16 @@ def nan_at_once(build: Build, fast: bool) -> Finding:
 
 
 @promises("a lasting fault is an error")
-def lasting_fault(build: Build, fast: bool) -> Finding:
+def _lasting_fault(build: Build, fast: bool) -> Finding:
     """A prediction that is NaN below some time ends the run within 2,000 evaluations; nothing is returned."""
     model = Faulty(lambda calls, t: t < 0.3, math.nan)
-    end, _ = outcome(build, model)
+    end, _ = _outcome(build, model)
     kept = end.startswith("NumericalError") and ("not finite at t = 0" in end or "vanishes at t = 0" in end)
     return Finding(f"{end.split(':')[0]} after {model.calls} evaluations", kept and model.calls < 2000)
 
 
 @promises("a passing fault costs a step", lambda solver: solver.retries)
-def passing_fault(build: Build, fast: bool) -> Finding:
+def _passing_fault(build: Build, fast: bool) -> Finding:
     """One NaN or infinity is a rejected step of its own sample; the others keep their bits."""
     others, solver, x = [0, 2, 3], quick(build), noise(4, 3)
 
@@ -133,27 +133,27 @@ def passing_fault(build: Build, fast: bool) -> Finding:
     return Finding("; ".join(measured), kept)
 
 
-class Cliff(Faulty):
+class _Cliff(Faulty):
     """A prediction that jumps at every scale, so that no step is short enough."""
 
     def __init__(self) -> None:
         super().__init__(lambda calls, t: False, math.nan)
 
-    def eps(self, x: Tensor, t: Tensor) -> Tensor:
-        return super().eps(x, t) + 1e3 * torch.sin(1e13 * t)[:, None]
+    def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
+        return Output(super().evaluate(x, t).eps + 1e3 * torch.sin(1e13 * t)[:, None])
 
 
 @promises("a vanishing step is an error", adapts)
-def vanishing_step(build: Build, fast: bool) -> Finding:
+def _vanishing_step(build: Build, fast: bool) -> Finding:
     """Where no step is short enough, the run ends with an error, at the latest when its budget is spent."""
-    model, most = Cliff(), 500 if fast else 2000
-    end, seconds = outcome(lambda: build(tol=1e-6, atol=1e-9, max_nfe=most), model)
+    model, most = _Cliff(), 500 if fast else 2000
+    end, seconds = _outcome(lambda: build(tol=1e-6, atol=1e-9, max_nfe=most), model)
     measured = f"{end.split(':')[0]} after {model.calls} evaluations, {seconds:.2f} s"
     return Finding(measured, end.startswith("NumericalError") and model.calls <= most + 1 and seconds < 20)
 
 
 @promises("gradients flow", lambda solver: isinstance(solver, GridSolver))
-def gradients_flow(build: Build, fast: bool) -> Finding:
+def _gradients_flow(build: Build, fast: bool) -> Finding:
     """The derivative of a short run by automatic differentiation is that by differences."""
     model, x = gaussian(), noise(2, 3).requires_grad_()
 
@@ -165,7 +165,7 @@ def gradients_flow(build: Build, fast: bool) -> Finding:
 
 
 @promises("gradients follow the flow", lambda solver: isinstance(solver, PerSampleSolver) and not solver.noisy)
-def gradients_follow_the_flow(build: Build, fast: bool) -> Finding:
+def _gradients_follow_the_flow(build: Build, fast: bool) -> Finding:
     """The derivative of an adaptive run is that of the exact flow of a Gaussian, within ten times the tolerance."""
     model, x, direction, offs = gaussian(), noise(8, 3).requires_grad_(), noise(8, 3).flip(0), []
     (truth,) = torch.autograd.grad((direction * model.flow(x, 1.0, STOP)).sum(), x)

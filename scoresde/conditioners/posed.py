@@ -1,0 +1,76 @@
+"""Measurements that are imposed on whatever samples are drawn: each batch is bound to its own rows and seeds."""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from ..core.random import Generators
+from ..models.base import ScoreModel, WrapperModel
+from ..observations import Observation
+from .base import ConditionedModel, Conditioner
+
+
+class PosedModel(WrapperModel):
+    """The model of p(x | y) for B measurements, which can be bound again to others of its rows, as sampling does.
+
+    As it stands it is bound to one sample for each measurement, and what its conditioner draws comes from torch's
+    global generator.
+
+    Args:
+        conditioner: How y is imposed.
+        prior: The model of p(x).
+        observation: What y was measured with.
+        y: (B, *m).
+
+    Raises:
+        UsageError: y is not finite or not a measurement of the model's samples, or the method is not made for it.
+    """
+
+    def __init__(self, conditioner: Conditioner, prior: ScoreModel, observation: Observation, y: Tensor) -> None:
+        super().__init__(conditioner.condition(prior, observation, y))
+        self.conditioner, self.observation, self.y = conditioner, observation, y
+        self.unconditional = prior
+
+    def of_rows(
+        self, rows: Sequence[int], generator: Generators, change: Callable[[ScoreModel], ScoreModel]
+    ) -> ConditionedModel:
+        """The model of p(x | y) for some samples, of which number i has the measurement i mod B.
+
+        Args:
+            rows: Their numbers.
+            generator: Source of the conditioner's own noise, one for each of them.
+            change: Puts something around the model of p(x).
+        """
+        own = [row % len(self.y) for row in rows]
+        return self.conditioner.condition(
+            change(self.unconditional), self.observation.of_rows(own), self.y[own], generator
+        )
+
+
+def posed(model: ScoreModel) -> PosedModel | None:
+    """The posed model that a model is, or that is inside it.
+
+    Args:
+        model: Any model.
+    """
+    if isinstance(model, PosedModel):
+        return model
+    return posed(model.model) if isinstance(model, WrapperModel) else None
+
+
+def of_rows(
+    model: ScoreModel, rows: Sequence[int], generator: Generators, change: Callable[[ScoreModel], ScoreModel]
+) -> ScoreModel:
+    """The model of some samples: with a posed model inside it, bound to their measurements, or else as it is.
+
+    Args:
+        model: Any model.
+        rows: The numbers of the samples.
+        generator: Source of a conditioner's noise, one for each of them.
+        change: Puts something around the model of p(x), inside the condition: guidance, clipping.
+    """
+    if isinstance(model, PosedModel):
+        return model.of_rows(rows, generator, change)
+    if isinstance(model, WrapperModel) and posed(model):
+        return model.around(of_rows(model.model, rows, generator, change))
+    return change(model)

@@ -1,0 +1,156 @@
+"""A trained network as a score model."""
+
+import copy
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from ..core.errors import UsageError
+from ..networks import NetworkOptions
+from ..sde import SDE, expand
+from ..sde.labels import Label, ScaledLabel
+from .base import Output, ScoreModel, classless
+from .known import Known
+from .predictions import Prediction, predictions
+
+
+class NetworkModel(ScoreModel):
+    """ε = a x_t + b net(c x_t, label(t)), with the coefficients of what the network predicts.
+
+    Args:
+        net: Called as net(x, label), x (B, C, H, W) in its own dtype and label (B,); it returns (B, C, H, W), or
+            (B, 2C, H, W) with a learned variance. Of a tuple the first entry is taken, of an object its `sample`.
+        sde: The process it was trained on.
+        shape: Shape of one sample, (C, H, W).
+        label: Maps times, (B,), to what the network takes as its time input; by default 999 t.
+        predicts: What the network's output means, as an object or its text: eps, x0, v, score, flow, edm.
+        classes: Number of class labels that it knows; if any, it is also called as net(x, label, classes).
+        condition: What it was trained to be given as further channels of x; see `bind`.
+        options: What built the network, which `save` writes down; None if it was made by other means.
+
+    Raises:
+        UsageError: `predicts` is no prediction.
+
+    Example:
+        >>> import scoresde, torch
+        >>> class Net(torch.nn.Module):
+        ...     def forward(self, x, label):
+        ...         return torch.zeros_like(x)
+        >>> model = scoresde.NetworkModel(Net(), scoresde.VPSDE(), (1, 4, 4), predicts="x0")
+        >>> bool(scoresde.sample(model, "euler", n=2, steps=5).x.abs().max() < 1e-6)
+        True
+    """
+
+    known: Known | None = None
+    """What the network is given for each sample, if it is bound."""
+    source: Path | None = None
+    """The folder that it was loaded from, where the covariance of its data and its recipe are."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        sde: SDE,
+        shape: tuple[int, ...],
+        *,
+        label: Label | None = None,
+        predicts: Prediction | str = "eps",
+        classes: int = 0,
+        condition: str = "none",
+        options: NetworkOptions | None = None,
+    ) -> None:
+        super().__init__()
+        self.net, self.sde, self.shape, self.options = net, sde, tuple(shape), options
+        self.predicts: Prediction = predictions.parse(predicts)
+        self.label = ScaledLabel() if label is None else label
+        self.classes, self.condition = classes, condition
+
+    def bind(self, known: Known) -> Self:
+        if self.condition == "none":
+            super().bind(known)
+        around = copy.copy(self)  # which shares the network
+        around.known, around.bound = known, len(known)
+        return around
+
+    def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
+        if classes is not None and not self.classes:
+            classless(self)
+        known = self.known
+        if known is None and self.condition != "none":
+            raise UsageError(f"the network is trained for {self.condition}: use the conditioner trained")
+        if known is not None:
+            if len(known) != len(x):
+                raise UsageError(f"the network is given what is known of {len(known)} samples, got {len(x)}")
+            known = known.to(x)
+        out, channels = self.output(x, t, classes, known), x.shape[1]
+        eps = self.as_eps(out, x, t)
+        if known is not None and known.mask is not None and known.values is not None:
+            # The one ε under which every solver carries a known pixel of x_t straight to its value.
+            alpha, sigma = expand(self.sde.alpha(t), x), expand(self.sde.sigma(t), x)
+            eps = torch.where(known.mask, (x - alpha * known.values) / sigma, eps)
+        return Output(eps, (out[:, channels:] + 1) / 2 if out.shape[1] == 2 * channels else None)
+
+    def output(self, x: Tensor, t: Tensor, classes: Tensor | None = None, known: Known | None = None) -> Tensor:
+        """What the network gives for x_t, (B, C, *) or with a learned variance (B, 2C, *), in the dtype of x.
+
+        Args:
+            x: States, (B, C, *).
+            t: Their times, (B,), float64.
+            classes: Class of each row, (B,), or None.
+            known: What the network is given for each row, or None.
+
+        Raises:
+            UsageError: The network's output has another shape.
+        """
+        dtype = next((p.dtype for p in self.net.parameters()), x.dtype)
+        # The label stays in float32: bfloat16 would merge neighbouring noise levels.
+        label = self.label(t).to(torch.promote_types(dtype, torch.float32)).to(x.device)
+        seen = x
+        if known is not None and known.mask is not None and known.values is not None:
+            seen = torch.where(known.mask, known.values, seen)
+        scale = self.predicts.coefficients(self.sde.alpha(t), self.sde.sigma(t)).scale
+        if isinstance(scale, Tensor):
+            seen = expand(scale, seen) * seen
+        if known is not None:
+            seen = torch.cat([seen, known.channels], 1)
+        labels = () if classes is None else (classes,)
+        return tensor(self.net(seen.to(dtype), label, *labels), x).to(x.dtype)
+
+    def as_eps(self, out: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        """ε from what the network gave for x_t, (B, C, *).
+
+        Args:
+            out: Its output, (B, C, *) or more channels.
+            x: States, (B, C, *).
+            t: Their times, (B,).
+        """
+        out = out[:, : x.shape[1]]
+        _, skip, factor = self.predicts.coefficients(self.sde.alpha(t), self.sde.sigma(t))
+        eps = expand(factor, x) * out if isinstance(factor, Tensor) else out
+        return torch.addcmul(eps, expand(skip, x), x) if isinstance(skip, Tensor) else eps
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, predicts {self.predicts})"
+
+
+def tensor(out: Any, x: Tensor) -> Tensor:
+    """A network's output as a tensor of one row for each row of x, (B, C, *), and as many or twice as many channels.
+
+    Args:
+        out: What the network returned.
+        x: What it was asked for, (B, C, *).
+
+    Raises:
+        UsageError: It is something else.
+    """
+    found = out[0] if isinstance(out, tuple | list) and out else getattr(out, "sample", out)
+    if not isinstance(found, Tensor):
+        raise UsageError(f"the network must return a tensor, got a {type(out).__name__}: wrap it so that it does")
+    rows, channels, *rest = x.shape
+    if found.shape not in ((rows, channels, *rest), (rows, 2 * channels, *rest)):
+        raise UsageError(
+            f"for x of shape {tuple(x.shape)} the network must return that shape, or twice the channels with a learned "
+            f"variance, got {tuple(found.shape)}"
+        )
+    return found

@@ -1,0 +1,51 @@
+"""What a model folder says beside the model: how it came about, and what a result is noted with that it gave."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..core import files
+from ..core.errors import UsageError
+from ..core.folders import writable
+from ..core.options import table
+from ..core.provenance import versions
+from .base import ScoreModel
+from .folder import BUNDLED, CONFIG, WEIGHTS, locate
+
+
+def recipe(name: str | Path) -> dict[str, Any]:
+    """How the model of a folder or name came about: command, seed, data and so on, as far as it says.
+
+    Raises:
+        UsageError: There is no such folder or name.
+    """
+    found: dict[str, Any] = files.read_json(locate(name) / CONFIG).get("recipe", {})
+    return found
+
+
+def record(model: ScoreModel, folder: Path) -> dict[str, Any]:
+    """What a result is noted with: the model by its name and digest, process, device, versions."""
+    return {
+        "model": {"name": folder.name, "sha256": files.read_json(folder / CONFIG)["sha256"]},
+        "sde": table(model.sde),
+        "device": str(model.device),
+        **versions(),
+    }
+
+
+def home(folder: Path, out: Path | None = None) -> Path:
+    """The folder of a model that gets further files: its own, or a copy of it in another folder.
+
+    A bundled model is left as it is: without `out`, its copy is in models/NAME.
+
+    Raises:
+        UsageError: The folder cannot be written to, or holds another model.
+    """
+    target = writable(out or (Path("models") / folder.name if folder.parent == BUNDLED else folder))
+    if not (target / CONFIG).exists():
+        for name in (WEIGHTS, CONFIG):
+            files.write(target / name, partial(shutil.copyfile, folder / name))
+    elif files.read_json(target / CONFIG) != files.read_json(folder / CONFIG):
+        raise UsageError(f"{target} holds another model than {folder}: choose another folder")
+    return target
