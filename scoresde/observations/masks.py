@@ -1,8 +1,9 @@
-"""Random masks for inpainting, drawn with the hole's share of the picture between two bounds."""
+"""Random masks for inpainting, whose hole covers a share of the picture between two bounds."""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from ..core.errors import UsageError
 from ..core.options import Registry, WrittenOptions
-from ..core.random import rand
+from ..core.random import rand, stream
 
 
 class Mask(WrittenOptions, ABC):
@@ -21,6 +22,11 @@ class Mask(WrittenOptions, ABC):
 
     def draw(self, height: int, width: int, generator: Sequence[torch.Generator]) -> Tensor:
         """One mask for each generator, (B, 1, H, W), true where a pixel is known and false in the hole.
+
+        Args:
+            height: Height of the picture, in pixels.
+            width: Width of the picture, in pixels.
+            generator: One generator for each mask.
 
         Raises:
             UsageError: No hole of whole pixels has a share between `least` and `most`.
@@ -41,8 +47,42 @@ class Mask(WrittenOptions, ABC):
 masks: Registry[Mask] = Registry("mask", "scoresde.observations.masks", "scoresde.masks")
 
 
+def holes(law: Mask, shape: tuple[int, ...], count: int, seed: int) -> Tensor:
+    """Where the pixels of images are known, (N, 1, H, W), bool: hole i depends on (seed, i) alone.
+
+    Args:
+        law: What the holes look like.
+        shape: Of one image, (C, H, W).
+        count: N.
+        seed: Any whole number.
+    """
+    return law.draw(shape[1], shape[2], [stream(seed, "hole", i) for i in range(count)])
+
+
+def trained_masks(name: str, recipe: Mapping[str, Any]) -> Mask:
+    """The law of the holes that a network was trained to fill, as its model folder has it.
+
+    Args:
+        name: Of the model, for the message.
+        recipe: How it came about.
+
+    Raises:
+        UsageError: It does not say.
+    """
+    if "masks" not in recipe:
+        raise UsageError(f"{name} does not say which holes it was trained to fill: choose them, as with freeform")
+    law: Mask = masks.parse(recipe["masks"])
+    return law
+
+
 def whole(first: int, last: int, source: torch.Generator) -> int:
-    """A whole number from first to last, each as likely."""
+    """A whole number from first to last, all with the same probability.
+
+    Args:
+        first: Smallest value.
+        last: Largest value.
+        source: The generator.
+    """
     return first + int(float(rand((), source, dtype=torch.float64)) * (last - first + 1))
 
 
@@ -101,5 +141,11 @@ class FreeForm(Mask):
 
 
 def uniform(low: float, high: float, source: torch.Generator) -> float:
-    """A number between low and high."""
+    """A uniformly distributed number between low and high.
+
+    Args:
+        low: Lower end.
+        high: Upper end.
+        source: The generator.
+    """
     return low + (high - low) * float(rand((), source, dtype=torch.float64))

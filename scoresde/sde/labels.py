@@ -1,7 +1,6 @@
 """Labels: what a network takes for the time."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,9 +47,3 @@ class DiscreteLabel:
         after = torch.searchsorted(-knots, -log_snr).clamp(1, len(knots) - 1)
         share = (knots[after - 1] - log_snr) / (knots[after - 1] - knots[after])
         return (after - 1 + share).to(t.dtype)
-
-
-def label_of(sde: Any, scale: float) -> Label:
-    """The label of networks trained on the process."""
-    label: Label = sde.label(scale)
-    return label

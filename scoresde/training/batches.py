@@ -13,12 +13,12 @@ from ..core.parallel import ALONE, Processes
 from ..core.random import permutation, rand, randn, stream
 from ..data import Images
 from ..observations.masks import Mask
-from .config import TrainOptions
+from .options import TrainOptions
 
 AHEAD = 4
 """Steps that threads draw in advance for a device that computes by itself."""
 BANK = 1024
-"""Masks that a run trained to inpaint has."""
+"""Masks that a run has, where its task is of images with a mask."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Batch:
     hidden: Tensor
     """Whose label the step hides, (B,), bool."""
     uniform: Tensor
-    """Places of the times between the earliest and the last, in [0, 1), (B,) in float64."""
+    """Places u of the times, in [0, 1), (B,) in float64, on the CPU; see `TimeLaw`."""
     noise: Tensor
     """z ~ N(0, I), (B, C, H, W)."""
     known: Tensor | None = None
-    """Where pixels are known, (B, 1, H, W), bool, if the network is trained to inpaint."""
+    """Where pixels are known, (B, 1, H, W), bool, if the task is of images with a mask."""
     levels: int = 256
     """Grey levels of the images, evenly spaced in [-1, 1]."""
 
@@ -92,7 +92,7 @@ class Feed:
         even = (u + torch.arange(count, dtype=torch.float64) / count) % 1
         noise = randn((count, *self.images.shape), stream(options.seed, "noise", step))
         known = None
-        if options.condition == "inpaint":
+        if options.condition.masked:
             chosen = rand((count,), stream(options.seed, "masks", step)) * BANK
             known = mask_bank(options.masks, *self.images.shape[1:], options.seed)[chosen.long()]
         each = count // self.group.world
@@ -108,8 +108,8 @@ class Feed:
         if self.options.flip:
             x = torch.where(self._moved(draws.mirrored)[:, None, None, None], x.flip(-1), x)
         known = None if draws.known is None else self._moved(draws.known)
-        hidden, uniform, noise = map(self._moved, (draws.hidden, draws.uniform, draws.noise))
-        return Batch(x, labels, hidden, uniform, noise, known, self.images.levels)
+        hidden, noise = map(self._moved, (draws.hidden, draws.noise))
+        return Batch(x, labels, hidden, draws.uniform, noise, known, self.images.levels)
 
     def steps(self, first: int) -> Iterator[Batch]:
         """The batches of step first, first + 1, and so on without end."""

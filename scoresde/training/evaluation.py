@@ -19,8 +19,9 @@ from ..observations.masks import holes
 from ..sampling.sample import Samples, in_batches, sample
 from ..solvers import solvers
 from .batches import Batch, Feed
-from .config import Config, TrainOptions
+from .config import Config
 from .objective import losses, times
+from .options import TrainOptions
 
 REFERENCE = 10_000
 """Most training images that samples are compared with."""

@@ -17,12 +17,12 @@ from ..core.errors import DataError, NumericalError, UsageError
 from ..core.parallel import Processes, grouped, held_back, processes
 from ..core.random import seed_global, stream
 from ..data import Images
-from ..models.base import NetworkModel
-from ..sde.labels import label_of
+from ..models.network import NetworkModel
 from .batches import Batch, Feed
-from .config import Config, TrainOptions, contradictions
+from .config import Config, contradictions
 from .objective import losses, times
 from .optimisers import optimiser
+from .options import TrainOptions
 from .profiles import share
 from .sharding import everything, local, spread
 
@@ -66,10 +66,11 @@ def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> 
         net,
         config.sde,
         shape,
-        label=label_of(config.sde, config.train.time_scale),
+        label=config.sde.label(config.train.time_scale),
         predicts=config.train.predicts,
         classes=config.network.classes,
-        condition=config.train.condition,
+        condition=str(config.train.condition),
+        options=config.network,
     )
     shared = config.train.shard and grouped()  # alone, a process has all the shares
     model = model.to("cpu" if shared else device)  # whole, it may be too large for the device
@@ -149,7 +150,7 @@ def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainSt
         elif state.skipped < options.skip_nonfinite:
             state.skipped += 1
         else:
-            bad = times(state.model.sde, batch, options)[~torch.isfinite(found)]
+            bad = times(state.model.sde, batch, options)[~torch.isfinite(found).cpu()]
             t = [t for part in group.gather(bad.tolist()) for t in part]
             where = f"at t from {min(t):.4g} to {max(t):.4g}" if t else "though every loss is finite"
             raise NumericalError(

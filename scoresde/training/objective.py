@@ -12,7 +12,7 @@ from ..models.network import NetworkModel
 from ..observations.tasks import trained_task
 from ..sde import SDE, expand
 from .batches import Batch
-from .config import TrainOptions
+from .options import TrainOptions
 
 BOUND = 1e-3
 """Weight of the variational bound in the hybrid loss."""

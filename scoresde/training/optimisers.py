@@ -6,7 +6,7 @@ import torch
 from torch.nn import Parameter
 
 from ..core.errors import UsageError
-from .config import TrainOptions
+from .options import TrainOptions
 
 
 def optimiser(options: TrainOptions, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:

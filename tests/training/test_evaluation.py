@@ -17,11 +17,9 @@ from scoresde.images.sheets import to_uint8
 from scoresde.likelihood import nll
 from scoresde.metrics import metrics
 from scoresde.metrics.extractors import BUNDLED
-from scoresde.models.base import NetworkModel
-from scoresde.observations.channels import holes
-from scoresde.observations.masks import masks
+from scoresde.models.network import NetworkModel
+from scoresde.observations.masks import holes, masks
 from scoresde.sampling.sample import sample
-from scoresde.sde.labels import label_of
 from scoresde.solvers import solvers
 from scoresde.training import config as configuration
 from scoresde.training.evaluation import Evaluation
@@ -69,7 +67,7 @@ def test_the_parts_of_a_chain_are_those_of_its_steps():
             return torch.where(label[:, None, None, None] > 99.5, 3.0, 0.0).expand_as(x)
 
     chosen = config("sde.name=ddpm", "sde.steps=300", "sde.schedule=cosine", "train.evaluate_images=300")
-    model = NetworkModel(Late(), chosen.sde, (1, 8, 8), label=label_of(chosen.sde, 1.0))
+    model = NetworkModel(Late(), chosen.sde, (1, 8, 8), label=chosen.sde.label(1.0))
     assert evaluation(chosen)(model)["buckets"] == pytest.approx([1.0, 10.0, 10.0], rel=0.05)
 
 

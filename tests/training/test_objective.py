@@ -12,11 +12,10 @@ from torch import nn
 from scoresde.core.errors import UsageError
 from scoresde.core.random import randn, stream
 from scoresde.data import Images
-from scoresde.models.base import NetworkModel
-from scoresde.observations.channels import extra_channels
+from scoresde.models.network import NetworkModel
 from scoresde.observations.masks import Rectangle
+from scoresde.observations.tasks import tasks
 from scoresde.sde import DDPM, VPSDE
-from scoresde.sde.labels import label_of
 from scoresde.training import config as configuration
 from scoresde.training.batches import BANK, Batch, Feed, mask_bank
 from scoresde.training.loop import rate, start, train
@@ -57,7 +56,7 @@ def batch(count=8, shape=(1, 4, 4), levels=17, known=None):
 
 
 def model(sde, channels=1, **more):
-    return NetworkModel(Affine(channels), sde, (1, 4, 4), label=label_of(sde, 1.0), **more)
+    return NetworkModel(Affine(channels), sde, (1, 4, 4), label=sde.label(1.0), **more)
 
 
 def parts(sde, b, t):
@@ -66,18 +65,43 @@ def parts(sde, b, t):
     return alpha, sigma, x0, z, alpha * x0 + sigma * z
 
 
-@pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
+TARGETS = {  # what a network is trained to give, from the papers' definitions
+    "eps": lambda alpha, sigma, x0, z: z,
+    "x0": lambda alpha, sigma, x0, z: x0,
+    "v": lambda alpha, sigma, x0, z: alpha * z - sigma * x0,
+    "score": lambda alpha, sigma, x0, z: -z / sigma,
+    "flow": lambda alpha, sigma, x0, z: z - x0,
+}
+
+
+@pytest.mark.parametrize("predicts", TARGETS)
 @pytest.mark.parametrize("measure", ["l1", "l2", "huber"])
 def test_a_loss_is_its_formula(measure, predicts):
     sde, b = VPSDE(), batch()
     chosen = options(f"train.loss={measure}", f"train.predicts={predicts}")
     t = 1e-5 + b.uniform * (1 - 1e-5)
     alpha, sigma, x0, z, x = parts(sde, b, t)
-    d = 0.5 * x + t.reshape(-1, 1, 1, 1).numpy() / 100 - {"eps": z, "x0": x0, "v": alpha * z - sigma * x0}[predicts]
+    d = 0.5 * x + t.reshape(-1, 1, 1, 1).numpy() / 100 - TARGETS[predicts](alpha, sigma, x0, z)
     huber = np.where(np.abs(d) < 1, d**2 / 2, np.abs(d) - 0.5)
     expected = {"l1": np.abs(d), "l2": d**2, "huber": huber}[measure].reshape(8, -1).mean(1)
     found = losses(model(sde, predicts=predicts), b, chosen).detach().numpy()
     assert found == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("predicts", ["v", "flow", "x0"])
+def test_targets_keep_their_digits_near_the_data(predicts):
+    """In float32 at t = 1e-3, where (z - a x_t)/b formed of images in float32 would lose 2e-4 of them."""
+    sde, b = VPSDE(), batch()
+    small = Batch(b.images.float(), None, b.hidden, b.uniform * 1e-6, b.noise.float())
+    chosen = options(f"train.predicts={predicts}", "train.earliest=1e-3")
+
+    class Right(nn.Module):
+        def forward(self, x, label):
+            alpha, sigma, x0, z, _ = parts(sde, Batch(b.images, None, b.hidden, b.uniform, b.noise), label.double())
+            return torch.from_numpy(TARGETS[predicts](alpha, sigma, x0, z)).float()
+
+    found = losses(NetworkModel(Right(), sde, (1, 4, 4), label=sde.label(1.0), predicts=predicts), small, chosen)
+    assert found.max().sqrt() < 1e-6
 
 
 @pytest.mark.parametrize("sde", [VPSDE(), DDPM(steps=40)], ids=lambda sde: sde.name)
@@ -100,7 +124,7 @@ def test_likelihood_weighting_estimates_the_weighted_integral(predicts):
     chosen = options("train.weighting=likelihood", f"train.predicts={predicts}", "train.earliest=0.01")
     zero = torch.zeros(count, 1, 1, 1, dtype=F)
     b = Batch(zero + 0.3, None, zero.bool().flatten(), (torch.arange(count, dtype=F) + 0.5) / count, zero + 0.7)
-    net = NetworkModel(Affine(1), sde, (1, 1, 1), label=label_of(sde, 1.0), predicts=predicts)
+    net = NetworkModel(Affine(1), sde, (1, 1, 1), label=sde.label(1.0), predicts=predicts)
     ends = sde.log_snr(torch.tensor([0.01, 1.0], dtype=F))
     found = 2 * float((ends[0] - ends[1]) * loss(net, b, chosen).detach())
     t = torch.linspace(0.01, 1, count, dtype=F)
@@ -119,7 +143,7 @@ def test_a_chain_is_trained_at_its_levels_each_as_often():
             assert torch.allclose(label, torch.arange(8, dtype=F), atol=1e-5)
             return super().forward(x, label)
 
-    losses(NetworkModel(Whole(1), sde, (1, 4, 4), label=label_of(sde, 1.0)), batch(), options())
+    losses(NetworkModel(Whole(1), sde, (1, 4, 4), label=sde.label(1.0)), batch(), options())
 
 
 @pytest.mark.parametrize("predicts", ["eps", "x0"])
@@ -163,7 +187,7 @@ def test_hybrid_is_the_square_and_a_thousandth_of_the_bound(predicts):
             return torch.cat([self.mean * x, self.share * x], 1)
 
     def gradients(*assignments):
-        apart = NetworkModel(Apart(), sde, (1, 4, 4), label=label_of(sde, 1.0))
+        apart = NetworkModel(Apart(), sde, (1, 4, 4), label=sde.label(1.0))
         loss(apart, b, options(*assignments)).backward()
         return [0 if p.grad is None else p.grad.item() for p in (apart.net.mean, apart.net.share)]
 
@@ -182,13 +206,13 @@ def test_inpainting_sees_the_known_pixels_and_learns_the_hole_alone():
             return super().forward(x, label)
 
     sde = VPSDE()
-    net = NetworkModel(Seeing(1), sde, (1, 4, 4), condition="inpaint", label=label_of(sde, 1.0))
+    net = NetworkModel(Seeing(1), sde, (1, 4, 4), condition="inpaint", label=sde.label(1.0))
     found = losses(net, b, options("train.condition=inpaint", "network.extra_channels=2"))
     t = times(sde, b, options())
     *_, z, x = parts(sde, b, t)
     d = 0.5 * x + t.reshape(-1, 1, 1, 1).numpy() / 100 - z
     assert found.detach().numpy() == pytest.approx((d[:, :, 2:] ** 2).reshape(8, -1).mean(1), rel=1e-9)
-    assert seen[0].shape[1] == 1 + extra_channels("inpaint", 1)
+    assert seen[0].shape[1] == 1 + tasks["inpaint"]().extra_channels(1)
     assert torch.equal(seen[0][:, :2, :2], b.images.repeat(1, 2, 1, 1)[:, :, :2])  # in x_t and in the condition
     assert not seen[0][:, 1, 2:].any() and torch.equal(seen[0][:, 2:].bool(), known)
 

@@ -1,0 +1,116 @@
+"""How a network is trained: the table [train] of a configuration."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+
+from ..core.options import Options
+from ..models.predictions import Prediction, predictions
+from ..models.predictions.eps import Noise
+from ..observations.masks import FreeForm, Mask, masks
+from ..observations.tasks import TaskOption
+from ..observations.tasks.none import Unconditional
+from .profiles import WIDEST
+from .time_laws import TimeLaw, time_laws
+from .weightings import Weighting, weightings
+from .weightings.simple import Simple
+
+MaskOption = Annotated[
+    Mask,
+    BeforeValidator(masks.parse),
+    PlainSerializer(str),
+    Field(description="Law of the holes for inpaint, such as rectangle:most=0.25."),
+]
+PredictionOption = Annotated[
+    Prediction,
+    BeforeValidator(predictions.parse),
+    PlainSerializer(str),
+    Field(description="What the network's output means: eps, x0, v, score, flow, edm:data_std=0.5."),
+]
+WeightingOption = Annotated[
+    Weighting,
+    BeforeValidator(weightings.parse),
+    PlainSerializer(str),
+    Field(description="Weight of a time: simple (none), min-snr:cap=5, likelihood."),
+]
+TimesOption = Annotated[
+    TimeLaw | Literal["auto"],
+    BeforeValidator(lambda value: value if value == "auto" else time_laws.parse(value)),
+    PlainSerializer(str),
+    Field(description="Law of the times: uniform, logsnr; auto takes that of the weighting."),
+]
+
+
+class TrainOptions(Options):
+    """How a score network is trained."""
+
+    name = "train"
+    images: int = Field(500_000, ge=1, description="Images seen in all, repetitions counted.")
+    batch: int = Field(128, ge=1, description="Images per step.")
+    accumulate: int = Field(1, ge=1, description="Parts of a batch that are computed one after the other.")
+    seed: int = Field(0, ge=0, description="Seed of the weights, the data order, the times and the noise.")
+    optimizer: Literal["adam", "adamw", "adamax", "lion"] = Field("adam", description="How gradients become steps.")
+    weight_decay: float = Field(0.0, ge=0, description="Share of the weights, times the rate, that a step takes off.")
+    learning_rate: float = Field(2e-4, gt=0, description="The optimiser's step after the warm-up.")
+    warmup: int = Field(10_000, ge=0, description="Images over which the step rises linearly from 0.")
+    decay: float = Field(0.0, ge=0, le=1, description="Last share of the run, over which the step falls to 0.")
+    fall: Literal["linear", "cosine"] = Field("linear", description="Whether it falls in a line or half a cosine.")
+    clip: float = Field(1.0, gt=0, description="Largest norm of a gradient; longer ones are scaled down to it.")
+    ema: float = Field(50_000, gt=0, description="Half-life of the averaged weights, in images.")
+    ema_also: tuple[Annotated[float, Field(gt=0)], ...] = Field((), description="Half-lives of further averages.")
+    snapshot_every: int = Field(
+        0, ge=0, description="Images between snapshots for averages of any width; 0 takes none."
+    )
+    widths: tuple[Annotated[float, Field(gt=0, lt=WIDEST)], ...] = Field(
+        (0.05, 0.1), description="Relative widths of the averages that snapshots hold."
+    )
+    earliest: float = Field(1e-5, gt=0, lt=1, description="Earliest time trained, as the likelihood needs.")
+    predicts: PredictionOption = Noise()
+    loss: Literal["l2", "l1", "huber", "hybrid"] = Field(
+        "l2", description="The error's measure; hybrid adds the bound, for a learned variance."
+    )
+    weighting: WeightingOption = Simple()
+    times: TimesOption = "auto"
+    condition: TaskOption = Unconditional()
+    masks: MaskOption = FreeForm()
+    time_scale: float = Field(999.0, gt=0, description="Factor from time to the network's label.")
+    label_dropout: float = Field(0.1, ge=0, le=1, description="Share of class labels that are hidden, for guidance.")
+    flip: bool = Field(False, description="Mirror every second image at random.")
+    channels_last: bool = Field(False, description="Keep the channels of a pixel together: faster from about 16x16 on.")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="Of the network's products while training: 16 bits are faster on a GPU that has them."
+    )
+    shard: bool = Field(False, description="Spread weights, optimiser and averages over the processes, to save memory.")
+    compile: bool = Field(False, description="Compile the network with torch.compile: a minute more, then faster.")
+    log_every: int = Field(10_000, ge=1, description="Images between two lines of metrics.jsonl.")
+    sample_every: int = Field(100_000, ge=1, description="Images between two sheets of samples.")
+    save_every: int = Field(100_000, ge=1, description="Images between two checkpoints.")
+    keep_every: int = Field(0, ge=0, description="Images between checkpoints kept for good; 0 keeps the last two only.")
+    evaluate_every: int = Field(0, ge=0, description="Images between two evaluations; 0 makes none.")
+    evaluate_images: int = Field(512, ge=1, description="Held-out images of an evaluation's losses.")
+    buckets: int = Field(3, ge=1, description="Equal parts of the process whose losses are told apart.")
+    evaluate_samples: int = Field(0, ge=0, description="Samples of an evaluation's Frechet distance; 0 draws none.")
+    extractor: str = Field("", description="Its extractor; if none is named, a bundled one that fits, or the pixels.")
+    evaluate_nll: int = Field(0, ge=0, description="Held-out images of an evaluation's likelihood; 0 computes none.")
+    tensorboard: bool = Field(False, description="Also write figures and sheets for TensorBoard.")
+    wandb: str = Field("", description="Project of Weights & Biases to which figures and sheets are also sent.")
+    skip_nonfinite: int = Field(0, ge=0, description="Steps in all that may be left out for a non-finite loss.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _snr_cap(cls, values: Any) -> Any:
+        """Before `weighting` was written with its options, the cap of min-snr had a key of its own."""
+        if not isinstance(values, dict) or "snr_cap" not in values:
+            return values
+        cap, rest = values["snr_cap"], {key: value for key, value in values.items() if key != "snr_cap"}
+        return rest | ({"weighting": {"name": "min-snr", "cap": cap}} if rest.get("weighting") == "min-snr" else {})
+
+    @property
+    def law(self) -> TimeLaw:
+        """The law of the times: that of `times`, or the one that goes with the weighting."""
+        return time_laws[self.weighting.law]() if self.times == "auto" else self.times
+
+    @property
+    def tracked(self) -> tuple[float, ...]:
+        """The widths of the averages that are kept for snapshots."""
+        return self.widths if self.snapshot_every else ()
