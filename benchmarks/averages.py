@@ -54,9 +54,8 @@ def trained(chosen, folder, recipe):
             run.take(state)
             click.echo(f"{state.images} images, loss {state.loss:.4f}")
     run.save(state)
-    described = models.describe_model(state.ema, chosen.network, chosen.train.time_scale)
     for name, model in {"none": state.model, **{f"direct_{w:g}": mean for w, mean in direct.items()}}.items():
-        models.save(model, folder / name, described)
+        models.save(model, folder / name)
 
 
 def flat(model):

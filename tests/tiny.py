@@ -4,7 +4,7 @@ import torch
 
 from scoresde import models
 from scoresde.core.random import seed_global
-from scoresde.models.base import NetworkModel
+from scoresde.models.network import NetworkModel
 from scoresde.networks import networks
 from scoresde.sde import VPSDE
 
@@ -21,7 +21,6 @@ def tiny_model(folder, channels=1, predicts="eps", classes=0, condition="none"):
         if not parameter.any():  # the last layer begins at zero
             torch.nn.init.normal_(parameter, std=0.005)
     shape = (channels, 8, 8)
-    model = NetworkModel(net, VPSDE(), shape, predicts=predicts, classes=classes, condition=condition)
-    described = models.describe_model(model, options, 999.0)
-    models.save(model, folder, {**described, "recipe": {"data": {"name": "digits"}}})
+    model = NetworkModel(net, VPSDE(), shape, predicts=predicts, classes=classes, condition=condition, options=options)
+    models.save(model, folder, {"recipe": {"data": {"name": "digits"}}})
     return str(folder)

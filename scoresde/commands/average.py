@@ -6,11 +6,14 @@ import click
 
 from .. import models
 from ..core import files
+from ..core.devices import device
 from ..core.errors import UsageError
+from ..core.folders import writable
 from ..metrics import metrics
+from ..metrics.held_out import distance, held_out
+from ..observations.tasks import tasks
 from ..training.averages import averaged
-from .options import device, device_option, json_option, output_folder, print_table
-from .prune import distance, held_out
+from .options import compared, device_option, json_option, print_table
 
 
 @click.command(
@@ -54,17 +57,17 @@ def average(
     if out and out.resolve() == run.resolve():
         raise UsageError(f"--out {out} is the run itself: choose another")
     chosen, content = metrics.parse(metric), files.read_json(run / models.CONFIG)
-    if samples and (condition := content["model"].get("condition", "none")) != "none":
-        raise UsageError(f"--samples {samples} are of networks without a condition, and {run} has {condition}")
-    real = held_out(str(run), chosen, samples)
+    task = tasks.parse(content["model"].get("condition", "none"))
+    if samples and task.conditional:
+        raise UsageError(f"--samples {samples} are of networks without a condition, and {run} has {task}")
+    real = held_out(run, chosen, samples) if samples else None
     rows = []
     for width in widths:
         model, end, error = averaged(run, width, at)
         folder = out or run / (f"width_{width:g}" if at is None else f"width_{width:g}_at_{at}")
         recipe = {**content.get("recipe", {}), "images": end, "average": {"width": width, "profile_error": error}}
-        described = {key: content[key] for key in ("sde", "network", "model")}
-        models.save(model, output_folder(folder), {**described, "recipe": recipe})
+        models.save(model, writable(folder), {"recipe": recipe})
         rows.append({"width": width, "images": end, "profile error": f"{error:.2g}", "model": str(folder)})
         if real is not None:
-            rows[-1] |= distance(model.to(device(device_name)), chosen, samples, real)
+            rows[-1] |= compared(distance(model.to(device(device_name)), chosen, samples, real))
     print_table(rows, as_json)

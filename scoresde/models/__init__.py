@@ -1,7 +1,7 @@
 """Score models: a network, closed forms, models around models, and the folder a model lives in."""
 
 from .base import ScoreModel
-from .folder import BUNDLED, CONFIG, WEIGHTS, bundled, describe_model, load, locate, save
+from .folder import BUNDLED, CONFIG, WEIGHTS, bundled, load, locate, save
 from .network import NetworkModel
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "NetworkModel",
     "ScoreModel",
     "bundled",
-    "describe_model",
     "load",
     "locate",
     "save",

@@ -12,6 +12,8 @@ from ..core.files import read_json, read_tensors, write_tensors, write_text
 from ..core.options import hint, table
 from ..networks import networks
 from ..sde import sdes
+from ..sde.labels import DiscreteLabel, ScaledLabel
+from .base import ScoreModel
 from .network import NetworkModel
 
 FORMAT = 1
@@ -20,23 +22,43 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 BUNDLED = Path(__file__).parent.parent / "bundled"
 
 
-def save(model: NetworkModel, folder: Path, config: Mapping[str, Any]) -> None:
+def save(model: ScoreModel, folder: Path, record: Mapping[str, Any] | None = None) -> None:
     """Writes a model folder: the weights first, then the config that makes them valid.
 
     Args:
-        config: The tables `sde` and `network`, and `model` with predicts and time_scale; other tables are kept.
+        model: A network with the options that built it.
+        folder: Where; what it holds of a model is replaced.
+        record: Further tables of the config, such as `recipe`, how the model came about.
+
+    Raises:
+        UsageError: The model is not a network, or was made by other means than a registered architecture and label.
+        ResourceError: The folder is not writable, or the disk is full.
     """
-    sha256 = write_tensors(folder / WEIGHTS, model.net.state_dict())
-    content = {"format": FORMAT, "shape": list(model.shape), "sha256": sha256, **config}
+    if not isinstance(model, NetworkModel):
+        raise UsageError(f"a {type(model).__name__} has no folder: save the network inside it")
+    content = {"format": FORMAT, "shape": list(model.shape), "sha256": "", **described(model), **(record or {})}
+    content["sha256"] = write_tensors(folder / WEIGHTS, model.net.state_dict())
     write_text(folder / CONFIG, json.dumps(content, indent=2) + "\n")
 
 
-def describe_model(model: NetworkModel, network: Any, time_scale: float) -> dict[str, Any]:
-    """The tables of a model folder's config that rebuild the model."""
+def described(model: NetworkModel) -> dict[str, Any]:
+    """The tables of a model folder's config that rebuild the model.
+
+    Args:
+        model: A network with the options that built it.
+
+    Raises:
+        UsageError: As `save`.
+    """
+    chain = model.sde.chain is not None
+    if model.options is None or not isinstance(model.label, DiscreteLabel if chain else ScaledLabel):
+        what = "options=, those that built the network" if model.options is None else "a label of the process"
+        raise UsageError(f"a folder could not build this network again: give NetworkModel {what}")
+    scale = model.label.scale if isinstance(model.label, ScaledLabel) else ScaledLabel().scale
     return {
         "sde": table(model.sde),
-        "network": table(network),
-        "model": {"predicts": str(model.predicts), "time_scale": time_scale, "condition": model.condition},
+        "network": table(model.options),
+        "model": {"predicts": str(model.predicts), "time_scale": scale, "condition": model.condition},
     }
 
 
@@ -78,7 +100,14 @@ def load(name: str | Path = "digits", device: str | torch.device = "cpu") -> Net
         net = network.build((shape[0], shape[1], shape[2]))
         condition = config["model"].get("condition", "none")
         model = NetworkModel(
-            net, sde, shape, label=label, predicts=predicts, classes=network.classes, condition=condition
+            net,
+            sde,
+            shape,
+            label=label,
+            predicts=predicts,
+            classes=network.classes,
+            condition=condition,
+            options=network,
         )
     except KeyError as error:
         raise CheckpointError(f"{folder / CONFIG} lacks the entry {error}") from None

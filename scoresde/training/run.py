@@ -1,13 +1,10 @@
 """The folder of a training run: resolved configuration, log, sheets, checkpoints, and the model to share."""
 
 import json
-import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from .. import models
 from ..core import files
@@ -17,13 +14,16 @@ from ..core.provenance import versions
 from ..core.random import generators
 from ..data import Images
 from ..images import sheets
+from ..models import NetworkModel
 from ..models.base import Observer
+from ..models.known import Known
 from ..sampling.sample import sample
 from ..solvers import solvers
 from .boards import Board, TensorBoard, Wandb
 from .checkpoints import FORMAT, Checkpoints, read
 from .config import Config, parse, to_toml
 from .evaluation import Evaluation, condition
+from .log import rounded, rows
 from .loop import TrainState
 from .resume import compare, machine
 from .sharding import whole
@@ -40,15 +40,47 @@ class Run:
 
     Args:
         recipe: How the run came about (command, seed), kept with the model.
+
+    Example:
+        >>> import scoresde, torch
+        >>> class Net(torch.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.conv = torch.nn.Conv2d(1, 1, 3, padding=1)
+        ...     def forward(self, x, label):
+        ...         return self.conv(x)
+        >>> run = scoresde.fit("digits", "runs/conv", net=Net(), overrides=["train.images=128"], progress=False)
+        >>> run.state.images, run.metrics[-1]["images"]
+        (128, 128)
     """
 
     def __init__(self, folder: Path, config: Config, recipe: Mapping[str, Any]) -> None:
         self.folder, self.config, self.recipe = folder, config, dict(recipe)
         self.checkpoints, self.snapshots = Checkpoints(folder / "checkpoints"), Checkpoints(folder / SNAPSHOTS)
         self.boards = list[Board]()
-        self.shown: Tensor | None = None
+        self.shown: Known | None = None
         self.evaluation: Evaluation | None = None
         self.began = time.perf_counter()
+        self.code = 0
+        """Exit code of the signal that ended the training, or 0 if none did."""
+        self.state: TrainState | None = None
+        """Where the training stands after `fit`: weights, averages, optimiser, step and images seen."""
+        self.averaged: NetworkModel | None = None
+        """The averaged network after `fit`, whole where it was spread over processes."""
+
+    @property
+    def model(self) -> NetworkModel:
+        """The averaged network, ready to sample: that of the training, or else the one in the folder."""
+        return models.load(self.folder) if self.averaged is None else self.averaged
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl, oldest first: step, images, loss, seconds and so on."""
+        return rows(self.folder / "metrics.jsonl")
+
+    def __repr__(self) -> str:
+        seen = "" if self.state is None else f", {self.state.images} of {self.config.train.images} images"
+        return f"Run({str(self.folder)!r}{seen})"
 
     def open(self, state: TrainState | None = None, data: Images | None = None) -> None:
         """Makes the folder with config.toml and meta.json, and readies what is drawn and measured on the way.
@@ -127,7 +159,7 @@ class Run:
         mean, sources = whole(state.ema), generators(range(SHEET))
         if not processes().first:
             return
-        model = mean if self.shown is None else mean.given(self.shown)
+        model = mean if self.shown is None else mean.bind(self.shown)
         x = sample(model, solvers["adams"](), model.prior(sources), observers=observers).x
         if x.shape[1] in (1, 3):
             sheet = sheets.sheet(x, zoom=sheets.zoom_for(x.shape[-2]))
@@ -166,16 +198,15 @@ class Run:
 
     def publish(self, state: TrainState) -> None:
         """Writes the model of the averaged weights, which makes the run a model folder, and those of other averages."""
-        network = models.describe_model(state.ema, self.config.network, self.config.train.time_scale)
         tables = self.config.tables()
         recipe = {**self.recipe, "images": state.images, "data": tables["data"]}
-        if self.config.train.condition == "inpaint":
+        if self.config.train.condition.masked:
             recipe["masks"] = tables["train"]["masks"]
         folders = [self.folder, *(self.folder / f"ema_{half_life:g}" for half_life in self.config.train.ema_also)]
         for folder, mean in zip(folders, [state.ema, *state.also], strict=True):
             model = whole(mean)
             if processes().first:
-                models.save(model, folder, {**network, "recipe": recipe})
+                models.save(model, folder, {"recipe": recipe})
 
     def resume(self, state: TrainState, *, changed: bool = False) -> None:
         """Sets a fresh state to the newest checkpoint that is whole.
@@ -197,24 +228,6 @@ class Run:
         put_back(state, found)
         state.step, state.images, state.skipped = (int(found.content[key]) for key in ("step", "images", "skipped"))
         self.publish(state)  # a kill between the two files of the model would have left them apart
-
-
-def rounded(value: float) -> float | None:
-    """A number for a line of metrics.jsonl; JSON knows none that is not finite."""
-    return round(value, 6) if math.isfinite(value) else None
-
-
-def rows(log: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl, without one that was cut short by a kill."""
-    found = []
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and "images" in row:
-            found.append(row)
-    return found
 
 
 def recorded_config(folder: Path) -> Config:

@@ -132,7 +132,7 @@ def test_network_and_state_may_differ_in_dtype():
     for weights in (torch.float32, torch.bfloat16):
         model = NetworkModel(Net(1, 1, 1).to(weights), VPSDE(), (1, 4, 4))
         assert model.eps(points(2, 16).reshape(2, 1, 4, 4), TIMES[:2]).dtype == torch.float64
-    with pytest.raises(UsageError, match="predicts must be 'eps', 'x0', 'v' or 'score', got 'noise'"):
+    with pytest.raises(UsageError, match="no prediction is called 'noise'. There are: edm, eps, flow, score, v, x0"):
         NetworkModel(Net(1, 1, 1), VPSDE(), (1, 4, 4), predicts="noise")
 
 
