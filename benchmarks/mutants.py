@@ -216,7 +216,7 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("core/signals.py", "self.code = self.code or CODES", "self.code = CODES", "the last signal decides the exit code", "run -k noted"),
     ("training/run.py", 'if row["images"] <= seen', "if True", "the log of steps that were lost", "run -k newest_whole"),
     ("training/resume.py", "if fixed or (differ and not changed):", "if differ and not changed:", "another batch on resume", "run -k another_configuration"),
-    ("training/evaluation.py", "(share * self", "((1 - share) * self", "parts of the process in reverse", "evaluation -k told_apart"),
+    ("training/evaluation.py", "(model.sde.share(t) * self", "((1 - model.sde.share(t)) * self", "parts of the process in reverse", "evaluation -k told_apart"),
     ("training/evaluation.py", '"label_dropout": 0.0, ', "", "labels hidden in an evaluation", "evaluation -k labels"),
     (W + "security.py", " or \"transfer-encoding\" in headers", "", "chunks beyond the length", "web_faults -k lengths"),
     (W + "security.py", "if port != str(self.port):", "if int(port) != self.port:", "a port that is no number", "web_faults -k hosts"),

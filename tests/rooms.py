@@ -12,7 +12,10 @@ ROOMS = [
         "images": ("One picture: bytes to pixels, made to fit, and pixels to sheets.", ""),
     },
     {
-        "models": ("Score models: a network, closed forms, models around models, and the folder a model lives in.", ""),
+        "models": (
+            "Score models: a network, closed forms, models around models, and the folder a model lives in.",
+            "predictions",
+        ),
         "data": ("Sets of images.", "data"),
     },
     {
@@ -25,7 +28,7 @@ ROOMS = [
     {
         "observations": (
             "What is known of a picture: observations, masks, the covariance of the data, Krylov solvers.",
-            "observations, masks",
+            "observations, masks, tasks",
         )
     },
     {"conditioners": ("Models of p(x) made into models of p(x given y).", "conditioners")},
@@ -34,9 +37,9 @@ ROOMS = [
         "likelihood": ("log p(x), with its error bars.", ""),
     },
     {"metrics": ("Distances between sets of images, and the extractors that they look through.", "metrics")},
-    {"training": ("From a configuration to a run folder, interrupted or not.", "")},
+    {"training": ("From a configuration to a run folder, interrupted or not.", "weightings, time_laws")},
     {"bench": ("Measuring: promises of plug-ins, tuned grids, tables, figures, known problems.", "problems")},
-    {"web": ("The page.", "")},
+    {"web": ("The page.", ""), "api": ("The verbs: what is done with a model, each in one call.", "")},
     {"commands": ("The commands: options in, one call, text out.", "")},
     {"cli": ("The group of all commands.", "")},
     {"__main__": ("`python -m scoresde`.", "")},
