@@ -29,6 +29,10 @@ DRAWS = 4096
 class AnalyticSubject(ModelSubject):
     """A Gaussian or a mixture, on the CPU. Its samples stay at the time where the solver stops, whose law is known.
 
+    Args:
+        name: A key of `ANALYTIC`.
+        spec: The benchmark.
+
     Raises:
         UsageError: The final denoising is asked for.
     """

@@ -27,11 +27,14 @@ TYPICAL = 60
 
 @dataclass(frozen=True)
 class Cell:
-    """One thing to measure. Without a solver it is the likelihood of the model."""
+    """One measurement of a benchmark."""
 
     subject: Subject
+    """The model."""
     solver: Tool | None
+    """The solver or sampler; None for the likelihood of the model."""
     spec: Settings
+    """The benchmark."""
 
     @property
     def likelihood(self) -> bool:
@@ -41,7 +44,7 @@ class Cell:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Everything that the numbers depend on but the machine. Rows of another version are other rows."""
+        """Everything that the numbers depend on, except the machine. Another version makes another row."""
         spec, current = self.spec, versions()["versions"]
         found: dict[str, Any] = {
             "format": FORMAT,
@@ -86,7 +89,12 @@ class Cell:
 
 
 def changed(options: Options) -> str:
-    """The options that differ from the defaults, and always those that say how much work is done."""
+    """The options that differ from the defaults, as text. Those that set the cost, such as steps and tol, are always
+    there.
+
+    Args:
+        options: A solver, or other options.
+    """
     defaults = {name: info.default for name, info in type(options).model_fields.items()}
     values = {name: value for name, value in table(options).items() if name != "name"}
     shown = {k: v for k, v in values.items() if k in ("steps", "tol", "nfe", "particles") or v != _text(defaults[k])}
@@ -98,13 +106,22 @@ def _text(default: Any) -> Any:
 
 
 def cells(spec: Spec, subjects: Sequence[Subject]) -> list[Cell]:
-    """Every cell, in the order of the tables."""
+    """Every cell of a benchmark, in the order of the tables.
+
+    Args:
+        spec: The benchmark.
+        subjects: Its models.
+    """
     solvers = [*([None] if spec.likelihood else []), *spec.solver]
     return distinct(Cell(subject, solver, spec) for subject in subjects for solver in solvers)
 
 
 def distinct(cells: Iterable[Cell]) -> list[Cell]:
-    """The cells, one that is asked for twice being there once."""
+    """The cells without repetitions.
+
+    Args:
+        cells: The cells.
+    """
     found: dict[str, Cell] = {}
     for cell in cells:
         found.setdefault(cell.key, cell)
@@ -112,7 +129,11 @@ def distinct(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def subjects(spec: Spec, device: torch.device) -> list[Subject]:
-    """Every model of a benchmark, ready to be sampled.
+    """Every model of a benchmark, ready to be sampled from.
+
+    Args:
+        spec: The benchmark.
+        device: Device of the networks; analytic models are on the CPU.
 
     Raises:
         UsageError: A model does not exist, or cannot be judged as the benchmark asks.

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UsageError
-from .report import number, title
 from .store import Row
+from .texts import number, title
 
 SAME = ("model", "conditioner", "solver", "count", "batch", "seeds", "dtype", "denoise", "device")
-"""What two rows must have in common to be compared; versions, machines and weights may be what is asked about."""
+"""What two rows must have in common to be compared. Versions, machines and weights may differ."""
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a benchmark's folder or of its results.json.
+    """The rows of solvers in the results of a benchmark.
+
+    Args:
+        path: A benchmark's folder, or its results.json.
 
     Raises:
         UsageError: There are none.
@@ -30,7 +33,7 @@ def read_rows(path: Path) -> list[Row]:
         raise UsageError(f"{file} does not hold the results of a benchmark: {error!r}") from None
 
 
-def quantities(row: Row) -> Iterator[tuple[str, float, float]]:
+def _quantities(row: Row) -> Iterator[tuple[str, float, float]]:
     """Name, value and half-width of the 95 % interval of everything measured."""
     for name in ("mean", "min", "max"):
         yield ("NFE" if name == "mean" else f"NFE, {name}"), row["nfe"][name], 0.0
@@ -43,10 +46,14 @@ def quantities(row: Row) -> Iterator[tuple[str, float, float]]:
 
 
 def compare(a: list[Row], b: list[Row]) -> list[dict[str, Any]]:
-    """Every quantity of every row that both have, with the difference and whether it is beyond the intervals.
+    """Every quantity of every row that two benchmarks share, with the difference, and whether it exceeds the intervals.
 
-    Two intervals of half-widths u and v are taken as those of independent estimates: a difference counts when it is
-    larger than √(u² + v²), so that of unchanged quantities one in twenty is reported by chance. Counts have none.
+    The intervals are taken as those of independent estimates, of half-widths u and v: a difference counts if it is
+    larger than √(u² + v²), so one in twenty unchanged quantities is reported by chance. Evaluations have no interval.
+
+    Args:
+        a: Rows of the first benchmark.
+        b: Rows of the second one.
     """
 
     def identity(row: Row) -> str:
@@ -57,8 +64,8 @@ def compare(a: list[Row], b: list[Row]) -> list[dict[str, Any]]:
         other = others.get(identity(row))
         if other is None:
             continue
-        theirs = {name: (value, half) for name, value, half in quantities(other)}
-        for name, value, half in quantities(row):
+        theirs = {name: (value, half) for name, value, half in _quantities(other)}
+        for name, value, half in _quantities(row):
             if name not in theirs:
                 continue
             gap, allowed = theirs[name][0] - value, math.hypot(half, theirs[name][1])

@@ -18,12 +18,22 @@ RESAMPLES = 4000
 
 
 def standard_error(values: Tensor) -> float:
-    """Standard error of the mean of values, (N,)."""
+    """Standard error of the mean of values, (N,).
+
+    Args:
+        values: (N,).
+    """
     return float(values.std()) / math.sqrt(len(values))
 
 
 def median(name: str, values: Tensor) -> Estimate:
-    """The median of values, (N,), between two of them, by the binomial law of the number below the true median."""
+    """The median, with an interval whose ends are two of the values, by the binomial law of the number below the
+    median.
+
+    Args:
+        name: Name of the estimate.
+        values: (N,).
+    """
     ordered, count = values.sort().values, len(values)
     below = max(0, int(binom.ppf(0.025, count, 0.5)) - 1)
     value = float(ordered.double().quantile(0.5))
@@ -31,13 +41,24 @@ def median(name: str, values: Tensor) -> Estimate:
 
 
 def root(name: str, squares: Tensor) -> Estimate:
-    """The root of the mean of squares, (N,); a sample that ends in another mode dominates it and its interval."""
+    """The root mean square. A sample that ends in another mode dominates it and its interval.
+
+    Args:
+        name: Name of the estimate.
+        squares: The squared values, (N,).
+    """
     value, half = float(squares.mean()), NORMAL * standard_error(squares)
     return estimate(name, math.sqrt(value), math.sqrt(max(0.0, value - half)), math.sqrt(value + half), len(squares))
 
 
 def difference(name: str, a: Tensor, b: Tensor) -> Estimate:
-    """The mean of a, (M,), minus that of b, (N,), which are independent."""
+    """The mean of a minus the mean of b, which are independent.
+
+    Args:
+        name: Name of the estimate.
+        a: (M,).
+        b: (N,).
+    """
     value = float(a.mean() - b.mean())
     half = NORMAL * math.hypot(standard_error(a), standard_error(b))
     return estimate(name, value, value - half, value + half, len(b))
@@ -46,7 +67,14 @@ def difference(name: str, a: Tensor, b: Tensor) -> Estimate:
 def jackknife(
     names: Sequence[str], values: Callable[[Tensor], Tensor], x: Tensor, floors: Sequence[float]
 ) -> list[Estimate]:
-    """Functions of all samples, (N, *) -> (K,), with the block jackknife's intervals, as metrics have it (`Metric`)."""
+    """Functions of all samples, with intervals by the block jackknife, see `Metric`.
+
+    Args:
+        names: Names of the K estimates.
+        values: Maps samples, (N, *), to the K values, (K,).
+        x: The samples, (N, *).
+        floors: The floor of each estimate.
+    """
     count = min(BLOCKS, len(x))
     block = torch.arange(len(x)) % count
     left = torch.stack([values(x[block != g]) for g in range(count)]).double()
@@ -62,6 +90,11 @@ def bootstrap(name: str, values: Sequence[float], floor: float) -> Estimate:
     It ends at the quantiles Φ(±t √(n/(n - 1))) of resampled means, t being Student's. Those at Φ(±1.96) hold the
     mean of five normal values in four of five cases only.
 
+    Args:
+        name: Name of the estimate.
+        values: The values, at least two.
+        floor: The floor of the estimate.
+
     Reference: Hesterberg 2015, https://arxiv.org/abs/1411.5279, section 4.5.
     """
     x, n = torch.tensor(values, dtype=torch.float64), len(values)
@@ -72,11 +105,24 @@ def bootstrap(name: str, values: Sequence[float], floor: float) -> Estimate:
 
 
 def paired(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
-    """The mean of a - b for numbers of the same images, (N,) each, and the half-width of its interval."""
+    """The mean of a - b over images, and the half-width of its interval.
+
+    Args:
+        a: One number per image, (N,).
+        b: Another number for each of the same images, (N,).
+    """
     gaps = torch.tensor(a, dtype=torch.float64) - torch.tensor(b, dtype=torch.float64)
     return float(gaps.mean()), NORMAL * standard_error(gaps)
 
 
 def estimate(name: str, value: float, low: float, high: float, count: int) -> Estimate:
-    """An estimate that has no floor and no marks."""
+    """An estimate without a floor or marks.
+
+    Args:
+        name: Name of the estimate.
+        value: The value.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        count: Number of samples.
+    """
     return Estimate(name=name, value=value, low=low, high=high, floor=None, n=count, marks=())

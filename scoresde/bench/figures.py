@@ -1,4 +1,4 @@
-"""Figures of benchmarks as SVG or PNG. Matplotlib is imported when one is drawn, and its global state left alone."""
+"""Figures of benchmarks as SVG or PNG. Matplotlib is imported only when one is drawn; its global state is not used."""
 
 import html
 import io
@@ -11,19 +11,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#1c86c7", "#d55e00", "#009e73", "#cc6fa5", "#b08a00", "#3a9bd6", "#8b6bd1", "#7a7a7a")
-"""After Okabe and Ito, in tones that can be seen on white and on black."""
+"""After Okabe and Ito, in tones that are visible on white and on black."""
 MARKERS = "os^Dv<>pP*Xh"
 INK = "#010203"
-"""Stands for the colour of the page's text, which a picture cannot know."""
+"""A placeholder, which `inline` replaces by the colour of the page's text."""
 
 
 class Point(NamedTuple):
-    """A measured point, with the ends of its interval where there is one."""
+    """A measured point, with its interval if there is one."""
 
     x: float
+    """Horizontal position."""
     y: float
+    """The value."""
     low: float | None = None
+    """Lower end of the interval."""
     high: float | None = None
+    """Upper end of the interval."""
 
 
 def curves(
@@ -37,7 +41,9 @@ def curves(
     """One line per series over a logarithmic x, with intervals; the points are joined in the order of x.
 
     Args:
-        series: By name; the name decides the colour by its place, so an empty series holds a place.
+        series: Points by name. The order of the names decides the colours, also of series without points.
+        x_label: Label of the horizontal axis.
+        y_label: Label of the vertical axis.
         log_y: Logarithmic y; values that are not positive are left out.
         level: A horizontal line with its name.
     """
@@ -94,6 +100,7 @@ def panels(groups: Mapping[str, Mapping[str, Sequence[Point]]], x_label: str) ->
 
     Args:
         groups: Series by their names, by the name of y.
+        x_label: Label of the horizontal axis.
     """
     from matplotlib.figure import Figure
 
@@ -115,7 +122,12 @@ def panels(groups: Mapping[str, Mapping[str, Sequence[Point]]], x_label: str) ->
 
 
 def render(figure: "Figure", kind: Literal["svg", "png"] = "svg") -> bytes:
-    """A figure as a file without date or random names, so that equal figures are equal bytes."""
+    """A figure as a file, without date or random names, so that equal figures have equal bytes.
+
+    Args:
+        figure: The figure.
+        kind: "svg" or "png".
+    """
     import matplotlib
 
     buffer = io.BytesIO()
@@ -126,7 +138,12 @@ def render(figure: "Figure", kind: Literal["svg", "png"] = "svg") -> bytes:
 
 
 def inline(figure: "Figure", title: str) -> str:
-    """A figure as an <svg> element for a page, in the colour and font of the text around it."""
+    """A figure as an <svg> element for a page, in the colour and font of the text around it.
+
+    Args:
+        figure: The figure.
+        title: Its description for screen readers.
+    """
     figure.patch.set_alpha(0)
     for axes in figure.axes:
         axes.patch.set_alpha(0)

@@ -17,10 +17,12 @@ SMALL = 16
 
 
 def likelihoods(subject: ModelSubject, spec: Spec, solver: Solver | None) -> Row:
-    """Bits/dim of each of the subject's own data, the same with every solver, and the cost of a batch.
+    """Bits/dim of each of the subject's own data, the same data for every solver, and the cost of a batch.
 
     Args:
-        solver: Its tolerance is used; without one it is rk45 at 1e-5, which is converged.
+        subject: The model, with its data.
+        spec: The benchmark.
+        solver: Its tolerance is used; None is rk45 at 1e-5, which is converged.
 
     Raises:
         NumericalError: As `log_likelihood`.
@@ -43,6 +45,12 @@ def likelihoods(subject: ModelSubject, spec: Spec, solver: Solver | None) -> Row
 
 
 def bits(log_prob: Tensor, levels: int | None, dims: int | Tensor) -> list[float]:
-    """Bits/dim of densities in nats, (B,): of grey levels, or without any of the density itself."""
+    """Bits/dim, of grey levels or of the density itself.
+
+    Args:
+        log_prob: Log-densities in nats, (B,).
+        levels: Grey levels of the data, or None.
+        dims: Values of one sample, one number or one for each sample.
+    """
     values = -log_prob / (dims * math.log(2)) if levels is None else bits_per_dim(log_prob, levels=levels, dims=dims)
     return [float(value) for value in values]

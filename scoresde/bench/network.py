@@ -19,7 +19,8 @@ from ..likelihood import Likelihood, dequantise, task
 from ..metrics.base import Estimate
 from ..metrics.moments import Statistics
 from ..models.base import ScoreModel
-from ..observations.channels import holes, trained_masks
+from ..observations.masks import holes, trained_masks
+from ..observations.tasks import trained_task
 from ..sampling.sample import sample
 from ..solvers.unipc import UniPC
 from .spec import Spec
@@ -34,6 +35,11 @@ CONVERGED = UniPC(steps=800)
 class NetworkSubject(ModelSubject):
     """A network of a model folder.
 
+    Args:
+        name: A run, a model folder, or the name of a bundled model.
+        spec: The benchmark.
+        device: Device of the network.
+
     Raises:
         UsageError: There is no such model, its training data is unknown, or a metric cannot judge such samples.
         DataError: The real images cannot be loaded.
@@ -45,7 +51,8 @@ class NetworkSubject(ModelSubject):
         self.name, self.spec, self.paths = name, spec, spec.paths
         self.model = models.load(folder, device)
         self.denoise, self.config = spec.denoise is not False, config
-        self.conditioner = "" if self.model.condition == "none" else f"trained, {self.model.condition}"
+        self.task = trained_task(self.model)
+        self.conditioner = f"trained, {self.task}" if self.task.conditional else ""
         trained_on = config.get("recipe", {}).get("data")
         if spec.data is None and trained_on is None:
             raise UsageError(f'the model {name} does not say what it was trained on: give data = {{ name = "..." }}')
@@ -54,7 +61,7 @@ class NetworkSubject(ModelSubject):
         self.identity = {**described, "data": table(self.data), "reference": spec.reference}
         if isinstance(self.reference, Statistics):
             self.identity["statistics"] = files.digest(Path(spec.reference))
-        if self.model.condition != "none":
+        if self.task.conditional:
             self.identity["shown"] = ["test", config.get("recipe", {}).get("masks", "")]
         channels, height, width = self.model.shape
         if spec.likelihood and self.own[0].shape[1:] != self.model.shape:
@@ -81,20 +88,20 @@ class NetworkSubject(ModelSubject):
     @cached_property
     def held_out(self) -> Images:
         """The held-out images of all numbers, by the seed: of the likelihood, and whose part a network is shown."""
-        samples = 0 if self.model.condition == "none" else self.spec.count
+        samples = self.spec.count if self.task.conditional else 0
         return self.data.load("test").drawn(max(self.spec.likelihood, samples), self.spec.seed)
 
     @cached_property
     def known(self) -> Tensor | None:
-        """Where the pixels of those images are known, (N, 1, H, W), for a network trained to inpaint."""
-        if self.model.condition != "inpaint":
+        """Where the pixels of those images are known, (N, 1, H, W), for a network whose task has masks."""
+        if not self.task.masked:
             return None
         law = trained_masks(self.name, self.config.get("recipe", {}))
         return holes(law, self.held_out.shape, len(self.held_out), self.spec.seed)
 
     def _at(self, rows: range) -> tuple[ScoreModel, Tensor | None]:
         """The model with what it is shown of the images of these numbers, which begin anew after the last."""
-        if self.model.condition == "none":
+        if not self.task.conditional:
             return self.model, None
         index = [i % len(self.held_out) for i in rows]
         known = None if self.known is None else self.known[index]

@@ -9,8 +9,9 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from .figures import Point, curves, inline
-from .report import FLOOR, Report, columns, facts, flat, floor_rows, floors, number, title
+from .report import Report
 from .store import Row, Store
+from .texts import FLOOR, columns, facts, flat, floor_rows, floors, number, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,22 +33,28 @@ SORTED = {
 
 
 def page(report: Report, store: Store, spec: Mapping[str, Any]) -> str:
-    """The whole page."""
+    """The whole page.
+
+    Args:
+        report: The report.
+        store: Where the pictures of the samples are.
+        spec: The benchmark's options.
+    """
     models = list(dict.fromkeys(row["model"] for row in report.rows))
     done = f"{len(report.done)} of {len(report.samples)} rows measured"
     lead = f"{done}; intervals are at 95 %; NFE are evaluations counted at the model."
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(f"Benchmark of {', '.join(models)}"),
         lead=escape(lead),
-        table=table(report),
+        table=_table(report),
         facts="\n".join(f"<li>{escape(fact)}</li>" for fact in facts(report)),
-        plots=section("Quality against work", "plots", drawings(report)),
-        sheets=section("Samples", "sheets", sheets(report, store)),
-        provenance=escape(json.dumps(provenance(report, spec), indent=2)),
+        plots=_section("Quality against work", "plots", drawings(report)),
+        sheets=_section("Samples", "sheets", _sheets(report, store)),
+        provenance=escape(json.dumps(_provenance(report, spec), indent=2)),
     )
 
 
-def table(report: Report) -> str:
+def _table(report: Report) -> str:
     """The table, each cell with the number or text that it is sorted by."""
     rows = [columns(report, row) for row in report.samples]
     heads = [head for head in dict.fromkeys(h for row in rows for h in row) if any(row.get(head) for row in rows)]
@@ -71,12 +78,12 @@ def table(report: Report) -> str:
     return "\n".join([*lines, "</tbody>", "</table>"])
 
 
-def section(name: str, kind: str, figures: Sequence[str]) -> str:
+def _section(name: str, kind: str, figures: Sequence[str]) -> str:
     """A heading with figures under it, if there are any."""
     return "\n".join([f"<h2>{name}</h2>", f'<div class="{kind}">', *figures, "</div>"]) if figures else ""
 
 
-def points(report: Report, model: str, name: str, axis: str) -> dict[str, list[Point]]:
+def _points(report: Report, model: str, name: str, axis: str) -> dict[str, list[Point]]:
     """An estimate against the work, a line for each solver of a model whose options differ in the work alone."""
     found: dict[str, list[Point]] = {}  # a solver without points keeps its place, and so the others their colours
     for row in report.done:
@@ -92,18 +99,25 @@ def points(report: Report, model: str, name: str, axis: str) -> dict[str, list[P
 
 
 def drawing(report: Report, model: str, name: str, axis: str = "nfe") -> "Figure | None":
-    """An estimate against the evaluations or the time, if a model has it."""
-    series, floor = points(report, model, name, axis), floors(report, model)
+    """A plot of an estimate against evaluations or time; None if the model has no such estimate.
+
+    Args:
+        report: The report.
+        model: Name of the model.
+        name: Name of the estimate.
+        axis: "nfe" or "time".
+    """
+    series, floor = _points(report, model, name, axis), floors(report, model)
     values = [p.y for line in series.values() for p in line]
     if not values:
         return None
     wide = min(values) > 0 and max(values) > 8 * min(values)
     return curves(
-        series, against(report, model, axis), name, log_y=wide, level=(FLOOR, floor[name]) if name in floor else None
+        series, _against(report, model, axis), name, log_y=wide, level=(FLOOR, floor[name]) if name in floor else None
     )
 
 
-def against(report: Report, model: str, axis: str) -> str:
+def _against(report: Report, model: str, axis: str) -> str:
     """What a plot's horizontal axis is."""
     if axis == "time":
         return "ms per sample"
@@ -111,19 +125,23 @@ def against(report: Report, model: str, axis: str) -> str:
 
 
 def drawings(report: Report) -> list[str]:
-    """Each estimate against NFE, and the first also against time, for each model."""
+    """Plots of each estimate against NFE, and of the first also against time, for each model, as HTML.
+
+    Args:
+        report: The report.
+    """
     figures = []
     for model in dict.fromkeys(row["model"] for row in report.done):
         for name in report.measured:
             for axis in ("nfe", "time")[: 2 if name == report.measured[0] else 1]:
                 if figure := drawing(report, model, name, axis):
-                    words = f"{model}: {name} against {against(report, model, axis)}"
+                    words = f"{model}: {name} against {_against(report, model, axis)}"
                     picture = inline(figure, words)
                     figures.append(f"<figure>{picture}<figcaption>{escape(words)}</figcaption></figure>")
     return figures
 
 
-def sheets(report: Report, store: Store) -> list[str]:
+def _sheets(report: Report, store: Store) -> list[str]:
     """The first samples of each row, the same seeds in each."""
     figures = []
     for row in report.done:
@@ -137,7 +155,7 @@ def sheets(report: Report, store: Store) -> list[str]:
     return figures
 
 
-def provenance(report: Report, spec: Mapping[str, Any]) -> dict[str, Any]:
+def _provenance(report: Report, spec: Mapping[str, Any]) -> dict[str, Any]:
     """The benchmark, and every environment that a row was measured in."""
     environments: list[Row] = []
     for row in report.done:

@@ -15,7 +15,11 @@ from ..sde import SDE, VPSDE
 
 
 def gm2(sde: SDE | None = None) -> GaussianMixtureModel:
-    """Eight narrow modes of uneven weight on a circle of radius 0.8, in two dimensions, (2,)."""
+    """Eight narrow modes of uneven weight on a circle of radius 0.8, in two dimensions, (2,).
+
+    Args:
+        sde: The process; by default the linear VP process.
+    """
     angles = 2 * np.pi * np.arange(8) / 8
     means = 0.8 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     variances = np.tile(np.square([0.05, 0.08]), (8, 1))
@@ -23,7 +27,7 @@ def gm2(sde: SDE | None = None) -> GaussianMixtureModel:
     return GaussianMixtureModel(torch.from_numpy(means), torch.from_numpy(variances), sde or VPSDE(), weights)
 
 
-def cosine_basis(size: int) -> np.ndarray:
+def _cosine_basis(size: int) -> np.ndarray:
     """The orthonormal discrete cosine transform of type II, (size, size), one basis vector per row."""
     frequency, position = np.arange(size)[:, None], np.arange(size)[None]
     basis = np.cos(np.pi * (2 * position + 1) * frequency / (2 * size)) * np.sqrt(2 / size)
@@ -32,14 +36,18 @@ def cosine_basis(size: int) -> np.ndarray:
 
 
 def image_mixture(size: int, modes: int, seed: int, sde: SDE | None = None) -> GaussianMixtureModel:
-    """Modes with the spectrum of images, (3, size, size).
+    """A mixture of images (3, size, size), whose means and covariances have a power-law spectrum.
 
-    Means and covariances have a power-law spectrum in cosine frequencies and opponent colours.
+    Args:
+        size: Height and width of the images.
+        modes: Number of modes.
+        seed: Seed of the mixture.
+        sde: The process; by default the linear VP process.
     """
     rng = numpy_stream(seed)
     colours = np.array([[1.0, 1, 1], [1, -1, 0], [1, 1, -2]])
     colours /= np.linalg.norm(colours, axis=1, keepdims=True)
-    basis = np.kron(colours, np.kron(cosine_basis(size), cosine_basis(size)))
+    basis = np.kron(colours, np.kron(_cosine_basis(size), _cosine_basis(size)))
     row, column = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
     spectrum = (1 + np.sqrt(row**2 + column**2).ravel()) ** -2.6
     power = (np.array([1.0, 0.15, 0.05])[:, None] * (spectrum / spectrum.mean())).ravel()
@@ -57,6 +65,9 @@ def gm192(sde: SDE | None = None) -> GaussianMixtureModel:
     """Ten modes with the spectrum of images, (3, 8, 8).
 
     The smallest standard deviation is 0.018, that of a pixel 0.42.
+
+    Args:
+        sde: The process; by default the linear VP process.
     """
     return image_mixture(8, 10, 0, sde)
 
@@ -67,6 +78,9 @@ PROBLEMS: dict[str, Callable[[], GaussianMixtureModel]] = {"gm2": gm2, "gm192": 
 def problem(name: str) -> GaussianMixtureModel:
     """The problem of that name, on the linear VP process.
 
+    Args:
+        name: A key of `PROBLEMS`.
+
     Raises:
         UsageError: There is none.
     """
@@ -76,9 +90,16 @@ def problem(name: str) -> GaussianMixtureModel:
 
 
 def reference(model: GaussianMixtureModel, x: Tensor, *, start: float, stop: float, tol: float = 1e-12) -> Tensor:
-    """The probability flow of x, (B, *), from start to stop, by SciPy's DOP853 in λ for x/α, in float64.
+    """The probability flow, by SciPy's DOP853 in λ for y = x/α, in float64: dy/dλ = -e^{-λ} ε.
 
-    It shares no code with our solvers: dy/dλ = -e^{-λ} ε, y = x/α.
+    It shares no code with the solvers of this package.
+
+    Args:
+        model: The mixture.
+        x: The state at time `start`, (B, *).
+        start: Time of x.
+        stop: Time of the result.
+        tol: Relative error allowed per step; the absolute one is a tenth of it.
     """
     sde, results = model.sde, []
     ends = torch.tensor([start, stop], dtype=torch.float64)

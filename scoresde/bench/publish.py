@@ -16,10 +16,14 @@ from .tables import Layout, as_csv, as_json, markdown
 def publish(cells: Sequence[Cell], store: Store, spec: Settings, layout: Layout = "table") -> Report:
     """Writes table.md, table.csv, results.json, index.html and a plot per model, and returns the report.
 
-    They are made from the rows of all processes.
+    They are made from the rows of all processes. Each process reads the rows again after writing, and repeats if new
+    ones have come, so the last report contains all rows.
 
-    A process that ends while another writes would leave a report without the other's last row; so each looks again
-    after writing, and the last to write has seen all.
+    Args:
+        cells: The cells of the benchmark.
+        store: Where the rows are, and where the files go.
+        spec: The benchmark.
+        layout: Layout of table.md.
     """
     options = spec.model_dump(mode="json")
     while True:
@@ -27,7 +31,7 @@ def publish(cells: Sequence[Cell], store: Store, spec: Settings, layout: Layout 
         report = Report.of(cells, found)
         store.write(
             {
-                **pictures(report),
+                **_pictures(report),
                 "table.md": markdown(report, layout),
                 "table.csv": as_csv(report),
                 "results.json": as_json(report, options),
@@ -38,7 +42,7 @@ def publish(cells: Sequence[Cell], store: Store, spec: Settings, layout: Layout 
             return report
 
 
-def pictures(report: Report) -> dict[str, str]:
+def _pictures(report: Report) -> dict[str, str]:
     """The first estimate against NFE for each model, as SVG files by their names."""
     found = {}
     for model in dict.fromkeys(row["model"] for row in report.done):

@@ -1,34 +1,37 @@
-"""The rows of a benchmark in order, and what is printed in the cells of a table."""
+"""The report of a benchmark: its rows in order."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean
-from typing import Any
-
-import torch
 
 from .cells import Cell
-from .estimates import paired, standard_error
+from .estimates import paired
 from .run import head
 from .store import Row
-
-FLOOR = "(floor)"
-"""Names the value that as many real images, or exact samples, would get."""
-SHARED = ("model", "denoise", "dtype", "count", "seeds", "device", "machine", "threads", "versions", "sha256")
-"""What is said once where it is the same in all rows."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """The rows of a benchmark in its order; a cell that has none yet has the status "missing"."""
+    """The rows of a benchmark in its order.
+
+    Example:
+        >>> import scoresde
+        >>> report = scoresde.benchmark("gaussian", "euler:steps=5", n=4)
+        >>> len(report.done), report.failed, report.missing
+        (1, [], 0)
+    """
 
     rows: Sequence[Row]
+    """One for each cell; a cell that is not measured yet has the status "missing"."""
 
     @classmethod
     def of(cls, cells: Iterable[Cell], found: Mapping[str, Row]) -> "Report":
-        """The report of some cells, from rows by their key."""
+        """The report of some cells.
+
+        Args:
+            cells: The cells of the benchmark.
+            found: Rows by their keys.
+        """
         return cls([found.get(cell.key) or {**head(cell), "status": "missing"} for cell in cells])
 
     @cached_property
@@ -68,143 +71,13 @@ class Report:
         return list(dict.fromkeys(mark for row in self.done for e in row["metrics"] for mark in e["marks"]))
 
     def nll_error(self, row: Row) -> dict[str, float] | None:
-        """What a solver's tolerance adds to the negative log-likelihood, in bits/dim, on the same images."""
+        """The error of the negative log-likelihood that a solver's tolerance causes, in bits/dim, on the same images.
+
+        Args:
+            row: A row of a solver.
+        """
         converged = self.likelihoods.get(row["sha256"])
         if "bits_per_dim" not in row or converged is None:
             return None
         value, half = paired(row["bits_per_dim"], converged["bits_per_dim"])
         return {"value": value, "low": value - half, "high": value + half}
-
-
-def title(row: Row) -> str:
-    """A row's conditioner, if it has one, and its solver and options."""
-    return " ".join(filter(None, (row.get("conditioner"), row["solver"]["name"], row["options"])))
-
-
-def number(value: float | None) -> str:
-    """A number in three digits, as a reader of tables expects it."""
-    if value is None:
-        return ""
-    if value == 0:
-        return "0"
-    return f"{value:.1e}" if abs(value) < 1e-3 else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-
-
-def interval(estimate: Mapping[str, Any]) -> str:
-    """A value with the ends of its 95 % interval."""
-    return f"{number(estimate['value'])} [{number(estimate['low'])}, {number(estimate['high'])}]"
-
-
-def evaluations(row: Row) -> str:
-    """The evaluations of a batch, with the smallest and largest where batches differ."""
-    nfe = row["nfe"]
-    mean = f"{nfe['mean']:.4g}"
-    return mean if nfe["min"] == nfe["max"] else f"{mean} ({nfe['min']} to {nfe['max']})"
-
-
-def seconds(row: Row) -> str:
-    """Seconds of a batch, mean and standard deviation."""
-    found = row["seconds"]
-    return number(found["mean"]) + ("" if found["sd"] is None else f" ± {number(found['sd'])}")
-
-
-def columns(report: Report, row: Row) -> dict[str, str]:
-    """A row's cells in the table, by the heads of their columns; what all rows share is left out."""
-    cells = {"model": row["model"], "conditioner": row.get("conditioner", "")}
-    cells |= {"solver": row["solver"]["name"], "options": row["options"]}
-    if row["status"] != "done":
-        return {**cells, "NFE": row["status"]}
-    cells |= {"NFE": evaluations(row), **dict.fromkeys([*report.measured, "NLL error"], "")}
-    for estimate in row["metrics"]:
-        noted = [str(report.marks.index(mark) + 1) for mark in estimate["marks"]]
-        cells[estimate["name"]] = interval(estimate) + (f" ({', '.join(noted)})" if noted else "")
-    if error := report.nll_error(row):
-        cells["NLL error"] = interval(error)
-    cells |= {
-        "s per batch": seconds(row),
-        "ms per NFE": number(1000 * row["seconds_per_nfe"]),
-        "work": f"{row['work']:.4g}",
-        "VJPs": f"{row['vjps']:g}",
-        "rejected": number(row["info"].get("rejected")),
-        "control": row["solver"].get("control", ""),
-        "batch": str(row["batch"]),
-    }
-    varied = [name for name in SHARED if name in row and len({json.dumps(r[name]) for r in report.done}) > 1]
-    return cells | {name: short(name, row[name]) for name in varied if name != "model"}
-
-
-def short(name: str, value: Any) -> str:
-    """A shared value in words."""
-    if name == "versions":
-        return ", ".join(f"{key} {version}" for key, version in value.items())
-    if name == "seeds":
-        return f"{value[0]} to {value[1]}"
-    return str(value)[:12] if name == "sha256" else str(value)
-
-
-def likelihood(row: Row) -> str:
-    """The negative log-likelihood of a model, with its standard error and what it cost."""
-    values = row["bits_per_dim"]
-    error = standard_error(torch.tensor(values, dtype=torch.float64))
-    cost = row["likelihood"]
-    work = f"{cost['nfe']:.4g} NFE and {cost['vjps']:.4g} VJPs"
-    said = f"{fmean(values):.4f} ± {error:.4f} bits/dim (standard error), by rk45 at 1e-5 in {work}"
-    if "truth" in row:
-        return f"{said}; the truth is {fmean(row['truth']):.4f}, for {len(values)} exact samples"
-    return f"{said}, for {len(values)} held-out images"
-
-
-def floors(report: Report, model: str) -> dict[str, float]:
-    """The floors of a model's estimates: what as many real or exact samples would get."""
-    rows = [row for row in report.done if row["model"] == model]
-    return {e["name"]: e["floor"] for row in rows for e in row["metrics"] if e["floor"] is not None}
-
-
-def facts(report: Report) -> list[str]:
-    """What belongs to the table: the models' likelihoods, what all rows share, marks, failures and what is missing."""
-    lines = []
-    for row in report.likelihoods.values():
-        lines.append(f"NLL of {row['model']}: {likelihood(row)}.")
-    if report.done:
-        shared = [name for name in SHARED if len({json.dumps(row[name]) for row in report.done}) == 1]
-        lines.append("All rows: " + "; ".join(f"{name} {short(name, report.done[0][name])}" for name in shared) + ".")
-    lines += [f"({i}) {mark}." for i, mark in enumerate(report.marks, 1)]
-    for row in report.failed:
-        name = title(row) if "solver" in row else "likelihood"
-        lines.append(f"Failed: {row['model']}, {name}: {row['reason']}.")
-    if report.missing:
-        lines.append(f"{report.missing} of {len(report.rows)} cells are not measured yet.")
-    return lines
-
-
-def floor_rows(report: Report) -> list[dict[str, str]]:
-    """A row per model with the floors, under the others."""
-    rows = []
-    for model in dict.fromkeys(row["model"] for row in report.done):
-        if found := floors(report, model):
-            rows.append({"model": model, "solver": FLOOR, **{name: number(value) for name, value in found.items()}})
-    return rows
-
-
-def flat(report: Report, row: Row) -> dict[str, Any]:
-    """A row as plain numbers and texts, one per column."""
-    low, high = row["seeds"]
-    cells: dict[str, Any] = {
-        **{key: row.get(key) for key in ("model", "sha256", "status", "options", "count", "batch", "dtype", "denoise")},
-        "conditioner": row.get("conditioner"),
-        "solver": row["solver"]["name"],
-        "control": row["solver"].get("control"),
-        "first_seed": low,
-        "last_seed": high,
-        **{key: row[key] for key in ("device", "machine", "threads")},
-        **{f"version_{name}": version for name, version in row["versions"].items()},
-        "key": row["key"],
-        "reason": row.get("reason"),
-    }
-    if row["status"] == "done":
-        cells |= {f"nfe_{name}": value for name, value in row["nfe"].items()}
-        cells |= {"work": row["work"], "vjps": row["vjps"], "seconds_per_nfe": row["seconds_per_nfe"]}
-        cells |= {f"seconds_{name}": value for name, value in row["seconds"].items()} | row["info"]
-        for e in [*row["metrics"], *([{"name": "nll_error", **error}] if (error := report.nll_error(row)) else [])]:
-            cells |= {f"{e['name']}{' ' * bool(end)}{end}": e[end or "value"] for end in ("", "low", "high")}
-    return cells

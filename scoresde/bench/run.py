@@ -1,4 +1,4 @@
-"""Running a benchmark: each cell is measured, and added to the store at once, whatever becomes of the others."""
+"""Running a benchmark: each cell is measured and stored at once, even if others fail."""
 
 import contextlib
 import math
@@ -26,13 +26,20 @@ from .subject import ModelSubject, Subject, Tool
 WARM = 3
 """Evaluations before the first batch that is timed."""
 Progress = Callable[[float], object]
-"""Called with the evaluations, times samples, that have been done, by the cell's own guess."""
+"""Called with the work done, in evaluations times samples, as the cell estimates it."""
 
 
 def run(cells: Sequence[Cell], store: Store, *, rank: int = 0, world: int = 1, progress: Progress) -> Iterator[Row]:
     """Measures this process's cells that are not done yet, and yields their rows once they are stored.
 
-    A cell that fails leaves a row with the reason, and is tried again the next time.
+    A cell that fails leaves a row with the reason, and is tried again in the next run.
+
+    Args:
+        cells: The cells of the benchmark.
+        store: Where the rows are kept.
+        rank: Number of this process.
+        world: How many processes share the cells.
+        progress: Called with the work done, in evaluations times samples.
 
     Raises:
         ResourceError: A row cannot be written.
@@ -40,25 +47,29 @@ def run(cells: Sequence[Cell], store: Store, *, rank: int = 0, world: int = 1, p
     done = {key for key, row in store.rows().items() if row["status"] == "done"}
     for index, cell in enumerate(cells):
         if index % world == rank and cell.key not in done:
-            row = attempt(cell, store, progress)
+            row = _attempt(cell, store, progress)
             store.append(row)
             yield row
 
 
-def attempt(cell: Cell, store: Store, progress: Progress) -> Row:
+def _attempt(cell: Cell, store: Store, progress: Progress) -> Row:
     """The row of a cell, done or failed."""
     row = head(cell)
     try:
         return {**row, **measure(cell, store, progress), "status": "done"}
     except ScoreSDEError as error:
         reason = str(error)
-    except Exception as error:  # a stranger's solver or metric may raise anything; the other cells stand
+    except Exception as error:  # a solver or metric from elsewhere may raise anything; the other cells go on
         reason = f"{type(error).__name__}: {error}"
     return {**row, "status": "failed", "reason": reason}
 
 
 def head(cell: Cell) -> Row:
-    """What is known of a cell before it is measured."""
+    """The part of a row that is known before the measurement.
+
+    Args:
+        cell: The cell.
+    """
     spec, subject = cell.spec, cell.subject
     row: Row = {
         "key": cell.key,
@@ -86,7 +97,11 @@ def head(cell: Cell) -> Row:
 
 
 def machine(device: torch.device) -> str:
-    """What the device is, in words."""
+    """The name of the device.
+
+    Args:
+        device: The device.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()}, {os.cpu_count()} cores"
@@ -95,13 +110,18 @@ def machine(device: torch.device) -> str:
 def measure(cell: Cell, store: Store, progress: Progress) -> Row:
     """The numbers of a cell.
 
+    Args:
+        cell: The cell.
+        store: Where its picture goes.
+        progress: As for `run`.
+
     Raises:
         NumericalError: A number is not finite, or the solver gives up.
         ResourceError: Not even one sample fits into the memory.
     """
     subject = cell.subject
     if cell.solver is None:
-        found = density(subject)
+        found = _density(subject)
         progress(cell.cost * subject.count)
         return found
     batch, parts = cell.spec.batch, list[Samples]()
@@ -109,13 +129,13 @@ def measure(cell: Cell, store: Store, progress: Progress) -> Row:
         try:
             parts, x, first = draw(cell, cell.solver, batch, progress)
         except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
+            if not _out_of_memory(error):
                 raise
             if batch == 1:
                 raise ResourceError("the memory does not hold a single sample") from None
             batch //= 2  # the same samples, since each has a seed of its own
     sizes = [len(seeds) for seeds in subject.batches(batch)]
-    found = {"batch": batch, **costs(parts, batch, sizes)}
+    found = {"batch": batch, **_costs(parts, batch, sizes)}
     found["metrics"] = [asdict(estimate) for estimate in subject.measure(x, first, cell.solver)]
     if bad := [e["name"] for e in found["metrics"] if not math.isfinite(e["value"])]:
         raise NumericalError(f"{', '.join(bad)} of the samples is not a finite number")
@@ -126,7 +146,7 @@ def measure(cell: Cell, store: Store, progress: Progress) -> Row:
     return found
 
 
-def density(subject: Subject) -> Row:
+def _density(subject: Subject) -> Row:
     """The likelihood of a model's own data, and the truth where it is known.
 
     Raises:
@@ -142,15 +162,21 @@ def density(subject: Subject) -> Row:
 
 
 def draw(cell: Cell, solver: Tool, batch: int, progress: Progress) -> tuple[list[Samples], Tensor, Tensor]:
-    """Samples of every seed, batch by batch, without their x; what is kept of them, (N, *); the first `paths` of them
-    as they are, (K, *) in float64.
+    """Samples of every seed, batch by batch: their costs, what is kept of them, (N, *), and the first `paths`, (K, *)
+    float64.
+
+    Args:
+        cell: The cell.
+        solver: The solver or sampler.
+        batch: Samples at a time.
+        progress: As for `run`.
     """
     subject, last = cell.subject, cell.spec.seed + cell.subject.paths
     parts, kept, whole = list[Samples](), list[Tensor](), list[Tensor]()
     for seeds in subject.batches(batch):
         if not parts:
-            warm_up(cell, solver, seeds)
-        synchronise(subject.model.device)
+            _warm_up(cell, solver, seeds)
+        _synchronise(subject.model.device)
         part = subject.sample(solver, seeds)
         kept.append(subject.keep(part.x))
         whole.append(part.x[: max(0, last - seeds.start)].double().cpu())
@@ -163,7 +189,7 @@ class _Warm(Exception):
     """Ends a solver's run after its first evaluations."""
 
 
-def warm_up(cell: Cell, solver: Tool, seeds: range) -> None:
+def _warm_up(cell: Cell, solver: Tool, seeds: range) -> None:
     """The first evaluations of a batch, in which libraries are loaded and kernels chosen."""
     count = Evaluations()
 
@@ -176,19 +202,19 @@ def warm_up(cell: Cell, solver: Tool, seeds: range) -> None:
         cell.subject.sample(solver, seeds, (stop,))
 
 
-def synchronise(device: torch.device) -> None:
-    """Waits for what the device still has to do, so that it is not counted to what comes."""
+def _synchronise(device: torch.device) -> None:
+    """Waits until the device is idle, so that earlier work is not timed."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def out_of_memory(error: BaseException) -> bool:
+def _out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the memory of the machine or of the device is full."""
     known = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return known or "not enough memory" in str(error) or "can't allocate memory" in str(error)
 
 
-def costs(parts: Sequence[Samples], batch: int, sizes: Sequence[int]) -> Row:
+def _costs(parts: Sequence[Samples], batch: int, sizes: Sequence[int]) -> Row:
     """What samples cost. Seconds are of whole batches, unless there is none."""
     calls, count = [part.nfe for part in parts], sum(sizes)
     whole = [part.seconds for part, size in zip(parts, sizes, strict=True) if size == batch]

@@ -1,4 +1,4 @@
-"""What a benchmark is told: models, solvers with swept options, samples and metrics, as TOML or as flags."""
+"""The options of a benchmark: models, solvers with swept options, samples and metrics, from TOML or from flags."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -18,9 +18,13 @@ T = TypeVar("T", bound=Options)
 
 
 def expand(entry: str | Mapping[str, Any], registry: Registry[T]) -> Iterator[T]:
-    """Every solver, or what else the registry holds, of a table in which a list of values means each of them in turn.
+    """Every solver, or other options, of a table in which a list of values means each of them in turn.
 
-    As a text it is written "dpm:tol=1e-1/1e-2,order=3".
+    As text it is written "dpm:tol=1e-1/1e-2,order=3".
+
+    Args:
+        entry: The table or the text.
+        registry: Where the name is looked up.
 
     Raises:
         UsageError: The entry does not describe any.
@@ -51,7 +55,13 @@ def expand(entry: str | Mapping[str, Any], registry: Registry[T]) -> Iterator[T]
 
 
 def every(entries: Any, read: Any, kind: str) -> list[Any]:
-    """What `read` makes of each entry; the error lists every entry that cannot be read."""
+    """What `read` returns for each entry. The error lists every entry that cannot be read.
+
+    Args:
+        entries: One entry or many: options, tables or texts.
+        read: Makes a list of one table or text.
+        kind: What the entries are called in the error.
+    """
     found: list[Any] = []
     mistakes: list[str] = []
     for entry in [entries] if isinstance(entries, str | Mapping) else entries:

@@ -1,4 +1,4 @@
-"""Where results are kept: one JSON object per line, appended as soon as a cell is done, and merged on reading."""
+"""The store of results: one JSON object per line, appended when a cell is done, and merged on reading."""
 
 import json
 import logging
@@ -11,13 +11,14 @@ from ..core.errors import ResourceError
 from ..core.files import write_text
 
 Row = dict[str, Any]
-"""What one cell came to, as JSON holds it."""
+"""The result of one cell, as JSON holds it."""
 
 
 class Store:
-    """The results of a folder. Each process appends to a file of its own, and reads those of all.
+    """The rows of a benchmark in a folder. Each process appends to its own file, and reads the files of all.
 
     Args:
+        folder: The folder.
         rank: Number of this process among those that share the folder.
     """
 
@@ -27,7 +28,10 @@ class Store:
         self._told: set[tuple[Path, int]] = set()
 
     def append(self, row: Row) -> None:
-        """Adds a row, and returns when it is on the disk.
+        """Adds a row, and returns when it is on disk.
+
+        Args:
+            row: The row.
 
         Raises:
             ResourceError: It cannot be written.
@@ -47,7 +51,7 @@ class Store:
             raise ResourceError(f"cannot write {self.path}: {error}") from None
 
     def rows(self) -> dict[str, Row]:
-        """The rows of all processes by their key. A row that was done stands against one that failed."""
+        """The rows of all processes by their keys. A measured row takes precedence over a failed one."""
         found: dict[str, Row] = {}
         for path in sorted(self.folder.glob("rows-*.jsonl")):
             for number, line in enumerate(path.read_bytes().splitlines(), 1):
@@ -65,12 +69,20 @@ class Store:
         return found
 
     def write(self, files: Mapping[str, str]) -> None:
-        """Writes texts into the folder, each whole or not at all, though other processes may do the same."""
+        """Writes text files into the folder, each whole or not at all, even if several processes do so.
+
+        Args:
+            files: Texts by file name.
+        """
         for name, text in files.items():
             own = self.folder / f".{self.rank}-{name}"
             write_text(own, text)
             os.replace(own, self.folder / name)
 
     def picture(self, key: str) -> Path:
-        """The file of a cell's picture."""
+        """The file of a cell's picture.
+
+        Args:
+            key: The cell's key.
+        """
         return self.folder / "samples" / f"{key[:16]}.png"

@@ -1,4 +1,4 @@
-"""What is benchmarked: a model, with what its samples are compared with."""
+"""What is benchmarked: a model, and the truth or the data that its samples are compared with."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ SHOWN = 16
 
 
 class Subject(ABC):
-    """A model under benchmark, with what its samples are compared with."""
+    """A model under benchmark, and what its samples are compared with."""
 
     name: str
     spec: Settings
@@ -37,9 +37,9 @@ class Subject(ABC):
     identity: dict[str, Any]
     """What determines the model's predictions."""
     around: dict[str, Any] = {}
-    """What is around the model, as JSON holds it."""
+    """The conditioner around the model, as JSON holds it."""
     conditioner: str = ""
-    """The same in words."""
+    """The conditioner in words."""
     paths: int = 0
     """How many of the first samples are kept whole."""
 
@@ -59,14 +59,23 @@ class Subject(ABC):
         return self.spec.count
 
     def batches(self, size: int) -> Iterator[range]:
-        """The seeds of the samples, at most `size` at a time."""
+        """The seeds of the samples, in batches.
+
+        Args:
+            size: The largest number of samples in a batch.
+        """
         last = self.spec.seed + self.count
         for first in range(self.spec.seed, last, size):
             yield range(first, min(first + size, last))
 
     @abstractmethod
     def sample(self, solver: Tool, seeds: range, observers: tuple[Observer, ...] = ()) -> Samples:
-        """The samples of some seeds, a batch.
+        """One batch of samples.
+
+        Args:
+            solver: The solver or sampler.
+            seeds: Their seeds.
+            observers: Called with (x, t, eps) after each evaluation of the model.
 
         Raises:
             UsageError: The solver is not made for the model.
@@ -75,33 +84,50 @@ class Subject(ABC):
 
     @abstractmethod
     def keep(self, x: Tensor) -> Tensor:
-        """What is kept of samples, (B, *), for the measurement, on the CPU."""
+        """The part of samples that the measurement needs, on the CPU.
+
+        Args:
+            x: Samples, (B, *).
+        """
 
     @abstractmethod
     def measure(self, x: Tensor, first: Tensor, solver: Tool) -> list[Estimate]:
-        """What samples of the seeds `seed` .. `seed` + N - 1 are worth.
+        """The estimates of the quality of the samples of the seeds `seed` .. `seed` + N - 1.
 
         Args:
             x: What was kept of them, (N, *).
             first: The first `paths` of them as they are, (K, *), float64 on the CPU.
+            solver: The solver or sampler.
         """
 
     @abstractmethod
     def picture(self, x: Tensor) -> Image.Image | None:
-        """The first samples, if they are images."""
+        """The first samples as a picture, or None if they are no images.
+
+        Args:
+            x: What was kept of them, (N, *).
+        """
 
 
 class ModelSubject(Subject):
-    """A model by itself, whose paths have true ends and which has data to find likely."""
+    """A model by itself. Its paths have true ends, and it has data of its own for the likelihood."""
 
     spec: Spec
 
     def shown(self, rows: range) -> ScoreModel:
-        """The model as it draws samples of these numbers: a network trained for a task is given what it takes."""
+        """The model for samples of these numbers, with its condition if it was trained for a task.
+
+        Args:
+            rows: Numbers of the samples.
+        """
         return self.model
 
     def likelihood(self, rows: range, **options: Any) -> Likelihood:
-        """log p of its own data of these numbers.
+        """The likelihood of the model's own data.
+
+        Args:
+            rows: Numbers of the data.
+            options: As `log_likelihood` takes them.
 
         Raises:
             NumericalError: As `log_likelihood`.
@@ -128,7 +154,12 @@ class ModelSubject(Subject):
         """The first `paths` samples at the true end of their paths, (K, *), float64 on the CPU."""
 
     def errors(self, first: Tensor, solver: Tool) -> list[Estimate]:
-        """The distance of the first samples, (K, *), from the true ends of their paths, if the solver follows them."""
+        """The distance of the first samples from the true ends of their paths; nothing for stochastic solvers.
+
+        Args:
+            first: The first samples, (K, *).
+            solver: The solver or sampler.
+        """
         if not isinstance(solver, Solver) or solver.noisy or not len(first):
             return []
         squares = (first - self.flowed).flatten(1).square().mean(1)

@@ -1,4 +1,4 @@
-"""The suites of `scoresde bench`: what each is told, and the cells that it measures."""
+"""The suites of `scoresde bench`: the options of each, and the cells that it measures."""
 
 import tomllib
 from collections.abc import Mapping
@@ -23,9 +23,11 @@ SUITES: dict[str, tuple[type[Settings], Path]] = {
 
 
 def load(path: str | Path | None, changes: Mapping[str, Any] | None = None, suite: str | None = None) -> Settings:
-    """The benchmark of a TOML file, or the default one of a suite, with some keys changed.
+    """The benchmark of a TOML file, or the default one of a suite.
 
     Args:
+        path: The file, or None for the default.
+        changes: Options that replace those of the file.
         suite: By default what the file says it is, with its key `suite`; without a file, or that key, `solvers`.
 
     Raises:
@@ -54,7 +56,11 @@ def load(path: str | Path | None, changes: Mapping[str, Any] | None = None, suit
 
 
 def plan(spec: Settings, device: torch.device) -> list[Cell]:
-    """Every cell of a benchmark of any suite.
+    """Every cell of a benchmark.
+
+    Args:
+        spec: A benchmark of any suite.
+        device: Device of the networks.
 
     Raises:
         UsageError, CheckpointError, DataError: As `subjects`.

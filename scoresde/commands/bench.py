@@ -11,14 +11,16 @@ from tqdm.auto import tqdm
 from ..bench.compare import compare as differences
 from ..bench.compare import read_rows
 from ..bench.publish import publish
-from ..bench.report import title
 from ..bench.run import run as measure
 from ..bench.store import Store
 from ..bench.suites import SUITES, load, plan
 from ..bench.tables import Layout, markdown
+from ..bench.texts import title
+from ..core.devices import device
 from ..core.errors import NumericalError, UsageError
+from ..core.folders import writable
 from ..core.parallel import share
-from .options import device, device_option, json_option, output_folder, print_table
+from .options import device_option, json_option, print_table
 
 
 class BenchGroup(click.Group):
@@ -91,7 +93,7 @@ def run(
     rank, world = share()
     models = dict.fromkeys(Path(cell.subject.name).name for cell in todo) if given else ()
     named = Path(spec).stem if spec else "-".join(models) or suite or "default"
-    store = Store(output_folder(out or Path("bench") / named), rank)
+    store = Store(writable(out or Path("bench") / named), rank)
     total = sum(cell.cost * cell.subject.count for i, cell in enumerate(todo) if i % world == rank)
     with tqdm(total=total, disable=quiet or None, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
         done = store.rows()

@@ -16,10 +16,10 @@ from scoresde.bench.conditional.measurements import Measurements
 from scoresde.bench.conditional.problems import problems
 from scoresde.bench.conditional.spec import PosteriorSpec
 from scoresde.bench.estimates import bootstrap
-from scoresde.bench.report import title
 from scoresde.bench.run import run
 from scoresde.bench.store import Store
 from scoresde.bench.suites import load, plan
+from scoresde.bench.texts import title
 from scoresde.cli import scoresde
 from scoresde.conditioners.oracle import PosteriorMixture
 from scoresde.core.errors import DataError, UsageError

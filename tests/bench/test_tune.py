@@ -192,8 +192,8 @@ def run(tmp_path, monkeypatch):
     """Runs a command line in an empty folder, with a search of a few grids and a cheap reference."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("scoresde.bench.tune.search.paths", partial(search.paths, steps=40))
-    monkeypatch.setattr("scoresde.commands.tune.STARTS", 1)
-    monkeypatch.setattr("scoresde.commands.tune.EVALUATIONS", 12)
+    monkeypatch.setattr("scoresde.bench.tune.run.STARTS", 1)
+    monkeypatch.setattr("scoresde.bench.tune.run.EVALUATIONS", 12)
 
     def call(line, code=0):
         result = CliRunner().invoke(scoresde, line.split(), prog_name="scoresde")

@@ -1,4 +1,4 @@
-"""What samples from posteriors are worth, against exact draws from the same ones."""
+"""The quality of samples from posteriors, by comparison with exact draws."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -23,7 +23,11 @@ SHUFFLES = 999
 
 
 class Judge:
-    """The distances of samples of a group's first measurement from its exact draws, and the same of those draws."""
+    """The distances of samples of a group's first measurement from its exact draws, and those of the draws themselves.
+
+    Args:
+        group: The measurements.
+    """
 
     def __init__(self, group: Group) -> None:
         self.group, exact = group, group.exact.flatten(2)
@@ -50,7 +54,11 @@ class Judge:
         return float((apart.square().sum() / (len(x) * group.seen)).sqrt()) / group.observation.noise
 
     def values(self, x: Tensor) -> dict[str, float]:
-        """What samples, (N, *), are worth, by name."""
+        """The quality of samples, by name.
+
+        Args:
+            x: Samples for the first measurement, (N, *).
+        """
         flat = x.flatten(1)
         distance = fmean(SLICED.values(flat.float(), reference)[0] for reference in self.sorted)
         return {
@@ -63,12 +71,17 @@ class Judge:
 
 
 def judged(measurements: Measurements, judges: Sequence[Judge], x: Tensor) -> list[Estimate]:
-    """What samples, (total, *), of all measurements are worth.
+    """Estimates of the quality of samples of all measurements.
 
     For each of the first measurements: the sliced Wasserstein distance over its floor, the total variation distance of
     the modes' shares, MMD², the residual in units of σ_y and the ratio of standard deviations; the mean over the
-    measurements. Across the others: the Frechet distance of one sample for each from the prior, which is the law of
-    all of them, and how likely ranks as uneven as those of the truths are among exact samples.
+    measurements. Across the others: the Frechet distance of one sample for each from the prior, which is the law of all
+    of them, and the p-value of the ranks of the truths.
+
+    Args:
+        measurements: The measurements.
+        judges: One for each group.
+        x: Samples, (total, *).
     """
     first, others = measurements.split(x)
     rows = [judge.values(part) for judge, part in zip(judges, first, strict=True)]
@@ -87,6 +100,7 @@ def marginal(measurements: Measurements, x: Tensor, exact: Tensor) -> list[Estim
     """The Frechet distance from the prior of one sample for each of R measurements, and its ratio to exact draws'.
 
     Args:
+        measurements: The measurements, with the prior.
         x: (R, L, D): the mean of L such distances.
         exact: Exact draws for the same measurements, (R, S, D).
     """
@@ -103,12 +117,13 @@ def marginal(measurements: Measurements, x: Tensor, exact: Tensor) -> list[Estim
 
 
 def calibrated(truths: Tensor, x: Tensor, told: Tensor, seed: int) -> Estimate:
-    """The probability of ranks at least as uneven as those of R truths among L samples each, were these exact.
+    """The p-value of simulation-based calibration: are the ranks of R truths among L samples each as even as exact
+    ones?
 
-    The ranks are along random directions, and along a direction of each measurement's own, without which samples of
-    the prior, which ignore y, would pass. Exact samples and the truth are exchangeable: any of the L + 1 may be called
-    the truth. So the χ² of the ranks, summed over directions, has as its law that of random choices, whatever R and L
-    are; the interval is that of their number.
+    The ranks are along random directions, and along one direction for each measurement, without which samples of the
+    prior, which ignore y, would pass. If the samples are exact, any of the L + 1 points may be called the truth. So
+    random choices of the truth give the law of χ² of the ranks, summed over directions, for any R and L; the interval
+    is that of the number of choices.
 
     References: Talts et al. 2018, https://arxiv.org/abs/1804.06788, for the ranks;
     Modrak et al. 2022, https://arxiv.org/abs/2211.02383, for directions that depend on y.
@@ -117,6 +132,7 @@ def calibrated(truths: Tensor, x: Tensor, told: Tensor, seed: int) -> Estimate:
         truths: (R, D).
         x: (R, L, D).
         told: Where y moves the mean of x, or nearly so, (R, D).
+        seed: Seed of the directions and of the choices.
     """
     theta = randn((DIRECTIONS, truths.shape[1]), stream(seed, "ranks"), dtype=torch.float64)
     points = torch.cat([truths[:, None], x], 1)

@@ -1,4 +1,4 @@
-"""The measurements of a problem: truths, what is seen of them, and exact draws from their posteriors."""
+"""The measurements of a problem: truths, what is measured of them, and exact draws from their posteriors."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from .problems import PosteriorProblem
 from .spec import PosteriorSpec
 
 EXACT = 4
-"""Sets of exact draws for each measurement: what a method's samples are compared with, and each with the others."""
+"""Sets of exact draws for each measurement. Samples are compared with each, and the sets with each other."""
 IMAGES = 4096
 """Draws of the prior that a covariance is estimated from, as a user has images."""
 ROWS = 256
@@ -30,15 +30,21 @@ class Group:
     """Measurements with one observation: the first has many samples, the others a few each."""
 
     problem: str
+    """Title of the problem."""
     number: int
+    """Number of the group."""
     model: GaussianMixtureModel
+    """The prior."""
     observation: LinearObservation
+    """How y was measured."""
     truths: Tensor
     """(1 + R, *)."""
     y: Tensor
-    """(1 + R, *m), row i being what is measured of row i of the truths."""
+    """(1 + R, *m): row i is measured of row i of the truths."""
     count: int
+    """Samples for the first measurement."""
     seed: int
+    """Seed of the exact draws."""
 
     def _exact(self, which: Tensor, sets: int, purpose: str) -> Tensor:
         """Exact draws for each of the chosen rows of y, (sets, B, *)."""
@@ -79,7 +85,12 @@ class Group:
 
 
 class Measurements:
-    """All groups of a problem. Nothing is drawn before it is asked for."""
+    """All groups of a problem. Nothing is drawn before it is needed.
+
+    Args:
+        problem: The problem.
+        spec: The benchmark.
+    """
 
     def __init__(self, problem: PosteriorProblem, spec: PosteriorSpec) -> None:
         self.problem, self.spec = problem, spec
@@ -114,25 +125,40 @@ class Measurements:
         return self.spec.measurements * self.each
 
     def batches(self, size: int) -> Iterator[range]:
-        """The numbers of the samples, at most `size` at a time and of one group."""
+        """The numbers of the samples, in batches of one group each.
+
+        Args:
+            size: The largest number of samples in a batch.
+        """
         for start in range(0, self.total, self.each):
             for first in range(start, start + self.each, size):
                 yield range(first, min(first + size, start + self.each))
 
     def rows(self, numbers: range) -> tuple[Group, Tensor]:
-        """The group of some samples by their numbers, and y for each of them, (B, *m)."""
+        """The group of some samples, and y for each of them, (B, *m).
+
+        Args:
+            numbers: Numbers of the samples, all of one group.
+        """
         group, first = divmod(numbers.start, self.each)
         place = torch.arange(first, first + len(numbers)) - self.spec.count
         return self.groups[group], self.groups[group].y[(place // self.spec.ranks + 1).clamp_min(0)]
 
     def split(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Samples, (total, *), as those of the first measurement of each group, (count, *), and (others, ranks, *)."""
+        """Samples of the first measurement of each group, (count, *) each, and those of all others, (others, ranks, *).
+
+        Args:
+            x: All samples, (total, *).
+        """
         parts = torch.split(x, self.each)
         rest = [part[self.spec.count :].reshape(self.few, self.spec.ranks, *x.shape[1:]) for part in parts]
         return [part[: self.spec.count] for part in parts], torch.cat(rest)
 
     def covariance(self, kind: Kind) -> Covariance:
-        """Σ of draws from the prior.
+        """Σ, estimated from draws of the prior.
+
+        Args:
+            kind: "channel", "dct" or "full".
 
         Raises:
             UsageError, DataError: As `covariance.estimate`.

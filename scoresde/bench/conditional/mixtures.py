@@ -29,6 +29,10 @@ def grid25() -> GaussianMixtureModel:
 def fitted(images: Tensor, modes: int) -> GaussianMixtureModel:
     """The clusters of images, (N, C, H, W), as modes with their shares and one covariance, that about the centres.
 
+    Args:
+        images: Images in [-1, 1], (N, C, H, W).
+        modes: Number of modes.
+
     Raises:
         DataError: There are fewer than two images for each mode.
     """

@@ -51,7 +51,11 @@ class PosteriorProblem(WrittenOptions, ABC):
 
     @abstractmethod
     def observation(self, number: int) -> LinearObservation:
-        """What the measurement of that number is made with."""
+        """The observation of one group of measurements.
+
+        Args:
+            number: Number of the group.
+        """
 
     def identity(self) -> dict[str, Any]:
         """What determines the prior and the measurements, as JSON holds it."""

@@ -1,4 +1,4 @@
-"""What the posterior suite is told: problems, methods, and how much is drawn for each measurement."""
+"""The options of the posterior suite: problems, methods, and the number of samples for each measurement."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ DEFAULT = Path(__file__).parent.with_name("posterior.toml")
 
 
 class PosteriorMethod(Options):
-    """A way to draw from p(x | y): a conditioner with a solver, or a posterior sampler in the place of both."""
+    """A method to draw from p(x | y): a conditioner with a solver, or a posterior sampler instead of both."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
     name: ClassVar[str] = "method"
@@ -34,7 +34,11 @@ class PosteriorMethod(Options):
     on: tuple[str, ...] = Field((), description="Problems that it is for, by their names or titles; all by default.")
 
     def meant_for(self, problem: PosteriorProblem) -> bool:
-        """Whether it is used on a problem."""
+        """Whether the method is used on a problem.
+
+        Args:
+            problem: The problem.
+        """
         return not self.on or problem.name in self.on or problem.title in self.on
 
 
@@ -43,6 +47,9 @@ def methods(entry: str | Mapping[str, Any]) -> Iterator[PosteriorMethod]:
 
     As a text it is a conditioner and a solver, "covariance:kind=channel/full dpm++:steps=10/20", or a posterior
     sampler, "smc:particles=4/16".
+
+    Args:
+        entry: The table or the text.
 
     Raises:
         UsageError: The entry does not describe methods.

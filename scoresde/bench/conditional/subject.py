@@ -29,7 +29,11 @@ T = TypeVar("T", bound=Options)
 
 
 class JudgedProblem:
-    """What all methods on a problem share: the measurements and their judges, made when they are first needed."""
+    """What all methods on a problem share: the measurements and their judges, made when they are first needed.
+
+    Args:
+        measurements: The measurements.
+    """
 
     def __init__(self, measurements: Measurements) -> None:
         self.measurements = measurements
@@ -41,7 +45,12 @@ class JudgedProblem:
 
 
 class PosteriorSubject(Subject):
-    """The model of a problem, conditioned on its measurements in one way, on the CPU."""
+    """The model of a problem, conditioned on its measurements in one way, on the CPU.
+
+    Args:
+        problem: The problem.
+        method: The method.
+    """
 
     def __init__(self, problem: JudgedProblem, method: PosteriorMethod) -> None:
         measurements = problem.measurements
@@ -70,7 +79,12 @@ class PosteriorSubject(Subject):
             yield range(first + numbers.start, first + numbers.stop)
 
     def conditioned(self, observation: LinearObservation, y: Tensor, source: Generators) -> ScoreModel:
-        """The model of p(x | y) as the method has it.
+        """The model of p(x | y) by the method's conditioner.
+
+        Args:
+            observation: How y was measured.
+            y: (B, *m).
+            source: One generator per row.
 
         Raises:
             UsageError: The method is not made for the problem.
@@ -83,7 +97,11 @@ class PosteriorSubject(Subject):
         return self.fitted(conditioner).condition(self.model, observation, y, source)
 
     def fitted(self, method: T) -> T:
-        """A conditioner or sampler with the covariance that it asks for; `auto` is `full`."""
+        """A conditioner or sampler with the covariance that its option `kind` names; `auto` is `full`.
+
+        Args:
+            method: The conditioner or sampler.
+        """
         if not isinstance(method, CovarianceUser) or method.kind == "none":
             return method
         kind = "full" if method.kind == "auto" else method.kind

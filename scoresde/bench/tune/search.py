@@ -20,9 +20,9 @@ from ...solvers.grids import Grid, KarrasGrid, ListedGrid, grids
 BATCH = 64
 """Samples that are solved at a time."""
 STEPS = 400
-"""Steps of the reference. A network is rough in time near the data, where adaptive methods buy accuracy dearly: on the
-digits these end 7e-5 from a solution in float64 with twice as many, and rk45 at tolerance 1e-5 ends 6e-4 from it for
-as many evaluations."""
+"""Steps of the reference. A network is not smooth in time near the data, so adaptive methods need many steps there: on
+the digits these steps end 7e-5 from a solution in float64 with twice as many, and rk45 at tolerance 1e-5, for as many
+evaluations, ends 6e-4 from it."""
 WORST = 30.0
 """The loss of a grid on which the solver fails: that of an error 3e6 times that of the best known grid."""
 
@@ -30,23 +30,32 @@ S = TypeVar("S", bound=GridSolver)
 
 
 def reference(steps: int = STEPS) -> Solver:
-    """The solver that stands for the exact flow: `eab` of order 3 on steps of equal length in log-SNR."""
+    """The solver that stands in for the exact flow: `eab` of order 3 on steps of equal length in log-SNR.
+
+    Args:
+        steps: Number of steps.
+    """
     return solvers.build({"name": "eab", "steps": steps})
 
 
 class Paths(NamedTuple):
-    """Some noise, and where the exact probability flow takes it."""
+    """Noise, and where the exact probability flow carries it."""
 
     model: ScoreModel
+    """The score model."""
     noise: Tensor
     """(B, *), at the end of the process."""
     truth: Tensor
-    """(B, *), the same at time `stop`."""
+    """The end of its paths at time `stop`, (B, *)."""
     stop: float
+    """Time of the end."""
 
     @torch.no_grad()
     def errors(self, solver: Solver) -> Tensor:
         """Root mean square distance of each of the solver's results from the truth, (B,), float64.
+
+        Args:
+            solver: The solver.
 
         Raises:
             NumericalError: The solver leaves the finite numbers.
@@ -58,7 +67,13 @@ class Paths(NamedTuple):
 
 @torch.no_grad()
 def paths(model: ScoreModel, seeds: Iterable[int], *, stop: float | None = None, steps: int = STEPS) -> Paths:
-    """The noise of the seeds, and where `reference(steps)` takes it: to `stop`, or the process's `t_min`.
+    """Noise, and where `reference(steps)` carries it.
+
+    Args:
+        model: The score model.
+        seeds: Seeds of the noise.
+        stop: Time of the end; by default the process's `t_min`.
+        steps: Steps of the reference.
 
     Raises:
         NumericalError: The model is not finite somewhere.
@@ -70,12 +85,20 @@ def paths(model: ScoreModel, seeds: Iterable[int], *, stop: float | None = None,
 
 
 def changed(solver: S, **options: Any) -> S:
-    """The solver with other values of some options, which are checked."""
+    """The solver with other values of some options.
+
+    Args:
+        solver: The solver.
+        options: The new values, which are checked.
+    """
     return type(solver)(**{**solver.model_dump(), **options})
 
 
 def tunable(solver: Solver) -> GridSolver:
-    """The solver, if it has a grid to tune.
+    """The solver, if it has a grid that can be tuned.
+
+    Args:
+        solver: The solver.
 
     Raises:
         UsageError: It adds noise, so that no path is the exact one, or does not walk a given number of steps.
@@ -86,7 +109,12 @@ def tunable(solver: Solver) -> GridSolver:
 
 
 def spent(solver: Solver, sde: SDE) -> int:
-    """Evaluations that the solver makes on its grid, without the final denoising."""
+    """The evaluations of a solver on its grid, without the final denoising.
+
+    Args:
+        solver: The solver.
+        sde: The process.
+    """
     one = torch.ones(1, dtype=torch.float64)
     count = Evaluations()
     model = ObservedModel(GaussianModel(0 * one, one, sde), count)
@@ -95,7 +123,12 @@ def spent(solver: Solver, sde: SDE) -> int:
 
 
 def with_budget(solver: S, nfe: int, sde: SDE) -> S:
-    """The solver with as many steps as spend nfe evaluations, without the final denoising.
+    """The solver with the number of steps that spends nfe evaluations, without the final denoising.
+
+    Args:
+        solver: The solver.
+        nfe: Number of evaluations.
+        sde: The process.
 
     Raises:
         UsageError: No number of steps does, or it is one step, which has no times to choose.
@@ -112,7 +145,12 @@ def with_budget(solver: S, nfe: int, sde: SDE) -> S:
 
 
 def ranked(solver: S, given: Paths) -> list[S]:
-    """The solver on its own and every registered grid, the one with the lowest median error first."""
+    """The solver on its own grid and on every registered one, by rising median error.
+
+    Args:
+        solver: The solver.
+        given: Noise, and where the exact flow carries it.
+    """
     known: list[Grid] = [solver.grid, *(cls() for cls in grids.all().values() if cls is not ListedGrid)]
     known += [KarrasGrid(rho=rho) for rho in (3.0, 5.0, 10.0)]
     choices = [changed(solver, grid=grid) for grid in dict.fromkeys(known)]
@@ -130,6 +168,9 @@ def tune(
     `starts` of the known grids.
 
     Args:
+        solver: The solver, with the number of steps that the grid shall have.
+        given: Noise, and where the exact flow carries it.
+        starts: Known grids from which the search begins.
         evaluations: Grids tried from each start, at most.
         progress: Called after each of them.
 

@@ -53,7 +53,11 @@ class Grids(BaseModel):
 
 
 def essential(solver: GridSolver) -> dict[str, Any]:
-    """What a tuned grid belongs to: the solver's name, its steps, and its other options that are not the default."""
+    """The key of a tuned grid: the solver's name, its steps, and its other options that are not the default.
+
+    Args:
+        solver: The solver.
+    """
     default = table(type(solver)())
     own = {key: value for key, value in table(solver).items() if value != default[key]}
     own = {key: value for key, value in own.items() if key not in ("grid", "steps")}
@@ -62,6 +66,9 @@ def essential(solver: GridSolver) -> dict[str, Any]:
 
 def read_grids(folder: Path) -> Sequence[TunedGrid]:
     """The tuned grids in a model's folder.
+
+    Args:
+        folder: The model's folder.
 
     Raises:
         CheckpointError: The file is damaged.
@@ -77,7 +84,12 @@ def read_grids(folder: Path) -> Sequence[TunedGrid]:
 
 
 def save(folder: Path, entry: TunedGrid) -> None:
-    """Adds a tuned grid to a model's folder, in the place of an earlier one for the same solver."""
+    """Adds a tuned grid to a model's folder. It replaces an earlier one for the same solver.
+
+    Args:
+        folder: The model's folder.
+        entry: The tuned grid.
+    """
 
     def purpose(e: TunedGrid) -> tuple[object, ...]:
         return e.solver, e.stop
@@ -87,9 +99,11 @@ def save(folder: Path, entry: TunedGrid) -> None:
 
 
 def tuned(solver: Solver, folder: Path, *, stop: float | None = None) -> GridSolver:
-    """The solver on the grid that was tuned for it and the model in the folder.
+    """The solver on the grid that was tuned for it and for a model.
 
     Args:
+        solver: The solver.
+        folder: The model's folder.
         stop: Time at which it ends; by default the process's `t_min`.
 
     Raises:
@@ -115,11 +129,19 @@ def tuned(solver: Solver, folder: Path, *, stop: float | None = None) -> GridSol
 
 
 def words(solver: dict[str, Any]) -> str:
-    """A solver's essential options as text."""
+    """A solver's essential options as text.
+
+    Args:
+        solver: The options, as `essential` returns them.
+    """
     return " ".join(str(value) if key == "name" else f"{key}={value}" for key, value in solver.items())
 
 
 def flags(solver: dict[str, Any]) -> str:
-    """A solver's essential options as the command line takes them."""
+    """A solver's essential options as flags of the command line.
+
+    Args:
+        solver: The options, as `essential` returns them.
+    """
     spelt = {"--solver" if key == "name" else "--" + key.replace("_", "-"): value for key, value in solver.items()}
     return " ".join(f"{key} {value}" for key, value in spelt.items())
