@@ -4,14 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-from tqdm.auto import tqdm
 
 from .. import models
 from ..core.errors import UsageError
+from ..core.folders import writable
 from ..data import data
 from ..metrics import extractors
 from ..metrics.extractors import FitOptions
-from .options import build, field_options, output_folder
+from ..sampling.progress import progress_bar
+from .options import build, field_options
 
 
 def run(data_name: str, out: Path | None, quiet: bool, **options: Any) -> None:
@@ -25,8 +26,8 @@ def run(data_name: str, out: Path | None, quiet: bool, **options: Any) -> None:
     if (target / models.CONFIG).exists():
         raise UsageError(f"{target} already holds an extractor or a model; choose another --out")
     images, held_out = source.load("train"), source.load("test")
-    output_folder(target)
-    with tqdm(total=chosen.images, unit="image", unit_scale=True, disable=quiet or None) as bar:
+    writable(target)
+    with progress_bar(chosen.images, False if quiet else None, unit_scale=True, bar_format=None) as bar:
 
         def watch(seen: int, loss: float) -> None:
             bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)

@@ -7,50 +7,34 @@ from typing import Any
 import click
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from .. import models
+from ..core.devices import device
 from ..core.errors import DataError, UsageError
-from ..core.files import read_json, write_tensors, write_text
+from ..core.files import write_tensors, write_text
+from ..core.folders import writable
 from ..core.options import table
-from ..core.provenance import versions
-from ..data import data
+from ..data.recipes import trained_on
 from ..images import sheets
-from ..images.read import read_picture
-from ..models.base import NetworkModel
-from ..sampling.latent import decode, encode, slerp
-from ..sampling.sample import Samples
+from ..images.read import read_squares
+from ..models import NetworkModel
+from ..models.record import recipe, record
+from ..sampling.latent import interpolate, round_trip
 from ..solvers import Solver, solvers
-from .options import build, device, device_option, drawable, field_options, output_folder
-from .sample import Bar
+from .options import build, device_option, drawable, field_options
 
 SOLVER = "adams"
 TOL = 1e-5
 
 
 def pictures(files: tuple[Path, ...], model: NetworkModel, folder: Path, count: int) -> Tensor:
-    """The files as images for the model, (B, C, H, W) in [-1, 1]; without files, test images of its training set.
-
-    Raises:
-        UsageError: There are no files, and the model does not say what it was trained on.
-        DataError: A file cannot be read as a picture, or the model's images are not square.
-    """
+    """The files as images for the model, (B, C, H, W) in [-1, 1]; without files, test images of its training set."""
     channels, height, width = model.shape
-    if files:
-        if height != width:
-            raise DataError(f"pictures are cut to squares, and the model makes images of {height}x{width}")
-        rows = []
-        for file in files:
-            try:
-                with file.open("rb") as opened:
-                    rows.append(read_picture(opened, str(file), height, channels))
-            except OSError as error:
-                raise DataError(f"{file} cannot be opened: {error.strerror or error}") from None
-        return torch.stack(rows).float() / 127.5 - 1
-    recipe = read_json(folder / models.CONFIG).get("recipe", {})
-    if "data" not in recipe:
-        raise UsageError(f"{folder.name} does not say what it was trained on; give picture files")
-    return data.build(recipe["data"]).load("test").drawn(count).scaled()
+    if not files:
+        return trained_on(recipe(folder), folder.name).load("test").drawn(count).scaled()
+    if height != width:
+        raise DataError(f"pictures are cut to squares, and the model makes images of {height}x{width}")
+    return read_squares(files, height, channels)
 
 
 def prepare(
@@ -65,25 +49,6 @@ def prepare(
     return network, chosen, pictures(files, network, folder, count).to(network.device), folder
 
 
-def run(move: Any, network: NetworkModel, solver: Solver, x: Tensor, label: str, quiet: bool) -> Samples:
-    """Encodes or decodes under a progress bar."""
-    layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
-    with tqdm(total=len(x), desc=label, disable=quiet or None, bar_format=layout, leave=False) as bar:
-        done: Samples = move(network, solver, x, observers=(Bar(network.sde, bar, upwards=move is encode),))
-    return done
-
-
-def record(network: NetworkModel, folder: Path, files: tuple[Path, ...]) -> dict[str, Any]:
-    """What commands with pictures write about themselves, but for the method."""
-    return {
-        "model": {"name": folder.name, "sha256": read_json(folder / models.CONFIG)["sha256"]},
-        "sde": table(network.sde),
-        "pictures": [str(file) for file in files],
-        "device": str(network.device),
-        **versions(),
-    }
-
-
 def encode_command(
     files: tuple[Path, ...],
     model: str,
@@ -96,26 +61,25 @@ def encode_command(
 ) -> None:
     """Carry images to their latent codes and back: codes.safetensors, a sheet, and encode.json with the error."""
     network, chosen, x, folder = prepare(model, solver, options, files, count, device_name)
-    target = output_folder(out or Path("latent") / f"{folder.name}-encode")
-    codes = run(encode, network, chosen, x, "encoding", quiet)
-    back = run(decode, network, chosen, codes.x, "decoding", quiet)
-    errors = (back.x - x).flatten(1).square().mean(1).sqrt()
-    rms = float(errors.square().mean().sqrt())
+    target = writable(out or Path("latent") / f"{folder.name}-encode")
+    found = round_trip(network, chosen, x, progress=False if quiet else None)
+    codes, back = found.codes, found.back
     write_tensors(target / "codes.safetensors", {"codes": codes.x.cpu()})
     shown = {"image": x[:8], "code / 3": codes.x[:8] / 3, "back": back.x[:8]}
     sheets.save(sheets.labelled(shown, zoom=sheets.zoom_for(x.shape[-2])), target / "sheet.png")
     written = {
         "solver": table(chosen),
-        **record(network, folder, files),
-        "rms": rms,
-        "rms_of_each": errors.tolist(),
+        **record(network, folder),
+        "pictures": [str(file) for file in files],
+        "rms": found.rms,
+        "rms_of_each": found.errors.tolist(),
         "nfe": {"encode": codes.nfe, "decode": back.nfe},
         "seconds": {"encode": codes.seconds, "decode": back.seconds},
     }
     write_text(target / "encode.json", json.dumps(written, indent=2) + "\n")
     click.echo(
         f"{len(x)} images by {chosen}: there in {codes.nfe} NFE and back in {back.nfe}, "
-        f"{rms:.1e} root mean square off in [-1, 1], in {target}"
+        f"{found.rms:.1e} root mean square off in [-1, 1], in {target}"
     )
 
 
@@ -134,24 +98,23 @@ def interpolate_command(
     if len(files) % 2:
         raise UsageError(f"images are interpolated in pairs, got {len(files)} files")
     network, chosen, x, folder = prepare(model, solver, options, files, 2 * count, device_name)
-    target = output_folder(out or Path("latent") / f"{folder.name}-interpolate")
-    codes = run(encode, network, chosen, x, "encoding", quiet).x
+    target = writable(out or Path("latent") / f"{folder.name}-interpolate")
     shares = torch.linspace(0, 1, frames, dtype=torch.float64).tolist()
-    between = torch.stack([slerp(codes[::2], codes[1::2], share) for share in shares], 1)  # (pairs, frames, C, H, W)
-    found = run(decode, network, chosen, between.flatten(0, 1), "decoding", quiet)
+    found = interpolate(network, chosen, x[::2], x[1::2], shares, progress=False if quiet else None)
     zoom = sheets.zoom_for(x.shape[-2])
     sheets.save(sheets.sheet(found.x, frames, zoom=zoom), target / "sheet.png")
-    strips = found.x.reshape(between.shape).transpose(0, 1)
+    strips = found.x.reshape(-1, frames, *network.shape).transpose(0, 1)
     sheets.save_animation([sheets.sheet(row, zoom=zoom) for row in strips], target / "way.gif")
     written = {
         "solver": table(chosen),
-        **record(network, folder, files),
+        **record(network, folder),
+        "pictures": [str(file) for file in files],
         "shares": shares,
         "nfe": found.nfe,
         "seconds": found.seconds,
     }
     write_text(target / "interpolate.json", json.dumps(written, indent=2) + "\n")
-    click.echo(f"{len(between)} ways of {frames} images by {chosen}: {found.nfe} NFE to decode, in {target}")
+    click.echo(f"{len(x) // 2} ways of {frames} images by {chosen}: {found.nfe} NFE to decode, in {target}")
 
 
 def command(name: str, callback: Any, own: list[click.Parameter], epilog: str) -> click.Command:
@@ -184,7 +147,7 @@ def encode_images() -> click.Command:
     return command("encode", encode_command, [number], examples)
 
 
-def interpolate() -> click.Command:
+def interpolate_images() -> click.Command:
     """`scoresde interpolate`."""
     number = click.Option(["-n", "count"], type=click.IntRange(1), default=4, show_default=True, help="Test pairs.")
     frames = click.Option(["--frames"], type=click.IntRange(2), default=9, show_default=True, help="Images of a way.")

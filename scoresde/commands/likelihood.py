@@ -1,46 +1,40 @@
 """`scoresde likelihood`: bits per dimension of images under a model."""
 
+import dataclasses
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
-from tqdm.auto import tqdm
 
 from .. import models
-from ..core import files
+from ..core.devices import device
 from ..core.errors import DataError, UsageError
 from ..core.options import table
 from ..core.provenance import versions
-from ..data import Images, data
-from ..likelihood import Divergence, Exact, Hutchinson, nll
+from ..data.base import Split
+from ..data.recipes import images_of
+from ..likelihood import Divergence, Exact, Hutchinson, mean_vlb, nll
 from ..likelihood.steps import Variance
+from ..models.record import recipe
+from ..observations.holes import Hole
+from ..observations.masks import trained_masks
+from ..observations.tasks import trained_task
+from ..sampling.progress import ProgressBar, progress_bar
 from ..solvers import solvers
-from .bits import Bar, record_of, variational
-from .holes import hole_options, holes_of, one_hole
-from .options import build, device, device_option, field_options, json_option, print_table
+from .options import build, device_option, field_options, hole_of, hole_options, json_option, print_table
 
 PAIRS = ("rk23", "rk45", "dop853")
 DEFAULTS = {"tol": 1e-5, "controller": "pi"}
 """As in `log_likelihood`: tight, so that the figure is the model's and not the solver's."""
 
 
-def images_of(model: str, name: str | None, split: str) -> tuple[str, Images]:
-    """A split of the named data set, or of the one that the model was trained on."""
-    if name is None:
-        recipe = files.read_json(models.locate(model) / models.CONFIG).get("recipe", {})
-        if "data" not in recipe:
-            raise UsageError(f"{model} does not say what it was trained on: choose images with --data NAME")
-        options = data.build(recipe["data"])
-    else:
-        options = data.parse(name)
-    return f"{options.name} {split}", options.load("train" if split == "train" else "test")
-
-
 def run(
     model: str,
     data_name: str | None,
-    split: str,
+    split: Split,
     solver: str,
     exact: bool,
     probes: int,
@@ -72,7 +66,8 @@ def run(
     if exact and (probes, classes) != (1, 1):
         raise UsageError("--exact leaves nothing to estimate: drop --probes and --classes")
     network = models.load(model, device(device_name))
-    title, whole = images_of(model, data_name, split)
+    came = recipe(model)
+    title, whole = images_of(came, model, data_name, split)
     if count is not None and count > len(whole):
         raise UsageError(f"{title} has {len(whole)} images, got -n {count}: leave out -n for all of them")
     images = whole if count is None else whole.drawn(count, seed)
@@ -85,24 +80,36 @@ def run(
         "count": len(images),
         "levels": images.levels,
     }
-    one_hole(mask, box, random_mask, invert, least=0)
+    hole = hole_of(mask, box, random_mask, invert)
     known, given = None, "the luma of each image"
-    if network.condition == "inpaint":
-        known, given = holes_of(model, images, mask, box, random_mask, invert, seed)
-    elif mask or box or random_mask:
+    if trained_task(network).masked:
+        hole = hole or Hole(trained_masks(model, came))
+        known = hole.of_images(len(images), images.shape, seed)
+        given = f"the pixels around a hole of {float((~known).float().mean()):.1%} of an image, {hole}"
+    elif hole:
         raise UsageError(f"{model} was not trained to inpaint: leave out --mask, --box and --random-mask")
-    if network.condition != "none":
+    if trained_task(network).conditional:
         head |= {"given": given, "unit": f"bits per value of the {'image' if known is None else 'hole'}"}
     tail = {"seed": seed, "batch": batch, "sde": table(network.sde), "device": str(network.device), **versions()}
     if steps is not None:
-        record = variational(network, images, known, steps, variance, seed, batch, quiet)
-        show({**head, **record}, tail, as_json)
+        with progress_bar(len(images) * steps, False if quiet else None, unit="step") as bar:
+            bound = mean_vlb(
+                network,
+                images,
+                steps,
+                variance=variance,
+                known=known,
+                seed=seed,
+                batch=batch,
+                progress=bar.update,
+            )
+        figures = {**dataclasses.asdict(bound), "diffusion_by_step": list(bound.by_step)}
+        head |= {"chain": f"{steps} steps, variance {variance}"}
+        show({**head, **shown(figures, "images", "by_step")}, tail, as_json)
         return
     divergence: Divergence = Exact() if exact else Hutchinson(probes=probes, classes=classes)
-    with tqdm(
-        total=len(images) * draws, unit="image", disable=quiet or None, bar_format="{l_bar}{bar}| {elapsed}{postfix}"
-    ) as bar:
-        watch = Bar(network.sde, eps, bar)
+    with progress_bar(len(images) * draws, False if quiet else None) as bar:
+        watch = ProgressBar(network.sde, bar, upwards=True, start=eps)
         found = nll(
             network,
             images.pixels,
@@ -118,7 +125,13 @@ def run(
             progress=watch.finish,
         )
     method = {"solver": table(chosen), "divergence": {"name": type(divergence).__name__.lower(), **dict(divergence)}}
-    show({**head, **method, "eps": eps, **record_of(found)}, tail, as_json)
+    show({**head, **method, "eps": eps, **shown(dataclasses.asdict(found), "images")}, tail, as_json)
+
+
+def shown(figures: Mapping[str, Any], *but: str) -> dict[str, Any]:
+    """Figures as a record, without some of them: `value` is called bits_per_dim, and what is not known is None."""
+    named = {"bits_per_dim" if key == "value" else key: figures[key] for key in figures if key not in but}
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in named.items()}
 
 
 def show(record: dict[str, Any], tail: dict[str, Any], as_json: bool) -> None:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..core.devices import device
 from ..core.errors import DataError, UsageError
 from ..data import data
 from ..images import sheets
@@ -16,7 +17,7 @@ from ..images.read import SUFFIXES
 from ..metrics import Estimate, Metric, Statistics
 from ..metrics import metrics as registry
 from ..metrics.frechet import Frechet
-from .options import build, device, device_option, field_options, flag, json_option, print_table
+from .options import build, device_option, field_options, flag, json_option, print_table
 
 
 def pictures(folder: Path) -> tuple[list[Path], tuple[int, int, int]]:

@@ -5,16 +5,23 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import click
-import torch
 from pydantic.fields import FieldInfo
 
-from ..core.errors import ResourceError, UsageError
-from ..core.options import Options, Registry, describe_type, hint
+from ..core.errors import UsageError
+from ..core.options import Options, Registry, describe_type
+from ..observations.holes import Hole
+from ..observations.masks import masks
+
+if TYPE_CHECKING:
+    from ..metrics import Estimate
 
 T = TypeVar("T", bound=Options)
+
+
+ONE_HOLE = "give the hole by one of --mask FILE, --box x0,y0,x1,y1 and --random-mask freeform"
 
 
 def flag(field: str) -> str:
@@ -36,6 +43,8 @@ def field_options(classes: Mapping[str, type[T]]) -> list[click.Option]:
     owners: dict[str, list[str]] = {}
     fields: dict[str, FieldInfo] = {}
     for name, cls in classes.items():
+        if name == "given":  # in Python, and nowhere else
+            continue
         for field, info in cls.model_fields.items():
             owners.setdefault(field, []).append(name)
             fields.setdefault(field, info)
@@ -60,22 +69,6 @@ def build(registry: Registry[T], name: str, values: Mapping[str, Any]) -> T:
     return cls(**given)
 
 
-def output_folder(path: Path) -> Path:
-    """The folder, made if need be, after checking that files can be written there.
-
-    Raises:
-        UsageError: They cannot.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".scoresde-probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UsageError(f"cannot write into {path}: {error.strerror or error}; choose another --out") from None
-    return path
-
-
 def drawable(name: str, shape: tuple[int, ...]) -> None:
     """Looks whether the samples of a model, of the given shape, can be pictures.
 
@@ -86,22 +79,48 @@ def drawable(name: str, shape: tuple[int, ...]) -> None:
         raise UsageError(f"{name} makes images of {shape[0]} channels; only 1 or 3 can be drawn")
 
 
-def device(name: str) -> torch.device:
-    """The device of that name; "auto" is the first GPU, or the CPU.
+def corners(text: str) -> tuple[int, int, int, int]:
+    """The box in a text such as "8,8,24,24".
 
     Raises:
-        UsageError: There is no such kind of device.
-        ResourceError: The machine has none.
+        UsageError: It is something else.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        chosen = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"no device is called {name!r}. {hint(name, ['auto', 'cpu', 'cuda'])}") from None
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ResourceError(f"this machine has no device {name!r} that torch can use; use --device cpu")
-    return chosen
+        x0, y0, x1, y1 = (int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--box must be four whole numbers x0,y0,x1,y1, such as 8,8,24,24, got {text!r}") from None
+    return x0, y0, x1, y1
+
+
+def hole_of(mask: Path | None, box: str | None, random_mask: str | None, invert: bool) -> Hole | None:
+    """The hole that the options say, or None where none does.
+
+    Raises:
+        UsageError: Several do, or one of them cannot be read.
+    """
+    where = [mask, corners(box) if box else None, masks.parse(random_mask) if random_mask else None]
+    given = [each for each in where if each is not None]
+    if len(given) > 1:
+        raise UsageError(ONE_HOLE)
+    if invert and mask is None:
+        raise UsageError("--invert changes the meaning of a --mask, and there is none")
+    return Hole(given[0], invert) if given else None
+
+
+def hole_options(random: str) -> list[click.Parameter]:
+    """The options --mask, --box, --random-mask and --invert.
+
+    Args:
+        random: What a random hole is drawn from.
+    """
+    return [
+        click.Option(["--mask"], type=click.Path(path_type=Path), metavar="FILE",
+                     help="Picture of the same size: white is the hole that is drawn, black is kept."),
+        click.Option(["--box"], metavar="X0,Y0,X1,Y1", help="The hole: columns X0 to X1 - 1 of rows Y0 to Y1 - 1."),
+        click.Option(["--random-mask"], metavar="NAME[:KEY=VALUE,...]",
+                     help=f"A hole drawn from --seed and {random}: freeform or rectangle."),
+        click.Option(["--invert"], is_flag=True, help="Black is the hole in --mask, and white is kept."),
+    ]  # fmt: skip
 
 
 device_option: Callable[[Any], Any] = click.option(
@@ -121,6 +140,12 @@ def print_table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     for row in cells:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def compared(found: "Estimate") -> dict[str, str]:
+    """A distance of samples under the metric's name, with its floor, as a cell of a table."""
+    floor = "" if found.floor is None else f" (real images {found.floor:.4g})"
+    return {found.name: f"{found.value:.4g}{floor}"}
 
 
 def default(info: FieldInfo) -> Any:

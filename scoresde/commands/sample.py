@@ -1,7 +1,7 @@
 """`scoresde sample`: samples from a model with any solver."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -9,40 +9,68 @@ from typing import Any
 import click
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from .. import models
 from ..bench import tune
 from ..core import files
+from ..core.devices import device
 from ..core.errors import UsageError
+from ..core.folders import writable
 from ..core.options import table
 from ..core.parallel import group, processes
-from ..core.provenance import versions
 from ..core.random import generators
 from ..images import sheets
-from ..models.base import NetworkModel, Observer, ScoreModel
+from ..models.base import Observer, ScoreModel
 from ..models.clipped import ClippedModel
+from ..models.guided import GuidedModel
+from ..models.network import NetworkModel
+from ..models.record import record as noted
 from ..sampling import sample as sampling
-from ..sampling.progress import Way
+from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.trajectory import Trajectory
-from ..sde import SDE
 from ..solvers import Solver, solvers
-from .guidance import labels
-from .options import build, device, device_option, drawable, field_options, output_folder
+from .options import build, device_option, drawable, field_options
 
 
-class Bar(Way):
-    """A progress bar that a batch moves on."""
+@dataclass(frozen=True)
+class Guidance:
+    """The classes of all samples, and how strongly they are guided to them."""
 
-    def __init__(self, sde: SDE, bar: Any, *, upwards: bool = False) -> None:
-        super().__init__(sde, upwards=upwards)
-        self.bar = bar
+    classes: list[int]
+    scale: float
+    interval: tuple[float, float]
 
-    def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
-        before = self.share
-        super().__call__(x, t, eps)
-        self.bar.set_postfix_str(f"NFE {self.calls}", refresh=False)
-        self.bar.update((self.share - before) * len(x))
+    def around(self, model: ScoreModel, first: int, count: int) -> GuidedModel:
+        """The model of `count` samples from the given one on."""
+        return GuidedModel(model, self.classes[first : first + count], self.scale, self.interval)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What samples.json says of it."""
+        return {"classes": self.classes, "guidance": self.scale, "guidance_interval": list(self.interval)}
+
+
+def labels(classes: str | None, count: int, scale: float | None, interval: str | None) -> Guidance | None:
+    """What --class, --guidance and --guidance-interval ask for; sample i has the class i modulo their number.
+
+    Raises:
+        UsageError: One of them cannot be read, or there is a scale without a class.
+    """
+    if classes is None:
+        if scale is not None or interval is not None:
+            raise UsageError("--guidance needs --class: say which class the samples are guided to")
+        return None
+    try:
+        named = [int(text) for text in classes.split(",")]
+    except ValueError:
+        raise UsageError(f"--class takes whole numbers such as 3 or 0,1,2, got {classes!r}") from None
+    low, high = 0.0, 1.0
+    if interval is not None:
+        try:
+            low, high = (float(text) for text in interval.split(","))
+        except ValueError:
+            raise UsageError(f"--guidance-interval takes two times such as 0.1,0.8, got {interval!r}") from None
+    return Guidance([named[i % len(named)] for i in range(count)], 1.0 if scale is None else scale, (low, high))
 
 
 def run(
@@ -78,15 +106,15 @@ def run(
         if asked:
             asked.around(network, 0, count)  # says what is wrong before a folder is made
         target = out or Path("samples") / f"{folder.name}-{solver}"
-        together.only_first(lambda: output_folder(target) and None)
+        together.only_first(lambda: writable(target) and None)
         recorder = Trajectory(network.sde, trajectory) if trajectory else None
-        hidden, form = True if quiet or not together.first else None, "{l_bar}{bar}| {elapsed}{postfix}"
+        shown = False if quiet or not together.first else None
         drawn: list[tuple[int, sampling.Samples]] = []
-        with tqdm(total=count, unit="image", disable=hidden, bar_format=form) as bar:
+        with progress_bar(count, shown) as bar:
 
             def draw(rows: range) -> sampling.Samples:
                 sources = generators(seed + row for row in rows)
-                observers: list[Observer] = [Bar(network.sde, bar)]
+                observers: list[Observer] = [ProgressBar(network.sde, bar)]
                 if recorder and rows[0] == 0:
                     observers.append(recorder)
                 guided: ScoreModel = asked.around(network, rows[0], len(rows)) if asked else network
@@ -140,10 +168,7 @@ def describe(
         "info": {key: mean(part.info[key] for part in parts) for key in parts[0].info},
         "seeds": [seed, seed + count - 1],
         "batch": len(parts[0].x),
-        "model": {"name": folder.name, "sha256": files.read_json(folder / models.CONFIG)["sha256"]},
-        "sde": table(model.sde),
-        "device": str(model.device),
-        **versions(),
+        **noted(model, folder),
     }
 
 

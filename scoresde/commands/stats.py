@@ -8,11 +8,11 @@ from .. import models
 from ..core import files
 from ..core.errors import UsageError
 from ..core.options import hint
+from ..data.recipes import images_of
+from ..models.record import home, recipe
 from ..observations.covariance import KINDS, Kind, estimate
 from ..posterior import store
-from .likelihood import images_of
 from .options import json_option, print_table
-from .tune import home
 
 
 def chosen(text: str) -> list[Kind]:
@@ -47,7 +47,7 @@ def statistics(model: str, data_name: str | None, count: int, kinds: str, out: P
     """Estimate the covariance of MODEL's data and keep it beside the weights, for the conditioners."""
     folder = models.locate(model)
     names = chosen(kinds)
-    title, images = images_of(model, data_name, "train")
+    title, images = images_of(recipe(folder), model, data_name, "train")
     x = images.drawn(count).scaled()
     found = [estimate(x, kind) for kind in names]
     for covariance in found:

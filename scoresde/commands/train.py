@@ -1,26 +1,17 @@
 """`scoresde train`: trains a score network and leaves a run folder behind."""
 
-import math
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import click
-import torch
-from tqdm.auto import tqdm
 
-from ..core.errors import NumericalError, ResourceError, ScoreSDEError, UsageError
-from ..core.parallel import Processes, group, processes
-from ..core.signals import CODES, Signals, Stopped
+from ..core.parallel import group, processes
 from ..training import config as configuration
-from ..training.config import Config, to_toml
-from ..training.lock import only_writer
-from ..training.loop import TrainState, start
-from ..training.loop import train as steps
-from ..training.run import Run
-from .options import device, device_option, output_folder
+from ..training.config import to_toml
+from ..training.fit import default_folder, fit
+from .options import device_option
 
 
 class ResumeCommand(click.Command):
@@ -69,7 +60,7 @@ def train(
     config: str,
     overrides: tuple[str, ...],
     out: Path | None,
-    resume: str | None,
+    resume: Literal["must", "auto"] | None,
     change: bool,
     dry_run: bool,
     quiet: bool,
@@ -82,86 +73,21 @@ def train(
         if dry_run:
             click.echo(to_toml(chosen.tables()) * together.first, nl=together.first)
             return
-        folder = out or Path("runs") / Path(config).stem
+        folder = out or default_folder(config, None)
         command = " ".join(["scoresde train", config, *overrides])
-        run = Run(folder, chosen, {"command": command, "seed": chosen.train.seed})
-        with ExitStack() as claim:
-            begun = together.only_first(lambda: claimed(run, claim, resume))
-            claim.push(run.close)
-            images = chosen.data.load("train")
-            state = start(chosen, images.shape, device(name))
-            if begun:
-                run.resume(state, changed=change)
-            together.only_first(lambda: run.open(state, images))
-            code = shared(lambda: follow(chosen, images, state, run, quiet), together)
-    if code:
+        run = fit(
+            chosen,
+            folder,
+            resume=resume or "never",
+            change=change,
+            progress=False if quiet else None,
+            device=name,
+            command=command,
+        )
+    images = run.state.images if run.state else 0
+    if run.code:
         if together.first:
-            click.echo(f"Stopped at {state.images} images; go on with: {command} --out {folder} --resume", err=True)
-        sys.exit(code)
+            click.echo(f"Stopped at {images} images; go on with: {command} --out {folder} --resume", err=True)
+        sys.exit(run.code)
     if together.first:
-        click.echo(f"Trained on {state.images} images. Sample with: scoresde sample --model {folder}")
-
-
-def claimed(run: Run, claim: ExitStack, resume: str | None) -> bool:
-    """Takes the folder of a run for this process alone; whether there is something to go on from.
-
-    Raises:
-        UsageError: The folder cannot be written, is in use, or holds a run that is not to be resumed.
-    """
-    claim.enter_context(only_writer(output_folder(run.folder)))
-    begun = run.checkpoints.any()
-    if begun and not resume:
-        raise UsageError(f"{run.folder} already holds a run; continue it with --resume, or choose another --out")
-    return begun or resume == "must"
-
-
-def shared(work: Callable[[], int], together: Processes) -> int:
-    """What `work` returns; a failure that all processes meet is left for the first to tell.
-
-    Raises:
-        ResourceError: Another process has gone.
-    """
-    try:
-        return work()
-    except NumericalError as error:
-        if together.first:
-            raise
-        sys.exit(error.exit_code)
-    except RuntimeError as error:
-        if together.first or isinstance(error, ScoreSDEError | torch.OutOfMemoryError):
-            raise
-        raise ResourceError(f"process {together.rank} has lost the others; what one of them says is why") from error
-
-
-def follow(config: Config, images: Any, state: TrainState, run: Run, quiet: bool) -> int:
-    """Runs the training with its log, sheets and checkpoints; returns the exit code of a signal, or 0 at the end."""
-    options, losses, together = config.train, list[float](), processes()
-    hidden = True if quiet or not together.first else None
-    bar = tqdm(total=options.images, initial=state.images, unit="image", unit_scale=True, disable=hidden)
-    with Signals(1.0 if together.world > 1 else 0.0) as signals, bar:
-        for _ in steps(config, images, state):
-            losses += [state.loss] * math.isfinite(state.loss)  # one that is not was left out, and is counted
-            bar.update(options.batch)
-            stop, last = together.any(bool(signals.code), state.model.device), state.images >= options.images
-
-            def due(every: int, end: bool = last or stop) -> bool:
-                return end or state.images // every > (state.images - options.batch) // every
-
-            if due(options.log_every):
-                mean = sum(losses) / len(losses) if losses else math.nan
-                bar.set_postfix_str(f"loss {mean:.4f}")
-                if together.first:
-                    run.log(state, mean)
-                losses.clear()
-            if options.tracked and due(options.snapshot_every, last):
-                run.take(state)  # before the checkpoint: no run goes on from one later than a snapshot it lacks
-            if due(options.save_every):
-                run.save(state)
-            if stop:
-                return 0 if last else signals.code or CODES["SIGTERM"]
-            with suppress(Stopped):  # the next step sees the signal, too, and saves
-                if due(options.sample_every):
-                    run.draw(state, signals.check)  # after the checkpoint, which an error while sampling must not cost
-                if options.evaluate_every and due(options.evaluate_every):
-                    run.evaluate(state, signals.check)
-    return 0
+        click.echo(f"Trained on {images} images. Sample with: scoresde sample --model {folder}")

@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from .. import models
+from ..core.devices import device
 from ..core.errors import UsageError
-from .options import device, device_option
+from .options import device_option
 
 
 @click.command(

@@ -1,7 +1,8 @@
 """How a picture file becomes a tensor of a size."""
 
 import logging
-from pathlib import PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import numpy as np
@@ -24,7 +25,10 @@ def read_picture(file: BinaryIO, name: str, size: int, channels: int) -> Tensor:
     """The picture as (channels, size, size) uint8: its shorter side resized to `size`, its middle cut out.
 
     Args:
+        file: The opened file, for reading bytes.
         name: What an error calls the file.
+        size: Height and width of the result, in pixels.
+        channels: 1 for grey, 3 for colour.
 
     Raises:
         DataError: As `open_picture`.
@@ -36,14 +40,38 @@ def read_picture(file: BinaryIO, name: str, size: int, channels: int) -> Tensor:
     return pixels(flat.resize((width, height), SMOOTH).crop((left, top, left + size, top + size)))
 
 
+def read_squares(files: Sequence[Path], size: int, channels: int) -> Tensor:
+    """Picture files as data, (N, channels, size, size) in [-1, 1], each read as by `read_picture`.
+
+    Raises:
+        DataError: A file cannot be opened or read as a picture.
+    """
+    rows = []
+    for file in files:
+        try:
+            with file.open("rb") as opened:
+                rows.append(read_picture(opened, str(file), size, channels))
+        except OSError as error:
+            raise DataError(f"{file} cannot be opened: {error.strerror or error}") from None
+    return torch.stack(rows).float() / 127.5 - 1
+
+
 def pixels(picture: Image.Image) -> Tensor:
-    """A picture of 8 bits, grey or colour, as (1|3, H, W) uint8."""
+    """A picture of 8 bits, grey or colour, as (1|3, H, W) uint8.
+
+    Args:
+        picture: A picture in the mode "L" or "RGB".
+    """
     array = np.array(picture)
     return torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)
 
 
 def picture_names(names: list[str]) -> list[str]:
-    """The names that end as pictures do, sorted; hidden files and what macOS adds are left out."""
+    """The names that end as pictures do, sorted; hidden files and what macOS adds are left out.
+
+    Args:
+        names: Paths, with / between folders.
+    """
 
     def wanted(path: PurePosixPath) -> bool:
         return path.suffix.lower() in SUFFIXES and not any(p.startswith((".", "__MACOSX")) for p in path.parts)
@@ -52,11 +80,12 @@ def picture_names(names: list[str]) -> list[str]:
 
 
 def leave_out(error: DataError, bad: int, count: int) -> None:
-    """Goes on without a picture that cannot be read, with a warning.
+    """Logs a warning that a picture is left out, as long as these are at most 1 % of all.
 
     Args:
-        bad: How many there have been.
-        count: Of how many pictures they may be 1 %.
+        error: What is wrong with the picture.
+        bad: How many pictures have been left out, this one included.
+        count: How many pictures there are.
 
     Raises:
         DataError: They are more.

@@ -1,6 +1,7 @@
 """The likelihood of data under a model: by the probability flow, and the variational bound of a discrete chain."""
 
 from .bits import NLL, bits_per_dim, dequantise, nll
+from .bound import Bound, mean_vlb
 from .divergence import Divergence, Exact, Hutchinson, interleaved
 from .flow import Likelihood, log_likelihood
 from .hole import hole_likelihood
@@ -9,6 +10,7 @@ from .vlb import VLB, chain, vlb
 __all__ = [
     "NLL",
     "VLB",
+    "Bound",
     "Divergence",
     "Exact",
     "Hutchinson",
@@ -19,6 +21,7 @@ __all__ = [
     "hole_likelihood",
     "interleaved",
     "log_likelihood",
+    "mean_vlb",
     "nll",
     "vlb",
 ]

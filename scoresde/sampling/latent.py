@@ -1,11 +1,15 @@
 """Latent codes: the probability flow taken from data to noise and back."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
 from ..models.base import Observer, ScoreModel
 from ..solvers import Solver
+from .progress import ProgressBar, progress_bar
 from .sample import Samples, transport
 
 
@@ -37,6 +41,67 @@ def decode(model: ScoreModel, solver: Solver, z: Tensor, *, observers: tuple[Obs
     if solver.noisy:
         raise UsageError(f"{solver.name} adds noise, so it does not decode; use an ODE solver")
     return transport(model, solver, z, start=model.sde.t_max, stop=model.sde.t_min, observers=observers)
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """Data, carried to their latent codes and back."""
+
+    codes: Samples
+    back: Samples
+    errors: Tensor
+    """Root mean square difference of what came back from the data, (B,)."""
+
+    @property
+    def rms(self) -> float:
+        """The root mean square difference over all data."""
+        return float(self.errors.square().mean().sqrt())
+
+
+def round_trip(model: ScoreModel, solver: Solver, x: Tensor, *, progress: bool | None = False) -> RoundTrip:
+    """decode(encode(x)) and how far it is from x, (B, *), data in [-1, 1].
+
+    Args:
+        model: The model whose probability flow is followed.
+        solver: An ODE solver.
+        x: Data, (B, *).
+        progress: Whether bars are shown; None shows them in a terminal and in a notebook.
+
+    Raises:
+        UsageError, NumericalError: As `encode`.
+    """
+    codes = _watched(encode, model, solver, x, progress)
+    back = _watched(decode, model, solver, codes.x, progress)
+    return RoundTrip(codes, back, (back.x - x).flatten(1).square().mean(1).sqrt())
+
+
+def interpolate(
+    model: ScoreModel, solver: Solver, a: Tensor, b: Tensor, shares: Sequence[float], *, progress: bool | None = False
+) -> Samples:
+    """The way from each of the data a to that of b, both (B, *), through `slerp` of their codes: (B len(shares), *).
+
+    Args:
+        model: The model whose probability flow is followed.
+        solver: An ODE solver.
+        a: Where the ways begin.
+        b: Where they end.
+        shares: Places on the way, 0 for a and 1 for b; those of the first way come first.
+        progress: As for `round_trip`.
+
+    Raises:
+        UsageError, NumericalError: As `encode`.
+    """
+    codes = _watched(encode, model, solver, torch.stack([a, b], 1).flatten(0, 1), progress).x
+    between = torch.stack([slerp(codes[::2], codes[1::2], share) for share in shares], 1)
+    return _watched(decode, model, solver, between.flatten(0, 1), progress)
+
+
+def _watched(
+    move: Callable[..., Samples], model: ScoreModel, solver: Solver, x: Tensor, progress: bool | None
+) -> Samples:
+    """Encodes or decodes under a bar."""
+    with progress_bar(len(x), progress, desc=f"{move.__name__} ", leave=False) as bar:
+        return move(model, solver, x, observers=(ProgressBar(model.sde, bar, upwards=move is encode),))
 
 
 def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:

@@ -1,16 +1,42 @@
-"""How far a sampling has come, seen from the evaluations of its model."""
+"""How far a sampling has come, seen from the evaluations of its model, and shown as a bar."""
+
+import sys
+from typing import Any
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from ..sde import SDE
 
+SHORT = "{desc}{percentage:3.0f}%|{bar}| {elapsed}{postfix}"
+"""A bar without a rate, for parts of the whole that take very different times."""
 
-class Way:
-    """An observer that knows which share of the way from noise to data, or upwards, a batch has gone, in log-SNR."""
 
-    def __init__(self, sde: SDE, *, upwards: bool = False) -> None:
-        ends = sde.log_snr(torch.tensor([sde.t_max, sde.t_min], dtype=torch.float64))
+def progress_bar(total: int, progress: bool | None = None, *, unit: str = "image", **options: Any) -> Any:
+    """A bar of tqdm, to be used as a context.
+
+    Args:
+        total: What there is to do, in units.
+        progress: Whether it is shown; None shows it in a terminal and in a notebook.
+        unit: What is counted.
+        options: Further ones of tqdm.
+    """
+    hidden = not progress if progress is not None else False if "ipykernel" in sys.modules else None
+    return tqdm(**{"total": total, "unit": unit, "disable": hidden, "bar_format": SHORT, **options})
+
+
+class Progress:
+    """An observer that knows which share of the way from noise to data, or back, a batch has gone, in log-SNR.
+
+    Args:
+        sde: The process of the model.
+        upwards: Whether the way leads from data to noise, as it does for latent codes and likelihoods.
+        start: Time at which a way upwards begins; by default the process's `t_min`.
+    """
+
+    def __init__(self, sde: SDE, *, upwards: bool = False, start: float | None = None) -> None:
+        ends = sde.log_snr(torch.tensor([sde.t_max, sde.t_min if start is None else start], dtype=torch.float64))
         ends = ends.flip(0) if upwards else ends
         self.sde, self.upwards = sde, upwards
         self.first, self.last = float(ends[0]), float(ends[1])
@@ -21,3 +47,32 @@ class Way:
         slowest = t.min() if self.upwards else t.max()
         share = (float(self.sde.log_snr(slowest)) - self.first) / (self.last - self.first)
         self.share = max(self.share, min(share, 1.0))
+
+
+class ProgressBar(Progress):
+    """An observer that moves a bar, one unit for each sample, and shows the number of evaluations beside it.
+
+    Args:
+        sde: The process of the model.
+        bar: The bar, as `progress_bar` makes it.
+        upwards: As for `Progress`.
+        start: As for `Progress`.
+    """
+
+    def __init__(self, sde: SDE, bar: Any, *, upwards: bool = False, start: float | None = None) -> None:
+        super().__init__(sde, upwards=upwards, start=start)
+        self.bar, self.moved = bar, 0.0
+
+    def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
+        super().__call__(x, t, eps)
+        self.bar.set_postfix_str(f"NFE {self.calls}", refresh=False)
+        self._move(self.share * len(x))
+
+    def finish(self, rows: int) -> None:
+        """Moves the bar to the end of a batch of so many rows; the same observer then follows the next batch."""
+        self._move(float(rows))
+        self.share, self.moved = 0.0, 0.0
+
+    def _move(self, place: float) -> None:
+        self.bar.update(place - self.moved)
+        self.moved = place

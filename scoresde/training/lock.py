@@ -29,7 +29,7 @@ def only_writer(folder: Path) -> Iterator[None]:
         except OSError:
             file.seek(0)
             owner = file.read().strip() or "another process"
-            raise UsageError(f"{folder} is in use by {owner}; wait for its end, or choose another --out") from None
+            raise UsageError(f"{folder} is in use by {owner}; wait for its end, or choose another folder") from None
         file.truncate(0)
         file.write(f"process {os.getpid()}\n")
         file.flush()

@@ -1,0 +1,248 @@
+"""`scoresde colourise | inpaint | restore`: pictures with something missing in, samples of what they may have been out.
+
+What is missing is all in which the three differ: the colours, what is in a hole, or what a measurement has lost.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import click
+from tqdm.auto import tqdm
+
+from .. import models
+from ..conditioners import conditioners
+from ..core.devices import device
+from ..core.errors import DataError, UsageError
+from ..core.folders import apart
+from ..images import pictures
+from ..images.pictures import FitMode
+from ..observations import NamedObservation, observations
+from ..posterior import posteriors, tasks
+from ..posterior.album import restore_files
+from ..posterior.tasks import CONDITIONER, SOLVER, STEPS, Case, Method
+from ..solvers import solvers
+from .options import ONE_HOLE, build, device_option, drawable, field_options, flag, hole_of, hole_options
+
+Prepare = Callable[[Path, tuple[int, ...]], Case]
+"""Makes a file into a problem for a model of images of a shape."""
+
+
+def run_colourise(files: tuple[Path, ...], fit: FitMode, **options: Any) -> None:
+    """Draw colours for grey pictures: several for each, a sheet, and colourise.json with what they cost.
+
+    A colour picture is reduced to its luma, and is the truth in the sheet.
+    """
+
+    def prepare(file: Path, shape: tuple[int, ...]) -> Case:
+        tasks.colourful(options["model"], shape)
+        return tasks.read_grey(file, shape, fit)
+
+    run("colourise", prepare, files, (), **options)
+
+
+def run_inpaint(
+    files: tuple[Path, ...],
+    fit: FitMode,
+    mask: Path | None,
+    box: str | None,
+    random_mask: str | None,
+    invert: bool,
+    **options: Any,
+) -> None:
+    """Fill a hole in pictures: several fillings for each, the mask, a sheet, and inpaint.json with what they cost.
+
+    The hole is where the mask is white. What is not in the hole comes back unchanged, bit for bit, from a picture of
+    the model's size, or with --fit tile of any larger one; of a resized picture, what the resizing made of it does.
+    """
+    hole = hole_of(mask, box, random_mask, invert)
+    if hole is None:
+        raise UsageError(ONE_HOLE)
+
+    def prepare(file: Path, shape: tuple[int, ...]) -> Case:
+        return tasks.read_holed(file, shape, hole, fit, options["seed"])
+
+    run("inpaint", prepare, files, () if mask is None else (mask,), **options)
+
+
+def run_restore(
+    files: tuple[Path, ...],
+    fit: FitMode,
+    task_name: str,
+    noise: float | None,
+    degrade: bool,
+    **options: Any,
+) -> None:
+    """Restore pictures: several ways for each, a sheet, and restore.json with what they cost.
+
+    IMAGE is what is left of the original: for downsample:4, a picture of a quarter of its height and width. With
+    --degrade it is the original, to which the task is done first, and the truth in the sheet.
+    """
+    seen = task(task_name, noise)
+
+    def prepare(file: Path, shape: tuple[int, ...]) -> Case:
+        return tasks.read_measured(file, shape, seen, fit, degrade=degrade, seed=options["seed"])
+
+    run("restore", prepare, files, (), **options)
+
+
+def task(text: str, noise: float | None) -> NamedObservation:
+    """The observation in a text such as "downsample:factor=4"; "downsample:4" will do where there is one option."""
+    name, _, rest = text.partition(":")
+    own = [key for key in observations[name].model_fields if key != "noise"] or ["noise"]
+    if rest and "=" not in rest and len(own) == 1:
+        text = f"{name}:{own[0]}={rest}"
+    found: NamedObservation = observations.parse(text)
+    return found if noise is None else type(found)(**{**found.model_dump(), "noise": noise})
+
+
+def method(solver: str | None, conditioner: str | None, posterior: str | None, options: dict[str, Any]) -> Method:
+    """The method that was asked for; `options` are those of the solver.
+
+    Raises:
+        UsageError: A name or an option does not exist, or a posterior sampler is given a solver or conditioner beside.
+    """
+    beside = [key for key, value in options.items() if value is not None]
+    if posterior and (solver or conditioner or beside):
+        extra = flag(beside[0]) if beside else "--solver" if solver else "--conditioner"
+        raise UsageError(f"--posterior has its options in its text, as in smc:solver=em:steps=50, and takes no {extra}")
+    name = solver or SOLVER
+    if name == SOLVER and options.get("steps") is None:
+        options = {**options, "steps": STEPS}
+    return Method(
+        build(solvers, name, options),
+        conditioners.parse(conditioner or CONDITIONER),
+        posteriors.parse(posterior) if posterior else None,
+    )
+
+
+def run(
+    name: str,
+    prepare: Prepare,
+    files: tuple[Path, ...],
+    inputs: Sequence[Path],
+    *,
+    model: str,
+    solver: str | None,
+    conditioner: str | None,
+    posterior: str | None,
+    clip: bool,
+    count: int,
+    seed: int,
+    batch: int,
+    out: Path | None,
+    device_name: str,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Draws samples for every picture, and says what they cost.
+
+    Raises:
+        DataError: Some pictures could not be read, or not be done as asked; the others are done.
+        ScoreSDEError: What is wrong with the only picture, or with the first where none could be done.
+    """
+    chosen, folder = method(solver, conditioner, posterior, options), models.locate(model)
+    network = models.load(folder, device(device_name))
+    if conditioner is None:
+        chosen = replace(chosen, conditioner=conditioners[tasks.conditioner_for(network)]())
+    drawable(model, network.shape)
+    found = pictures.found(files)
+    target = apart(out or Path(name) / (files[0].stem if len(files) == 1 else folder.name), [*found, *inputs])
+    album = restore_files(
+        found,
+        lambda file: prepare(file, network.shape),
+        network,
+        folder,
+        chosen,
+        target,
+        name=name,
+        count=count,
+        seed=seed,
+        batch=batch,
+        clip=clip,
+        progress=False if quiet else None,
+        say=tqdm.write,
+    )
+    nfe, vjps, seconds = (mean(row[key] for row in album.rows) for key in ("nfe", "vjps", "seconds"))
+    many = [f"{n} {word}{'s' * (n > 1)}" for n, word in ((count, "sample"), (len(album.rows), "picture"))]
+    click.echo(
+        f"{many[0]} for each of {many[1]} by {chosen}: "
+        f"{nfe:g} NFE, {vjps:g} products, {seconds:.2f} s a picture, in {target}"
+    )
+    if skipped := album.skipped:
+        raise DataError(f"{len(skipped)} of {len(found)} pictures were skipped, the others are done: {skipped[0]}")
+
+
+def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: str) -> click.Command:
+    """One of the commands, with the options of every solver."""
+    path = click.Path(path_type=Path)
+    shared: list[click.Parameter] = [
+        click.Argument(["files"], nargs=-1, required=True, type=path, metavar="IMAGE|FOLDER..."),
+        click.Option(["--model"], default="photos", show_default=True, help="Run, model folder or bundled name."),
+        *own,
+        click.Option(["-n", "count"], type=click.IntRange(1), default=4, show_default=True, help="Samples a picture."),
+        click.Option(["--conditioner"], metavar="NAME[:KEY=VALUE,...]",
+                     help="How what is known is imposed, such as moment:products=3. "
+                     f"[default: {CONDITIONER}; trained for a network that is]"),
+        click.Option(["--solver"], metavar="NAME", help=f"See `scoresde solvers`. [default: {SOLVER}]"),
+        click.Option(["--posterior"], metavar="NAME[:KEY=VALUE,...]",
+                     help="In place of both: gibbs, langevin, smc:particles=16 or travel, which take longer."),
+        click.Option(["--clip"], is_flag=True, help="Cut off predicted data at black and white, before what is known."),
+        click.Option(["--fit"], type=click.Choice(["resize", "tile"]), default="resize", show_default=True,
+                     help="Pictures larger than the model's are resized and cut to its size, or drawn whole in "
+                     "overlapping tiles; smaller ones are enlarged."),
+        click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Sample i uses seed + i."),
+        click.Option(["--batch"], type=click.IntRange(1), default=64, show_default=True,
+                     help="Samples, or tiles, at a time."),
+        click.Option(["--out"], type=path, help=f"Folder. [default: {name}/IMAGE, or {name}/MODEL for several]"),
+        click.Option(["--quiet"], is_flag=True, help="No progress bar."),
+    ]  # fmt: skip
+    made = click.Command(name, callback=callback, params=[*shared, *field_options(solvers.all())])
+    made.help = callback.__doc__
+    made.epilog = f"""\b
+{SOLVER} has here {STEPS} steps. Options followed by [names] belong to those solvers. The model needs the covariance
+of its data, which `scoresde stats` estimates; --conditioner projection does without, and so does a network that was
+trained to colour or to inpaint.
+\b
+Examples:
+{examples}"""
+    device_option(made)
+    return made
+
+
+def colourise() -> click.Command:
+    """`scoresde colourise`, also as `scoresde colorize`."""
+    examples = """\
+  scoresde colourise portrait.jpg
+  scoresde colourise album/ --out coloured -n 8 --seed 7
+  scoresde colourise portrait.jpg --fit tile --solver sde-dpm++ --steps 50
+  scoresde colorize portrait.jpg --conditioner moment:products=3 --model runs/photos"""
+    return command("colourise", run_colourise, (), examples)
+
+
+def inpaint() -> click.Command:
+    """`scoresde inpaint`."""
+    examples = """\
+  scoresde inpaint photo.png --mask hole.png
+  scoresde inpaint photo.png --box 8,8,24,24 -n 8
+  scoresde inpaint album/ --random-mask freeform --out filled
+  scoresde inpaint photo.png --random-mask rectangle:least=0.2,most=0.3 --fit tile"""
+    return command("inpaint", run_inpaint, hole_options("the file's name"), examples)
+
+
+def restore() -> click.Command:
+    """`scoresde restore`."""
+    own = [
+        click.Option(["--task", "task_name"], required=True, metavar="NAME[:KEY=VALUE,...]",
+                     help="What was done to the picture: downsample:4 for the means of 4x4 pixels, blur:1.5 for a "
+                     "Gaussian blur, crop:left=8, noisy:0.2 for white noise, luma or mean."),
+        click.Option(["--noise"], type=float, help="Standard deviation of the error of what is left, in [-1, 1]."),
+        click.Option(["--degrade"], is_flag=True, help="IMAGE is the original: do the task to it first."),
+    ]  # fmt: skip
+    examples = """\
+  scoresde restore small.png --task downsample:4
+  scoresde restore photo.png --task blur:1.5 --noise 0.02 --degrade
+  scoresde restore album/ --task crop:left=8,right=8 --degrade --out widened"""
+    return command("restore", run_restore, own, examples)

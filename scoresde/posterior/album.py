@@ -1,0 +1,164 @@
+"""Many picture files, each with something missing: samples of p(x | y) for each of them, a sheet and a record."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..core.errors import DataError, NumericalError, UsageError
+from ..core.files import write_text
+from ..core.folders import writable
+from ..images import sheets
+from ..models.base import ScoreModel
+from ..models.clipped import ClippedModel
+from ..models.record import record
+from ..models.tiled import TiledModel
+from ..observations import NamedObservation
+from ..sampling.progress import ProgressBar, progress_bar
+from ..sampling.sample import Samples
+from .tasks import Case, Method, of_size
+
+SHOWN, ROWS = 8, 32
+"""Samples of a picture, and pictures, that the sheet shows."""
+
+
+@dataclass
+class Album:
+    """What became of some picture files."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """Of each picture that was done: its file, what was done to it, the files written, and what the samples cost."""
+    skipped: list[str] = field(default_factory=list)
+    """Why the others were not."""
+
+
+def restore_files(
+    files: Sequence[Path],
+    prepare: Callable[[Path], Case],
+    model: ScoreModel,
+    folder: Path,
+    method: Method,
+    target: Path,
+    *,
+    name: str = "samples",
+    count: int = 4,
+    seed: int = 0,
+    batch: int = 64,
+    clip: bool = False,
+    progress: bool | None = None,
+    say: Callable[[str], object] = lambda text: None,
+) -> Album:
+    """Draws samples for every picture file, and writes them, a sheet and a record. What cannot be done is skipped.
+
+    Args:
+        files: The pictures.
+        prepare: Makes a file into a problem, such as `lambda file: read_grey(file, model.shape)`.
+        model: The model of p(x).
+        folder: The model's folder, where the covariance of its data is.
+        method: How samples are drawn.
+        target: The folder that is written into.
+        name: Of the record, NAME.json.
+        count: Samples of each picture.
+        seed: Sample i uses seed + i.
+        batch: Samples, or tiles, at a time.
+        clip: Whether predicted data are cut off at black and white, before what is known.
+        progress: Whether a bar is shown; None shows it in a terminal and in a notebook.
+        say: Called with a line for each picture.
+
+    Raises:
+        ScoreSDEError: What is wrong with the only picture, or with the first where none could be done.
+    """
+    album, drawn, errors = Album(), list[tuple[Case, Tensor]](), list[DataError | UsageError | NumericalError]()
+    with progress_bar(len(files) * count, progress) as bar:
+        for number, (file, called) in enumerate(zip(files, names(files), strict=True), 1):
+            try:
+                case = prepare(file)
+                writable(target)
+                around = of_size(ClippedModel(model) if clip else model, case.shape, batch)
+                tiles = around.tiles if isinstance(around, TiledModel) else 1
+                note = case.note + (f", in {tiles} tiles" if tiles > 1 else "")
+                say(f"{file}: {note}")
+                seeds = range(seed, seed + count)
+                parts = method.draw(case, around, folder, seeds, batch, lambda: ProgressBar(model.sde, bar))
+            except (DataError, UsageError, NumericalError) as error:  # of this picture, or of every one
+                errors.append(error)
+                album.skipped.append(str(error) if str(file) in str(error) else f"{file}: {error}")
+                if len(files) > 1:
+                    say(f"skipped: {album.skipped[-1]}")
+            else:
+                x = torch.cat([part.x for part in parts])
+                written = write(target, called, case, x, seed)
+                album.rows.append({"picture": str(file), "done": note, "files": written, **cost(case, parts)})
+                drawn.append((case, x[:SHOWN].cpu()))
+            bar.update(number * count - bar.n)
+    if not album.rows:
+        several = f"none of {len(errors)} pictures could be done, the first because: {album.skipped[0]}"
+        raise errors[0] if len(errors) == 1 else type(errors[0])(several)
+    sheets.save(sheet(drawn[:ROWS]), target / "sheet.png")
+    content = {
+        **method.record,
+        "clip": clip,
+        **record(model, folder),
+        "seeds": [seed, seed + count - 1],
+        "pictures": album.rows,
+        "skipped": album.skipped,
+    }
+    write_text(target / f"{name}.json", json.dumps(content, indent=2) + "\n")
+    return album
+
+
+def names(files: Sequence[Path]) -> list[str]:
+    """What the results of each file are called: its name without the ending, if that is enough to tell them apart."""
+    stems, whole = Counter(file.stem for file in files), Counter(file.name for file in files)
+    return [
+        file.stem if stems[file.stem] == 1 else file.name if whole[file.name] == 1 else f"{i}-{file.name}"
+        for i, file in enumerate(files)
+    ]
+
+
+def write(target: Path, name: str, case: Case, x: Tensor, seed: int) -> list[str]:
+    """Writes the samples of one case, (B, C, H, W), and what belongs to it; returns what the files are called."""
+    found = {f"{name}-{seed + i:06d}.png": sheets.single(image) for i, image in enumerate(x)}
+    found |= {f"{name}-{ending}": picture for ending, picture in case.beside.items()}
+    for file, picture in found.items():
+        sheets.save(picture, target / file)
+    return list(found)
+
+
+def sheet(drawn: Sequence[tuple[Case, Tensor]]) -> Image.Image:
+    """A row for each picture: what is known, the samples, and the truth where there is one."""
+    size = [max(case.shape[axis] for case, _ in drawn) for axis in (1, 2)]
+    columns = max(1 + len(x) + (case.truth is not None) for case, x in drawn)
+    between = 64 / 127.5 - 1  # the grey between the images
+
+    def padded(image: Tensor) -> Tensor:
+        height, width = image.shape[1:]
+        return pad(image.expand(3, -1, -1), (0, size[1] - width, 0, size[0] - height), value=between)
+
+    cells: list[Tensor] = []
+    for case, x in drawn:
+        row = [case.seen, *x] + ([] if case.truth is None else [case.truth])
+        cells += [*map(padded, row), *[torch.full((3, *size), between)] * (columns - len(row))]
+    return sheets.sheet(torch.stack(cells), columns, zoom=sheets.zoom_for(size[0]))
+
+
+def cost(case: Case, parts: Sequence[Samples]) -> dict[str, Any]:
+    """What was known of one picture, and what its samples cost."""
+    count, seen = sum(len(part.x) for part in parts), case.observation
+    return {
+        "observation": str(seen) if isinstance(seen, NamedObservation) else seen and type(seen).__name__.lower(),
+        "nfe": mean(part.nfe for part in parts),
+        "vjps": mean(part.vjps for part in parts),
+        "cost": mean(part.cost for part in parts),
+        "work": sum(part.work * len(part.x) for part in parts) / count,
+        "seconds": sum(part.seconds for part in parts),
+        "info": {key: mean(part.info[key] for part in parts) for key in parts[0].info},
+    }
