@@ -17,9 +17,11 @@ from starlette.exceptions import HTTPException
 from .. import models
 from ..core.errors import ResourceError, ScoreSDEError, UsageError
 from ..core.random import generators
+from ..observations.tasks import trained_task
 from . import uploads
-from .catalogue import Catalogue, MissingEntry
+from .catalogue import Catalogue
 from .drawing import serve_drawing
+from .entries import MissingEntry
 from .jobs import Full, JobQueue, unexpected
 from .keeping import serve_catalogue
 from .security import AccessPolicy, Guarded, loopback, reachable
@@ -33,19 +35,25 @@ class WebSettings:
     """What `scoresde web` serves, and where."""
 
     models: tuple[str, ...]
+    """Runs, model folders, or names of bundled models."""
     catalogue: Path
+    """File of the catalogue."""
     host: str = "127.0.0.1"
+    """Address to listen at."""
     port: int = 8000
+    """Port to listen at."""
     device: torch.device = torch.device("cpu")
+    """Device of the models."""
     waiting: int = 4
     """Jobs that may wait while one is worked on."""
     seconds: float = 300.0
-    """How long a job may work."""
+    """How long a job may take."""
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    """The secret that opens the page."""
 
     @property
     def policy(self) -> AccessPolicy:
-        """Who may come in."""
+        """Which requests are accepted."""
         return AccessPolicy(self.host, self.port, self.token)
 
     @property
@@ -58,6 +66,9 @@ class WebSettings:
 
 def create_app(settings: WebSettings) -> Guarded:
     """The page as an ASGI application. Models are loaded, and the catalogue is opened, before it returns.
+
+    Args:
+        settings: The models, the catalogue and the address.
 
     Raises:
         UsageError: A model does not exist, cannot be drawn, or is called like another.
@@ -86,12 +97,17 @@ def create_app(settings: WebSettings) -> Guarded:
 
 
 def load(name: str, device: torch.device) -> Served:
-    """A model, after one evaluation, which takes longer than those that follow."""
+    """A model after a first evaluation, which takes longer than later ones.
+
+    Args:
+        name: A run, a model folder, or the name of a bundled model.
+        device: The device of the model.
+    """
     folder = models.locate(name)
     model = models.load(folder, device)
     if model.shape[0] not in (1, 3):
         raise UsageError(f"{name} makes images of {model.shape[0]} channels; only 1 or 3 can be drawn")
-    if model.condition == "none":
+    if not trained_task(model).conditional:
         with torch.no_grad():
             model.eps(
                 model.prior(generators([0])), torch.full((1,), model.sde.t_max, dtype=torch.float64, device=device)
@@ -100,7 +116,11 @@ def load(name: str, device: torch.device) -> Served:
 
 
 def say_errors(app: FastAPI) -> None:
-    """Every error is one sentence in {"error": ...}."""
+    """Makes every error of the application one sentence in {"error": ...}.
+
+    Args:
+        app: The application, which is changed in place.
+    """
 
     def said(status: int, sentence: str, **headers: str) -> Response:
         return JSONResponse({"error": sentence}, status, headers)
@@ -127,7 +147,12 @@ def say_errors(app: FastAPI) -> None:
 
 
 def serve_pages(app: FastAPI, settings: WebSettings) -> None:
-    """The page itself, from a fixed list of files."""
+    """Adds the page itself, from a fixed list of files.
+
+    Args:
+        app: The application, which is changed in place.
+        settings: The token and the host.
+    """
     folder = resources.files("scoresde.web") / "static"
     files = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 

@@ -5,12 +5,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from ..core.errors import ResourceError, UsageError
 from .database import connect, explained, transaction
+from .entries import CatalogueEntry, MissingEntry
 from .intake import size, tidy, written
 from .search import find, fold, learn
 
@@ -22,29 +22,6 @@ RESTORABLE = 7 * 86400.0
 ENTRY = "entries.id, caption, created, width, height, parameters FROM entries JOIN pictures USING (id)"
 KEPT = "id, caption, folded, created, width, height"
 SORTED = {"newest": ("id", "DESC"), "oldest": ("id", "ASC"), "name": ("folded", "ASC")}
-
-
-class MissingEntry(UsageError):
-    """The catalogue has no entry with this number, or none that could be restored."""
-
-
-@dataclass(frozen=True)
-class CatalogueEntry:
-    """A picture of the catalogue, without its pixels.
-
-    Args:
-        id: Its number, which no other entry gets, not even after it is deleted.
-        created: Seconds since 1970.
-        width: In pixels, as is the height.
-        parameters: What the picture was made from.
-    """
-
-    id: int
-    caption: str
-    created: float
-    width: int
-    height: int
-    parameters: dict[str, Any]
 
 
 class Catalogue:
@@ -74,6 +51,11 @@ class Catalogue:
     def save(self, caption: str, png: bytes, parameters: dict[str, Any]) -> CatalogueEntry:
         """Keeps a picture. When this returns, it is on the disk.
 
+        Args:
+            caption: One line of text.
+            png: The picture.
+            parameters: What it was made from, for JSON.
+
         Raises:
             UsageError: The caption or the parameters are too long, or these cannot be written as JSON.
             DataError: The picture is not a PNG.
@@ -93,7 +75,13 @@ class Catalogue:
     def page(
         self, order: SortOrder = "newest", offset: int = 0, limit: int = 50, query: str = ""
     ) -> tuple[list[CatalogueEntry], int]:
-        """Entries from an offset on, and the number of all. With a query the best match comes first, in any order.
+        """Some entries, and the number of all. With a query the best match comes first, whatever the order.
+
+        Args:
+            order: "newest", "oldest" or "name".
+            offset: Number of entries that are skipped.
+            limit: The largest number of entries.
+            query: Words to search for; empty for all entries.
 
         Raises:
             UsageError: The order, offset or limit is not allowed.
@@ -114,6 +102,9 @@ class Catalogue:
     def entry(self, id: int) -> CatalogueEntry:
         """One entry.
 
+        Args:
+            id: Number of the entry.
+
         Raises:
             MissingEntry: There is none with this number.
         """
@@ -122,6 +113,9 @@ class Catalogue:
 
     def image(self, id: int) -> bytes:
         """The PNG of an entry, as it was saved.
+
+        Args:
+            id: Number of the entry.
 
         Raises:
             MissingEntry: There is none with this number.
@@ -133,6 +127,10 @@ class Catalogue:
 
     def rename(self, id: int, caption: str) -> CatalogueEntry:
         """Gives an entry another caption.
+
+        Args:
+            id: Number of the entry.
+            caption: The new caption.
 
         Raises:
             UsageError: The caption is too long.
@@ -147,7 +145,10 @@ class Catalogue:
             return self._entry(id)
 
     def delete(self, id: int) -> None:
-        """Takes an entry out; for a week it can be restored.
+        """Deletes an entry; for a week it can be restored.
+
+        Args:
+            id: Number of the entry.
 
         Raises:
             MissingEntry: There is none with this number.
@@ -158,7 +159,10 @@ class Catalogue:
             self._db.execute("DELETE FROM entries WHERE id = ?", (id,))
 
     def restore(self, id: int) -> CatalogueEntry:
-        """Puts a deleted entry back as it was, with its number.
+        """Restores a deleted entry, with its number.
+
+        Args:
+            id: Number of the entry.
 
         Raises:
             MissingEntry: None was deleted under this number, or it is gone for good.

@@ -1,4 +1,4 @@
-"""The catalogue's file: its tables, how it is opened, and what goes wrong with it in words."""
+"""The catalogue's file: its tables, how it is opened, and its errors as sentences."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -62,6 +62,9 @@ def connect(path: Path) -> sqlite3.Connection:
 
     A write is on the disk when its call returns, and one that is cut off by a crash leaves no trace.
 
+    Args:
+        path: The file.
+
     Raises:
         DataError: The file is not a catalogue, damaged, or of a newer version.
         ResourceError: It cannot be written, or this Python's SQLite lacks the search.
@@ -104,7 +107,11 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Errors of SQLite as sentences."""
+    """A context in which errors of SQLite become errors of this package.
+
+    Args:
+        path: The file, for the message.
+    """
     try:
         yield
     except sqlite3.Error as error:
@@ -131,7 +138,11 @@ def _sentence(error: sqlite3.Error, path: Path) -> ScoreSDEError:
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """All of it is written, or nothing."""
+    """A context in which all statements take effect, or none.
+
+    Args:
+        db: The database.
+    """
     db.execute("BEGIN IMMEDIATE")
     try:
         yield

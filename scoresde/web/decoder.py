@@ -1,7 +1,7 @@
-"""The process in which other people's pictures are decoded: it can read its pipe, think for a while, and answer.
+"""The process in which untrusted pictures are decoded: it can only read its pipe, compute for a while, and answer.
 
-It imports what it needs, gives up the right to open anything, and then reads requests until its input ends. A request
-is REQUEST and the bytes of a picture; an answer is ANSWER and that many bytes: pixels, or a sentence.
+It imports what it needs, gives up the right to open files, and then reads requests until its input ends. A request is
+REQUEST and the bytes of a picture; an answer is ANSWER and that many bytes: pixels, or a sentence.
 """
 
 import io
@@ -27,7 +27,12 @@ ANSWER = Struct(">HIIB")
 
 
 def decode(data: bytes, largest: int) -> tuple[int, np.ndarray]:
-    """Status 200 and the pixels, (H, W, 1|3), or another and a sentence, (1, L, 1), in UTF-8."""
+    """Status 200 and the pixels, (H, W, 1|3), or an error status and a sentence, (1, L, 1), in UTF-8.
+
+    Args:
+        data: The bytes of a picture.
+        largest: The largest number of pixels.
+    """
     try:
         picture = open_picture(io.BytesIO(data), "the upload", largest=largest, formats=FORMATS)
         pixels = np.asarray(picture)
@@ -45,7 +50,12 @@ def decode(data: bytes, largest: int) -> tuple[int, np.ndarray]:
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answers until the requests end."""
+    """Answers requests until their stream ends.
+
+    Args:
+        requests: Where requests are read.
+        answers: Where answers are written.
+    """
     answers.write(READY)
     answers.flush()
     while len(head := requests.read(REQUEST.size)) == REQUEST.size:
@@ -69,7 +79,11 @@ def warm() -> None:
 if sys.platform == "win32":
 
     def restrict(memory: int) -> None:
-        """Windows has no such limits."""
+        """Does nothing: Windows has no such limits.
+
+        Args:
+            memory: Ignored.
+        """
 
     def _allow(seconds: int) -> None:
         """Nor this one: the parent's clock has to do."""
@@ -78,7 +92,11 @@ else:
     import resource
 
     def restrict(memory: int) -> None:
-        """No more address space than that in bytes, no file or socket opened, none written, no process started."""
+        """Takes away the rights to open files or sockets, to write files, to start processes, and to use more memory.
+
+        Args:
+            memory: The largest address space, in bytes.
+        """
         limits = {resource.RLIMIT_NOFILE: 0, resource.RLIMIT_FSIZE: 0, resource.RLIMIT_NPROC: 0}
         limits |= {resource.RLIMIT_CORE: 0, resource.RLIMIT_AS: memory}
         for limit, most in limits.items():

@@ -1,4 +1,4 @@
-"""The addresses that take a model: what can be asked for, pictures made to fit, and pictures drawn."""
+"""The addresses that use a model: its description, pictures made to fit it, and pictures drawn by it."""
 
 import asyncio
 import json
@@ -16,13 +16,19 @@ from ..core.errors import UsageError
 from ..images import pictures
 from ..posterior import tasks as restoration
 from ..solvers import solvers
-from . import requests, schema, tasks, uploads
+from . import encoding, requests, schema, tasks, uploads
 from .jobs import Job, JobQueue, Work
 from .reading import content, table
 
 
 def serve_drawing(app: FastAPI, models: Sequence[tasks.Served], queue: JobQueue) -> None:
-    """Everything that takes a model."""
+    """Adds all addresses that use a model.
+
+    Args:
+        app: The application, which is changed in place.
+        models: The models of the page.
+        queue: Where the work waits.
+    """
     served = {each.name: each for each in models}
 
     def model(name: str) -> tasks.Served:
@@ -58,10 +64,10 @@ def serve_drawing(app: FastAPI, models: Sequence[tasks.Served], queue: JobQueue)
         data = await content(request)
 
         def fitted() -> dict[str, Any]:
-            picture = tasks.picture_of(uploads.decode(data))
+            picture = encoding.picture_of(uploads.decode(data))
             done = pictures.fit(picture.size, height, width)
             cut = done.picture(picture.convert("L" if channels == 1 else "RGB"))
-            return {"picture": tasks.png(cut), "grey": tasks.png(cut.convert("L")), "note": str(done)}
+            return {"picture": encoding.png(cut), "grey": encoding.png(cut.convert("L")), "note": str(done)}
 
         return await run_in_threadpool(fitted)
 
@@ -83,7 +89,13 @@ def serve_drawing(app: FastAPI, models: Sequence[tasks.Served], queue: JobQueue)
 
 
 async def events(queue: JobQueue, job: Job, request: Request) -> AsyncIterator[str]:
-    """The events of a job as text; when the reader goes away, so does the job."""
+    """The events of a job as text. If the reader disconnects, the job is cancelled.
+
+    Args:
+        queue: The queue of the job.
+        job: The job.
+        request: The request of the reader.
+    """
 
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":

@@ -1,4 +1,4 @@
-"""What the catalogue takes in: captions, parameters and pictures, each looked at first."""
+"""Checks of what the catalogue takes in: captions, parameters and pictures."""
 
 import json
 import struct
@@ -14,7 +14,10 @@ MOST_PARAMETERS = 50_000
 
 
 def tidy(caption: str) -> str:
-    """A caption on one line: spaces and control characters become single spaces, halves of characters become �.
+    """A caption on one line: white space and control characters become single spaces, lone surrogates become �.
+
+    Args:
+        caption: Any text.
 
     Raises:
         UsageError: It is longer than a caption may be.
@@ -27,7 +30,10 @@ def tidy(caption: str) -> str:
 
 
 def written(parameters: dict[str, Any]) -> str:
-    """Parameters as JSON that any reader takes: without NaN, infinities and halves of characters.
+    """Parameters as JSON that any reader accepts: without NaN, infinities and lone surrogates.
+
+    Args:
+        parameters: Values for JSON.
 
     Raises:
         UsageError: They have values that JSON has not, or are too long.
@@ -46,6 +52,9 @@ def written(parameters: dict[str, Any]) -> str:
 
 def size(png: bytes) -> tuple[int, int]:
     """Width and height of a PNG, by its header.
+
+    Args:
+        png: The bytes of the file.
 
     Raises:
         DataError: It is not a PNG.

@@ -1,4 +1,4 @@
-"""Work in line for a device: one job at a time, a few that wait, and events that tell how each goes."""
+"""A queue of jobs for a device: one runs at a time, a few wait, and each sends events about its progress."""
 
 import asyncio
 import itertools
@@ -16,19 +16,24 @@ Work = Callable[["Job"], dict[str, Any]]
 """What a job does; returns what its last event says."""
 LAST = ("done", "failed")
 BACKLOG = 8
-"""Events that may wait for a slow reader; beyond, news of progress is left out."""
+"""Events that may wait for a slow reader; if there are more, events of progress are dropped."""
 
 
 class JobCancelled(Exception):
-    """Nobody waits for the job any more."""
+    """The reader of the job's events has disconnected."""
 
 
 class Full(ResourceError):
-    """All places in the line are taken."""
+    """The queue is full."""
 
 
 class Job:
-    """One piece of work, and the events that come of it: queued, begun, progress, and done or failed."""
+    """One piece of work and its events: queued, begun, progress, and done or failed.
+
+    Args:
+        work: Called with the job; returns the data of the last event.
+        seconds: How long the job may take.
+    """
 
     def __init__(self, work: Work, seconds: float) -> None:
         self.work, self.seconds = work, seconds
@@ -37,17 +42,22 @@ class Job:
         self._events: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
 
     def emit(self, event: str, **data: Any) -> None:
-        """Sends an event, from any thread."""
+        """Sends an event, from any thread.
+
+        Args:
+            event: Name of the event.
+            data: Its data, for JSON.
+        """
         if event == "progress" and self._events.qsize() >= BACKLOG:
             return
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self._events.put_nowait, (event, data))
 
     def check(self) -> None:
-        """Looks whether the job may go on; whoever works calls it at each step.
+        """Checks that the job may go on; the work calls it at each step.
 
         Raises:
-            JobCancelled: Nobody waits for it any more.
+            JobCancelled: The reader of its events has disconnected.
             ResourceError: It has taken too long.
         """
         if self.stopped.is_set():
@@ -66,7 +76,7 @@ class Job:
                 return
 
     def run(self) -> None:
-        """Does the work, whatever comes of it."""
+        """Does the work, and reports how it ends."""
         self.ends = time.monotonic() + self.seconds
         try:
             self.check()
@@ -81,7 +91,7 @@ class Job:
 
 
 class JobQueue:
-    """A thread that works, and the jobs that wait for it.
+    """A thread that does one job after the other, and the jobs that wait for it.
 
     Args:
         places: Jobs that may wait while one is worked on.
@@ -97,7 +107,10 @@ class JobQueue:
         self._thread.start()
 
     def submit(self, work: Work) -> Job:
-        """Puts work into the line.
+        """Adds work to the queue.
+
+        Args:
+            work: Called with its job.
 
         Raises:
             Full: There is no place.
@@ -113,7 +126,11 @@ class JobQueue:
         return job
 
     def leave(self, job: Job) -> None:
-        """Takes a job out of the line, or stops it at its next step."""
+        """Removes a job from the queue, or stops it at its next step.
+
+        Args:
+            job: The job.
+        """
         job.stopped.set()
         with self._changed:
             if job in self._waiting:
@@ -148,7 +165,7 @@ class JobQueue:
 
 
 def unexpected() -> str:
-    """Writes the error at hand into the log, and returns what a visitor may know of it."""
+    """Logs the error that is being handled, and returns a sentence for the user that does not reveal it."""
     number = secrets.token_hex(4)
     logging.getLogger("scoresde.web").exception("error %s", number)
     return f"something went wrong here; the log of scoresde web says more under {number}"

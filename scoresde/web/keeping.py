@@ -9,12 +9,18 @@ from starlette.concurrency import run_in_threadpool
 
 from ..core.options import Options
 from . import requests, uploads
-from .catalogue import Catalogue, CatalogueEntry
+from .catalogue import Catalogue
+from .entries import CatalogueEntry
 from .reading import table
 
 
 def serve_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
-    """What is kept."""
+    """Adds the addresses of the catalogue.
+
+    Args:
+        app: The application, which is changed in place.
+        catalogue: The catalogue.
+    """
 
     def shown(entry: CatalogueEntry) -> dict[str, Any]:
         return dataclasses.asdict(entry)

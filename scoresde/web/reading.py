@@ -1,4 +1,4 @@
-"""What a request holds."""
+"""Reading the body of a request."""
 
 import asyncio
 import json
@@ -14,7 +14,14 @@ SLOWEST = 20.0
 
 
 async def content(request: Request) -> bytes:
-    """What a request holds."""
+    """The body of a request.
+
+    Args:
+        request: The request.
+
+    Raises:
+        HTTPException: It did not arrive in time.
+    """
     try:
         async with asyncio.timeout(SLOWEST):
             return await request.body()
@@ -23,7 +30,14 @@ async def content(request: Request) -> bytes:
 
 
 async def table(request: Request) -> dict[str, Any]:
-    """The JSON object that a request holds."""
+    """The JSON object in the body of a request.
+
+    Args:
+        request: The request.
+
+    Raises:
+        UsageError: The body is not a JSON object.
+    """
     try:
         value = json.loads(await content(request))
     except (ValueError, RecursionError):

@@ -57,6 +57,10 @@ class Inpaint(Restore):
     def known(self, height: int, width: int) -> Tensor:
         """Which pixels are known, (H, W).
 
+        Args:
+            height: Height of the model's images.
+            width: Width of the model's images.
+
         Raises:
             UsageError: The mask is not one of that size.
         """
@@ -78,7 +82,11 @@ class Race(Request):
 
 
 def decoded(name: str, text: str) -> bytes:
-    """The bytes behind base64.
+    """The bytes of a text in base64.
+
+    Args:
+        name: What the text is, for the message.
+        text: The text.
 
     Raises:
         UsageError: It is not base64.

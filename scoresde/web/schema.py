@@ -20,19 +20,28 @@ KINDS = {bool: "bool", int: "int", float: "float", str: "text"}
 
 
 def most(name: str) -> int:
-    """The largest whole number that is taken for an option."""
+    """The largest whole number that a form may set for an option.
+
+    Args:
+        name: Name of the option.
+    """
     return MOST.get(name, OTHERS)
 
 
 def form(cls: type[Options]) -> dict[str, Any]:
-    """What a page needs to offer a class: its name, a sentence, and its fields."""
+    """The description of a class for a form: its name, a sentence, and its fields."""
     text = " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
     found = [made for name, info in cls.model_fields.items() if (made := field(name, info))]
     return {"name": cls.name, "summary": text, "fields": found}
 
 
 def field(name: str, info: FieldInfo) -> dict[str, Any] | None:
-    """One field of a form; None for what a form cannot hold, such as a list or a covariance."""
+    """One field of a form; None for values that a form cannot hold, such as a list or a covariance.
+
+    Args:
+        name: Name of the option.
+        info: Its type, bounds and description.
+    """
     parts = [a for a in (get_args(info.annotation) if _union(info.annotation) else (info.annotation,))]
     optional, parts = NoneType in parts, [a for a in parts if a is not NoneType]
     made: dict[str, Any] = {"name": name, "meaning": info.description or "", "optional": optional}
@@ -53,7 +62,13 @@ def field(name: str, info: FieldInfo) -> dict[str, Any] | None:
 
 
 def bounds(name: str, annotation: type, info: FieldInfo) -> dict[str, Any]:
-    """The least and greatest value of a number; `above` and `below` are not taken themselves."""
+    """The bounds of a number. The values `above` and `below` are themselves excluded.
+
+    Args:
+        name: Name of the option.
+        annotation: int or float.
+        info: Its type, bounds and description.
+    """
     found: dict[str, Any] = {}
     for mark in info.metadata:
         for ours, theirs in (("least", "ge"), ("greatest", "le"), ("above", "gt"), ("below", "lt")):
@@ -65,7 +80,11 @@ def bounds(name: str, annotation: type, info: FieldInfo) -> dict[str, Any]:
 
 
 def suggestions(annotation: type) -> list[str]:
-    """What may be written in a field that holds options of its own."""
+    """The names that a field for nested options suggests.
+
+    Args:
+        annotation: Class of the nested options.
+    """
     for base, names in ((Grid, grids), (Controller, controllers)):
         if issubclass(annotation, base):
             return list(names.all())
@@ -74,6 +93,10 @@ def suggestions(annotation: type) -> list[str]:
 
 def build(registry: Registry[T], table: Mapping[str, Any]) -> T:
     """The object that a form describes: a name and options.
+
+    Args:
+        registry: Where the name is looked up.
+        table: A name and options.
 
     Raises:
         UsageError: The name or an option does not exist, or a value is not allowed, here or anywhere.
@@ -91,7 +114,11 @@ def build(registry: Registry[T], table: Mapping[str, Any]) -> T:
 
 
 def whole_numbers(options: Options) -> Iterator[tuple[str, int]]:
-    """All whole numbers among options, and in the options among them."""
+    """All whole numbers among options, nested ones included.
+
+    Args:
+        options: The options.
+    """
     for name in type(options).model_fields:
         value = getattr(options, name)
         if isinstance(value, Options):

@@ -1,4 +1,4 @@
-"""Finding captions: by their words and what those begin with, and by words that are spelt alike."""
+"""Search for captions: by words, by beginnings of words, and by words of similar spelling."""
 
 import sqlite3
 import unicodedata
@@ -22,7 +22,11 @@ DAMPING = 60
 
 
 def fold(text: str) -> str:
-    """The words of a text, without case, accents and punctuation, separated by spaces: what is searched and sorted."""
+    """The words of a text in the form in which they are searched and sorted: without case, accents and punctuation.
+
+    Args:
+        text: Any text.
+    """
     letters = []
     for letter in unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()):
         category = unicodedata.category(letter)
@@ -38,15 +42,26 @@ def fold(text: str) -> str:
 
 
 def learn(db: sqlite3.Connection, folded: str) -> None:
-    """Adds the words of a caption to those that a misspelt word is compared with."""
+    """Adds the words of a caption to the vocabulary, with which misspelt words are compared.
+
+    Args:
+        db: The database of the catalogue.
+        folded: The caption, as `fold` returns it.
+    """
     db.executemany("INSERT OR IGNORE INTO vocabulary (word) VALUES (?)", [(word,) for word in set(folded.split())])
 
 
 def find(db: sqlite3.Connection, query: str, offset: int, limit: int) -> tuple[list[int], int]:
-    """Ids of the captions that match all words of a query, the best first, from an offset on, and their number.
+    """Ids of the captions that match all words of a query, the best first, and the number of matches.
 
-    Rankings are fused by Σ 1/(60 + rank): of captions with the words or other forms of them, by BM25; of those with
-    words that begin so, the shortest first; and, if these are less than a page, of those with words spelt alike.
+    Rankings are fused by Σ 1/(60 + rank): captions with the words or their inflections, by BM25; captions with words
+    that begin with them, the shortest first; and, if there are few of these, captions with words of similar spelling.
+
+    Args:
+        db: The database of the catalogue.
+        query: The words.
+        offset: Number of matches that are skipped.
+        limit: The largest number of ids.
 
     Reference: Cormack, Clarke & Büttcher 2009, https://doi.org/10.1145/1571941.1572114, section 2.
     """
@@ -73,10 +88,15 @@ def find(db: sqlite3.Connection, query: str, offset: int, limit: int) -> tuple[l
 
 
 def alike(db: sqlite3.Connection, word: str) -> list[str]:
-    """Words of the captions that are spelt nearly as a word, or hold it; those that begin with it are left out.
+    """Words of the captions with a spelling near that of a word, or that contain it; those that begin with it are left
+    out.
 
-    A word with a mistake still has its beginning, its middle or its end, and so have most long ones with two. One that
-    many captions have is no mistake.
+    A word with one mistake still has its beginning, its middle or its end, and so have most long words with two. A word
+    that many captions contain is taken to be no mistake.
+
+    Args:
+        db: The database of the catalogue.
+        word: The word, as `fold` returns it.
     """
     if len(word) < 4 or len(_matches(db, _text(word), MOST, "0")) == MOST:
         return []

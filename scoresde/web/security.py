@@ -1,4 +1,4 @@
-"""Who may talk to the page, and how: hosts, origins, the token, sizes, and the headers of every answer."""
+"""The access policy of the page: hosts, origins, the token, sizes, and the headers of every answer."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 LARGEST = 10_000_000
 """Bytes of the largest request."""
 LINGER = 1.0
-"""Seconds for which what a refused request holds is still received, and dropped."""
+"""Seconds for which the body of a refused request is still received, and dropped."""
 KINDS = ("application/json", "application/octet-stream")
 """What a request may hold; neither can be sent by a form of another site."""
 HEADERS = {
@@ -37,7 +37,11 @@ HEADERS = {
 
 
 def loopback(host: str) -> bool:
-    """Whether only this machine can reach a host that is listened at."""
+    """Whether an address to listen at is reachable from this machine alone.
+
+    Args:
+        host: The address.
+    """
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -45,12 +49,20 @@ def loopback(host: str) -> bool:
 
 
 def wildcard(host: str) -> bool:
-    """Whether a host to listen at means all addresses of the machine."""
+    """Whether an address to listen at means all addresses of the machine.
+
+    Args:
+        host: The address.
+    """
     return host in ("0.0.0.0", "::", "[::]", "")
 
 
 def reachable(host: str) -> str:
-    """How others reach a host that is listened at: for all addresses, the one that packets leave from."""
+    """The address at which others reach this server; for all addresses, the one from which packets leave.
+
+    Args:
+        host: The address to listen at.
+    """
     if not wildcard(host):
         return host
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
@@ -63,11 +75,14 @@ def reachable(host: str) -> str:
 
 @dataclass(frozen=True)
 class AccessPolicy:
-    """Where the page is, and the secret that opens it."""
+    """Which requests are accepted."""
 
     host: str
+    """Address at which the page listens."""
     port: int
+    """Port at which it listens."""
     token: str
+    """The secret that a request must have."""
 
     @property
     def cookie(self) -> str:
@@ -75,7 +90,11 @@ class AccessPolicy:
         return f"scoresde-{self.port}"
 
     def admits(self, host: str) -> bool:
-        """Whether a request's Host is ours. A name that somebody points at this machine (DNS rebinding) is not."""
+        """Whether the Host of a request is ours. A foreign name that resolves to this machine (DNS rebinding) is not.
+
+        Args:
+            host: The header Host.
+        """
         name, colon, port = host.rpartition(":")
         if not colon or not port.isdecimal():
             name, port = host, "80"
@@ -89,7 +108,11 @@ class AccessPolicy:
         return name == self.host.strip("[]").lower()
 
     def opened(self, headers: MutableMapping[str, str]) -> bool:
-        """Whether a request has the token, in the cookie or as `Authorization: Bearer`."""
+        """Whether a request has the token, in the cookie or as `Authorization: Bearer`.
+
+        Args:
+            headers: The headers of the request, with names in lower case.
+        """
         given = headers.get("authorization", "").removeprefix("Bearer ")
         if not given:
             try:
@@ -109,7 +132,12 @@ def _address(name: str) -> bool:
 
 
 class Guarded:
-    """An application behind a policy: what is refused here never reaches it."""
+    """An application behind an access policy: a request that is refused never reaches it.
+
+    Args:
+        app: The application.
+        policy: The access policy.
+    """
 
     def __init__(self, app: App, policy: AccessPolicy) -> None:
         self.app, self.policy = app, policy

@@ -1,4 +1,4 @@
-"""The server below the application: where it listens, and how long it waits for those who are slow."""
+"""The server of the application: the address at which it listens, and its time limits for slow clients."""
 
 import asyncio
 import socket
@@ -13,19 +13,29 @@ from .security import App
 SLOWEST_HEAD = 10.0
 """Seconds in which the head of a request has to arrive."""
 CONNECTIONS = 200
-"""Connections at a time; more are told to come back."""
+"""Connections at a time; further ones are answered with status 503."""
 
 
 class Impatient(H11Protocol):
-    """HTTP that hangs up when a request does not begin in time."""
+    """HTTP that closes a connection on which no request begins in time."""
 
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
+        """Starts the clock of a new connection.
+
+        Args:
+            transport: The connection.
+        """
         super().connection_made(transport)
         self._late = self.loop.call_later(SLOWEST_HEAD, self._hang_up)
 
     def data_received(self, data: bytes) -> None:
+        """Passes data on, and starts or stops the clock.
+
+        Args:
+            data: The bytes that have come.
+        """
         if self._late is None and self._idle:
             self._late = self.loop.call_later(SLOWEST_HEAD, self._hang_up)
         super().data_received(data)
@@ -44,7 +54,11 @@ class Impatient(H11Protocol):
 
 
 def server(app: App) -> uvicorn.Server:
-    """What serves the application on sockets that are given to its `run`."""
+    """The server of an application, on sockets that are given to its `run`.
+
+    Args:
+        app: The application.
+    """
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -61,7 +75,11 @@ def server(app: App) -> uvicorn.Server:
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket that is bound.
+    """A socket that is bound to an address.
+
+    Args:
+        host: The address.
+        port: The port; 0 takes any that is free.
 
     Raises:
         UsageError: The host is no address of this machine.

@@ -1,21 +1,18 @@
-"""What a job does: it draws pictures, and tells how they emerge."""
+"""The work of the jobs: they draw pictures, and send their progress."""
 
-import base64
-import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor
 
 from ..conditioners import conditioners
 from ..core.errors import NumericalError, UsageError
 from ..core.random import generators
-from ..images import pictures, sheets
+from ..images import pictures
 from ..models.base import Observer, ScoreModel, denoised
 from ..models.clipped import ClippedModel
 from ..models.guided import GuidedModel
@@ -26,13 +23,10 @@ from ..sampling.progress import Progress
 from ..sampling.trajectory import Trajectory
 from ..solvers import Solver, solvers
 from . import schema, uploads
+from .encoding import encoded, frames, picture_of, strip
 from .jobs import Job
 from .requests import Colourise, Generate, Inpaint, Race, Request, Restore, decoded
 
-FRAMES = 16
-"""Pictures of the way from noise to data, where they are not large."""
-MOST_PIXELS = 4_000_000
-"""Pixels of all pictures of the way together."""
 EVERY, SHARE = 0.08, 20
 """Seconds between two pictures of what emerges, at least, and how many times longer it is than making them."""
 BUDGET = 10_000
@@ -48,12 +42,15 @@ class Served:
     """A model of the page."""
 
     name: str
+    """Name on the page."""
     folder: Path
+    """The model's folder."""
     model: NetworkModel
+    """The model."""
 
     @property
     def description(self) -> dict[str, Any]:
-        """What the page knows of it."""
+        """The description that the page gets."""
         channels, height, width = self.model.shape
         return {
             "name": self.name,
@@ -68,7 +65,13 @@ class Served:
 
 
 class Watcher(Progress):
-    """An observer that stops a job where nobody waits for it, and shows now and then what emerges."""
+    """An observer that stops a cancelled job, and sends the predicted images from time to time.
+
+    Args:
+        job: The job.
+        model: The model that is sampled from.
+        data: Further data of its events.
+    """
 
     def __init__(self, job: Job, model: ScoreModel, **data: Any) -> None:
         super().__init__(model.sde)
@@ -95,29 +98,7 @@ class Watcher(Progress):
         self.next = shown + max(EVERY, SHARE * (shown - now))
 
 
-def png(picture: Image.Image) -> str:
-    """A picture as PNG without anything beside the pixels, in base64."""
-    file = io.BytesIO()
-    picture.save(file, format="PNG")
-    return base64.b64encode(file.getvalue()).decode()
-
-
-def encoded(x: Tensor) -> list[str]:
-    """Images in [-1, 1], (B, 1|3, H, W), each as PNG in base64."""
-    return [png(sheets.single(image)) for image in x]
-
-
-def frames(shape: tuple[int, ...]) -> int:
-    """How many pictures of the way are kept of a batch, (B, C, H, W)."""
-    return max(2, min(FRAMES, MOST_PIXELS // (shape[0] * shape[2] * shape[3])))
-
-
-def strip(states: list[Tensor]) -> str:
-    """A picture with a row for each state, (B, C, H, W), and its images side by side without gaps."""
-    return png(sheets.single(torch.cat([torch.cat(list(state.cpu()), -1) for state in states], -2)))
-
-
-def around(served: Served, request: Request) -> ScoreModel:
+def _around(served: Served, request: Request) -> ScoreModel:
     """The model as it was asked for, but for what it is conditioned on."""
     model: ScoreModel = served.model
     if isinstance(request, Generate) and request.classes:
@@ -126,14 +107,19 @@ def around(served: Served, request: Request) -> ScoreModel:
     return ClippedModel(model) if request.clip else model
 
 
-def cost(done: sampling.Samples) -> dict[str, Any]:
+def _cost(done: sampling.Samples) -> dict[str, Any]:
     """What samples took."""
     return {"nfe": done.nfe, "vjps": done.vjps, "seconds": round(done.seconds, 3)}
 
 
 def generate(served: Served, request: Generate) -> Callable[[Job], dict[str, Any]]:
-    """New pictures, and their way from noise."""
-    model, solver = around(served, request), schema.build(solvers, request.solver)
+    """New pictures, and their paths from noise.
+
+    Args:
+        served: The model.
+        request: What is asked for.
+    """
+    model, solver = _around(served, request), schema.build(solvers, request.solver)
 
     def work(job: Job) -> dict[str, Any]:
         sources = generators(range(request.seed, request.seed + request.count))
@@ -145,12 +131,12 @@ def generate(served: Served, request: Generate) -> Callable[[Job], dict[str, Any
             "states": strip(recorder.states),
             "denoised": strip([*recorder.denoised[:-1], done.x]),
         }
-        return {"pictures": encoded(done.x), "path": path, **cost(done)}
+        return {"pictures": encoded(done.x), "path": path, **_cost(done)}
 
     return work
 
 
-def opened(served: Served, request: Restore, mode: str) -> Image.Image:
+def _opened(served: Served, request: Restore, mode: str) -> Image.Image:
     """The picture that came with a request.
 
     Raises:
@@ -165,45 +151,55 @@ def opened(served: Served, request: Restore, mode: str) -> Image.Image:
     return picture
 
 
-def picture_of(pixels: uploads.Pixels) -> Image.Image:
-    """The picture with the given uint8 pixels, (H, W, 1|3)."""
-    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-
-
-def restore(served: Served, request: Restore, case: Case) -> Callable[[Job], dict[str, Any]]:
+def _restore(served: Served, request: Restore, case: Case) -> Callable[[Job], dict[str, Any]]:
     """Samples of what a picture may have been."""
     conditioner = request.conditioner or {"name": conditioner_for(served.model)}
     method = Method(schema.build(solvers, request.solver), schema.build(conditioners, conditioner))
-    model, seeds = around(served, request), range(request.seed, request.seed + request.count)
+    model, seeds = _around(served, request), range(request.seed, request.seed + request.count)
 
     def work(job: Job) -> dict[str, Any]:
         (done,) = method.draw(case, model, served.folder, seeds, request.count, lambda: Watcher(job, model))
-        return {"pictures": encoded(done.x), "note": case.note, **cost(done)}
+        return {"pictures": encoded(done.x), "note": case.note, **_cost(done)}
 
     return work
 
 
 def inpaint(served: Served, request: Inpaint) -> Callable[[Job], dict[str, Any]]:
-    """Fillings of a hole."""
+    """Samples of the content of a hole.
+
+    Args:
+        served: The model.
+        request: What is asked for.
+    """
     channels, height, width = served.model.shape
     known = request.known(height, width)
     if bool(known.all()):
         raise UsageError("nothing is painted yet: paint over what is to be drawn anew")
-    picture = opened(served, request, "L" if channels == 1 else "RGB")
-    return restore(served, request, hole(pictures.scaled(picture)[None], known, f"{width}x{height}"))
+    picture = _opened(served, request, "L" if channels == 1 else "RGB")
+    return _restore(served, request, hole(pictures.scaled(picture)[None], known, f"{width}x{height}"))
 
 
 def colourise(served: Served, request: Colourise) -> Callable[[Job], dict[str, Any]]:
-    """Colours for a picture."""
+    """Samples of the colours of a picture.
+
+    Args:
+        served: The model.
+        request: What is asked for.
+    """
     colourful(served.name, served.model.shape)
-    picture = opened(served, request, "RGB")
-    return restore(served, request, grey(picture, "{}x{}".format(*picture.size)))
+    picture = _opened(served, request, "RGB")
+    return _restore(served, request, grey(picture, "{}x{}".format(*picture.size)))
 
 
 def race(served: Served, request: Race) -> Callable[[Job], dict[str, Any]]:
-    """One solver after the other from the same noise, so that none slows another down, and a reference first."""
+    """Several solvers, one after the other, from the same noise, with a reference first.
+
+    Args:
+        served: The model.
+        request: What is asked for.
+    """
     runners: list[Solver] = [schema.build(solvers, table) for table in (REFERENCE, *request.solvers)]
-    model = around(served, request)
+    model = _around(served, request)
 
     def work(job: Job) -> dict[str, Any]:
         lanes: list[dict[str, Any]] = []
@@ -219,14 +215,14 @@ def race(served: Served, request: Race) -> Callable[[Job], dict[str, Any]]:
                 lanes.append({"lane": lane, "failed": str(error)})
             else:
                 truth = done.x if truth is None else truth
-                lanes.append({"lane": lane, "pictures": encoded(done.x), **compared(done.x, truth), **cost(done)})
+                lanes.append({"lane": lane, "pictures": encoded(done.x), **_compared(done.x, truth), **_cost(done)})
             job.emit("lane", **lanes[-1])
         return {"lanes": lanes, "gain": GAIN}
 
     return work
 
 
-def compared(x: Tensor, truth: Tensor) -> dict[str, Any]:
+def _compared(x: Tensor, truth: Tensor) -> dict[str, Any]:
     """How far images are from others: the root mean square in levels of 255, and a picture, amplified."""
     difference = x.clamp(-1, 1) - truth.clamp(-1, 1)
     return {

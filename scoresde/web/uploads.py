@@ -1,4 +1,4 @@
-"""Uploads: bytes that nobody vouches for become pixels, in a process that can do nothing else, or an error."""
+"""Uploads: untrusted bytes are decoded to pixels in a process without any other rights."""
 
 import atexit
 import functools
@@ -19,7 +19,7 @@ from ..core.errors import DataError
 from .decoder import ANSWER, READY, REQUEST
 
 CHILD = f"{__package__}.decoder"
-Pixels = NDArray[np.uint8]
+PixelArray = NDArray[np.uint8]
 
 
 class UploadError(DataError):
@@ -58,10 +58,14 @@ class Limits:
 STANDARD = Limits()
 
 
-def decode(data: bytes, limits: Limits = STANDARD) -> Pixels:
-    """The picture in an upload, upright, (H, W, 1) if it is grey and (H, W, 3) in colour, by `decoding.open_picture`.
+def decode(data: bytes, limits: Limits = STANDARD) -> PixelArray:
+    """The picture in an upload, upright, (H, W, 1) if it is grey and (H, W, 3) in colour, as `open_picture` decodes it.
 
-    Threads may call it at the same time; they are served one after the other.
+    Threads may call it at the same time; their uploads are decoded one after the other.
+
+    Args:
+        data: The bytes of the upload.
+        limits: What an upload may cost.
 
     Raises:
         UploadError: The upload is refused.
@@ -71,14 +75,22 @@ def decode(data: bytes, limits: Limits = STANDARD) -> Pixels:
 
 @functools.cache
 def decoder(limits: Limits) -> "Decoder":
-    """The decoder that all callers with the same limits share: asked for early, it is ready when an upload comes."""
+    """The decoder that all callers with the same limits share. Calling this early starts the process early.
+
+    Args:
+        limits: What an upload may cost.
+    """
     shared = Decoder(limits)
     atexit.register(shared.close)
     return shared
 
 
 class Decoder:
-    """A process that decodes, started before it is needed and again after each crash."""
+    """A process that decodes, started before it is needed and again after each crash.
+
+    Args:
+        limits: What an upload may cost.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -88,8 +100,11 @@ class Decoder:
         with self._lock:
             self._running()
 
-    def decode(self, data: bytes) -> Pixels:
+    def decode(self, data: bytes) -> PixelArray:
         """The picture in an upload.
+
+        Args:
+            data: The bytes of the upload.
 
         Raises:
             UploadError: The upload is refused.
@@ -112,7 +127,7 @@ class Decoder:
         with self._lock:
             self._end()
 
-    def _asked(self, data: bytes) -> Pixels:
+    def _asked(self, data: bytes) -> PixelArray:
         process, limits, began = self._running(), self.limits, time.monotonic()
         clock = threading.Timer(limits.seconds, process.kill)
         clock.start()
@@ -162,7 +177,7 @@ class Decoder:
             self._process = None
 
 
-def _exchange(process: subprocess.Popen[bytes], data: bytes, limits: Limits) -> tuple[int, Pixels]:
+def _exchange(process: subprocess.Popen[bytes], data: bytes, limits: Limits) -> tuple[int, PixelArray]:
     """Asks, and reads an answer that is not trusted either.
 
     Raises:
@@ -196,8 +211,12 @@ def _read(process: subprocess.Popen[bytes], size: int) -> bytes:
     return said
 
 
-def png(pixels: Pixels) -> bytes:
-    """Pixels, (H, W, 1|3), as a PNG that holds nothing else: no text, time or profile."""
+def png(pixels: PixelArray) -> bytes:
+    """Pixels as a PNG without metadata.
+
+    Args:
+        pixels: (H, W, 1|3).
+    """
     buffer = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
     return buffer.getvalue()

@@ -28,7 +28,7 @@ from scoresde.models.guided import GuidedModel
 from scoresde.posterior.tasks import Method, grey, hole
 from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
-from scoresde.web import reading, schema, tasks
+from scoresde.web import encoding, reading, schema, tasks
 from scoresde.web import server as impatience
 from scoresde.web.app import WebSettings, create_app
 from scoresde.web.catalogue import Catalogue
@@ -133,7 +133,7 @@ def test_generated_pictures_are_those_of_the_package(client, folders):
 
 
 def test_the_way_of_large_pictures_has_fewer_frames():
-    assert [tasks.frames(shape) for shape in ((4, 3, 32, 32), (16, 3, 256, 256), (1, 1, 4096, 4096))] == [16, 3, 2]
+    assert [encoding.frames(shape) for shape in ((4, 3, 32, 32), (16, 3, 256, 256), (1, 1, 4096, 4096))] == [16, 3, 2]
 
 
 def test_a_class_can_be_asked_for(client, folders):

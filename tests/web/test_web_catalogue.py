@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from scoresde.core.errors import DataError, ResourceError, UsageError
 from scoresde.web import catalogue as module
 from scoresde.web import database, search
-from scoresde.web.catalogue import Catalogue, MissingEntry
+from scoresde.web.catalogue import Catalogue
+from scoresde.web.entries import MissingEntry
 from scoresde.web.uploads import png
 
 PICTURE = png(np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3))
