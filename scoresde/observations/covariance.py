@@ -31,6 +31,7 @@ class Covariance:
     """
 
     kind: Kind
+    """channel, dct or full."""
     shape: tuple[int, ...]
     """Shape of one sample."""
     variances: Tensor
