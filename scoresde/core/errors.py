@@ -2,7 +2,16 @@
 
 
 class ScoreSDEError(Exception):
-    """Base of every error that the package raises on purpose; its text is for the user, not for a debugger."""
+    """Base of every error that the package raises on purpose; its text is for the user, not for a debugger.
+
+    Example:
+        >>> import scoresde
+        >>> try:
+        ...     scoresde.load("digitz")
+        ... except scoresde.ScoreSDEError as error:
+        ...     print(error)
+        no model folder or bundled model is called 'digitz'. Did you mean 'digits'?
+    """
 
     exit_code = 1
 

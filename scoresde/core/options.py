@@ -129,7 +129,7 @@ class Registry(Mapping[str, type[T]]):
     def __getitem__(self, name: str) -> type[T]:
         classes = self._classes if name in self._classes else self.all()
         if name not in classes:
-            raise UnknownName(f"no {self.kind} is called {name!r}. {hint(name, classes)}")
+            raise UnknownName(f"no {self.kind} is called {name!r}. {hint(str(name), classes)}")
         return classes[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -169,7 +169,7 @@ class Registry(Mapping[str, type[T]]):
 
         return find, lambda: sorted({*room, *(cls.__name__ for cls in self.values())})
 
-    def make(self, value: Any, base: type[Options]) -> T:
+    def make(self, value: Any, base: type) -> T:
         """One object, given as itself, as its class, or as `parse` reads it.
 
         Args:

@@ -22,7 +22,13 @@ Generators = torch.Generator | Sequence[torch.Generator] | None
 
 
 def generators(seeds: Iterable[int]) -> list[torch.Generator]:
-    """One generator per seed: row i of a batch drawn with them depends on seed i alone."""
+    """One generator per seed: row i of a batch drawn with them depends on seed i alone.
+
+    Example:
+        >>> import scoresde
+        >>> scoresde.load("digits").prior(scoresde.generators(range(2))).shape
+        torch.Size([2, 1, 8, 8])
+    """
     return [torch.Generator().manual_seed(int(seed)) for seed in seeds]
 
 

@@ -22,6 +22,12 @@ class Images:
 
     Raises:
         DataError: There is no image, or the tensors do not fit together.
+
+    Example:
+        >>> import scoresde, torch
+        >>> images = scoresde.Images(torch.full((2, 1, 8, 8), 255, dtype=torch.uint8))
+        >>> len(images), images.shape, float(images.scaled().mean())
+        (2, (1, 8, 8), 1.0)
     """
 
     pixels: Tensor

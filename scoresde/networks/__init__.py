@@ -1,5 +1,14 @@
 """Networks that predict what a score model needs. One file per architecture; adding a file adds a network."""
 
+from typing import TYPE_CHECKING
+
 from .base import NetworkOptions, networks
+
+if TYPE_CHECKING:  # for editors; at run time a class is imported when it is asked for
+    from .basic import BasicOptions as BasicOptions
+    from .given import GivenNetwork as GivenNetwork
+    from .unet import UNetOptions as UNetOptions
+else:
+    __getattr__, __dir__ = networks.members(globals())
 
 __all__ = ["NetworkOptions", "networks"]

@@ -69,10 +69,14 @@ class ProgressBar(Progress):
         self._move(self.share * len(x))
 
     def finish(self, rows: int) -> None:
-        """Moves the bar to the end of a batch of so many rows; the same observer then follows the next batch."""
+        """Moves the bar to the end of a batch; the same observer then follows the next one.
+
+        Args:
+            rows: Samples of the batch.
+        """
         self._move(float(rows))
         self.share, self.moved = 0.0, 0.0
 
     def _move(self, place: float) -> None:
-        self.bar.update(place - self.moved)
+        self.bar.update(min(place - self.moved, self.bar.total - self.bar.n))  # roundings must not exceed the whole
         self.moved = place

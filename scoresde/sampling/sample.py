@@ -1,47 +1,27 @@
 """Sampling, and the accounting that the benchmark reports."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from ..core.errors import NumericalError, ResourceError, UsageError
 from ..core.finite import non_finite
 from ..core.parallel import ALONE, Processes
 from ..core.random import Generators
 from ..models.base import Evaluations, ObservedModel, Observer, ScoreModel
-from ..solvers import OneStepSolver, Solver
+from ..solvers import OneStepSolver, Solver, solvers
 from ..solvers.base import Info
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Samples and what they cost."""
-
-    x: Tensor
-    """(B, *), at the time where the solver ended."""
-    nfe: int
-    """Sequential evaluations of the model by the whole batch, the final denoising included."""
-    work: float
-    """Evaluations per sample; it differs from nfe only if the model is called with another batch."""
-    seconds: float
-    """Wall-clock time."""
-    info: Mapping[str, float]
-    """What the solver alone knows: steps and rejected steps, means over the samples."""
-    vjps: int = 0
-    """Sequential vector-Jacobian products of the model, which some conditioners take."""
-
-    @property
-    def cost(self) -> int:
-        """nfe + 2 vjps: a backward pass costs about two forward ones."""
-        return self.nfe + 2 * self.vjps
+from .samples import Samples as Samples
 
 
 def sample(
     model: ScoreModel,
-    solver: Solver,
+    solver: Solver | str,
     x: Tensor,
     *,
     generator: Generators = None,
@@ -52,6 +32,9 @@ def sample(
     """Solves the reverse process from x, (B, *), noise at the end of the process.
 
     Args:
+        model: What is sampled from.
+        solver: A solver, or its text, such as "dpm:tol=1e-2".
+        x: Noise, as `model.prior(seeds)` makes it.
         generator: Source of the solver's noise; one per row makes a sample depend on its own seed alone.
         stop: Time at which the solver ends; by default the process's `t_min`.
         denoise: Ends with E[x_0 | x_stop] instead of x_stop, for one more evaluation.
@@ -61,9 +44,9 @@ def sample(
         UsageError: `stop` does not lie inside the process, or the solver cannot follow a model that draws noise.
         NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
     """
-    end = model.sde.t_min if stop is None else stop
+    end, chosen = model.sde.t_min if stop is None else stop, solvers.make(solver, Solver)
     return transport(
-        model, solver, x, start=model.sde.t_max, stop=end, generator=generator, denoise=denoise, observers=observers
+        model, chosen, x, start=model.sde.t_max, stop=end, generator=generator, denoise=denoise, observers=observers
     )
 
 
@@ -79,6 +62,7 @@ def transport(
     observers: tuple[Observer, ...] = (),
 ) -> Samples:
     """x, (B, *), at time `start`, carried to time `stop`, with what it cost; arguments and errors as `sample`."""
+    model.check(x)
     if model.draws and not isinstance(solver, OneStepSolver):
         reason = "compares" if solver.adaptive else "combines"
         raise UsageError(
@@ -87,12 +71,25 @@ def transport(
         )
 
     def run(watched: ScoreModel, info: Info) -> Tensor:
-        end = solver.solve(watched, x, start=start, stop=stop, generator=generator, info=info)
-        if not denoise:
-            return end
-        return model.finish(watched.denoise(end, torch.full((len(x),), stop, dtype=torch.float64, device=x.device)))
+        state = x.to(torch.promote_types(x.dtype, torch.float32))  # as in `Solver.solve`, and for the last step too
+        end = solver.solve(watched, state, start=start, stop=stop, generator=generator, info=info)
+        if denoise:
+            end = model.finish(watched.denoise(end, torch.full((len(x),), stop, dtype=torch.float64)))
+        return end.to(x.dtype)
 
     return accounted(model, run, solver.name, observers)
+
+
+def in_training(model: ScoreModel) -> bool:
+    """Whether a part of the model behaves otherwise than it will once trained: dropout, or statistics of the batch.
+
+    Args:
+        model: The model.
+    """
+    return any(
+        part.training and (isinstance(part, _BatchNorm) or (isinstance(part, _DropoutNd) and part.p > 0))
+        for part in model.modules()
+    )
 
 
 @torch.no_grad()
@@ -108,6 +105,12 @@ def accounted(
     Raises:
         NumericalError: A value is not finite.
     """
+    if in_training(model):
+        warnings.warn(
+            "the network is in training mode, and its dropout or batch statistics make two evaluations at one point "
+            "differ: call model.eval() first",
+            stacklevel=4,
+        )
     count, info = Evaluations(), dict[str, float]()
     counted = model.observed(count)
     watched = ObservedModel(counted, *observers) if observers else counted

@@ -18,6 +18,14 @@ class Trajectory:
 
     Raises:
         UsageError: There are fewer than 2 frames.
+
+    Example:
+        >>> import scoresde
+        >>> model = scoresde.load("digits")
+        >>> way = scoresde.Trajectory(model.sde, frames=4)
+        >>> samples = scoresde.sample(model, "euler", n=2, steps=10, observers=[way])
+        >>> len(way.states), way.states[0].shape
+        (4, torch.Size([2, 1, 8, 8]))
     """
 
     def __init__(self, sde: SDE, frames: int, stop: float | None = None) -> None:

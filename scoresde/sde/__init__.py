@@ -1,11 +1,16 @@
 """Forward processes: how data becomes noise. A file each."""
 
+from typing import TYPE_CHECKING
+
 from .base import SDE, Chain, Level, VariancePreserving, expand, sdes
 from .chain import DDPM
 from .sub_vp import SubVPSDE
 from .ve import VESDE
 from .vp import VPSDE, LinearBeta
 from .vp_cosine import VPCosineSDE
+
+if not TYPE_CHECKING:  # a dropped-in file is found, too
+    __getattr__, __dir__ = sdes.members(globals())
 
 __all__ = [
     "DDPM",

@@ -29,6 +29,11 @@ class DDPM(VariancePreserving):
 
     References: Ho et al. 2020, https://arxiv.org/abs/2006.11239, equation 4; Nichol and Dhariwal 2021,
     https://arxiv.org/abs/2102.09672, equation 17.
+
+    Example:
+        >>> import scoresde
+        >>> scoresde.DDPM().steps, len(scoresde.DDPM().alphas_cumprod)
+        (1000, 1000)
     """
 
     steps: int = Field(1000, ge=2, le=1_000_000, description="Length N of the chain.")

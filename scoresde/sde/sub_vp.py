@@ -12,6 +12,12 @@ class SubVPSDE(LinearBeta):
     """dx = -½ β x dt + √(β (1 - α⁴)) dw: α as in vp, σ = 1 - α², below vp's at every t.
 
     Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, equations 34 and 35.
+
+    Example:
+        >>> import scoresde, torch
+        >>> sde, t = scoresde.SubVPSDE(), torch.tensor([0.5])
+        >>> bool(torch.isclose(sde.sigma(t), 1 - sde.alpha(t).square()))
+        True
     """
 
     def sigma(self, t: Tensor) -> Tensor:

@@ -15,6 +15,12 @@ class VESDE(SDE):
     """dx = σ √(2 log(sigma_max/sigma_min)) dw: α = 1, σ = sigma_min (sigma_max/sigma_min)ᵗ.
 
     Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, equations 30 and 31.
+
+    Example:
+        >>> import scoresde, torch
+        >>> sde = scoresde.VESDE(sigma_max=50.0)
+        >>> float(sde.alpha(torch.ones(1))), round(float(sde.sigma(torch.ones(1))), 3)
+        (1.0, 50.0)
     """
 
     sigma_min: float = Field(0.01, gt=0, description="σ at t = 0.")

@@ -41,6 +41,12 @@ class VPSDE(VariancePreserving, LinearBeta):
     """dx = -½ β x dt + √β dw: α = exp(-½ ∫β), σ² = 1 - α².
 
     Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, equations 32 and 33.
+
+    Example:
+        >>> import scoresde, torch
+        >>> sde, t = scoresde.VPSDE(beta_max=10.0), torch.tensor([0.5])
+        >>> bool(torch.isclose(sde.alpha(t).square() + sde.sigma(t).square(), torch.ones(1)))
+        True
     """
 
     def time(self, log_snr: Tensor) -> Tensor:

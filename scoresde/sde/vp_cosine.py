@@ -15,6 +15,12 @@ class VPCosineSDE(VariancePreserving):
 
     References: Nichol and Dhariwal 2021, https://arxiv.org/abs/2102.09672, equation 17;
     Lu et al. 2022, https://arxiv.org/abs/2206.00927, appendix D.4, for the end time.
+
+    Example:
+        >>> import scoresde, torch
+        >>> sde, t = scoresde.VPCosineSDE(), torch.tensor([0.5])
+        >>> bool(torch.isclose(sde.alpha(t).square() + sde.sigma(t).square(), torch.ones(1)))
+        True
     """
 
     s: ClassVar[float] = 0.008

@@ -1,0 +1,104 @@
+"""What the verbs take: models and solvers by name, numbers as arrays and pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..core.devices import device
+from ..core.errors import UsageError
+from ..images.pictures import scaled
+from ..likelihood import Divergence, Exact, Hutchinson
+from ..models import NetworkModel, ScoreModel, load
+from ..models.base import WrapperModel
+from ..solvers import Solver, solvers
+
+Model = ScoreModel | str | Path
+"""A model, or the name of one: a run, a model folder, or a bundled name."""
+Method = Solver | type[Solver] | str
+"""A solver: an object, a class, or its text, such as "unipc" or "rk45:tol=1e-3"."""
+Array = Tensor | np.ndarray[Any, Any]
+DELAY = 1.0
+"""Seconds after which a bar is shown, so that short work has none."""
+
+
+def model_of(model: Model) -> ScoreModel:
+    """A model as it is, or loaded by its name, onto the first GPU if there is one.
+
+    Args:
+        model: The model or its name.
+
+    Raises:
+        UsageError: There is no such model, or it is no model at all.
+        CheckpointError: Its folder is damaged.
+    """
+    if isinstance(model, ScoreModel):
+        return model
+    if isinstance(model, str | Path):
+        return load(model, device("auto"))
+    raise UsageError(f"a model is a ScoreModel or a name such as 'digits', got a {type(model).__name__}")
+
+
+def solver_of(solver: Method, **options: Any) -> Solver:
+    """A solver from itself, its class or its text, with further options.
+
+    Args:
+        solver: The solver.
+        options: Options to be changed; those that are None are left as they are.
+
+    Raises:
+        UsageError: There is no such solver, or it does not take one of the options.
+    """
+    chosen = solvers.make(solver, Solver)
+    given = {name: value for name, value in options.items() if value is not None}
+    if not given:
+        return chosen
+    return type(chosen)(**{name: getattr(chosen, name) for name in chosen.model_fields_set} | given)
+
+
+def source_of(model: ScoreModel) -> Path | None:
+    """The folder that a model, or the network inside it, was loaded from; None if it was not.
+
+    Args:
+        model: The model.
+    """
+    if isinstance(model, WrapperModel):
+        return source_of(model.model)
+    return model.source if isinstance(model, NetworkModel) else None
+
+
+def numbers_of(x: Array | Image.Image) -> Tensor:
+    """Numbers as a tensor; pictures of 256 grey levels as float32 in [-1, 1], (B, C, H, W).
+
+    Args:
+        x: A picture, an array of uint8 (H, W), (H, W, C), (C, H, W) or (B, C, H, W), or any floating-point numbers.
+    """
+    if isinstance(x, Image.Image):
+        return scaled(x)[None]
+    found = torch.as_tensor(x)
+    if found.dtype != torch.uint8:
+        return found
+    if found.ndim == 3 and found.shape[2] in (1, 3) and found.shape[0] not in (1, 3):
+        found = found.permute(2, 0, 1)
+    while found.ndim < 4:
+        found = found[None]
+    return found.float() / 127.5 - 1
+
+
+def divergence_of(exact: bool, probes: int, classes: int) -> Divergence:
+    """The divergence of a likelihood, exact or estimated.
+
+    Args:
+        exact: Whether it is exact.
+        probes: Independent estimates.
+        classes: Interleaved classes of values for each.
+
+    Raises:
+        UsageError: Both are asked for.
+    """
+    if exact and (probes, classes) != (1, 1):
+        raise UsageError("the exact divergence leaves nothing to estimate: leave out probes and classes")
+    return Exact() if exact else Hutchinson(probes=probes, classes=classes)

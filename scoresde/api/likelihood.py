@@ -1,0 +1,132 @@
+"""How likely a model finds data."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ..core.random import Seeds, generators, whole_seeds
+from ..data import Images
+from ..data.given import as_images
+from ..data.recipes import images_of
+from ..likelihood import NLL, Likelihood, nll
+from ..likelihood import log_likelihood as likelihood_of
+from ..models.base import Observer
+from ..models.record import recipe
+from ..sampling.progress import ProgressBar, progress_bar
+from .arguments import DELAY, Array, Method, Model, divergence_of, model_of, numbers_of, solver_of, source_of
+
+
+def log_likelihood(
+    model: Model,
+    x: Array,
+    *,
+    solver: Method | None = None,
+    exact: bool = False,
+    probes: int = 1,
+    classes: int = 1,
+    eps: float = 1e-5,
+    seeds: Seeds | None = None,
+    observers: Sequence[Observer] = (),
+) -> Likelihood:
+    """log p(x) in nats, along the probability flow, for each row of x.
+
+    Args:
+        model: A model or its name.
+        x: Data in [-1, 1], (B, *). For images with whole grey levels see `bits_per_dim`.
+        solver: rk23, rk45 or dop853; by default rk45 with tol = 1e-5 and the controller pi.
+        exact: Takes the exact divergence, with one product for each value of a sample, in place of an estimate.
+        probes: Independent estimates of the divergence; two or more give a standard error.
+        classes: Interleaved classes of values for each, which lower the variance.
+        eps: Time at which x is placed.
+        seeds: Of the probes, as for `sample`.
+        observers: Called with (x, t, eps) after each evaluation of the model.
+
+    Raises:
+        UsageError: The solver is another one, x does not fit the model, or eps is not inside the process.
+        NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
+
+    Example:
+        >>> import scoresde, torch
+        >>> model = scoresde.GaussianModel(torch.zeros(2), torch.eye(2), scoresde.VPSDE())
+        >>> float(scoresde.log_likelihood(model, torch.zeros(1, 2), exact=True).log_prob.round(decimals=3))
+        -1.838
+    """
+    around = model_of(model)
+    return likelihood_of(
+        around,
+        numbers_of(x).to(around.device),
+        solver=None if solver is None else solver_of(solver),
+        divergence=divergence_of(exact, probes, classes),
+        eps=eps,
+        generator=generators(whole_seeds(seeds, len(x))),
+        observers=tuple(observers),
+    )
+
+
+def bits_per_dim(
+    model: Model,
+    images: Images | Array | str | None = None,
+    n: int | None = None,
+    *,
+    known: Tensor | None = None,
+    draws: int = 1,
+    exact: bool = False,
+    probes: int = 1,
+    classes: int = 1,
+    solver: Method | None = None,
+    eps: float = 1e-5,
+    seed: int = 0,
+    batch: int = 64,
+    progress: bool | None = None,
+) -> NLL:
+    """-log₂ P of images per value, with its standard error and where that comes from.
+
+    Args:
+        model: A model or its name.
+        images: `Images`, an array of uint8 (N, C, H, W) with 256 grey levels, or a data set such as "digits", of which
+            the test images are taken; by default the test images of the set that the model was trained on.
+        n: Number of them, drawn by the seed; by default all.
+        known: Where the pixels of each image are known, (N, 1, H, W), for a network trained to inpaint.
+        draws: Dequantisations of each image.
+        exact: As for `log_likelihood`.
+        probes: As for `log_likelihood`.
+        classes: As for `log_likelihood`.
+        solver: As for `log_likelihood`.
+        eps: As for `log_likelihood`.
+        seed: Of the images drawn, the dequantisation and the probes.
+        batch: Images at a time.
+        progress: Whether a bar is shown; None shows one in a terminal or notebook if the work takes a while.
+
+    Raises:
+        DataError: The images are no uint8, or do not fit the model.
+        UsageError, NumericalError: As `log_likelihood`.
+
+    Example:
+        >>> import scoresde
+        >>> found = scoresde.bits_per_dim("digits", n=4, solver="rk23:tol=1e-2")
+        >>> 1.5 < found.value < 3.5
+        True
+    """
+    around = model_of(model)
+    if images is None or isinstance(images, str):
+        folder = source_of(around)
+        _, whole = images_of({} if folder is None else recipe(folder), str(folder or "the model"), images, "test")
+    else:
+        whole = as_images(images)
+    some = whole if n is None else whole.drawn(n, seed)
+    with progress_bar(len(some) * draws, progress, delay=DELAY) as bar:
+        watch = ProgressBar(around.sde, bar, upwards=True, start=eps)
+        return nll(
+            around,
+            some.pixels,
+            levels=some.levels,
+            known=known,
+            draws=draws,
+            solver=None if solver is None else solver_of(solver),
+            divergence=divergence_of(exact, probes, classes),
+            eps=eps,
+            seed=seed,
+            batch=batch,
+            observers=(watch,),
+            progress=watch.finish,
+        )

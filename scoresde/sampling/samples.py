@@ -1,0 +1,168 @@
+"""What a sampling comes to: the samples, what they cost, and how they are looked at and kept."""
+
+import base64
+import html
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Self
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..core.errors import UsageError
+from ..core.files import write_tensors, write_text
+from ..core.folders import writable
+from ..core.provenance import versions
+from ..images import sheets
+
+SHOWN = 64
+"""Pictures that a notebook shows."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Samples:
+    """Samples and what they cost. A notebook shows pictures as a sheet with the cost below.
+
+    Example:
+        >>> import scoresde
+        >>> scoresde.sample("digits", "euler", n=4, steps=5).nfe
+        6
+    """
+
+    x: Tensor
+    """(B, *), at the time where the solver ended."""
+    nfe: float
+    """Sequential evaluations of the model by the whole batch, the final denoising included; of several batches the
+    mean, in which only adaptive solvers differ.
+    """
+    work: float
+    """Evaluations per sample; it differs from nfe only if the model is called with another batch."""
+    seconds: float
+    """Wall-clock time."""
+    info: Mapping[str, float]
+    """What the solver alone knows: steps and rejected steps, means over the samples."""
+    vjps: float = 0
+    """Sequential vector-Jacobian products of the model, which some conditioners take."""
+    solver: str = ""
+    """The solver with its options, as text; empty if it is not known."""
+    seeds: Sequence[int] = ()
+    """The seed of each sample, or none if they were drawn from streams."""
+
+    @property
+    def cost(self) -> float:
+        """nfe + 2 vjps: a backward pass costs about two forward ones."""
+        return self.nfe + 2 * self.vjps
+
+    @property
+    def pictures(self) -> bool:
+        """Whether the samples are images of 1 or 3 channels, (B, 1|3, H, W)."""
+        return self.x.ndim == 4 and self.x.shape[1] in (1, 3)
+
+    @property
+    def images(self) -> Tensor:
+        """The samples as uint8, (B, C, H, W), of 256 grey levels: what metrics, `fit` and `bits_per_dim` take.
+
+        Raises:
+            UsageError: They are no pictures.
+        """
+        return sheets.to_uint8(self._drawable())
+
+    def sheet(self, columns: int | None = None, *, zoom: int | None = None) -> Image.Image:
+        """All pictures in a grid.
+
+        Args:
+            columns: Pictures in a row; by default as many as there are rows.
+            zoom: Side of the square that a pixel becomes; by default pictures get sides of about 64.
+
+        Raises:
+            UsageError: The samples are no pictures.
+        """
+        x = self._drawable()
+        return sheets.sheet(x, columns, zoom=sheets.zoom_for(x.shape[-2]) if zoom is None else zoom)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes the samples into a folder, which is made if need be, and returns it.
+
+        That is one PNG for each sample, named by its seed, and a sheet; or, if they are no pictures,
+        samples.safetensors with the tensor `x`; and samples.json with what they cost.
+
+        Args:
+            folder: Where to.
+
+        Raises:
+            UsageError: The folder cannot be written to.
+            ResourceError: The disk is full.
+        """
+        target = writable(Path(folder))
+        if self.pictures:
+            for name, image in zip(self.seeds or range(len(self.x)), self.x, strict=True):
+                sheets.save(sheets.single(image), target / f"{name:06d}.png")
+            sheets.save(self.sheet(), target / "sheet.png")
+        else:
+            write_tensors(target / "samples.safetensors", {"x": self.x})
+        record = {
+            "solver": self.solver,
+            "shape": list(self.x.shape),
+            "seeds": list(self.seeds),
+            **{key: getattr(self, key) for key in ("nfe", "vjps", "work", "seconds")},
+            "info": dict(self.info),
+            **versions(),
+        }
+        write_text(target / "samples.json", json.dumps(record, indent=2) + "\n")
+        return target
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The samples of several batches as one, on the CPU: seconds are added, the rest are means over the batches.
+
+        Args:
+            parts: At least one batch.
+        """
+        count = sum(len(part.x) for part in parts)
+        return cls(
+            x=torch.cat([part.x.cpu() for part in parts]),
+            nfe=_mean([part.nfe for part in parts]),
+            work=math.fsum(part.work * len(part.x) for part in parts) / count,
+            seconds=math.fsum(part.seconds for part in parts),
+            info={key: _mean([part.info[key] for part in parts]) for key in parts[0].info},
+            vjps=_mean([part.vjps for part in parts]),
+            solver=parts[0].solver,
+            seeds=[seed for part in parts for seed in part.seeds],
+        )
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __repr__(self) -> str:
+        by = f" by {self.solver}" if self.solver else ""
+        products = f", {self.vjps:g} products" if self.vjps else ""
+        shape = " x ".join(map(str, self.x.shape[1:]))
+        return f"Samples({len(self.x)} of {shape}{by}: {self.nfe:.4g} NFE{products}, {self.seconds:.2f} s)"
+
+    def _repr_html_(self) -> str | None:
+        """The sheet of the first pictures with the cost below, for notebooks; None leaves it at the text."""
+        if not self.pictures or not len(self.x):
+            return None
+        x, png = self.x[:SHOWN], io.BytesIO()
+        sheets.sheet(x, zoom=sheets.zoom_for(x.shape[-2])).save(png, format="PNG")
+        note = f", the first {SHOWN} are shown" if len(self.x) > SHOWN else ""
+        return (
+            f'<figure style="margin:0"><img style="max-width:100%" alt="{len(x)} samples" '
+            f'src="data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}">'
+            f"<figcaption>{html.escape(repr(self))}{note}</figcaption></figure>"
+        )
+
+    def _drawable(self) -> Tensor:
+        if not self.pictures:
+            raise UsageError(f"samples of shape {tuple(self.x.shape)} are no pictures, which are (B, 1|3, H, W): use x")
+        return self.x
+
+
+def _mean(values: Sequence[float]) -> float:
+    return values[0] if len(set(values)) == 1 else fmean(values)  # a whole number stays one
