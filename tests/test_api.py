@@ -236,8 +236,9 @@ def test_seeds_mean_the_same_each_time(mixture):
     assert torch.equal(first.x, backwards.x.flip(0))
     with pytest.raises(UsageError, match="a generator is a stream"):
         scoresde.sample(mixture, "em", seeds=generators(range(4)))
-    with pytest.raises(UsageError, match="at least 1 sample"):
-        scoresde.sample(mixture, "em", 0)
+    for wrong in ({"n": 0}, {"n": 2.5}, {"batch": 0}, {"seeds": []}):
+        with pytest.raises(UsageError, match="at least 1"):
+            scoresde.sample(mixture, "em", **wrong)
     assert len(scoresde.sample(mixture, "euler", steps=2)) == 16
 
 
@@ -277,6 +278,8 @@ def test_classes_guidance_and_clipping(tmp_path):
     """As the wrappers by hand, with classes taken in turn; a condition goes around both."""
     model = scoresde.load(tiny_model(tmp_path, classes=10))
     found = scoresde.sample(model, "euler", 4, steps=3, classes=[1, 2], guidance=2.0, clip=True, batch=3)
+    again = scoresde.sample(model, "euler", 4, steps=3, classes=torch.tensor([1, 2]), guidance=2.0, clip=True, batch=3)
+    assert torch.equal(found.x, again.x)
     by_hand = ClippedModel(GuidedModel(model, [1, 2, 1, 2], 2.0))
     assert torch.allclose(found.x, solved(by_hand, Euler(steps=3), model.prior(generators(range(4)))).x, atol=1e-5)
     one = scoresde.sample(model, "euler", 2, steps=3, classes=3).x

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from numbers import Integral
 
 import torch
 
@@ -27,9 +28,9 @@ def sample(
     *,
     steps: int | None = None,
     tol: float | None = None,
-    classes: int | Sequence[int] | None = None,
+    classes: int | Sequence[int] | Array | None = None,
     guidance: float | None = None,
-    interval: tuple[float, float] = (0.0, 1.0),
+    guidance_interval: tuple[float, float] = (0.0, 1.0),
     clip: bool = False,
     stop: float | None = None,
     denoise: bool = True,
@@ -53,7 +54,7 @@ def sample(
         tol: Tolerance of the solver, if it has one.
         classes: Class of each sample, or a few that are taken in turn, of a network that knows classes.
         guidance: Scale of guidance to the class; by default 1, which is none.
-        interval: Times between which the scale holds.
+        guidance_interval: Times between which the scale holds.
         clip: Cuts the predicted images off at black and white.
         stop: Time at which the solver ends; by default the process's `t_min`.
         denoise: Ends with E[x_0 | x_stop] instead of x_stop, for one more evaluation.
@@ -75,12 +76,14 @@ def sample(
     around, chosen = model_of(model), solver_of(solver, steps=steps, tol=tol)
     if n is None and not isinstance(seeds, Iterable):
         n = around.bound if around.bound not in (None, 1) else 16
-    numbers = whole_seeds(seeds, n)
-    if not numbers:
-        raise UsageError("at least 1 sample is drawn, got n = 0 or no seeds")
+    for name, value in (("n", n), ("batch", batch)):
+        if value is not None and (not isinstance(value, Integral) or value < 1):
+            raise UsageError(f"{name} is a whole number of at least 1, got {value!r}")
+    if not (numbers := whole_seeds(seeds, n)):
+        raise UsageError("at least 1 sample is drawn, got no seeds")
     if guidance is not None and classes is None:
         raise UsageError("guidance needs classes: say which class the samples are guided to")
-    labels = classes if isinstance(classes, Sequence) else [] if classes is None else [classes]
+    labels = [] if classes is None else torch.as_tensor(classes).reshape(-1).tolist()
     together, drawn = processes(), list[tuple[int, Samples]]()
     size = len(numbers) if around.bound is not None and not posed(around) else batch
     with progress_bar(len(numbers), progress if together.first else False, delay=DELAY) as bar:
@@ -92,7 +95,7 @@ def sample(
             def inside(inner: ScoreModel) -> ScoreModel:
                 if labels:
                     each = [labels[row % len(labels)] for row in rows]
-                    inner = GuidedModel(inner, each, 1.0 if guidance is None else guidance, interval)
+                    inner = GuidedModel(inner, each, 1.0 if guidance is None else guidance, guidance_interval)
                 return ClippedModel(inner) if clip else inner
 
             bound = of_rows(around, rows, sources, inside)
@@ -101,7 +104,7 @@ def sample(
                 bound, chosen, x, generator=sources, stop=stop, denoise=denoise, observers=(watch, *observers)
             )
             watch.finish(len(x))
-            drawn.append((rows.start, replace(found, x=found.x.cpu(), solver=str(chosen), seeds=own)))
+            drawn.append((rows.start, replace(found, x=found.x.cpu(), seeds=own)))
             return found
 
         for _ in in_batches(draw, range(len(numbers)), size, together):
@@ -159,4 +162,4 @@ def _carried(move: Callable[..., Samples], model: Model, x: Array, solver: Metho
     state = numbers_of(x).to(around.device)
     with progress_bar(len(state), progress, delay=DELAY) as bar:
         watch = ProgressBar(around.sde, bar, upwards=move is latent.encode)
-        return replace(move(around, chosen, state, observers=(watch,)), solver=str(chosen))
+        return move(around, chosen, state, observers=(watch,))

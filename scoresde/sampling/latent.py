@@ -6,17 +6,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..core.devices import double
 from ..core.errors import UsageError
 from ..models.base import Observer, ScoreModel
-from ..solvers import Solver
+from ..solvers import Solver, solvers
 from .progress import ProgressBar, progress_bar
 from .sample import Samples, transport
 
 
-def encode(model: ScoreModel, solver: Solver, x: Tensor, *, observers: tuple[Observer, ...] = ()) -> Samples:
+def encode(model: ScoreModel, solver: Solver | str, x: Tensor, *, observers: tuple[Observer, ...] = ()) -> Samples:
     """The latent code of x, (B, *), data in [-1, 1]: the state at the end of the process that flows into x.
 
     The data are taken for the state at the process's `t_min`, where the noise is below a grey level.
+
+    Args:
+        model: The model whose probability flow is followed.
+        solver: An ODE solver, or its text, such as "rk45:tol=1e-5".
+        x: Data, (B, *).
+        observers: Called with (x, t, eps) after each evaluation of the model.
 
     Raises:
         UsageError: The solver adds noise, so that it has no way back, or the images do not fit the model.
@@ -24,23 +31,29 @@ def encode(model: ScoreModel, solver: Solver, x: Tensor, *, observers: tuple[Obs
 
     Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, section 4.3.
     """
-    if solver.noisy:
-        raise UsageError(f"{solver.name} adds noise, so no latent code leads back to an image; use an ODE solver")
-    if tuple(x.shape[1:]) != tuple(model.shape):
-        raise UsageError(f"the model takes samples of shape {tuple(model.shape)}, got {tuple(x.shape[1:])}")
-    return transport(model, solver, x, start=model.sde.t_min, stop=model.sde.t_max, observers=observers)
+    chosen = solvers.make(solver, Solver)
+    if chosen.noisy:
+        raise UsageError(f"{chosen.name} adds noise, so no latent code leads back to an image; use an ODE solver")
+    return transport(model, chosen, x, start=model.sde.t_min, stop=model.sde.t_max, observers=observers)
 
 
-def decode(model: ScoreModel, solver: Solver, z: Tensor, *, observers: tuple[Observer, ...] = ()) -> Samples:
+def decode(model: ScoreModel, solver: Solver | str, z: Tensor, *, observers: tuple[Observer, ...] = ()) -> Samples:
     """The data that the latent code z, (B, *), stands for: the inverse of `encode`, without a final denoising.
+
+    Args:
+        model: The model whose probability flow is followed.
+        solver: As for `encode`.
+        z: Latent codes, (B, *).
+        observers: Called with (x, t, eps) after each evaluation of the model.
 
     Raises:
         UsageError: The solver adds noise.
         NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
     """
-    if solver.noisy:
-        raise UsageError(f"{solver.name} adds noise, so it does not decode; use an ODE solver")
-    return transport(model, solver, z, start=model.sde.t_max, stop=model.sde.t_min, observers=observers)
+    chosen = solvers.make(solver, Solver)
+    if chosen.noisy:
+        raise UsageError(f"{chosen.name} adds noise, so it does not decode; use an ODE solver")
+    return transport(model, chosen, z, start=model.sde.t_max, stop=model.sde.t_min, observers=observers)
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,9 @@ class RoundTrip:
     """Data, carried to their latent codes and back."""
 
     codes: Samples
+    """The latent codes, and what they cost."""
     back: Samples
+    """What they were decoded to, and what that cost."""
     errors: Tensor
     """Root mean square difference of what came back from the data, (B,)."""
 
@@ -109,9 +124,14 @@ def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
 
     Normal noise lies near a sphere; a straight line would leave it, for states that the model never met.
 
+    Args:
+        a: Where the way begins, (B, *).
+        b: Where it ends, (B, *).
+        share: The place s on it, from 0 to 1.
+
     Reference: Shoemake 1985, https://doi.org/10.1145/325165.325242.
     """
-    u, v = a.double().flatten(1), b.double().flatten(1)
+    u, v = double(a).flatten(1), double(b).flatten(1)
     cosine = torch.nn.functional.cosine_similarity(u, v, dim=1, eps=1e-12).clamp(-1, 1)
     angle = torch.acos(cosine)[:, None]
     # Codes of one direction have no arc between them, and their line is the limit of it.
@@ -119,4 +139,4 @@ def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
     sine = torch.where(straight, 1.0, torch.sin(angle))
     first = torch.where(straight, 1 - share, torch.sin((1 - share) * angle) / sine)
     last = torch.where(straight, share, torch.sin(share * angle) / sine)
-    return (first * u + last * v).reshape(a.shape).to(a.dtype)
+    return (first * u + last * v).reshape(a.shape).to(a.dtype).to(a.device)

@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -44,15 +45,15 @@ def sample(
         UsageError: `stop` does not lie inside the process, or the solver cannot follow a model that draws noise.
         NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
     """
-    end, chosen = model.sde.t_min if stop is None else stop, solvers.make(solver, Solver)
+    end = model.sde.t_min if stop is None else stop
     return transport(
-        model, chosen, x, start=model.sde.t_max, stop=end, generator=generator, denoise=denoise, observers=observers
+        model, solver, x, start=model.sde.t_max, stop=end, generator=generator, denoise=denoise, observers=observers
     )
 
 
 def transport(
     model: ScoreModel,
-    solver: Solver,
+    solver: Solver | str,
     x: Tensor,
     *,
     start: float,
@@ -63,21 +64,22 @@ def transport(
 ) -> Samples:
     """x, (B, *), at time `start`, carried to time `stop`, with what it cost; arguments and errors as `sample`."""
     model.check(x)
-    if model.draws and not isinstance(solver, OneStepSolver):
-        reason = "compares" if solver.adaptive else "combines"
+    chosen = solvers.make(solver, Solver)
+    if model.draws and not isinstance(chosen, OneStepSolver):
+        reason = "compares" if chosen.adaptive else "combines"
         raise UsageError(
-            f"{solver.name} {reason} evaluations at different times, and this model draws new noise at each: "
+            f"{chosen.name} {reason} evaluations at different times, and this model draws new noise at each: "
             "use em, ancestral or pc, or a conditioner without noise of its own, such as replace or covariance"
         )
 
     def run(watched: ScoreModel, info: Info) -> Tensor:
         state = x.to(torch.promote_types(x.dtype, torch.float32))  # as in `Solver.solve`, and for the last step too
-        end = solver.solve(watched, state, start=start, stop=stop, generator=generator, info=info)
+        end = chosen.solve(watched, state, start=start, stop=stop, generator=generator, info=info)
         if denoise:
             end = model.finish(watched.denoise(end, torch.full((len(x),), stop, dtype=torch.float64)))
         return end.to(x.dtype)
 
-    return accounted(model, run, solver.name, observers)
+    return replace(accounted(model, run, chosen.name, observers), solver=str(chosen))
 
 
 def in_training(model: ScoreModel) -> bool:
