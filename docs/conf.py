@@ -10,16 +10,18 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
 
 import rooms  # noqa: E402
+from sphinx.ext.napoleon import GoogleDocstring  # noqa: E402
 
 import scoresde  # noqa: E402
 from scoresde.commands.options import flag  # noqa: E402
-from scoresde.core.options import Options, describe_type  # noqa: E402
+from scoresde.core.options import Options, Registry, describe_type  # noqa: E402
 from scoresde.solvers import solvers  # noqa: E402
 
 project = "scoresde"
 author = copyright = "The scoresde developers"
 version = release = scoresde.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions += ["sphinx.ext.mathjax"]
 html_theme = "furo"
 html_title = "scoresde"
 exclude_patterns = ["_build"]
@@ -49,24 +51,48 @@ def solver_table() -> str:
 myst_substitutions = {"solver_table": solver_table(), "room_table": rooms.table()}
 
 
+def modules(package: str) -> list[str]:
+    """A module and all that are inside it, outer ones first."""
+    found, module = [package], importlib.import_module(package)
+    for part in pkgutil.iter_modules(getattr(module, "__path__", [])):
+        found += modules(f"{package}.{part.name}")
+    return found
+
+
+PLACES = [name for room in rooms.RANK if room not in PRIVATE for name in modules(f"scoresde.{room}")]
+REGISTRIES = {
+    name: value
+    for place in PLACES
+    for name, value in vars(importlib.import_module(place)).items()
+    if isinstance(value, Registry)
+}
+"""All registries, by the names of their variables."""
+
+
+def front() -> str:
+    """The page of `import scoresde`: its functions, then its classes."""
+    page = ["# scoresde", "", "All names of `import scoresde`.", ""]
+    for kind, wanted in (("autofunction", False), ("autoclass", True)):
+        names = [name for name in scoresde.__all__ if isinstance(getattr(scoresde, name), type) is wanted]
+        for name in names:
+            page += [f"```{{eval-rst}}\n.. {kind}:: scoresde.{name}\n   :no-index:\n```", ""]
+    return "\n".join(page)
+
+
 def write_pages() -> None:
-    """Writes one page per module or subpackage of the package, so that a new module has a page by existing."""
+    """Writes a page per room, from the docstrings of its modules, so that a new module is documented by existing."""
     folder = HERE / "api" / "modules"
     folder.mkdir(exist_ok=True)
-    wanted = {}
-    for top in pkgutil.iter_modules(scoresde.__path__):
-        if top.name in PRIVATE:
+    wanted = {"scoresde.md": front()}
+    for room, (text, _) in ((room, entry) for row in rooms.ROOMS for room, entry in row.items()):
+        if room in PRIVATE:
             continue
-        names = [f"scoresde.{top.name}"]
-        if top.ispkg:
-            parts = pkgutil.iter_modules(importlib.import_module(names[0]).__path__)
-            names += [f"{names[0]}.{part.name}" for part in parts]
-        page = [f"# scoresde.{top.name}", ""]
-        for name in names:
-            page += [f"## {name}", ""] if len(names) > 1 and name != names[0] else []
-            members = "" if top.ispkg and name == names[0] else "   :members:\n   :show-inheritance:\n"
-            page += [f"```{{eval-rst}}\n.. automodule:: {name}\n{members}```", ""]
-        wanted[f"{top.name}.md"] = "\n".join(page)
+        top, *rest = modules(f"scoresde.{room}")
+        page = [f"# {top}", "", text, "", f"```{{eval-rst}}\n.. automodule:: {top}\n```", ""]
+        for name in rest:
+            page += [f"## {name}", "", f"```{{eval-rst}}\n.. automodule:: {name}", "   :members:"]
+            page += ["   :show-inheritance:\n```", ""]
+        wanted[f"{room}.md"] = "\n".join(page)
     for stale in {path.name for path in folder.glob("*.md")} - set(wanted):
         (folder / stale).unlink()
     for file, text in wanted.items():
@@ -77,15 +103,43 @@ def write_pages() -> None:
 write_pages()
 
 
+ATTRIBUTES: dict[str, list[str]] = {}
+"""Docstrings of attributes as they were before napoleon, which takes what stands before a colon for a type."""
+
+
+def restore(app, what, name, obj, options, lines):
+    """Undoes what napoleon does to the docstring of an attribute; sections of a property are read as a method's."""
+    if name in ATTRIBUTES and what in ("attribute", "data", "property"):
+        lines[:] = GoogleDocstring(ATTRIBUTES[name], app.config, app, "method", name, obj, options).lines()
+
+
+def example(cls: type) -> str:
+    """How an object of a registered class is made, as Python."""
+    for name, registry in REGISTRIES.items():
+        if cls in registry.all().values() and not any(info.is_required() for info in cls.model_fields.values()):
+            plain = (
+                (k, i.default) for k, i in cls.model_fields.items() if isinstance(i.default, bool | int | float | str)
+            )
+            option, value = next(plain, ("", None))
+            return f"{name}[{cls.name!r}]({f'{option}={value!r}' if option else ''})"
+    return ""
+
+
 def to_rst(app, what, name, obj, options, lines):
     """Docstrings hold plain text with `code`: keeps *, | and _ from meaning something, and appends the options."""
 
     def escaped(line: str) -> str:
+        if line.lstrip().startswith((">>>", "...")):  # an example is shown as it stands
+            return line
         parts = line.split("`")
         parts[0::2] = [re.sub(r"[*|]|_(?!\w)", r"\\\g<0>", part) for part in parts[0::2]]
         return "``".join(parts)
 
     lines[:] = [escaped(line) for line in lines]
+    if what in ("attribute", "data", "property"):
+        ATTRIBUTES[name] = list(lines)
+    if isinstance(obj, type) and issubclass(obj, Options) and (made := example(obj)):
+        lines += ["", f"Made by ``{made}``.", ""]
     if isinstance(obj, type) and issubclass(obj, Options) and obj.model_fields:
         lines += ["", "Options:", ""]
         for field, info in obj.model_fields.items():
@@ -110,5 +164,6 @@ def skip(app, what, name, obj, skipped, options):
 def setup(app):
     """Connects the hooks, before napoleon reads the sections of the docstrings."""
     app.connect("autodoc-process-docstring", to_rst, priority=400)
+    app.connect("autodoc-process-docstring", restore, priority=600)
     app.connect("autodoc-process-signature", signature)
     app.connect("autodoc-skip-member", skip)
