@@ -7,10 +7,12 @@ import pkgutil
 import re
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from types import FunctionType, ModuleType
 
 import pytest
 
+import scoresde
 from scoresde.core.options import Options
 
 ROOMS = [
@@ -109,3 +111,23 @@ def missing(module: ModuleType) -> Iterator[str]:
 def test_every_argument_is_documented(room):
     found = [f"{module.__name__}.{line}" for module in modules(room) for line in missing(module)]
     assert not found, "\n".join(found)
+
+
+MOVES = "| before | now, below `scoresde/` |\n"
+
+
+def moved(file: str) -> str:
+    """The table of what moved where in a file of the repository."""
+    text = (Path(__file__).parents[1] / file).read_text(encoding="utf-8")
+    return text[text.index(MOVES) :].split("\n\n")[0].strip()
+
+
+def test_what_moved_is_said_twice_and_leads_to_what_there_is():
+    assert moved("CHANGELOG.md") == moved("docs/architecture.md")
+    for line in moved("CHANGELOG.md").splitlines()[2:]:
+        before, now = (re.findall(r"`([^`]+)`", part) for part in line.strip("| ").split(" | "))
+        places = [place.removeprefix("scoresde/") for place in now]
+        if "same names" in line:
+            places = [place + Path(name).name for place in places for name in before]
+        root = Path(scoresde.__file__).parent
+        assert [place for place in places if not (root / place).exists()] == []
