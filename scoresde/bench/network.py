@@ -100,7 +100,7 @@ class NetworkSubject(ModelSubject):
         return holes(law, self.held_out.shape, len(self.held_out), self.spec.seed)
 
     def _at(self, rows: range) -> tuple[ScoreModel, Tensor | None]:
-        """The model with what it is shown of the images of these numbers, which begin anew after the last."""
+        """The model with its condition from the images of these numbers, which repeat after the last image."""
         if not self.task.conditional:
             return self.model, None
         index = [i % len(self.held_out) for i in rows]

@@ -100,7 +100,7 @@ class Hutchinson(Divergence):
 
 
 REACH = 8
-"""Distance in values up to which `interleaved` looks at pairs of the same class."""
+"""Largest distance, in values, of the pairs of one class that `interleaved` counts."""
 
 
 @functools.lru_cache(maxsize=32)

@@ -61,7 +61,14 @@ class Twist:
             )
 
     def __call__(self, model: ScoreModel, x: Tensor, level: Level, last: bool = False) -> TwistOutput:
-        """The model asked at x, (N, *); `last` spares the derivative where nobody is guided any more."""
+        """The prediction at particles, and its correction by y.
+
+        Args:
+            model: The score model.
+            x: Particles, (N, *).
+            level: Their level.
+            last: Whether this is the last level, where no guidance follows and no derivative is needed.
+        """
         t, gradient = level.rows(x), self.gradient and not last
         with torch.set_grad_enabled(gradient):
             x = x.detach().requires_grad_(gradient)

@@ -120,7 +120,7 @@ def alike(db: sqlite3.Connection, word: str) -> list[str]:
 def _matches(db: sqlite3.Connection, expression: str, most: int, rank: str = "length(folded)") -> list[int]:
     """Ids of the newest matches, by rank.
 
-    BM25 looks at all captions for each word, and long at those that begin so: shortness, its other half, does not.
+    BM25 reads all captions for each word, which is slow for beginnings of words; the length of a caption is not.
     """
     newest = f"SELECT rowid, {rank} FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ?"
     return [id for id, _ in sorted(db.execute(newest, (expression, most)), key=lambda row: row[1])]

@@ -125,7 +125,7 @@ def test_what_cannot_work_is_refused(make, sentence):
 @pytest.mark.parametrize("grid", ["karras:rho=1e40", "karras:rho=1e-40", "list:at=0.9999999999999999/0.5/0.1"])
 def test_times_that_cannot_be_told_apart_are_refused(grid):
     given = grids.parse(grid)
-    with pytest.raises(UsageError, match="with 4 steps from 1 to 0.001 has times that cannot be told apart"):
+    with pytest.raises(UsageError, match="with 4 steps from 1 to 0.001 has times that are too close to each other"):
         given.levels(VPSDE(), 1.0, 1e-3, 4)
 
 

@@ -251,7 +251,7 @@ def test_a_broken_solver_ends_its_job_and_no_other(client):
     assert name == "failed" and "max_nfe = 10" in data["error"]
     body["solver"] = {"name": "dpm++", "grid": "karras:rho=1e40"}
     name, data = events(client.post("/api/generate", json=body).text)[-1]
-    assert name == "failed" and "times that cannot be told apart" in data["error"]
+    assert name == "failed" and "times that are too close to each other" in data["error"]
     drawn(client, "generate", model="grey", count=1, solver=EM)
 
 

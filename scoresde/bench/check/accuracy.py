@@ -35,8 +35,8 @@ PROMISES: Sequence[Promise] = promises.found
 ROUNDING = 1e-12
 """An error at which an order can no longer be seen."""
 SMOOTH = VPSDE(beta_max=40.0), 0.05
-"""Where orders are measured: the process begins in so much noise that the first steps of a multistep method, of lower
-order, make no error to speak of, and is left while the flow is smooth."""
+"""Where orders are measured. The process begins with so much noise that the first steps of a multistep method, which
+have a lower order, add no visible error; it stops where the flow is still smooth."""
 
 
 def rms(v: Tensor) -> float:
