@@ -7,6 +7,7 @@ import torch
 from pydantic import ConfigDict
 from torch import Tensor
 
+from ..core.devices import double, like
 from ..core.errors import NumericalError, UsageError
 from ..core.options import Options, Registry
 from ..core.random import Generators
@@ -129,7 +130,7 @@ def shifted(model: ScoreModel, x: Tensor, t: Tensor, out: Output, shift: Tensor)
         out: What the model says of them.
         shift: What is added to x̂_0, (B, *).
     """
-    return out._replace(eps=out.eps - expand(torch.exp(model.sde.log_snr(t)), x) * shift.to(out.eps))
+    return out._replace(eps=out.eps - expand(torch.exp(model.sde.log_snr(t)), x) * like(shift, out.eps))
 
 
 def noise_variance(model: ScoreModel, t: Tensor) -> Tensor:
@@ -139,7 +140,7 @@ def noise_variance(model: ScoreModel, t: Tensor) -> Tensor:
         model: The model, for its process.
         t: Times, (B,).
     """
-    return torch.exp(-2 * model.sde.log_snr(t.double()))
+    return torch.exp(-2 * model.sde.log_snr(t.cpu().double()))
 
 
 def gaussian_update(
@@ -163,7 +164,7 @@ def gaussian_update(
     found = conjugate_gradients(
         lambda p: multiply(observation.adjoint(p)),
         lambda p, wide: observation.forward(wide) + scaled(noise**2, p),
-        residual.double(),
+        double(residual),
         products=PRODUCTS,
         precondition=precondition,
         tol=TOL,

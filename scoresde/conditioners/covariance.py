@@ -6,6 +6,7 @@ import torch
 from pydantic import ConfigDict, Field, PlainSerializer
 from torch import Tensor
 
+from ..core.devices import exact
 from ..core.errors import UsageError
 from ..core.options import Options
 from ..core.random import Generators
@@ -47,7 +48,7 @@ class CovarianceUser(Options):
                 f"folder with stats.fitted({self.name}, MODEL, observation)"
             )
         self.covariance.check(model.shape)
-        return self.covariance.to(y.device)
+        return self.covariance.to(exact(y.device))
 
 
 def update(

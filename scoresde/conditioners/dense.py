@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..core.devices import double, exact
 from ..core.errors import NumericalError, UsageError
 from ..observations import LinearObservation, Pixels
 from ..observations.covariance import Covariance
@@ -65,7 +66,7 @@ class Gain:
         """The gains for measurements y, (B, *m), where they are worth it."""
         if covariance.kind != "full" or y[0].numel() > LARGEST or not same_for_all(observation):
             return None
-        return cls(covariance, observation, y.device)
+        return cls(covariance, observation, exact(y.device))
 
     def __call__(self, variance: float) -> Tensor | None:
         """G where σ²/α² has the given value, or None."""
@@ -82,4 +83,4 @@ class Gain:
         """G residual, (B, D), for (B, *m) and one variance for each row, (B,); None where these are not all equal."""
         if bool((variance != variance[0]).any()) or (gain := self(float(variance[0]))) is None:
             return None
-        return residual.flatten(1)[:, self.seen].double() @ gain.T
+        return double(residual).flatten(1)[:, self.seen] @ gain.T

@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ..core.devices import double, like
 from ..core.random import Generators
 from ..models.base import Output, ScoreModel, denoised, detached
 from ..observations import LinearObservation
@@ -50,8 +51,8 @@ class MomentConditioner(CovarianceUser, LinearConditioner):
             scale = variance * model.sde.alpha(t)  # σ²/α
 
             def spread(p: Tensor) -> Tensor:
-                (pulled,) = torch.autograd.grad(x0, x, observation.adjoint(p).to(x0), retain_graph=True)
-                return scaled(scale, pulled.double())
+                (pulled,) = torch.autograd.grad(x0, x, like(observation.adjoint(p), x0), retain_graph=True)
+                return scaled(scale, double(pulled))
 
             def precondition(b: Tensor) -> Tensor:
                 return b if covariance is None else update(covariance, observation, b, variance, noise).u
@@ -59,7 +60,7 @@ class MomentConditioner(CovarianceUser, LinearConditioner):
             found = METHODS[self.method](
                 spread,
                 lambda p, wide: observation.forward(wide) + scaled(noise**2, p),
-                observation.residual(x0.detach(), y.to(x)).double(),
+                double(observation.residual(x0.detach(), y.to(x))),
                 products=self.products,
                 precondition=precondition,
             )

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..core.devices import double
 from ..core.errors import NumericalError, UsageError
 from ..core.random import Generators, choose, randn
 from ..models.base import ScoreModel
@@ -37,7 +38,7 @@ class PosteriorMixture(GaussianMixtureModel):
         posterior = rest @ covariances @ rest.mT + observation.noise**2 * gains @ gains.mT
         super().__init__(means.reshape(-1, *prior.shape), posterior, prior.sde)
         centres = [m.reshape(1, *prior.shape).expand(len(y), *prior.shape) for m in means]
-        offsets = [observation.residual(centre, y.double()).flatten(1)[:, seen] for centre in centres]
+        offsets = [observation.residual(centre, double(y)).flatten(1)[:, seen] for centre in centres]
         residual = torch.stack(offsets, 1)  # y - A m_k, (B, K, m)
         white = torch.linalg.solve_triangular(factor, residual.permute(1, 2, 0), upper=False)  # (K, m, B)
         log_det = 2 * factor.diagonal(dim1=1, dim2=2).log().sum(1)

@@ -1,20 +1,23 @@
 """The log-density of a score model along its probability flow."""
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from ..core.devices import double
 from ..core.errors import UsageError
 from ..core.finite import non_finite
 from ..core.random import Generators
-from ..models.base import Evaluations, ObservedModel, Observer, ScoreModel
+from ..models.base import Observer, ScoreModel
+from ..sampling.sample import accounted
 from ..sde import SDE, expand
 from ..solvers import Solver
 from ..solvers.adaptive import integrate
+from ..solvers.base import Info
 from ..solvers.controllers import ProportionalIntegral
 from ..solvers.embedded_pair import pair_stepping
 from ..solvers.guard import Guard
@@ -24,7 +27,15 @@ from .divergence import Divergence, Exact, Hutchinson
 
 @dataclass(frozen=True)
 class Likelihood:
-    """log p(x) of some samples, its terms and its cost. All (B,) tensors are float64, in nats."""
+    """log p(x) of some samples, its terms and its cost. All (B,) tensors are float64, in nats.
+
+    Example:
+        >>> import scoresde, torch
+        >>> model = scoresde.GaussianModel(torch.zeros(2), torch.eye(2), scoresde.VPSDE())
+        >>> found = scoresde.log_likelihood(model, torch.zeros(3, 2), exact=True)
+        >>> found.log_prob.shape, found.latent.shape
+        (torch.Size([3]), torch.Size([3, 2]))
+    """
 
     log_prob: Tensor
     """log p_eps(x), (B,), prior and divergence together. This is what a network defines, and what is published."""
@@ -106,25 +117,23 @@ def log_likelihood(
     """
     rk = RK45(tol=1e-5, controller=ProportionalIntegral()) if solver is None else solver
     estimator = Hutchinson() if divergence is None else divergence
-    sde, dims = model.sde, x[0].numel()
+    sde = model.sde
     if not isinstance(rk, RungeKutta):
         raise UsageError(f"the likelihood is solved by rk23, rk45 or dop853, got {rk.name}")
-    if tuple(x.shape[1:]) != model.shape:
-        raise UsageError(f"the model takes samples of shape {model.shape}, got {tuple(x.shape[1:])}")
+    model.check(x)
+    dims = x[0].numel()
     if not 0 < eps < sde.t_max:
         raise UsageError(f"eps must lie between 0 and {sde.t_max:g}, got {eps:g}")
     if (bad := non_finite(x)).any():
         raise UsageError(f"the likelihood needs finite samples; sample {int(bad.nonzero()[0])} of {len(x)} is not")
-    began = time.perf_counter()
-    count, info = Evaluations(), dict[str, float]()
-    watched = ObservedModel(model, count, Guard(rk.name, finite=False, budget=rk.max_nfe), *observers)
-    probes = estimator.draw(x.double(), generator)
+    start = double(x)
+    probes = estimator.draw(start, generator)
     copies = math.ceil(dims / len(probes))  # as many columns as values: equal weight in the norm
 
     def moment(theta: Tensor) -> Tensor:
         return sde.time(-torch.log(torch.tan(theta))).clamp(eps, sde.t_max)
 
-    def slope(state: Tensor, theta: Tensor) -> Tensor:
+    def slope(watched: ScoreModel, state: Tensor, theta: Tensor) -> Tensor:
         t = moment(theta)
         with torch.enable_grad():
             y = state[:, :dims].reshape(x.shape).detach().requires_grad_()
@@ -133,22 +142,29 @@ def log_likelihood(
             trace = estimator.trace(drift, y, probes)
         return torch.cat([drift.detach().flatten(1), trace.repeat(1, copies) / dims], dim=1)
 
-    ends = torch.tensor([eps, sde.t_max], dtype=torch.float64, device=x.device)
+    ends = torch.tensor([eps, sde.t_max], dtype=torch.float64)
     (first, last), (nu0, nu1) = angle(sde, ends).tolist(), scale(sde, ends).tolist()
-    y = torch.cat([x.double().flatten(1) / nu0, x.new_zeros(len(x), len(probes) * copies).double()], dim=1)
-    stepping = pair_stepping(
-        slope, y, first, last, pair=rk.pair, tol=rk.tol, atol=rk.absolute, control=rk.control
-    )._replace(position=lambda t: angle(sde, t), time=moment)
-    if rk.first_step is not None:
-        stepping = stepping._replace(first=rk.first_step)
-    (state,) = integrate(stepping, [eps, sde.t_max], rk.controller, rk.name, info)
-    latent = nu1 * state[:, :dims].reshape(x.shape)
-    integral = dims * (state[:, dims : dims + len(probes)] + math.log(nu1 / nu0))
-    back = _to_zero(sde, ends[:1], y[:, :dims], stepping.f[:, : dims + len(probes)])
+    y = torch.cat([start.flatten(1) / nu0, start.new_zeros(len(x), len(probes) * copies)], dim=1)
+    found: dict[str, Tensor] = {}
+
+    def run(watched: ScoreModel, info: Info) -> Tensor:
+        stepping = pair_stepping(
+            partial(slope, watched), y, first, last, pair=rk.pair, tol=rk.tol, atol=rk.absolute, control=rk.control
+        )._replace(position=lambda t: angle(sde, t), time=moment)
+        if rk.first_step is not None:
+            stepping = stepping._replace(first=rk.first_step)
+        (state,) = integrate(stepping, [eps, sde.t_max], rk.controller, rk.name, info)
+        found["state"], found["slope"] = state, stepping.f
+        carried: Tensor = nu1 * state[:, :dims].reshape(x.shape)
+        return carried
+
+    guard = Guard(rk.name, finite=False, budget=rk.max_nfe)
+    carried = accounted(model, run, rk.name, (guard, *observers))
+    latent = carried.x
+    integral = dims * (found["state"][:, dims : dims + len(probes)] + math.log(nu1 / nu0))
+    back = _to_zero(sde, ends[:1].to(y.device), y[:, :dims], found["slope"][:, : dims + len(probes)])
     prior = standard_normal_log_prob(latent / sde.prior_std) - dims * math.log(sde.prior_std)
     spread = integral.std(1) / math.sqrt(len(probes)) if len(probes) > 1 else torch.full_like(prior, torch.nan)
-    if latent.is_cuda:
-        torch.cuda.synchronize(latent.device)
     return Likelihood(
         log_prob=prior + integral.mean(1),
         prior=prior,
@@ -156,10 +172,10 @@ def log_likelihood(
         correction=back.mean(1),
         standard_error=torch.zeros_like(prior) if isinstance(estimator, Exact) else spread,
         latent=latent,
-        nfe=count.calls,
-        vjps=count.calls * estimator.vjps(dims),
-        seconds=time.perf_counter() - began,
-        info=info,
+        nfe=int(carried.nfe),
+        vjps=int(carried.nfe) * estimator.vjps(dims),
+        seconds=carried.seconds,
+        info=carried.info,
     )
 
 

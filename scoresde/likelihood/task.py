@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.devices import double
 from ..core.errors import UsageError
 from ..models.base import ScoreModel
 from ..observations.tasks import trained_task
@@ -33,7 +34,7 @@ def shown(model: ScoreModel, pixels: Tensor, levels: int, known: Tensor | None) 
         raise UsageError(f"the likelihood of a network trained with train.condition = {task} {needs}")
     if not task.conditional:
         return model
-    x0 = pixels.to(model.device).double() * (2 / (levels - 1)) - 1
+    x0 = double(pixels.to(model.device)) * (2 / (levels - 1)) - 1
     given = task.known(x0, None if known is None else known.to(x0.device))
     return model if given is None else model.bind(given)
 

@@ -8,6 +8,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from ..core.devices import double
 from ..core.errors import UsageError
 from ..core.random import Generators, randn_like
 from ..models.base import Evaluations, ObservedModel, Observer, ScoreModel
@@ -115,11 +116,11 @@ def vlb(
         raise UsageError(f"variance must be small, large or learned, got {variance!r}")
     count = Evaluations()
     watched = ObservedModel(shown(model, pixels, levels, known), count, *observers)
-    x0 = pixels.to(model.device).double() * (2 / (levels - 1)) - 1
+    x0 = double(pixels.to(model.device)) * (2 / (levels - 1)) - 1
     unit, terms = told(pixels, known).to(x0.device) * math.log(2), []
     counted = x0.new_ones(()) if known is None else (~known.bool()).to(x0)
     for n in range(len(a)):
-        t = times[n].to(x0.device).expand(len(x0))
+        t = times[n].expand(len(x0))
         x = a[n].sqrt() * x0 + (1 - a[n]).sqrt() * randn_like(x0, generator)
         out = watched.evaluate(expand(scale(model.sde, t), x) * x, t)
         share = out.learned() if variance == "learned" else None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..core.devices import double, like
 from ..core.errors import UsageError
 from ..core.random import choose, randn
 from ..sde import SDE, expand
@@ -66,8 +67,9 @@ class GaussianMixtureModel(ScoreModel):
 
     def _components(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x - α m_k in the eigenbasis of C_k, and the variances there, (B, K, D); log w_k N(x; ...), (B, K)."""
-        alpha, sigma = (v.double()[:, None, None] for v in (self.sde.alpha(t), self.sde.sigma(t)))
-        flat = x.double().flatten(1)[:, None]
+        at = t.to(self.means.device).double()
+        alpha, sigma = (v[:, None, None] for v in (self.sde.alpha(at), self.sde.sigma(at)))
+        flat = double(x).flatten(1)[:, None]
         if self.shared:  # x and the means are turned before they are B K differences
             offset = flat @ self.bases[0] - alpha * (self.means @ self.bases[0])
         else:
@@ -82,7 +84,7 @@ class GaussianMixtureModel(ScoreModel):
         offset, variance, log_p = self._components(x, t)
         share = torch.softmax(log_p, dim=1)[..., None]  # of each component in p_t at x
         minus_score = torch.einsum("kde,bke->bd", self.bases[: 1 if self.shared else None], share * offset / variance)
-        return Output((expand(self.sde.sigma(t).double(), minus_score) * minus_score).reshape(x.shape).to(x.dtype))
+        return Output(like(expand(self.sde.sigma(t.double()), minus_score) * minus_score, x).reshape(x.shape))
 
     def shares(self, x: Tensor, t: Tensor) -> Tensor:
         """p_t(k | x), (B, K): how likely it is that x, (B, *), comes from each mode."""

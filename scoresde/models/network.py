@@ -103,9 +103,10 @@ class NetworkModel(ScoreModel):
         Raises:
             UsageError: The network's output has another shape.
         """
-        dtype = next((p.dtype for p in self.net.parameters()), x.dtype)
+        like = next(self.net.parameters(), x)
+        dtype, device = like.dtype, like.device
         # The label stays in float32: bfloat16 would merge neighbouring noise levels.
-        label = self.label(t).to(torch.promote_types(dtype, torch.float32)).to(x.device)
+        label = self.label(t).to(torch.promote_types(dtype, torch.float32)).to(device)
         seen = x
         if known is not None and known.mask is not None and known.values is not None:
             seen = torch.where(known.mask, known.values, seen)
@@ -115,7 +116,7 @@ class NetworkModel(ScoreModel):
         if known is not None:
             seen = torch.cat([seen, known.channels], 1)
         labels = () if classes is None else (classes,)
-        return tensor(self.net(seen.to(dtype), label, *labels), x).to(x.dtype)
+        return tensor(self.net(seen.to(dtype).to(device), label, *labels), x).to(x.device).to(x.dtype)
 
     def as_eps(self, out: Tensor, x: Tensor, t: Tensor) -> Tensor:
         """ε from what the network gave for x_t, (B, C, *).

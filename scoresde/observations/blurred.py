@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ..core.devices import like
 from ..core.errors import UsageError
 from .base import NamedObservation, Precision, observations
 from .cosine import cosines
@@ -19,6 +20,11 @@ class GaussianBlur(NamedObservation):
 
     It multiplies cosine k of n by Σ_j w_j cos(π j k/n), w_j the kernel's weights. A factor below `Blur.cut` counts as
     0. The noise should be at least that of rounding: with 0, the inverse would amplify the rounding of the file.
+
+    Example:
+        >>> import scoresde, torch
+        >>> scoresde.GaussianBlur(sigma=1.0).forward(torch.ones(1, 1, 8, 8)).shape
+        torch.Size([1, 1, 8, 8])
     """
 
     sigma: float = Field(1.0, gt=0, description="Width of the blur, in pixels.")
@@ -33,18 +39,18 @@ class GaussianBlur(NamedObservation):
         if x.ndim != 4:
             raise UsageError(f"blur sees images, (B, C, H, W), got shape {tuple(x.shape)}")
         reach = max(1, round(4 * self.sigma))
-        at = torch.arange(-reach, reach + 1, dtype=torch.float64, device=x.device)
+        at = torch.arange(-reach, reach + 1, dtype=torch.float64)
         weights = torch.exp(-0.5 * (at / self.sigma) ** 2)
         rows, columns = (
-            (weights / weights.sum()) @ torch.cos(math.pi / n * at[:, None] * torch.arange(n, device=x.device))
+            (weights / weights.sum()) @ torch.cos(math.pi / n * at[:, None] * torch.arange(n))
             for n in x.shape[2:]
         )
         gains = rows[:, None] * columns
         return torch.where(gains.abs() >= Blur.cut, gains, 0)
 
     def _filtered(self, x: Tensor, gains: Tensor) -> Tensor:
-        rows, columns = (cosines(n).to(x) for n in x.shape[2:])
-        return rows @ (gains.to(x) * (rows.T @ x @ columns)) @ columns.T
+        rows, columns = (like(cosines(n), x) for n in x.shape[2:])
+        return rows @ (like(gains, x) * (rows.T @ x @ columns)) @ columns.T
 
     def forward(self, x: Tensor) -> Tensor:
         return self._filtered(x, self.gains(x))

@@ -64,7 +64,7 @@ def scaled(a: Tensor, x: Tensor) -> Tensor:
         a: One factor for each row, (B,).
         x: (B, *).
     """
-    return a.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1)) * x
+    return a.to(x.dtype).to(x.device).reshape(-1, *[1] * (x.ndim - 1)) * x
 
 
 def conjugate_gradients(

@@ -4,23 +4,20 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Annotated, Any
 
 import torch
 from pydantic import BeforeValidator, Field, PlainSerializer
 from torch import Tensor
 
-from ..conditioners import Conditioner
-from ..conditioners.projection import Projection
-from ..core.errors import UsageError
+from ..core.devices import exact
+from ..core.errors import ResourceError, UsageError
 from ..core.options import Options, Registry
 from ..core.random import randn_like
 from ..models.base import ObservedModel, Observer, ScoreModel
-from ..observations import Observation, OrthogonalObservation
+from ..observations import Observation
 from ..sampling.sample import Samples, accounted
-from ..sde import Level
-from ..solvers import GridSolver, OneStepSolver, Solver, solvers
+from ..solvers import OneStepSolver, Solver, solvers
 from ..solvers.base import Info, MarkovSolver
 from ..solvers.edm import EDM
 from ..solvers.guard import Guard
@@ -64,7 +61,7 @@ class Problem:
             model: The model whose prediction is used.
             x: The state at time `stop`, (B, *).
         """
-        return model.denoise(x, torch.full((len(x),), self.stop, dtype=torch.float64, device=x.device))
+        return model.denoise(x, torch.full((len(x),), self.stop, dtype=torch.float64))
 
 
 class PosteriorSampler(Options, ABC):
@@ -84,6 +81,7 @@ class PosteriorSampler(Options, ABC):
 
         Args:
             model: The unconditional model of p(x).
+            observation: How y was measured.
             y: (B, *m), one measurement per sample; `y.expand(B, ...)` makes many samples of one.
             generator: One per sample, which then depends on its own seed alone.
             stop: Time at which the noise ends; by default the process's `t_min`.
@@ -106,6 +104,8 @@ class PosteriorSampler(Options, ABC):
         self, model: ScoreModel, observation: Observation, y: Tensor, generator: Sources, stop: float | None
     ) -> Problem:
         """Checks the arguments, and returns them as one problem."""
+        if exact(y.device) != y.device:
+            raise ResourceError(f"{self.name} computes in float64, which {y.device.type} lacks: use the device cpu")
         end = model.sde.t_min if stop is None else stop
         if not 0 < end < model.sde.t_max:
             raise UsageError(f"stop must lie in (0, {model.sde.t_max:g}), got {end:g}")
@@ -174,76 +174,3 @@ InnerOption = Annotated[
     PlainSerializer(str),
     Field(validate_default=True, description="The solver of the inner runs, with its options."),
 ]
-
-
-class KnownCoordinates:
-    """The known coordinates of x_t under an orthogonal measurement: α y/g + √(σ² - α² e²) z, with e = σ_y/g.
-
-    y/g = A x_0/g + e n is itself a state of the process, in the known coordinates and at the level τ where σ/α = e.
-    Above τ they are drawn given this state, and at τ they are α y/g itself. Below τ the reverse process continues
-    without further replacement.
-
-    Args:
-        method: The sampler, for error messages.
-        problem: The samples that are wanted.
-
-    Reference: Cardoso et al. 2023, https://arxiv.org/abs/2308.07983 (MCGDiff), for the state at τ.
-
-    Raises:
-        UsageError: The rows of A are not orthogonal and of one length.
-    """
-
-    def __init__(self, method: PosteriorSampler, problem: Problem) -> None:
-        if not isinstance(problem.observation, OrthogonalObservation):
-            raise UsageError(
-                f"{method.name} takes pixels, luma, mean, downsample or crop, {type(problem.observation).__name__} "
-                "has rows that are not orthogonal; use gibbs or smc"
-            )
-        self.problem, self.observation = problem, problem.observation
-        self.known = self.observation.pinv(problem.y)
-        self.error = self.observation.noise / self.observation.gain
-
-    def levels(self, solver: GridSolver) -> tuple[list[Level], list[Level]]:
-        """The levels of the solver's grid down to τ, and those from τ on; no others are left if τ is below the last.
-
-        Args:
-            solver: The solver whose grid it is.
-        """
-        sde, stop = self.problem.model.sde, self.problem.stop
-        found = solver.grid.levels(sde, sde.t_max, stop, solver.steps)
-        tau = 0.0
-        if self.error:
-            (tau,) = sde.time(torch.tensor([-math.log(self.error)], dtype=torch.float64)).tolist()
-        if tau <= stop:
-            return found, []
-        tau = min(tau, sde.t_max)
-        times = [level.time for level in found]
-        above, below = [t for t in times if t > tau], [t for t in times if t < tau]
-        return sde.levels([*above, tau]), sde.levels([tau, *below])
-
-    def redraw(self, x: Tensor, level: Level) -> Tensor:
-        """x with its known coordinates drawn anew, (B, *).
-
-        Args:
-            x: The state at the level, (B, *).
-            level: The level.
-        """
-        variance = level.sigma**2 - (level.alpha * self.error) ** 2
-        seen = level.alpha * self.known.to(x) + math.sqrt(max(variance, 0.0)) * self.problem.noise(x)
-        return x + self.observation.project(seen - x)
-
-    def finish(self, x: Tensor, solver: OneStepSolver, below: list[Level]) -> Tensor:
-        """E[x_0 | x_stop, y], (B, *), from the state at τ or at the last level.
-
-        Args:
-            x: The state, (B, *).
-            solver: The solver of the remaining steps.
-            below: The levels from τ on, as `levels` returns them.
-        """
-        problem = self.problem
-        if not below:
-            closing: Conditioner = Projection()
-            return problem.denoised(closing.condition(problem.model, self.observation, problem.y), x)
-        for t, s in pairwise(below):
-            x = solver.step(problem.model, x, t, s, problem.generator)
-        return problem.denoised(problem.model, x)

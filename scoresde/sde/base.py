@@ -17,7 +17,7 @@ from .labels import DiscreteLabel, Label, ScaledLabel
 
 def expand(a: Tensor, x: Tensor) -> Tensor:
     """a, (B,), as a tensor of x's dtype and device that multiplies x, (B, *)."""
-    return a.to(x).reshape(-1, *[1] * (x.ndim - 1))
+    return a.to(x.dtype).to(x.device).reshape(-1, *[1] * (x.ndim - 1))
 
 
 class Level(NamedTuple):
@@ -31,8 +31,8 @@ class Level(NamedTuple):
     g: float
 
     def rows(self, x: Tensor) -> Tensor:
-        """The time as a model takes it: (B,), float64."""
-        return x.new_full((x.shape[0],), self.time, dtype=torch.float64)
+        """The time as a model takes it: (B,), float64, on the CPU."""
+        return torch.full((len(x),), self.time, dtype=torch.float64)
 
 
 class Chain(NamedTuple):
@@ -49,6 +49,11 @@ class SDE(Options, ABC):
 
     A process in continuous time defines the abstract methods; one that is a discrete chain defines `chain` too, and
     nobody else asks which of the two it is: labels, training times and shares are methods of the process.
+
+    Example:
+        >>> import scoresde, torch
+        >>> isinstance(scoresde.VPSDE(), scoresde.SDE), scoresde.VPSDE().t_max
+        (True, 1.0)
     """
 
     @property

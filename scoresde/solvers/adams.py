@@ -11,7 +11,7 @@ from .adaptive import PerSampleSolver
 from .base import solvers
 from .controllers import ControllerOption, Integral
 from .integrals import quadrature
-from .stepping import Floats, Memory, Stepping, Trial, array, norms
+from .stepping import Memory, Stepping, Trial, array, norms
 
 FIRST = 0.5
 
@@ -42,8 +42,7 @@ class ExponentialAdams(PerSampleSolver):
         orders, row = np.arange(1, most + 1), np.arange(len(x))
         points, weights = (v.numpy() for v in quadrature(16))
 
-        def tensor(v: Floats) -> Tensor:
-            return torch.from_numpy(v).to(x.device)
+        tensor = torch.from_numpy
 
         def denoise(x: Tensor, log_snr: Tensor) -> Tensor:
             return model.denoise(x, sde.time(log_snr))
@@ -63,7 +62,7 @@ class ExponentialAdams(PerSampleSolver):
             distances = np.where(end == nodes, 1.0, end - nodes)
             own = orders == order[:, None]
             table = [sigma / at_node[:, :1], alpha, -sigma, integrals[:, :-1] * (orders <= order[:, None]), distances]
-            columns = tensor(np.concatenate([*table, integrals[:, 1:] * own], axis=1)).to(x)
+            columns = tensor(np.concatenate([*table, integrals[:, 1:] * own], axis=1)).to(x.dtype).to(x.device)
             keep, scaled, noise, *rest = columns.reshape(*columns.shape, *[1] * (x.ndim - 1)).unbind(1)
             predictor, distance, corrector = (rest[i : i + most] for i in range(0, 3 * most, most))
             moved = keep * x
@@ -92,7 +91,7 @@ class ExponentialAdams(PerSampleSolver):
             return Trial(corrected, tensor(error), new[0], memory_after, retry, *steering)
 
         first, last = sde.log_snr(torch.tensor([start, stop], dtype=torch.float64)).tolist()
-        f = denoise(x, torch.full((len(x),), first, dtype=torch.float64, device=x.device))
+        f = denoise(x, torch.full((len(x),), first, dtype=torch.float64))
         # Of a row the number of its nodes, its order, σ, and the nodes: those not there yet lie far behind.
         far = [first + (first - last) * k for k in range(most)]
         ledger = np.tile([1.0, 1.0, sde.levels([start])[0].sigma, *far], (len(x), 1))

@@ -113,8 +113,7 @@ def integrate(stepping: Stepping, times: list[float], controller: Controller, so
     """
     function, attempt, y, memory, f = stepping.function, stepping.attempt, stepping.y, stepping.memory, stepping.f
 
-    def tensor(v: Floats) -> Tensor:
-        return torch.from_numpy(v).to(y.device)
+    tensor = torch.from_numpy  # times and errors stay on the CPU, whatever the device of the state
 
     def failed(bad: Floats) -> NumericalError:
         return not_finite(solver, tensor(bad), stepping.time(tensor(u)), 1 + int(steps.max() + refused.max()))

@@ -33,7 +33,14 @@ Order = Annotated[int, Field(ge=1, le=4, description="Order of the method.")]
 
 
 class Solver(WrittenOptions, ABC):
-    """Carries x from p_start to p_stop. Fields are options; a solver has no other state."""
+    """Carries x from p_start to p_stop. Fields are options; a solver has no other state.
+
+    Example:
+        >>> import scoresde
+        >>> solver = scoresde.solvers.DPMSolver(tol=0.01)
+        >>> isinstance(solver, scoresde.Solver), str(solver)
+        (True, 'dpm:tol=0.01')
+    """
 
     stochastic: ClassVar[bool] = False
     """Whether it adds noise by default; otherwise it integrates the probability-flow ODE."""
@@ -82,8 +89,10 @@ class Solver(WrittenOptions, ABC):
         """
         guard = self._checked(model, x, start, stop)
         guarded = ObservedModel(model, guard)
+        # Sixteen bits would round each of many small steps to nothing: the state has at least thirty-two.
+        state = x.to(torch.promote_types(x.dtype, torch.float32))
         try:
-            return self._solve(guarded, x, start, stop, generator, {} if info is None else info)
+            return self._solve(guarded, state, start, stop, generator, {} if info is None else info).to(x.dtype)
         finally:  # a prediction that was not finite is the cause of whatever error came after it
             guard.settle()
 
@@ -95,6 +104,7 @@ class Solver(WrittenOptions, ABC):
             raise UsageError(f"start and stop must differ and lie in (0, {end:g}], got {start:g} and {stop:g}")
         if self.noisy and stop > start:
             raise UsageError(f"{self.name} only runs from noise to data, got start {start:g} and stop {stop:g}")
+        model.check(x)
         if not all_finite(x):
             raise NumericalError(f"the starting noise of {rows(non_finite(x))} is not finite")
         return Guard(self.name, finite=not self.retries, budget=self._budget())
@@ -125,16 +135,8 @@ class Ordered(Solver):
 
 
 @remembered
-def levels_of(grid: Grid, sde: SDE, start: float, stop: float, steps: int) -> tuple[Level, ...]:
-    """The levels of a grid, which are the same for every batch and therefore computed once.
-
-    Args:
-        grid: The rule.
-        sde: The process.
-        start: First time.
-        stop: Last time.
-        steps: Number of steps.
-    """
+def _levels_of(grid: Grid, sde: SDE, start: float, stop: float, steps: int) -> tuple[Level, ...]:
+    """The levels of a grid, which are the same for every batch and therefore computed once."""
     return tuple(grid.levels(sde, start, stop, steps))
 
 
@@ -147,7 +149,7 @@ class GridSolver(Solver):
     def _solve(
         self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators, info: Info
     ) -> Tensor:
-        return self.walk(model, x, list(levels_of(self.grid, model.sde, start, stop, self.steps)), generator)
+        return self.walk(model, x, list(_levels_of(self.grid, model.sde, start, stop, self.steps)), generator)
 
     @abstractmethod
     def walk(self, model: ScoreModel, x: Tensor, levels: list[Level], generator: Generators) -> Tensor:

@@ -53,7 +53,7 @@ class DPMSolver(Ordered, PerSampleSolver):
     def stepping(self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators) -> Stepping:
         sde = model.sde
         points = [i / self.order for i in range(self.order + 1)]  # the start of a step, the points within it, its end
-        shares = torch.tensor(points, dtype=torch.float64, device=x.device)[:, None]
+        shares = torch.tensor(points, dtype=torch.float64)[:, None]
 
         def eps(x: Tensor, log_snr: Tensor) -> Tensor:
             return model.eps(x, sde.time(log_snr))
@@ -63,7 +63,7 @@ class DPMSolver(Ordered, PerSampleSolver):
             times = sde.time((log_snr + lengths).flatten())
             log_alpha, sigma = (v.reshape(lengths.shape) for v in (sde.log_alpha(times), sde.sigma(times)))
             keep, constant, slope = (
-                v.to(x).reshape(*v.shape, *[1] * (x.ndim - 1))
+                v.to(x.dtype).to(x.device).reshape(*v.shape, *[1] * (x.ndim - 1))
                 for v in (torch.exp(log_alpha - log_alpha[0]), -sigma * torch.expm1(lengths), -sigma * excess(lengths))
             )
             t = times.reshape(lengths.shape)
@@ -78,7 +78,7 @@ class DPMSolver(Ordered, PerSampleSolver):
             scale = torch.maximum(low.abs(), memory[0].abs()).mul_(self.tol).clamp_min_(self.absolute)
             return Trial(high, rms((high - low).div_(scale), self.control), memory=(low,))
 
-        at_start = sde.log_snr(torch.full((len(x),), start, dtype=torch.float64, device=x.device))
+        at_start = sde.log_snr(torch.full((len(x),), start, dtype=torch.float64))
         f = eps(x, at_start)
         return Stepping(
             eps, attempt, x, position=sde.log_snr, time=sde.time, order=self.order, first=FIRST, f=f, memory=(x,)

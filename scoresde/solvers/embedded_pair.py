@@ -58,7 +58,7 @@ def first_step(
     scale = atol + tol * y.abs()
     d0, d1 = rms(y / scale, control), rms(f / scale, control)
     h0 = torch.where((d0 < 1e-5) | (d1 < 1e-5), 1e-6, 0.01 * d0 / d1).clamp(max=abs(stop - start))
-    u = torch.full((len(y),), start, dtype=torch.float64, device=y.device)
+    u = torch.full((len(y),), start, dtype=torch.float64)
     d2 = rms((function(y + expand(sign * h0, y) * f, u + sign * h0) - f) / scale, control) / h0
     steepest = torch.maximum(d1, d2)
     h1 = torch.where(steepest <= 1e-15, (1e-3 * h0).clamp_min(1e-6), (0.01 / steepest) ** (1 / (order + 1)))
@@ -101,7 +101,7 @@ def pair_stepping(
 
     def attempt(y: Tensor, u: Tensor, h: Tensor, f: Tensor, memory: Memory) -> Trial:
         stages, length = [f], expand(h, y)
-        nodes = torch.tensor([*c[1:], 1.0], dtype=u.dtype, device=u.device)
+        nodes = torch.tensor([*c[1:], 1.0], dtype=u.dtype)
         *inner, last = parts(torch.addcmul(u, nodes[:, None], h))
         for row, field in zip(a[1:], inner, strict=True):
             stages.append(field(torch.addcmul(y, length, weighted(row[: len(stages)], stages))))
@@ -122,7 +122,7 @@ def pair_stepping(
     def parts(u: Tensor) -> Sequence[Callable[[Tensor], Tensor]]:
         return [at(moment) for moment in u] if fields is None else fields(u)
 
-    f = function(y, torch.full((len(y),), start, dtype=torch.float64, device=y.device))
+    f = function(y, torch.full((len(y),), start, dtype=torch.float64))
     first = first_step(function, y, f, start, stop, order=order, tol=tol, atol=atol, control=control)
     return Stepping(function, attempt, y, position=same, time=same, order=order + 1, first=first, f=f)
 

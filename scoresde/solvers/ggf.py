@@ -61,7 +61,7 @@ class GGF(PerSampleSolver):
             scale = (self.tol * torch.maximum(euler.abs(), memory[0].abs())).clamp_min(self.absolute)
             return Trial((euler + again) / 2, rms((again - euler) / 2 / scale, self.control), memory=(euler,))
 
-        f = model.eps(x, torch.full((len(x),), start, dtype=torch.float64, device=x.device))
+        f = model.eps(x, torch.full((len(x),), start, dtype=torch.float64))
         return Stepping(
             model.eps, attempt, x, position=same, time=same, order=1 / EXPONENT, first=FIRST, f=f, memory=(x,)
         )

@@ -70,9 +70,9 @@ class PredictorCorrector(OneStepSolver):
         for _ in range(self.corrector_steps):
             score, z = model.score(x, s.rows(x)), randn_like(x, generator)
             if self.dynamics == "annealed":
-                ratio = torch.full((len(x),), s.sigma, dtype=torch.float64, device=x.device)
+                ratio = torch.full((len(x),), s.sigma, dtype=torch.float64)
             else:  # a score of length zero has no direction; the floor keeps its step finite
                 ratio = length(z, self.control) / length(score, self.control).clamp_min(1e-12)
-            delta = 2 * (self.snr * ratio.double()).square() * (t.alpha / s.alpha) ** 2
+            delta = 2 * (self.snr * ratio.cpu().double()).square() * (t.alpha / s.alpha) ** 2
             x = x + expand(delta, x) * score + expand(torch.sqrt(2 * delta), x) * z
         return x

@@ -58,7 +58,7 @@ class Stepping(NamedTuple):
 
 
 def norms(values: Sequence[Tensor], control: Control) -> Tensor:
-    """Root mean square of each of k values, as (k, B) float64: of each row, of the whole batch, or of the largest row.
+    """Root mean square of k values, (k, B) float64 on the CPU: of each row, of the batch, or of the largest row.
 
     It carries no gradient: the length of a step affects the accuracy of a result, not its value.
 
@@ -68,7 +68,7 @@ def norms(values: Sequence[Tensor], control: Control) -> Tensor:
     """
     dtype = torch.promote_types(values[0].dtype, torch.float32)
     flat = [torch.linalg.vector_norm(v.detach().flatten(1), dim=1, dtype=dtype) for v in values]
-    rows: Tensor = torch.stack(flat).double() / math.sqrt(values[0][0].numel())
+    rows: Tensor = torch.stack(flat).cpu().double() / math.sqrt(values[0][0].numel())
     if control == "batch":
         return rows.square().mean(1, keepdim=True).sqrt().expand_as(rows)
     return rows.amax(1, keepdim=True).expand_as(rows) if control == "max" else rows
@@ -94,7 +94,10 @@ def replace(new: Tensor, rows: Tensor, old: Tensor) -> Tensor:
     """
     if len(rows) == len(new):
         return old
-    return new.index_copy(0, rows, old[rows]) if len(rows) else new
+    if not len(rows):
+        return new
+    rows = rows.to(new.device)
+    return new.index_copy(0, rows, old[rows])
 
 
 def array(v: Tensor) -> Floats:

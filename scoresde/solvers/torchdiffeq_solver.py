@@ -50,7 +50,7 @@ class TorchdiffeqSolver(LibrarySolver):
             if not low - slack <= now <= high + slack:
                 raise NumericalError(f"{library} left the interval [{low:g}, {high:g}] at t = {now:g}")
             inside = min(max(now, low), high)
-            return model.velocity(y, torch.full((len(y),), inside, dtype=torch.float64, device=y.device))
+            return model.velocity(y, torch.full((len(y),), inside, dtype=torch.float64))
 
         span = torch.tensor([start, stop], dtype=torch.float64, device=x.device)
         # The library's own rule for the first step probes past the end.

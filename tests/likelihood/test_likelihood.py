@@ -234,7 +234,7 @@ def test_refusals(gaussian):
     x = gaussian.draw(2, stream(5, "refuse"))
     with pytest.raises(UsageError, match="by rk23, rk45 or dop853, got euler"):
         log_likelihood(gaussian, x, solver=solvers["euler"]())
-    with pytest.raises(UsageError, match=r"samples of shape \(3,\), got \(2,\)"):
+    with pytest.raises(UsageError, match=r"samples of shape \(B, 3\), got \(2, 2\)"):
         log_likelihood(gaussian, x[:, :2])
     with pytest.raises(UsageError, match="eps must lie between 0 and 1, got 0"):
         log_likelihood(gaussian, x, eps=0.0)
