@@ -10,7 +10,8 @@ from ..conditioners.projection import Projection
 from ..sde import Level
 from ..solvers.ancestral import Ancestral
 from ..solvers.base import Info
-from .base import KnownCoordinates, PosteriorSampler, Problem, StepOption, posteriors
+from .base import PosteriorSampler, Problem, StepOption, posteriors
+from .known import KnownCoordinates
 
 
 @posteriors("langevin")

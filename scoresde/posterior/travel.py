@@ -8,7 +8,8 @@ from torch import Tensor
 from ..solvers.ancestral import Ancestral
 from ..solvers.base import Info
 from ..solvers.reverse_diffusion import forward_step
-from .base import KnownCoordinates, PosteriorSampler, Problem, StepOption, posteriors
+from .base import PosteriorSampler, Problem, StepOption, posteriors
+from .known import KnownCoordinates
 
 
 @posteriors("travel")

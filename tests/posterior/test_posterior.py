@@ -19,7 +19,8 @@ from scoresde.models.base import Output, ScoreModel
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.observations import Blur, Crop, Downsample, LinearOperator, Luma, NonLinear, Pixels, covariance
 from scoresde.posterior import posteriors, store
-from scoresde.posterior.base import KnownCoordinates, Problem
+from scoresde.posterior.base import Problem
+from scoresde.posterior.known import KnownCoordinates
 from scoresde.posterior.particles import effective, systematic
 from scoresde.sde import VESDE, VPSDE
 from scoresde.solvers import MarkovSolver, OneStepSolver, Solver, solvers
