@@ -26,7 +26,8 @@ from scoresde.training.averages import averaged
 from scoresde.training.evaluation import Evaluation
 from scoresde.training.loop import start, train
 from scoresde.training.profiles import share
-from scoresde.training.run import Run, recorded_config
+from scoresde.training.recorded import recorded_config
+from scoresde.training.run import Run
 
 SNAPSHOTS = 20
 LIVES = [0.004, 0.02, 0.2]

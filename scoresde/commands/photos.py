@@ -20,7 +20,7 @@ from ..core.folders import apart
 from ..images import pictures
 from ..images.pictures import FitMode
 from ..observations import NamedObservation, observations
-from ..posterior import posteriors, tasks
+from ..posterior import posteriors, reading, tasks
 from ..posterior.album import restore_files
 from ..posterior.tasks import CONDITIONER, SOLVER, STEPS, Case, Method
 from ..solvers import solvers
@@ -38,7 +38,7 @@ def run_colourise(files: tuple[Path, ...], fit: FitMode, **options: Any) -> None
 
     def prepare(file: Path, shape: tuple[int, ...]) -> Case:
         tasks.colourful(options["model"], shape)
-        return tasks.read_grey(file, shape, fit)
+        return reading.read_grey(file, shape, fit)
 
     run("colourise", prepare, files, (), **options)
 
@@ -62,7 +62,7 @@ def run_inpaint(
         raise UsageError(ONE_HOLE)
 
     def prepare(file: Path, shape: tuple[int, ...]) -> Case:
-        return tasks.read_holed(file, shape, hole, fit, options["seed"])
+        return reading.read_holed(file, shape, hole, fit, options["seed"])
 
     run("inpaint", prepare, files, () if mask is None else (mask,), **options)
 
@@ -83,7 +83,7 @@ def run_restore(
     seen = task(task_name, noise)
 
     def prepare(file: Path, shape: tuple[int, ...]) -> Case:
-        return tasks.read_measured(file, shape, seen, fit, degrade=degrade, seed=options["seed"])
+        return reading.read_measured(file, shape, seen, fit, degrade=degrade, seed=options["seed"])
 
     run("restore", prepare, files, (), **options)
 

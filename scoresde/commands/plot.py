@@ -9,7 +9,7 @@ import click
 from ..bench.figures import Point, panels, render
 from ..core.errors import DataError
 from ..core.files import write_bytes
-from ..training.log import rows
+from ..training.recorded import rows
 
 PLAIN = ("step", "images", "seconds", "skipped")
 """Columns of metrics.jsonl that are no curves."""

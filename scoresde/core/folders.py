@@ -9,6 +9,9 @@ from .errors import UsageError
 def writable(folder: Path) -> Path:
     """The folder, made if need be, after a check that files can be written there.
 
+    Args:
+        folder: The folder.
+
     Raises:
         UsageError: They cannot.
     """
@@ -24,6 +27,10 @@ def writable(folder: Path) -> Path:
 
 def apart(folder: Path, inputs: Sequence[Path]) -> Path:
     """The folder, after a check that it is not the one of a file that was read, so that none is overwritten.
+
+    Args:
+        folder: The folder that is written into.
+        inputs: Files that were read.
 
     Raises:
         UsageError: It is.

@@ -23,7 +23,12 @@ class GivenImages(DataOptions):
 
     @classmethod
     def of(cls, train: Images, test: Images | None = None) -> Self:
-        """The set with these training images and, for measurements, these held-out ones."""
+        """The set with these training images and, for measurements, these held-out ones.
+
+        Args:
+            train: Images that are trained on.
+            test: Images that are not, or None if nothing will be measured on any.
+        """
         made = cls(count=len(train), sha256=digest(train))
         made._splits = {"train": train} | ({} if test is None else {"test": test})
         return made
@@ -46,7 +51,11 @@ class GivenImages(DataOptions):
 
 
 def digest(images: Images) -> str:
-    """The SHA-256 of the shape, levels, pixels and labels of images."""
+    """The SHA-256 of the shape, levels, pixels and labels of images.
+
+    Args:
+        images: The images.
+    """
     found = hashlib.sha256(f"{tuple(images.pixels.shape)} {images.levels}".encode())
     for tensor in (images.pixels, images.labels):
         if tensor is not None:
@@ -56,6 +65,9 @@ def digest(images: Images) -> str:
 
 def as_images(x: Images | Tensor | np.ndarray[Any, Any]) -> Images:
     """Images as they are, or made of an array (N, C, H, W) of uint8 with 256 grey levels.
+
+    Args:
+        x: `Images`, or an array or tensor of grey levels.
 
     Raises:
         DataError: The array has another shape or type.

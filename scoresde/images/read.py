@@ -43,6 +43,11 @@ def read_picture(file: BinaryIO, name: str, size: int, channels: int) -> Tensor:
 def read_squares(files: Sequence[Path], size: int, channels: int) -> Tensor:
     """Picture files as data, (N, channels, size, size) in [-1, 1], each read as by `read_picture`.
 
+    Args:
+        files: The files.
+        size: Height and width.
+        channels: 1 for grey, 3 for colours.
+
     Raises:
         DataError: A file cannot be opened or read as a picture.
     """

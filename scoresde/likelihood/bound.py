@@ -23,8 +23,11 @@ class Bound:
     standard_error: float
     """Of `value` as an estimate for the law the images come from; NaN for one image."""
     prior: float
+    """Of L_N, the noise at the end of the chain."""
     diffusion: float
+    """Of the steps between, together."""
     decoder: float
+    """Of L_0, the last step, to whole grey levels."""
     by_step: tuple[float, ...]
     """The parts of `diffusion`, the step next to the data first, (N - 1,)."""
     nfe: int

@@ -17,6 +17,9 @@ from .folder import BUNDLED, CONFIG, WEIGHTS, locate
 def recipe(name: str | Path) -> dict[str, Any]:
     """How the model of a folder or name came about: command, seed, data and so on, as far as it says.
 
+    Args:
+        name: A run, a model folder or a bundled name.
+
     Raises:
         UsageError: There is no such folder or name.
     """
@@ -25,7 +28,12 @@ def recipe(name: str | Path) -> dict[str, Any]:
 
 
 def record(model: ScoreModel, folder: Path) -> dict[str, Any]:
-    """What a result is noted with: the model by its name and digest, process, device, versions."""
+    """What a result is noted with: the model by its name and digest, process, device, versions.
+
+    Args:
+        model: The model that gave it.
+        folder: The model's folder.
+    """
     return {
         "model": {"name": folder.name, "sha256": files.read_json(folder / CONFIG)["sha256"]},
         "sde": table(model.sde),
@@ -38,6 +46,10 @@ def home(folder: Path, out: Path | None = None) -> Path:
     """The folder of a model that gets further files: its own, or a copy of it in another folder.
 
     A bundled model is left as it is: without `out`, its copy is in models/NAME.
+
+    Args:
+        folder: The model's folder.
+        out: Another folder, which gets a copy of the model if it holds none.
 
     Raises:
         UsageError: The folder cannot be written to, or holds another model.

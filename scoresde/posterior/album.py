@@ -116,7 +116,11 @@ def restore_files(
 
 
 def names(files: Sequence[Path]) -> list[str]:
-    """What the results of each file are called: its name without the ending, if that is enough to tell them apart."""
+    """What the results of each file are called: its name without the ending, if that is enough to tell them apart.
+
+    Args:
+        files: The files, of whatever folders.
+    """
     stems, whole = Counter(file.stem for file in files), Counter(file.name for file in files)
     return [
         file.stem if stems[file.stem] == 1 else file.name if whole[file.name] == 1 else f"{i}-{file.name}"
@@ -125,7 +129,15 @@ def names(files: Sequence[Path]) -> list[str]:
 
 
 def write(target: Path, name: str, case: Case, x: Tensor, seed: int) -> list[str]:
-    """Writes the samples of one case, (B, C, H, W), and what belongs to it; returns what the files are called."""
+    """Writes the samples of one case and what belongs to it; returns what the files are called.
+
+    Args:
+        target: The folder.
+        name: What their names begin with.
+        case: What was known.
+        x: The samples, (B, C, H, W).
+        seed: Of the first of them.
+    """
     found = {f"{name}-{seed + i:06d}.png": sheets.single(image) for i, image in enumerate(x)}
     found |= {f"{name}-{ending}": picture for ending, picture in case.beside.items()}
     for file, picture in found.items():
@@ -134,7 +146,11 @@ def write(target: Path, name: str, case: Case, x: Tensor, seed: int) -> list[str
 
 
 def sheet(drawn: Sequence[tuple[Case, Tensor]]) -> Image.Image:
-    """A row for each picture: what is known, the samples, and the truth where there is one."""
+    """A row for each picture: what is known, the samples, and the truth where there is one.
+
+    Args:
+        drawn: Cases with their samples, (B, C, H, W).
+    """
     size = [max(case.shape[axis] for case, _ in drawn) for axis in (1, 2)]
     columns = max(1 + len(x) + (case.truth is not None) for case, x in drawn)
     between = 64 / 127.5 - 1  # the grey between the images
@@ -151,7 +167,12 @@ def sheet(drawn: Sequence[tuple[Case, Tensor]]) -> Image.Image:
 
 
 def cost(case: Case, parts: Sequence[Samples]) -> dict[str, Any]:
-    """What was known of one picture, and what its samples cost."""
+    """What was known of one picture, and what its samples cost.
+
+    Args:
+        case: What was known.
+        parts: Its samples, in batches.
+    """
     count, seen = sum(len(part.x) for part in parts), case.observation
     return {
         "observation": str(seen) if isinstance(seen, NamedObservation) else seen and type(seen).__name__.lower(),

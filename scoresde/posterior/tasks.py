@@ -12,14 +12,11 @@ from torch import Tensor
 from ..conditioners import Conditioner
 from ..core.errors import UsageError
 from ..core.options import table
-from ..core.random import generators, randn, stream
+from ..core.random import generators
 from ..images import pictures
-from ..images.pictures import FitMode
 from ..models.base import Observer, ScoreModel
 from ..models.tiled import TiledModel
-from ..observations import Downsample, Luma, NamedObservation, Observation, Pixels
-from ..observations.holes import Hole
-from ..observations.masks import Mask
+from ..observations import Luma, Observation, Pixels
 from ..observations.tasks import trained_task
 from ..sampling.sample import Samples, sample
 from ..solvers import Solver
@@ -30,7 +27,11 @@ SOLVER, STEPS, CONDITIONER = "dpm++", 20, "covariance"
 
 
 def conditioner_for(model: ScoreModel) -> str:
-    """The name of the conditioner that a model is used with unless another is asked for."""
+    """The name of the conditioner that a model is used with unless another is asked for.
+
+    Args:
+        model: A model of p(x), or a network that was trained for a task.
+    """
     return "trained" if trained_task(model).conditional else CONDITIONER
 
 
@@ -61,7 +62,13 @@ class Case:
 
 
 def hole(y: Tensor, known: Tensor, note: str) -> Case:
-    """The problem of a picture, (1, C, H, W), of which some pixels are known, (H, W)."""
+    """The problem of a picture of which some pixels are known.
+
+    Args:
+        y: The picture in [-1, 1], (1, C, H, W).
+        known: Where it is known, (H, W), bool.
+        note: What was done to the picture before.
+    """
     share = float((~known).float().mean())
     note += f", the hole is {share:.1%} of it"
     if share == 0:
@@ -81,7 +88,12 @@ def hole(y: Tensor, known: Tensor, note: str) -> Case:
 
 
 def grey(picture: Image.Image, note: str) -> Case:
-    """The problem of the colours of a picture, of which the luma is known; if it has colours, they are the truth."""
+    """The problem of the colours of a picture, of which the luma is known; if it has colours, they are the truth.
+
+    Args:
+        picture: The picture, grey or in colours.
+        note: What was done to the picture before.
+    """
     y = pictures.scaled(picture.convert("L"))[None]
     truth = None
     if not pictures.colourless(picture):
@@ -89,82 +101,12 @@ def grey(picture: Image.Image, note: str) -> Case:
     return Case(y[0], y, Luma(), (3, *y.shape[2:]), note, truth)
 
 
-def read_grey(file: Path, shape: tuple[int, ...], mode: FitMode = "resize") -> Case:
-    """The problem of the colours of a picture file, made to fit a model of images of a shape, (3, H, W).
-
-    Args:
-        file: The picture.
-        shape: Of the model's images.
-        mode: How the picture is made to fit, see `pictures.fit`.
-
-    Raises:
-        DataError: The file cannot be read as a picture.
-    """
-    picture = pictures.load_picture(file)
-    done = pictures.fit(picture.size, shape[1], shape[2], mode)
-    return grey(done.picture(picture), str(done))
-
-
-def read_holed(file: Path, shape: tuple[int, ...], where: Hole, mode: FitMode = "resize", seed: int = 0) -> Case:
-    """The problem of a picture file with a hole, made to fit a model of images of a shape, (C, H, W).
-
-    Args:
-        file: The picture.
-        shape: Of the model's images.
-        where: The hole, of the picture as it is in the file, or, if it is drawn, of what was made of it.
-        mode: How the picture is made to fit.
-        seed: With the name of the file, what a drawn hole is a function of.
-
-    Raises:
-        DataError, UsageError: The file cannot be read as a picture, or the hole is not one of it.
-    """
-    picture = pictures.load_picture(file, "L" if shape[0] == 1 else "RGB")
-    done = pictures.fit(picture.size, shape[1], shape[2], mode)
-    y, source = pictures.scaled(done.picture(picture))[None], stream(seed, "mask", file.name)
-    if isinstance(where.where, Mask):
-        return hole(y, where.known((y.shape[3], y.shape[2]), source), str(done))
-    return hole(y, done.known(where.known(picture.size, source)), str(done))
-
-
-def read_measured(
-    file: Path,
-    shape: tuple[int, ...],
-    observation: NamedObservation,
-    mode: FitMode = "resize",
-    *,
-    degrade: bool = False,
-    seed: int = 0,
-) -> Case:
-    """The problem of a picture file that is a measurement, or of which one is made, for a model of images of a shape.
-
-    Args:
-        file: The picture: what is left of the original.
-        shape: Of the model's images, (C, H, W).
-        observation: What was done to the original.
-        mode: How the picture is made to fit.
-        degrade: Whether the file is the original, to which the observation is done first.
-        seed: With the name of the file, what the noise of the measurement is a function of.
-
-    Raises:
-        DataError: The file cannot be read as a picture, or is too narrow.
-    """
-    rest = tuple(observation.forward(torch.zeros(1, *shape)).shape[1:])
-    channels, height, width = shape if degrade else rest
-    multiple = observation.factor if degrade and isinstance(observation, Downsample) else 1
-    picture = pictures.load_picture(file, "L" if channels == 1 else "RGB")
-    done = pictures.fit(picture.size, height, width, mode, multiple)
-    y, truth = pictures.scaled(done.picture(picture))[None], None
-    if degrade:
-        truth = y[0]
-        y = observation.forward(y)
-        y = y + observation.noise * randn(y.shape, stream(seed, "noise", file.name))
-    found = tuple(observation.adjoint(y).shape[1:])
-    seen = y if y.shape[2:] == found[1:] else observation.pinv(y)  # at the size of the samples
-    return Case(seen[0], y, observation, found, str(done), truth)
-
-
 def colourful(name: str, shape: tuple[int, ...]) -> None:
-    """Looks whether a model's images, of the given shape, have colours.
+    """Looks whether a model's images have colours.
+
+    Args:
+        name: What the error calls the model.
+        shape: Of its images, (C, H, W).
 
     Raises:
         UsageError: They have none.
@@ -177,7 +119,13 @@ def colourful(name: str, shape: tuple[int, ...]) -> None:
 
 
 def of_size(model: ScoreModel, shape: tuple[int, ...], batch: int) -> ScoreModel:
-    """The model of images of a shape: the model itself, or tiles of it."""
+    """The model of images of a shape: the model itself, or tiles of it.
+
+    Args:
+        model: A model of images of its own shape.
+        shape: (C, H, W).
+        batch: Tiles that are computed at a time.
+    """
     return model if shape == model.shape else TiledModel(model, shape, batch=batch)
 
 
@@ -186,8 +134,11 @@ class Method:
     """How samples are drawn: by a conditioner and a solver, or by a posterior sampler, which has what it needs."""
 
     solver: Solver
+    """What carries noise to samples, with the conditioner."""
     conditioner: Conditioner
+    """What makes a model of p(x) one of p(x | y)."""
     posterior: PosteriorSampler | None = None
+    """What is used in place of both, if anything."""
 
     def __str__(self) -> str:
         return self.posterior.name if self.posterior else f"{self.conditioner.name} and {self.solver}"
@@ -211,7 +162,11 @@ class Method:
         """Samples of p(x | y), in batches, one for each seed, with the covariance of the model's data.
 
         Args:
+            case: What is known.
+            model: A model of p(x) of samples of the case's shape, or a network that was trained for the task.
             folder: The model's, where the covariance is.
+            seeds: One for each sample.
+            batch: Samples at a time.
             observer: Makes what watches the samples of one batch.
         """
         if case.solved:

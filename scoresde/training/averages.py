@@ -1,4 +1,4 @@
-"""Averages that are chosen after a training, made from the snapshots that it left."""
+"""Averages of weights that are chosen after the training, computed from the snapshots of a run."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -8,10 +8,11 @@ from torch import Tensor
 
 from .. import models
 from ..core.errors import CheckpointError, UsageError
-from ..models.base import NetworkModel
+from ..models.network import NetworkModel
 from .checkpoints import Checkpoints, read
 from .profiles import WIDEST, Profile, combination, exponent
-from .run import SNAPSHOTS, recorded_config
+from .recorded import recorded_config
+from .run import SNAPSHOTS
 from .state import under
 
 
@@ -19,19 +20,22 @@ class Average(NamedTuple):
     """An average of the weights of a run."""
 
     model: NetworkModel
+    """The model with the averaged weights."""
     images: int
     """Where its profile ends."""
     error: float
-    """How far the profile of what the snapshots give is from the one wanted, as a share of its length."""
+    """Distance of the profile that the snapshots allow from the one wanted, relative to the norm of the latter."""
 
 
 def averaged(run: str | Path, width: float, at: int | None = None) -> Average:
     """The average Σ x_i θ_i of a relative width, from all snapshots θ_i of a run, by `profiles.combination`.
 
-    It is summed up in float64. Buffers, such as the statistics of batch normalisation, are no averages: they are those
-    of the weights at the last snapshot up to the end.
+    It is summed up in float64. Buffers, such as the statistics of batch normalisation, are not averaged: they are those
+    of the last snapshot up to the end.
 
     Args:
+        run: A run folder.
+        width: Relative width of the average, between 0 and 1/√12.
         at: The images seen at which the profile ends; all that the snapshots reach if it is not given.
 
     Raises:

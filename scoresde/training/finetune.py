@@ -14,11 +14,14 @@ from ..sampling.progress import progress_bar
 from . import config as configuration
 from .config import Config
 from .loop import start, train
-from .run import recorded_config
+from .recorded import recorded_config
 
 
 def trained_with(name: str | Path) -> Config:
     """The configuration that a run or a bundled model was trained with.
+
+    Args:
+        name: The run, or the name of a bundled model.
 
     Raises:
         UsageError: The folder holds none.

@@ -89,9 +89,9 @@ def fit(
         >>> run.model.shape, run.metrics[-1]["images"]
         ((1, 8, 8), 128)
     """
-    with joined(device) as name:
+    with _joined(device) as name:
         together = processes()
-        chosen = together.only_first(lambda: configured(config, overrides))
+        chosen = together.only_first(lambda: _configured(config, overrides))
         if images is not None:
             held = None if held_out is None else as_images(held_out)
             chosen = replace(chosen, data=GivenImages.of(as_images(images), held))
@@ -101,20 +101,20 @@ def fit(
             chosen = replace(chosen, network=GivenNetwork.of(net, chosen.network))
         run = Run(default_folder(config, folder), chosen, {"command": command, "seed": chosen.train.seed})
         with ExitStack() as claim:
-            begun = together.only_first(lambda: claimed(run, claim, resume))
+            begun = together.only_first(lambda: _claimed(run, claim, resume))
             claim.push(run.close)
             training = chosen.data.load("train")
             state = start(chosen, training.shape, device_of(name))
             if begun:
                 run.resume(state, changed=change)
             together.only_first(lambda: run.open(state, training))
-            run.code = shared(lambda: follow(chosen, training, state, run, callbacks, progress), together)
+            run.code = _shared(lambda: _follow(chosen, training, state, run, callbacks, progress), together)
         run.state, run.averaged = state, whole(state.ema)
     return run
 
 
 @contextmanager
-def joined(device: str | torch.device) -> Iterator[str | torch.device]:
+def _joined(device: str | torch.device) -> Iterator[str | torch.device]:
     """A context in which the processes that torchrun started are joined, as `group`, if they are not joined yet."""
     if grouped():
         yield device
@@ -123,7 +123,7 @@ def joined(device: str | torch.device) -> Iterator[str | torch.device]:
         yield name
 
 
-def configured(config: Config | str | Path, overrides: Sequence[str]) -> Config:
+def _configured(config: Config | str | Path, overrides: Sequence[str]) -> Config:
     """The configuration of an object, file or name, with overrides."""
     if not isinstance(config, Config):
         return load(str(config), overrides)
@@ -132,6 +132,10 @@ def configured(config: Config | str | Path, overrides: Sequence[str]) -> Config:
 
 def default_folder(config: Config | str | Path, folder: str | Path | None) -> Path:
     """The run folder that was named, or runs/NAME for the configuration of a file or name.
+
+    Args:
+        config: As for `fit`.
+        folder: As for `fit`.
 
     Raises:
         UsageError: The configuration has no name.
@@ -143,7 +147,7 @@ def default_folder(config: Config | str | Path, folder: str | Path | None) -> Pa
     return Path("runs") / Path(config).stem
 
 
-def claimed(run: Run, claim: ExitStack, resume: Resume) -> bool:
+def _claimed(run: Run, claim: ExitStack, resume: Resume) -> bool:
     """Takes the folder of a run for this process alone; whether there is something to go on from.
 
     Raises:
@@ -161,7 +165,7 @@ def claimed(run: Run, claim: ExitStack, resume: Resume) -> bool:
     return begun or must
 
 
-def shared(work: Callable[[], int], together: Processes) -> int:
+def _shared(work: Callable[[], int], together: Processes) -> int:
     """What `work` returns; a failure that all processes meet is left for the first to tell.
 
     Raises:
@@ -179,7 +183,7 @@ def shared(work: Callable[[], int], together: Processes) -> int:
         raise ResourceError(f"process {together.rank} has lost the others; what one of them says is why") from error
 
 
-def asked_to_stop(callbacks: Sequence[Callback], state: TrainState) -> bool:
+def _asked_to_stop(callbacks: Sequence[Callback], state: TrainState) -> bool:
     """Calls the callbacks, all of them, and tells whether one has asked for the end of the run."""
     stop = False
     for callback in callbacks:
@@ -190,7 +194,7 @@ def asked_to_stop(callbacks: Sequence[Callback], state: TrainState) -> bool:
     return stop
 
 
-def follow(
+def _follow(
     config: Config,
     images: Images,
     state: TrainState,
@@ -210,7 +214,7 @@ def follow(
         for _ in steps(config, images, state):
             losses += [state.loss] * math.isfinite(state.loss)  # one that is not was left out, and is counted
             bar.update(options.batch)
-            enough = bool(callbacks) and together.any(asked_to_stop(callbacks, state), state.model.device)
+            enough = bool(callbacks) and together.any(_asked_to_stop(callbacks, state), state.model.device)
             stop = together.any(bool(signals.code), state.model.device) or enough
             last = state.images >= options.images
 

@@ -15,6 +15,9 @@ def only_writer(folder: Path) -> Iterator[None]:
     The lock belongs to the open file, so the system releases it however the process ends. Where the system has no
     such locks (Windows), there is no protection.
 
+    Args:
+        folder: The run.
+
     Raises:
         UsageError: Another process is at work there.
     """

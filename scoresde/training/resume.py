@@ -1,4 +1,4 @@
-"""What a run that goes on may have changed since it began."""
+"""Which options a resumed run may change."""
 
 import logging
 from collections.abc import Mapping
@@ -8,9 +8,10 @@ import torch
 
 from ..core.errors import CheckpointError, ScoreSDEError
 from ..core.parallel import processes
-from ..models.base import NetworkModel
+from ..models.network import NetworkModel
 from .checkpoints import FORMAT
 from .config import Config, parse
+from .loop import TrainState
 from .sharding import is_share
 
 FREE = {
@@ -25,7 +26,11 @@ FIXED = {f"train.{key}" for key in ("seed", "batch", "ema_also", "snapshot_every
 
 
 def machine(model: NetworkModel) -> dict[str, Any]:
-    """What the bits of a training depend on besides its configuration."""
+    """What the last bits of a training depend on besides its configuration.
+
+    Args:
+        model: The model that is trained.
+    """
     return {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
@@ -35,13 +40,31 @@ def machine(model: NetworkModel) -> dict[str, Any]:
     }
 
 
-def compare(content: Mapping[str, Any], config: Config, here: Mapping[str, Any], changed: bool) -> None:
-    """Looks whether a run may go on from a checkpoint with what it holds; another machine is a warning.
+def content(state: TrainState, config: Config) -> dict[str, Any]:
+    """What a checkpoint holds of a training beside tensors, for `compare`.
 
     Args:
-        content: What the checkpoint holds beside tensors.
-        here: This machine, as `machine` says.
-        changed: Whether other options of [train] than the run was started with are taken.
+        state: The training.
+        config: What is trained.
+    """
+    return {
+        "format": FORMAT,
+        "step": state.step,
+        "images": state.images,
+        "skipped": state.skipped,
+        "config": config.tables(),
+        "machine": machine(state.model),
+    }
+
+
+def compare(content: Mapping[str, Any], config: Config, here: Mapping[str, Any], changed: bool) -> None:
+    """Checks that a run can go on from a checkpoint. Another machine is a warning.
+
+    Args:
+        content: What the checkpoint holds besides tensors.
+        config: The configuration of the run that goes on.
+        here: This machine, as `machine` returns it.
+        changed: Whether options of [train] may differ from those of the checkpoint.
 
     Raises:
         CheckpointError: The checkpoint is of another version or configuration.

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import models
 from ..core import files
-from ..core.errors import CheckpointError, ResourceError, ScoreSDEError
+from ..core.errors import ResourceError
 from ..core.parallel import processes
 from ..core.provenance import versions
 from ..core.random import generators
@@ -20,12 +20,12 @@ from ..models.known import Known
 from ..sampling.sample import sample
 from ..solvers import solvers
 from .boards import Board, TensorBoard, Wandb
-from .checkpoints import FORMAT, Checkpoints, read
-from .config import Config, parse, to_toml
+from .checkpoints import Checkpoints, read
+from .config import Config, to_toml
 from .evaluation import Evaluation, condition
-from .log import rounded, rows
 from .loop import TrainState
-from .resume import compare, machine
+from .recorded import publish, rounded, rows
+from .resume import compare, content, machine
 from .sharding import whole
 from .state import halved, put_back, taken
 
@@ -39,6 +39,8 @@ class Run:
     """A run's folder. It is itself a model folder: `scoresde sample --model FOLDER` samples from it.
 
     Args:
+        folder: Its path.
+        config: What is trained.
         recipe: How the run came about (command, seed), kept with the model.
 
     Example:
@@ -79,8 +81,7 @@ class Run:
         return rows(self.folder / "metrics.jsonl")
 
     def __repr__(self) -> str:
-        seen = "" if self.state is None else f", {self.state.images} of {self.config.train.images} images"
-        return f"Run({str(self.folder)!r}{seen})"
+        return f"Run({str(self.folder)!r}, {self.state.images if self.state else 0} images)"
 
     def open(self, state: TrainState | None = None, data: Images | None = None) -> None:
         """Makes the folder with config.toml and meta.json, and readies what is drawn and measured on the way.
@@ -114,12 +115,21 @@ class Run:
             self.evaluation = Evaluation(self.config, data, state.model.device) if options.evaluate_every else None
 
     def close(self, kind: type[BaseException] | None = None, *_: object) -> None:
-        """Ends what is written beside the run folder, as the last act of a context; with an error, as failed."""
+        """Ends what is written beside the run folder, as the last act of a context; with an error, as failed.
+
+        Args:
+            kind: Of the error, or None if there was none.
+        """
         for board in self.boards:
             board.close(failed=kind is not None)
 
     def log(self, state: TrainState, loss: float) -> None:
-        """Adds a line to metrics.jsonl; loss is the mean since the last line."""
+        """Adds a line to metrics.jsonl.
+
+        Args:
+            state: The training.
+            loss: The mean since the last line.
+        """
         self.note(
             state,
             loss=rounded(loss),
@@ -131,6 +141,10 @@ class Run:
 
     def note(self, state: TrainState, **figures: Any) -> None:
         """Adds a line with some figures to metrics.jsonl, and to what else is wanted.
+
+        Args:
+            state: The training.
+            figures: The figures by their names.
 
         Raises:
             ResourceError: The disk is full.
@@ -146,7 +160,12 @@ class Run:
             board.add(row)
 
     def evaluate(self, state: TrainState, check: Callable[..., None]) -> None:
-        """Measures the averaged weights; `check` is called again and again, and may raise to end that."""
+        """Measures the averaged weights.
+
+        Args:
+            state: The training.
+            check: Called again and again, and may raise to end that.
+        """
         mean = whole(state.ema)
         if self.evaluation:  # which process 0 alone has
             self.note(state, **self.evaluation(mean, check))
@@ -155,6 +174,10 @@ class Run:
         """Writes a sheet of samples by the averaged weights, always from the same seeds.
 
         A conditional network is given what it would be given for some training images.
+
+        Args:
+            state: The training.
+            observers: Called after each evaluation of the model, and may raise to end that.
         """
         mean, sources = whole(state.ema), generators(range(SHEET))
         if not processes().first:
@@ -172,46 +195,33 @@ class Run:
 
         As what is below, it is called by all processes; those that hold nothing which process 0 lacks do nothing.
 
+        Args:
+            state: The training.
+
         Raises:
             ResourceError: The disk is full, or the folder not writable; the older checkpoints are as they were.
         """
-        content = {
-            "format": FORMAT,
-            "step": state.step,
-            "images": state.images,
-            "skipped": state.skipped,
-            "config": self.config.tables(),
-            "machine": machine(state.model),
-        }
-        self.checkpoints.save(state.step, taken(state), content)
-        self.publish(state)
+        self.checkpoints.save(state.step, taken(state), content(state, self.config))
+        publish(self.folder, self.config, self.recipe, state)
         if processes().first:
             self.checkpoints.prune(self.config.train.batch, self.config.train.keep_every)
 
     def take(self, state: TrainState) -> None:
         """Writes a snapshot of the averages of train.widths, from which `averages.averaged` makes others.
 
+        Args:
+            state: The training.
+
         Raises:
             ResourceError: The disk is full, or the folder not writable.
         """
         self.snapshots.save(state.step, halved(state), {"images": state.images, "widths": self.config.train.widths})
 
-    def publish(self, state: TrainState) -> None:
-        """Writes the model of the averaged weights, which makes the run a model folder, and those of other averages."""
-        tables = self.config.tables()
-        recipe = {**self.recipe, "images": state.images, "data": tables["data"]}
-        if self.config.train.condition.masked:
-            recipe["masks"] = tables["train"]["masks"]
-        folders = [self.folder, *(self.folder / f"ema_{half_life:g}" for half_life in self.config.train.ema_also)]
-        for folder, mean in zip(folders, [state.ema, *state.also], strict=True):
-            model = whole(mean)
-            if processes().first:
-                models.save(model, folder, {"recipe": recipe})
-
     def resume(self, state: TrainState, *, changed: bool = False) -> None:
         """Sets a fresh state to the newest checkpoint that is whole.
 
         Args:
+            state: A training that has not begun.
             changed: Whether other options of [train] than the run was started with are taken.
 
         Raises:
@@ -227,21 +237,6 @@ class Run:
         found = read(processes().only_first(choose))
         put_back(state, found)
         state.step, state.images, state.skipped = (int(found.content[key]) for key in ("step", "images", "skipped"))
-        self.publish(state)  # a kill between the two files of the model would have left them apart
-
-
-def recorded_config(folder: Path) -> Config:
-    """The configuration that a run was started with.
-
-    Raises:
-        CheckpointError: The folder is not a run, or its config.toml is damaged.
-    """
-    import tomllib
-
-    path = folder / "config.toml"
-    try:
-        return parse(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
-    except FileNotFoundError:
-        raise CheckpointError(f"{folder} is not a run: it holds no config.toml") from None
-    except (ValueError, ScoreSDEError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from None
+        publish(
+            self.folder, self.config, self.recipe, state
+        )  # a kill between the two files of the model would have left them apart

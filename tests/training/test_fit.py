@@ -20,7 +20,8 @@ from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
 from scoresde.training import config as configuration
 from scoresde.training.fit import fit
-from scoresde.training.run import Run, recorded_config
+from scoresde.training.recorded import recorded_config
+from scoresde.training.run import Run
 
 SMALL = ["network.channels=4", "network.group_channels=4", "network.multipliers=[1]", "network.blocks=1"]
 SMALL += ["train.batch=16", "train.images=160", "train.log_every=32"]

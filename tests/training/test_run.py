@@ -21,8 +21,9 @@ from scoresde.training import config as configuration
 from scoresde.training.checkpoints import read
 from scoresde.training.lock import only_writer
 from scoresde.training.loop import start, train
+from scoresde.training.recorded import recorded_config
 from scoresde.training.resume import machine
-from scoresde.training.run import Run, recorded_config
+from scoresde.training.run import Run
 
 SMALL = ["network.channels=4", "network.group_channels=4", "network.multipliers=[1]", "network.blocks=1"]
 SMALL += ["train.batch=16", "train.images=320"]
