@@ -17,6 +17,7 @@ from scoresde.core.options import Options
 
 ROOMS = [
     *("core.errors", "core.files", "core.finite", "core.parallel", "core.provenance", "core.signals"),
+    *("core.options", "core.random", "core.sentences", "sampling", "api", "conditioners.posed"),
     *("images", "data", "networks", "solvers"),
     *("observations.base", "observations.given", "observations.named", "observations.blurred", "observations.masks"),
     *("observations.covariance", "observations.krylov", "posterior", "likelihood", "metrics"),

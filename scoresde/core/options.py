@@ -40,7 +40,11 @@ class Options(BaseModel):
 
 
 def remembered(make: Callable[P, R]) -> Callable[P, R]:
-    """A pure function of options and numbers that keeps its last results, by the values of its arguments."""
+    """A pure function of options and numbers that keeps its last results, by the values of its arguments.
+
+    Args:
+        make: The function.
+    """
     kept = cast(Callable[P, R], functools.lru_cache(maxsize=64)(make))
 
     @functools.wraps(make)
@@ -98,11 +102,10 @@ class Registry(Mapping[str, type[T]]):
         """
 
         def add(cls: type[T]) -> type[T]:
-            if name in self._classes:
-                taken, place = self._classes[name], f"{cls.__module__}.{cls.__qualname__}"
-                if place != f"{taken.__module__}.{taken.__qualname__}":
-                    taken_by = f"{taken.__module__}.{taken.__qualname__}"
-                    raise UsageError(f"the {self.kind} name {name!r} is taken by {taken_by}")
+            place = f"{cls.__module__}.{cls.__qualname__}"
+            if taken := self._classes.get(name):
+                if place != (holder := f"{taken.__module__}.{taken.__qualname__}"):
+                    raise UsageError(f"the {self.kind} name {name!r} is taken by {holder}")
                 warnings.warn(f"the {self.kind} {name!r}, {place}, is defined again: the new one counts", stacklevel=2)
             cls.name = name
             self._classes[name] = cls
@@ -112,8 +115,7 @@ class Registry(Mapping[str, type[T]]):
 
     def all(self) -> dict[str, type[T]]:
         """Every class, by name, in alphabetical order."""
-        home = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(getattr(home, "__path__", ())):
+        for module in pkgutil.iter_modules(getattr(importlib.import_module(self.package), "__path__", ())):
             importlib.import_module(f"{self.package}.{module.name}")
         if not self._plugins_loaded:
             self._plugins_loaded = True
@@ -191,6 +193,9 @@ class Registry(Mapping[str, type[T]]):
     def parse(self, value: Any) -> Any:
         """The object written as "name:key=value,key=value", lists as 0.5/0.1, or as a table; all else is passed on.
 
+        Args:
+            value: The text, the table, or anything else.
+
         Raises:
             UsageError: The text or table does not name one and its options.
         """
@@ -210,7 +215,11 @@ class Registry(Mapping[str, type[T]]):
         return cls(**options)
 
     def build(self, table: Mapping[str, Any]) -> T:
-        """The object described by a table whose `name` chooses the class and whose other keys are its options."""
+        """The object that a table describes.
+
+        Args:
+            table: Its `name` chooses the class, its other keys are the options.
+        """
         options = dict(table)
         if "name" not in options:
             raise UsageError(f"the {self.kind} has no name. {hint('', self.all())}")
@@ -218,12 +227,20 @@ class Registry(Mapping[str, type[T]]):
 
 
 def table(options: Options) -> dict[str, Any]:
-    """The table that `Registry.build` turns into an equal object."""
+    """The table that `Registry.build` turns into an equal object.
+
+    Args:
+        options: The object.
+    """
     return {"name": options.name, **options.model_dump(mode="json")}
 
 
 def describe_type(annotation: Any) -> str:
-    """An annotation as a user reads it: 'int', 'float or none', "'a' | 'b'"."""
+    """An annotation as a user reads it: 'int', 'float or none', "'a' | 'b'".
+
+    Args:
+        annotation: Of a field.
+    """
     if get_origin(annotation) is Literal:
         return " | ".join(repr(choice) for choice in get_args(annotation))
     if parts := [p for p in get_args(annotation) if p is not Ellipsis]:

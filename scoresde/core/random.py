@@ -24,6 +24,11 @@ Generators = torch.Generator | Sequence[torch.Generator] | None
 def generators(seeds: Iterable[int]) -> list[torch.Generator]:
     """One generator per seed: row i of a batch drawn with them depends on seed i alone.
 
+    Generators are streams: each goes on where it was, so that a second use of the same one draws other noise.
+
+    Args:
+        seeds: Whole numbers.
+
     Example:
         >>> import scoresde
         >>> scoresde.load("digits").prior(scoresde.generators(range(2))).shape
@@ -91,6 +96,10 @@ def stream(seed: int, *purpose: object) -> torch.Generator:
     """A generator that is a function of (seed, purpose) alone, such as stream(0, "noise", step).
 
     Training draws everything from such streams, so that a resumed run needs no generator state.
+
+    Args:
+        seed: A whole number.
+        purpose: Texts and numbers that tell the streams of one seed from each other.
     """
     digest = hashlib.sha256(repr((seed, *purpose)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
@@ -98,6 +107,11 @@ def stream(seed: int, *purpose: object) -> torch.Generator:
 
 def randn(shape: Sequence[int], generator: Generators, *, dtype: torch.dtype = torch.float32) -> Tensor:
     """Standard normal noise, (B, *), on the CPU.
+
+    Args:
+        shape: (B, *).
+        generator: One for each of the B rows, a single one, or None for torch's global one.
+        dtype: Of the noise.
 
     Raises:
         UsageError: There is not one generator for each of the B rows.
@@ -110,32 +124,62 @@ def randn(shape: Sequence[int], generator: Generators, *, dtype: torch.dtype = t
 
 
 def randn_like(x: Tensor, generator: Generators) -> Tensor:
-    """Standard normal noise of the shape, dtype and device of x, (B, *)."""
+    """Standard normal noise of the shape, dtype and device of x, (B, *).
+
+    Args:
+        x: Any tensor, (B, *).
+        generator: As for `randn`.
+    """
     return randn(x.shape, generator, dtype=x.dtype).to(x.device)
 
 
 def rand(shape: Sequence[int], generator: torch.Generator, *, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Uniform numbers in [0, 1), on the CPU."""
+    """Uniform numbers in [0, 1), on the CPU.
+
+    Args:
+        shape: Of the result.
+        generator: Where they come from.
+        dtype: Of the numbers.
+    """
     return torch.rand(tuple(shape), generator=generator, dtype=dtype)
 
 
 def seed_of(generator: torch.Generator | None) -> int:
-    """A seed drawn from a generator, for streams."""
+    """A seed drawn from a generator, for streams.
+
+    Args:
+        generator: Where it comes from; None for torch's global one.
+    """
     return int(torch.randint(2**62, (), generator=generator))
 
 
 def choose(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """`count` indices drawn with replacement with probability proportional to `weights`, (K,)."""
+    """Indices drawn with replacement, with probabilities proportional to weights, (count,).
+
+    Args:
+        weights: (K,), at least 0.
+        count: Number of indices.
+        generator: Where they come from.
+    """
     return torch.multinomial(weights.cpu(), count, replacement=True, generator=generator)
 
 
 def permutation(count: int, generator: torch.Generator) -> Tensor:
-    """The numbers 0 .. count - 1 in random order."""
+    """The numbers 0 .. count - 1 in random order.
+
+    Args:
+        count: How many there are.
+        generator: Where the order comes from.
+    """
     return torch.randperm(count, generator=generator)
 
 
 def seed_global(seed: int) -> None:
-    """Seeds torch's global generator, from which network initialisation and dropout draw."""
+    """Seeds torch's global generator, from which network initialisation and dropout draw.
+
+    Args:
+        seed: A whole number.
+    """
     torch.manual_seed(seed)
 
 
@@ -145,5 +189,9 @@ def undisturbed() -> AbstractContextManager[None]:
 
 
 def numpy_stream(seed: int) -> np.random.Generator:
-    """NumPy's default generator, for problems that are defined by its draws."""
+    """NumPy's default generator, for problems that are defined by its draws.
+
+    Args:
+        seed: A whole number.
+    """
     return np.random.default_rng(seed)

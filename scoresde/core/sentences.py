@@ -8,7 +8,12 @@ from pydantic import BaseModel, ValidationError
 
 
 def hint(word: str, known: Iterable[str]) -> str:
-    """A question that names the known word nearest to `word`, or a list of all."""
+    """A question that names the known word nearest to `word`, or a list of all.
+
+    Args:
+        word: What was asked for.
+        known: What there is.
+    """
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
@@ -24,7 +29,12 @@ _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false",
 
 
 def explain(cls: type[BaseModel], error: ValidationError) -> list[str]:
-    """One sentence for each mistake in the options given to cls: what, the value, what is allowed."""
+    """One sentence for each mistake in the options given to a class: what, the value, what is allowed.
+
+    Args:
+        cls: The class.
+        error: What its validation has raised.
+    """
     return [_sentence(cls, dict(e)) for e in error.errors()]
 
 

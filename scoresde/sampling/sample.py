@@ -62,7 +62,21 @@ def transport(
     denoise: bool = False,
     observers: tuple[Observer, ...] = (),
 ) -> Samples:
-    """x, (B, *), at time `start`, carried to time `stop`, with what it cost; arguments and errors as `sample`."""
+    """x, (B, *), at time `start`, carried to time `stop`, with what it cost.
+
+    Args:
+        model: What is solved.
+        solver: A solver, or its text.
+        x: The state at time `start`, (B, *).
+        start: The time at which the solver begins.
+        stop: The time at which it ends: later, for a flow from data to noise, or earlier.
+        generator: As for `sample`.
+        denoise: As for `sample`.
+        observers: As for `sample`.
+
+    Raises:
+        UsageError, NumericalError: As `sample`.
+    """
     model.check(x)
     chosen = solvers.make(solver, Solver)
     if model.draws and not isinstance(chosen, OneStepSolver):
@@ -101,8 +115,10 @@ def accounted(
     """What `run` makes of the model, (B, *), with what it cost; the one place where that is counted and timed.
 
     Args:
+        model: What is evaluated.
         run: Called with the model under observation and with what it may fill in as `Samples.info`.
         name: Of the method, for the error.
+        observers: As for `sample`.
 
     Raises:
         NumericalError: A value is not finite.
@@ -132,7 +148,9 @@ def in_batches(
 
     Args:
         draw: Draws the samples of some of the rows, each from its own seed, so that halving changes none.
-        together: Of several processes, each draws every so manieth batch.
+        rows: The numbers of all samples.
+        batch: Samples at a time, at most.
+        together: This process among several that share the batches: process r of N draws batches r, r + N, r + 2N, ...
 
     Raises:
         ResourceError: Not even one sample fits into the memory.

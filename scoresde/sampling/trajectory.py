@@ -14,7 +14,9 @@ class Trajectory:
     also evaluate beside their path, so a state is what the model saw there, which for a stage is an approximation.
 
     Args:
+        sde: The process of the model.
         frames: Number of states, evenly spaced in log-SNR from the end of the process to `stop`.
+        stop: Time of the last frame; by default the process's `t_min`.
 
     Raises:
         UsageError: There are fewer than 2 frames.
