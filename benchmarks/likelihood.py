@@ -27,7 +27,9 @@ from scoresde.core.random import Generators, generators, randn, stream
 from scoresde.data import data
 from scoresde.likelihood import Divergence, Exact, Hutchinson, chain, dequantise, log_likelihood, nll, vlb
 from scoresde.likelihood.flow import standard_normal_log_prob
-from scoresde.models.base import Evaluations, NetworkModel, ObservedModel, ScoreModel
+from scoresde.models.base import ObservedModel, ScoreModel
+from scoresde.models.evaluations import Evaluations
+from scoresde.models.network import NetworkModel
 from scoresde.solvers import solvers
 
 LN2 = math.log(2)

@@ -20,7 +20,8 @@ from torch import Tensor
 from scoresde.core import files
 from scoresde.core.provenance import versions
 from scoresde.core.random import stream
-from scoresde.models.base import ScoreModel, Output
+from scoresde.models.base import ScoreModel
+from scoresde.models.output import Output
 from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
 

@@ -19,7 +19,8 @@ from scoresde.bench.spec import expand
 from scoresde.core import files
 from scoresde.core.provenance import versions
 from scoresde.core.random import stream
-from scoresde.models.base import Evaluations, ObservedModel
+from scoresde.models.base import ObservedModel
+from scoresde.models.evaluations import Evaluations
 from scoresde.solvers import solvers
 
 STOP = 1e-3

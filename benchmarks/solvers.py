@@ -22,7 +22,8 @@ from scoresde.bench.problems import PROBLEMS, problem, reference
 from scoresde.core import files
 from scoresde.core.provenance import versions
 from scoresde.core.random import generators
-from scoresde.models.base import Evaluations, ObservedModel
+from scoresde.models.base import ObservedModel
+from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianMixtureModel
 from scoresde.solvers import AdaptiveSolver, GridSolver, Solver, solvers
 

@@ -15,7 +15,7 @@ from ..core.errors import NumericalError, ResourceError, ScoreSDEError, UsageErr
 from ..core.options import table
 from ..core.provenance import versions
 from ..images import sheets
-from ..models.base import Evaluations
+from ..models.evaluations import Evaluations
 from ..sampling.sample import Samples
 from ..solvers import Solver
 from .cells import Cell, changed

@@ -11,8 +11,9 @@ from ..core.devices import double, like
 from ..core.errors import NumericalError, UsageError
 from ..core.options import Options, Registry
 from ..core.random import Generators
-from ..models.base import Output, ScoreModel, WrapperModel
+from ..models.base import ScoreModel, WrapperModel
 from ..models.guided import LabelledModel
+from ..models.output import Output
 from ..observations import LinearObservation, Observation
 from ..observations.krylov import Precondition, Solution, conjugate_gradients, same, scaled
 from ..sde import expand

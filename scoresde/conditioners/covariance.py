@@ -10,7 +10,8 @@ from ..core.devices import exact
 from ..core.errors import UsageError
 from ..core.options import Options
 from ..core.random import Generators
-from ..models.base import Output, ScoreModel, denoised
+from ..models.base import ScoreModel
+from ..models.output import Output, denoised
 from ..observations import LinearObservation
 from ..observations.covariance import Covariance
 from ..observations.krylov import Solution

@@ -5,7 +5,8 @@ from pydantic import Field
 from torch import Tensor
 
 from ..core.random import Generators
-from ..models.base import Output, ScoreModel, denoised, detached
+from ..models.base import ScoreModel
+from ..models.output import Output, denoised, detached
 from ..observations import Observation
 from ..observations.krylov import dot
 from ..sde import expand

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..core.devices import double, like
 from ..core.random import Generators
-from ..models.base import Output, ScoreModel, denoised, detached
+from ..models.base import ScoreModel
+from ..models.output import Output, denoised, detached
 from ..observations import LinearObservation
 from ..observations.krylov import KrylovMethod, conjugate_gradients, gmres, scaled
 from .base import ConditionedModel, LinearConditioner, conditioners, no_gradient, noise_variance, shifted

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from ..core.random import Generators
-from ..models.base import Output, ScoreModel, denoised
+from ..models.base import ScoreModel
+from ..models.output import Output, denoised
 from ..observations import LinearObservation
 from ..observations.krylov import scaled
 from .base import ConditionedModel, LinearConditioner, conditioners, gaussian_update, noise_variance, shifted

@@ -7,7 +7,8 @@ from pydantic import Field
 from torch import Tensor
 
 from ..core.random import Generators, randn_like
-from ..models.base import Output, ScoreModel
+from ..models.base import ScoreModel
+from ..models.output import Output
 from ..observations import LinearObservation
 from ..sde import SDE, expand
 from .base import ConditionedModel, LinearConditioner, conditioners

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..models.base import Output, ScoreModel, WrapperModel
+from ..models.base import ScoreModel, WrapperModel
+from ..models.output import Output
 from ..sde import expand
 from .flow import Likelihood, log_likelihood, scale
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from ..core.devices import double
 from ..core.errors import UsageError
 from ..core.random import Generators, randn_like
-from ..models.base import Evaluations, ObservedModel, Observer, ScoreModel
+from ..models.base import ObservedModel, Observer, ScoreModel
+from ..models.evaluations import Evaluations
 from ..sde import SDE, expand
 from .bits import _check
 from .flow import scale

@@ -3,7 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple, NoReturn, Self
+from typing import ClassVar, NoReturn, Self
 
 import torch
 from torch import Tensor, nn
@@ -12,49 +12,10 @@ from ..core.errors import UsageError
 from ..core.random import Generators, randn
 from ..sde import SDE, expand
 from .known import Known
+from .output import Output, denoised
 
 Observer = Callable[[Tensor, Tensor, Tensor], None]
 """Called as observer(x, t, eps) after each evaluation of a model."""
-
-
-def denoised(sde: SDE, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-    """(x - σ ε)/α, (B, *): the data that the noise ε in x_t leaves.
-
-    Args:
-        sde: The process.
-        x: States, (B, *).
-        t: Their times, (B,).
-        eps: ε, (B, *).
-    """
-    return (x - expand(sde.sigma(t), x) * eps) / expand(sde.alpha(t), x)
-
-
-class Output(NamedTuple):
-    """What a model says of x_t."""
-
-    eps: Tensor
-    """ε = E[z | x_t], the predicted noise, (B, *)."""
-    share: Tensor | None = None
-    """Where the log-variance of a step lies between log β̃ (0) and log β (1), (B, *); None if none was learned."""
-
-    def learned(self) -> Tensor:
-        """The share, for a solver or a bound with the learned variance.
-
-        Raises:
-            UsageError: The model has learned no variance.
-        """
-        if self.share is None:
-            raise UsageError("the model has no learned variance: choose the variance small or large")
-        return self.share
-
-
-def detached(out: Output) -> Output:
-    """The prediction without its history of derivatives.
-
-    Args:
-        out: The prediction.
-    """
-    return Output(out.eps.detach(), None if out.share is None else out.share.detach())
 
 
 class ScoreModel(nn.Module, ABC):
@@ -65,7 +26,7 @@ class ScoreModel(nn.Module, ABC):
 
     Example:
         >>> import scoresde, torch
-        >>> from scoresde.models.base import Output
+        >>> from scoresde.models.output import Output
         >>> class Normal(scoresde.ScoreModel):
         ...     sde, shape = scoresde.VPSDE(), (2,)
         ...     def evaluate(self, x, t, classes=None):
@@ -266,27 +227,6 @@ class ObservedModel(WrapperModel):
         for observer in self.observers:
             observer(x, t, out.eps)
         return out
-
-
-class Evaluations:
-    """Counts evaluations: `calls` is the sequential number (NFE), `rows` the samples in all of them.
-
-    `vjps` is the number of vector-Jacobian products, each a backward pass through one of the evaluations.
-    """
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.rows = 0
-        self.vjps = 0
-
-    def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
-        self.calls += 1
-        self.rows += len(x)
-        if eps.requires_grad:
-            eps.register_hook(self._pulled_back)  # type: ignore[no-untyped-call]
-
-    def _pulled_back(self, gradient: Tensor) -> None:
-        self.vjps += 1
 
 
 def classless(model: ScoreModel) -> NoReturn:

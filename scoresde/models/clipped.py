@@ -4,7 +4,8 @@ from torch import Tensor
 
 from ..core.errors import UsageError
 from ..sde import expand
-from .base import Output, ScoreModel, WrapperModel, denoised
+from .base import ScoreModel, WrapperModel
+from .output import Output, denoised
 
 
 class ClippedModel(WrapperModel):

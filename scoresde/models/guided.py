@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..core.errors import UsageError
 from ..sde import expand
-from .base import Output, ScoreModel, WrapperModel, classless
+from .base import ScoreModel, WrapperModel, classless
+from .output import Output
 
 
 class LabelledModel(WrapperModel):

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
-from .base import Output, ScoreModel, WrapperModel
+from .base import ScoreModel, WrapperModel
 from .known import Known
+from .output import Output
 
 
 class TiledModel(WrapperModel):

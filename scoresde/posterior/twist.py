@@ -10,7 +10,8 @@ from ..conditioners.base import linear, shifted
 from ..conditioners.dense import LARGEST, dense
 from ..core.errors import UsageError
 from ..core.options import Options
-from ..models.base import Output, ScoreModel, denoised
+from ..models.base import ScoreModel
+from ..models.output import Output, denoised
 from ..observations import ROUNDING
 from ..observations.covariance import Covariance
 from ..sde import Level, expand

@@ -14,7 +14,8 @@ from ..core.errors import NumericalError, ResourceError, UsageError
 from ..core.finite import non_finite
 from ..core.parallel import ALONE, Processes
 from ..core.random import Generators
-from ..models.base import Evaluations, ObservedModel, Observer, ScoreModel
+from ..models.base import ObservedModel, Observer, ScoreModel
+from ..models.evaluations import Evaluations
 from ..solvers import OneStepSolver, Solver, solvers
 from ..solvers.base import Info
 from .samples import Samples as Samples

@@ -7,8 +7,8 @@ from torch.nn import functional
 from ..core.errors import UsageError
 from ..core.options import remembered
 from ..likelihood.steps import Steps
-from ..models.base import denoised
 from ..models.network import NetworkModel
+from ..models.output import denoised
 from ..observations.tasks import trained_task
 from ..sde import SDE, expand
 from .batches import Batch

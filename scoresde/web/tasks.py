@@ -13,10 +13,11 @@ from ..conditioners import conditioners
 from ..core.errors import NumericalError, UsageError
 from ..core.random import generators
 from ..images import pictures
-from ..models.base import Observer, ScoreModel, denoised
+from ..models.base import Observer, ScoreModel
 from ..models.clipped import ClippedModel
 from ..models.guided import GuidedModel
 from ..models.network import NetworkModel
+from ..models.output import denoised
 from ..posterior.tasks import Case, Method, colourful, conditioner_for, grey, hole
 from ..sampling import sample as sampling
 from ..sampling.progress import Progress

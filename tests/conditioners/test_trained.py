@@ -20,8 +20,9 @@ from scoresde.data import data
 from scoresde.images.sheets import save, single
 from scoresde.likelihood import Exact as Divided
 from scoresde.likelihood import chain, dequantise, hole_likelihood, log_likelihood, nll, vlb
-from scoresde.models.base import Evaluations, ObservedModel
+from scoresde.models.base import ObservedModel
 from scoresde.models.clipped import ClippedModel
+from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianModel
 from scoresde.models.known import Known
 from scoresde.models.network import NetworkModel

@@ -12,11 +12,13 @@ import torch
 from scoresde.conditioners import conditioners
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators
-from scoresde.models.base import Evaluations, ObservedModel, denoised
+from scoresde.models.base import ObservedModel
 from scoresde.models.clipped import ClippedModel
+from scoresde.models.evaluations import Evaluations
 from scoresde.models.guided import GuidedModel, LabelledModel
 from scoresde.models.known import Known
 from scoresde.models.network import NetworkModel
+from scoresde.models.output import denoised
 from scoresde.models.tiled import TiledModel
 from scoresde.networks import networks
 from scoresde.observations import Downsample, Luma, Pixels

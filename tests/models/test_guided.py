@@ -12,9 +12,11 @@ from scoresde.conditioners import conditioners
 from scoresde.core.errors import DataError, UsageError
 from scoresde.core.random import generators, stream
 from scoresde.data import Images
-from scoresde.models.base import Evaluations, Output, ScoreModel
+from scoresde.models.base import ScoreModel
+from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.models.guided import GuidedModel
+from scoresde.models.output import Output
 from scoresde.observations import Pixels
 from scoresde.sampling.sample import sample
 from scoresde.sde import VPSDE

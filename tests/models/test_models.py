@@ -7,7 +7,8 @@ import torch
 
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators
-from scoresde.models.base import Evaluations, ObservedModel
+from scoresde.models.base import ObservedModel
+from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.models.network import NetworkModel
 from scoresde.sde import VESDE, VPSDE, SubVPSDE, VPCosineSDE, expand

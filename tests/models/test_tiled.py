@@ -9,7 +9,7 @@ from torch import Tensor
 from scoresde.conditioners import conditioners
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators, stream
-from scoresde.models.base import Evaluations
+from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.models.tiled import TiledModel, layout
 from scoresde.observations import Downsample, Pixels

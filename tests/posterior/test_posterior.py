@@ -15,8 +15,9 @@ from scoresde.core.errors import NumericalError, UsageError
 from scoresde.core.options import table
 from scoresde.core.random import generators, stream
 from scoresde.data import data
-from scoresde.models.base import Output, ScoreModel
+from scoresde.models.base import ScoreModel
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
+from scoresde.models.output import Output
 from scoresde.observations import Blur, Crop, Downsample, LinearOperator, Luma, NonLinear, Pixels, covariance
 from scoresde.posterior import posteriors, store
 from scoresde.posterior.base import Problem

@@ -9,7 +9,8 @@ from PIL import Image
 from scoresde.core.errors import NumericalError, ResourceError, UsageError
 from scoresde.core.random import choose, generators, permutation, rand, randn, randn_like, stream
 from scoresde.images import sheets
-from scoresde.models.base import Evaluations, ObservedModel
+from scoresde.models.base import ObservedModel
+from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianModel
 from scoresde.sampling.sample import in_batches, sample
 from scoresde.sampling.trajectory import Trajectory

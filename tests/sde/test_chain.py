@@ -11,7 +11,8 @@ from torch import nn
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators, randn, stream
 from scoresde.likelihood import chain
-from scoresde.models.base import Evaluations, ObservedModel
+from scoresde.models.base import ObservedModel
+from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianModel
 from scoresde.models.network import NetworkModel
 from scoresde.sampling.sample import sample

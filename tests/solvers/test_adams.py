@@ -6,8 +6,10 @@ import torch
 
 from scoresde.bench.problems import problem, reference
 from scoresde.core.random import stream
-from scoresde.models.base import Evaluations, ObservedModel, Output
+from scoresde.models.base import ObservedModel
+from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianModel
+from scoresde.models.output import Output
 from scoresde.sde import VPSDE, sdes
 from scoresde.solvers import solvers
 

@@ -8,7 +8,8 @@ import torch
 from scoresde.bench.problems import problem, reference
 from scoresde.core.errors import NumericalError, UsageError
 from scoresde.core.random import generators, stream
-from scoresde.models.base import Evaluations, ObservedModel
+from scoresde.models.base import ObservedModel
+from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianModel
 from scoresde.sde import VPSDE
 from scoresde.solvers import PerSampleSolver, solvers

@@ -15,7 +15,7 @@ import torch
 from scoresde.bench.check.base import Faulty
 from scoresde.core.errors import NumericalError
 from scoresde.core.random import generators
-from scoresde.models.base import Output
+from scoresde.models.output import Output
 from scoresde.sampling.sample import sample
 from scoresde.solvers import AdaptiveSolver, guard, solvers
 

@@ -12,7 +12,8 @@ import scipy.integrate
 import torch
 
 from scoresde.core.errors import UsageError
-from scoresde.models.base import Evaluations, ObservedModel
+from scoresde.models.base import ObservedModel
+from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianModel
 from scoresde.sde import VPSDE
 from scoresde.solvers import solvers

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from scoresde.core.random import generators
-from scoresde.models.base import Output, ScoreModel
+from scoresde.models.base import ScoreModel
 from scoresde.models.gaussian import GaussianModel
+from scoresde.models.output import Output
 from scoresde.sde import VESDE, VPSDE
 from scoresde.solvers import solvers
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoresde.core.random import generators, stream
-from scoresde.models.base import Evaluations, ObservedModel
+from scoresde.models.base import ObservedModel
+from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianModel
 from scoresde.sde import VESDE, VPSDE, SubVPSDE
 from scoresde.solvers import solvers

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ...core.random import stream
-from ...models.base import Evaluations, ObservedModel, ScoreModel
+from ...models.base import ObservedModel, ScoreModel
+from ...models.evaluations import Evaluations
 from ...models.gaussian import GaussianModel
 from ...sampling.sample import sample
 from ...sde import SDE, VPSDE, sdes

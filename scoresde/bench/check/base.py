@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ...core.random import Generators, generators, randn, stream
-from ...models.base import Output, ScoreModel
+from ...models.base import ScoreModel
 from ...models.gaussian import GaussianMixtureModel, GaussianModel
+from ...models.output import Output
 from ...sde import SDE, VPSDE
 from ...solvers import AdaptiveSolver, Solver
 from ..problems import reference

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ...core.errors import NumericalError
 from ...core.random import generators, stream
-from ...models.base import Output, ScoreModel
+from ...models.base import ScoreModel
 from ...models.gaussian import GaussianModel
+from ...models.output import Output
 from ...sampling.sample import Samples, sample
 from ...sde import VPSDE
 from ...solvers import GridSolver, OneStepSolver, PerSampleSolver

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ...core.errors import NumericalError, UsageError
 from ...core.random import generators
-from ...models.base import Evaluations, ObservedModel, ScoreModel
+from ...models.base import ObservedModel, ScoreModel
+from ...models.evaluations import Evaluations
 from ...models.gaussian import GaussianModel
 from ...sde import SDE
 from ...solvers import GridSolver, Solver, solvers
