@@ -16,13 +16,20 @@ import scoresde
 from scoresde.core.options import Options
 
 ROOMS = [
-    *("core.errors", "core.files", "core.finite", "core.parallel", "core.provenance", "core.signals"),
-    *("core.options", "core.random", "core.sentences", "sampling", "api", "conditioners.posed"),
-    *("images", "data", "networks", "solvers"),
-    *("observations.base", "observations.given", "observations.named", "observations.blurred", "observations.masks"),
-    *("observations.covariance", "observations.krylov", "posterior", "likelihood", "metrics"),
+    *(
+        "core",
+        "images",
+        "data",
+        "networks",
+        "solvers",
+        "sampling",
+        "observations",
+        "posterior",
+        "likelihood",
+        "metrics",
+    ),
     *("training.averages", "training.boards", "training.checkpoints", "training.profiles", "training.resume"),
-    *("training.sharding", "training.shards", "training.state", "training.optimisers", "bench", "web"),
+    *("training.sharding", "training.shards", "training.state", "training.optimisers", "bench", "web", "api"),
 ]
 """Rooms and modules whose arguments are documented."""
 

@@ -9,6 +9,9 @@ from torch import Tensor
 def cosines(n: int) -> Tensor:
     """The orthonormal cosines of n pixels, (n, n), frequency k in column k, in float64.
 
+    Args:
+        size: Number n of pixels along the axis.
+
     Reference: Ahmed, Natarajan and Rao 1974, https://doi.org/10.1109/T-C.1974.223784.
     """
     return torch.from_numpy(scipy.fft.dct(np.eye(n), norm="ortho", axis=0)).T
