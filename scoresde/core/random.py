@@ -92,6 +92,21 @@ def as_generators(seeds: "Generators | Seeds", count: int | None = None) -> Gene
     return generators(whole_seeds(cast(Seeds, seeds), count))
 
 
+def streams(seeds: Seeds | Sequence[torch.Generator]) -> list[torch.Generator]:
+    """One generator per sample: new ones for whole numbers; generators are returned as they are.
+
+    Args:
+        seeds: Whole numbers, or generators.
+
+    Raises:
+        UsageError: They are neither.
+    """
+    given = seeds if isinstance(seeds, Tensor | np.ndarray | int) else list(seeds)
+    if isinstance(given, list) and given and all(isinstance(one, torch.Generator) for one in given):
+        return cast(list[torch.Generator], given)
+    return generators(whole_seeds(cast(Seeds, given)))
+
+
 def stream(seed: int, *purpose: object) -> torch.Generator:
     """A generator that is a function of (seed, purpose) alone, such as stream(0, "noise", step).
 

@@ -3,13 +3,13 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import torch
 from torch import Tensor, nn
 
 from ..core.errors import UsageError
-from ..core.random import Generators, randn
+from ..core.random import Generators, Seeds, randn, streams
 from ..sde import SDE, expand
 from .known import Known
 from .output import Output, denoised
@@ -79,22 +79,29 @@ class ScoreModel(nn.Module, ABC):
         half_g2 = 0.5 * self.sde.g(t) ** 2 / self.sde.sigma(t)
         return torch.addcmul(expand(self.sde.f(t), x) * x, expand(half_g2, x), self.eps(x, t))
 
-    def prior(self, generator: Generators, count: int | None = None, *, dtype: torch.dtype = torch.float32) -> Tensor:
+    def prior(
+        self, seeds: Generators | Seeds, count: int | None = None, *, dtype: torch.dtype = torch.float32
+    ) -> Tensor:
         """Noise at the end of the process, prior_std z with z ~ N(0, I), (B, *), on the model's device.
 
         Args:
-            generator: One generator per sample, as `generators(seeds)` makes them; then `count` is not needed.
+            seeds: Whole numbers such as range(8), one per sample, for the same noise each time; a number n stands for
+                range(n). Or generators, which are streams: one per sample, or a single one with a count.
             count: Number of samples, for a single generator.
             dtype: Of the noise.
 
         Raises:
-            UsageError: A single generator comes without a count.
+            UsageError: The seeds are no whole numbers, or a single generator comes without a count.
         """
-        if count is None:
-            if generator is None or isinstance(generator, torch.Generator):
-                raise UsageError("prior() needs a count, or a list with one generator per sample")
-            count = len(generator)
-        z = randn((count, *self.shape), generator, dtype=dtype).to(self.device)
+        sources: Generators = None
+        if seeds is not None and not isinstance(seeds, torch.Generator):
+            sources = streams(range(seeds) if isinstance(seeds, int) else seeds)
+            rows = len(sources) if count is None else None
+        else:
+            sources, rows = seeds, count
+        if rows is None:
+            raise UsageError("prior() takes a count with a single generator, and none with seeds or several generators")
+        z = randn((rows, *self.shape), sources, dtype=dtype).to(self.device)
         return self.begin(self.sde.prior_std * z)
 
     def begin(self, x: Tensor) -> Tensor:
@@ -150,6 +157,11 @@ class ScoreModel(nn.Module, ABC):
         """Where the model's tensors are."""
         tensor = next(self.parameters(), next(self.buffers(), None))
         return torch.device("cpu") if tensor is None else tensor.device
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "sample":
+            raise AttributeError("a model does not sample by itself: scoresde.sample(model, n=16) does")
+        return super().__getattr__(name)
 
     def __repr__(self) -> str:
         size = sum(p.numel() for p in self.parameters())
