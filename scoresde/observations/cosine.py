@@ -10,7 +10,7 @@ def cosines(n: int) -> Tensor:
     """The orthonormal cosines of n pixels, (n, n), frequency k in column k, in float64.
 
     Args:
-        size: Number n of pixels along the axis.
+        n: Number of pixels along the axis.
 
     Reference: Ahmed, Natarajan and Rao 1974, https://doi.org/10.1109/T-C.1974.223784.
     """

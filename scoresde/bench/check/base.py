@@ -139,8 +139,7 @@ def finely(build: Build, steps: int) -> Solver:
         steps: Number of steps; at 200 or fewer, the tolerance of stochastic solvers is doubled.
     """
     known, noisy = fields(build), build().noisy
-    # The error of a law is of second order in the tolerance.
-    tol = (2e-2 if steps <= 200 else 1e-2) if noisy else 1e-4
+    tol = (2e-2 if steps <= 200 else 1e-2) if noisy else 1e-4  # the error of a law is of second order in it
     budgets: tuple[dict[str, float], ...] = ({"steps": steps}, {"nfe": steps}, {"tol": tol, "atol": tol})
     options = next((budget for budget in budgets if budget.keys() <= known), {})
     # A Langevin step has a bias of its own, proportional to snr², which more steps do not remove.
