@@ -75,7 +75,7 @@ samples = scoresde.sample(model, "dpm++", n=4, steps=10)
 import matplotlib.pyplot as plt
 import scoresde
 model, seeds = scoresde.load("digits"), range(16)
-truth = scoresde.sample(model, "unipc", seeds=seeds, steps=100).x
+truth = scoresde.sample(model, "unipc", seeds=seeds, steps=50).x
 for solver in ("euler", "dpm++", "deis"):
     found = [scoresde.sample(model, solver, seeds=seeds, steps=steps) for steps in (5, 10, 20)]
     errors = [(samples.x - truth).square().mean().sqrt() for samples in found]
@@ -193,10 +193,7 @@ def test_plugins_are_imported_by_class_name_and_known_to_editors(room):
     own = {cls.__name__: cls for cls in registry.values() if cls.__module__.startswith(module.__name__)}
     assert len(own) == sum(cls.__module__.startswith(module.__name__) for cls in registry.values())
     assert all(getattr(module, name) is cls for name, cls in own.items()) and own.keys() <= set(dir(module))
-    lines = ast.parse(Path(module.__file__).read_text()).body
-    eager = {alias.name for node in lines if isinstance(node, ast.ImportFrom) for alias in node.names}
-    named = dict(stub(Path(module.__file__)))
-    assert named.keys() == own.keys() - eager
+    named = dict(stub(Path(module.__file__)))  # a new plug-in works without such a line: it is one file
     assert all(own[name].__module__ == f"{module.__name__}.{place}" for name, place in named.items())
 
 
@@ -285,6 +282,8 @@ def test_classes_guidance_and_clipping(tmp_path):
     assert torch.allclose(found.x, solved(by_hand, Euler(steps=3), model.prior(generators(range(4)))).x, atol=1e-5)
     one = scoresde.sample(model, "euler", 2, steps=3, classes=3).x
     assert torch.allclose(one, solved(GuidedModel(model, [3, 3]), Euler(steps=3), model.prior(generators(range(2)))).x)
+    bound = scoresde.sample(GuidedModel(model, [3, 3]), "euler", steps=3, batch=1)  # knows itself for how many
+    assert torch.allclose(one, bound.x, atol=1e-5)
     image, top = torch.zeros(1, 1, 8, 8), torch.zeros(8, 8)
     top[:4] = 1
     posed = scoresde.condition(model, scoresde.Pixels(top), image, "projection")
