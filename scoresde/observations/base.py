@@ -1,7 +1,7 @@
 """What an observation is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from pydantic import Field
@@ -19,25 +19,58 @@ Precision = Callable[[Tensor, float | Tensor], Tensor]
 
 
 class Observation(ABC):
-    """A measurement of samples x, (B, *); y is (B, *m), one row per sample."""
+    """A measurement of samples x, (B, *); y is (B, *m), one row per sample.
+
+    Example:
+        >>> import scoresde
+        >>> isinstance(scoresde.Luma(), scoresde.Observation), scoresde.Downsample().noise
+        (True, 0.0)
+    """
 
     noise: float
     """σ_y, the standard deviation of the measurement's error; 0 for what is known exactly."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """A x, (B, *m), differentiable."""
+        """A x, (B, *m), differentiable.
+
+        Args:
+            x: Samples, (B, *).
+        """
 
     def residual(self, x: Tensor, y: Tensor) -> Tensor:
-        """y - A x, (B, *m)."""
+        """y - A x, (B, *m).
+
+        Args:
+            x: Samples, (B, *).
+            y: The measurement, (B, *m).
+        """
         return y - self.forward(x)
 
     def write(self, x: Tensor, y: Tensor) -> Tensor:
-        """x, (B, *), with what y says for certain written into it; here nothing is certain."""
+        """x with what y determines exactly written into it, (B, *). In this base class nothing is exact, and x is
+        returned.
+
+        Args:
+            x: Samples, (B, *).
+            y: The measurement, (B, *m).
+        """
         return x
 
+    def of_rows(self, rows: Sequence[int]) -> "Observation":
+        """The measurement of some of the samples. In this base class it is the same for all of them.
+
+        Args:
+            rows: Indices of the samples.
+        """
+        return self
+
     def check(self, y: Tensor, shape: tuple[int, ...]) -> None:
-        """Looks whether y, (B, *m), is a finite measurement of samples of the given shape.
+        """Checks that y is a finite measurement of samples of the given shape.
+
+        Args:
+            y: The measurement, (B, *m).
+            shape: Shape of one sample.
 
         Raises:
             UsageError: It is not.
@@ -55,10 +88,17 @@ class LinearObservation(Observation):
 
     @abstractmethod
     def adjoint(self, y: Tensor) -> Tensor:
-        """Aᵀ y, (B, *)."""
+        """Aᵀ y, (B, *).
+
+        Args:
+            y: The measurement, (B, *m).
+        """
 
     def pinv(self, y: Tensor) -> Tensor:
-        """A⁺ y, (B, *): of all x with the least |A x - y| the shortest.
+        """A⁺ y, (B, *): among all x with the smallest |A x - y|, the shortest.
+
+        Args:
+            y: The measurement, (B, *m).
 
         Raises:
             NumericalError: The iteration does not converge, as when `adjoint` is not the transpose of `forward`.
@@ -74,20 +114,30 @@ class LinearObservation(Observation):
         return found.u
 
     def project(self, x: Tensor) -> Tensor:
-        """A⁺ A x, (B, *): the part of x that the measurement sees, and nothing else."""
+        """A⁺ A x, (B, *): the component of x that the measurement determines.
+
+        Args:
+            x: Samples, (B, *).
+        """
         return self.pinv(self.forward(x))
 
     def near_inverse(self, b: Tensor, precision: Precision) -> Tensor:
-        """Nearly (A V Aᵀ + noise² I)⁻¹ b, (B, *m), a preconditioner; here nothing is known, and it is b.
+        """Approximately (A V Aᵀ + noise² I)⁻¹ b, (B, *m): a preconditioner. In this base class b is returned.
 
         Args:
-            precision: Maps v, (B, *), and a gain g, a number or one for each cosine frequency, to
-                (g² V + noise² I)⁻¹ v.
+            b: A right-hand side, (B, *m).
+            precision: Maps v, (B, *), and a gain g, a number or one for each cosine frequency, to (g² V + noise² I)⁻¹
+                v.
         """
         return b
 
     def write(self, x: Tensor, y: Tensor) -> Tensor:
-        """The point nearest to x, (B, *), that has the measurement y; x itself if the measurement is noisy."""
+        """The point nearest to x that has the measurement y, (B, *); x itself if the measurement is noisy.
+
+        Args:
+            x: Samples, (B, *).
+            y: The measurement, (B, *m).
+        """
         return x if self.noise else x + self.pinv(self.residual(x, y))
 
 
@@ -110,7 +160,11 @@ class OrthogonalObservation(LinearObservation):
         return self.forward(precision(self.adjoint(b), self.gain)) / self.gain**2
 
     def basis(self, x: Tensor) -> Tensor:
-        """The coordinates A x/g of x in the orthonormal basis, (B, *m)."""
+        """The coordinates A x/g of x in the orthonormal basis, (B, *m).
+
+        Args:
+            x: Samples, (B, *).
+        """
         return self.forward(x) / self.gain
 
 

@@ -1,7 +1,9 @@
-"""Observations that are made of what the user has: a mask, a kernel, functions."""
+"""Observations made from a mask, a blur kernel, or functions of the user."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,7 +12,10 @@ from .base import LinearObservation, Observation, OrthogonalObservation
 
 
 def not_negative(noise: float) -> float:
-    """The standard deviation of an error, after a look at it.
+    """The standard deviation of an error, if it is a finite number of at least 0.
+
+    Args:
+        noise: The number that was given.
 
     Raises:
         UsageError: It is negative or not a finite number.
@@ -24,22 +29,35 @@ class Pixels(OrthogonalObservation):
     """Inpainting: the pixels where the mask is 1 are known. y is an image; what it has elsewhere is not read.
 
     Args:
-        mask: (1, 1, H, W), or (B, 1, H, W) with one mask for each sample, of zeros and ones.
+        mask: (H, W), or (B, 1, H, W) with B = 1 or one mask for each sample, of zeros and ones.
+        noise: σ_y, the standard deviation of the measurement's error; 0 for exact pixels.
 
     Raises:
         UsageError: The mask has another shape or other values.
+
+    Example:
+        >>> import numpy as np, scoresde, torch
+        >>> mask = np.zeros((4, 4), dtype=bool)
+        >>> mask[:2] = True  # the upper half is known
+        >>> float(scoresde.Pixels(mask).forward(torch.ones(1, 3, 4, 4)).mean())
+        0.5
     """
 
     @property
     def gain(self) -> float:
         return 1.0
 
-    def __init__(self, mask: Tensor, noise: float = 0.0) -> None:
+    def __init__(self, mask: Tensor | np.ndarray[Any, Any], noise: float = 0.0) -> None:
+        mask = torch.as_tensor(mask)
+        mask = mask[None, None] if mask.ndim == 2 else mask
         if mask.ndim != 4 or mask.shape[1] != 1:
-            raise UsageError(f"a mask has the shape (B, 1, H, W), B being 1 for all samples, got {tuple(mask.shape)}")
+            raise UsageError(f"a mask has the shape (H, W), or (B, 1, H, W) for B samples, got {tuple(mask.shape)}")
         if not bool(((mask == 0) | (mask == 1)).all()):
             raise UsageError("a mask holds only 1, for known pixels, and 0, for those to be drawn")
         self.mask, self.noise = mask.bool(), not_negative(noise)
+
+    def of_rows(self, rows: Sequence[int]) -> "Pixels":
+        return self if len(self.mask) == 1 else Pixels(self.mask[list(rows)], self.noise)
 
     def _known(self, x: Tensor) -> Tensor:
         if x.ndim != 4 or x.shape[2:] != self.mask.shape[2:] or len(self.mask) not in (1, len(x)):
@@ -65,6 +83,13 @@ class LinearOperator(LinearObservation):
     Args:
         forward: A, from (B, *) to (B, *m), in the dtype that it is given; linear systems are solved in float64.
         adjoint: Aᵀ, back from (B, *m) to (B, *).
+        noise: σ_y, the standard deviation of the measurement's error.
+
+    Example:
+        >>> import scoresde, torch
+        >>> half = scoresde.LinearOperator(lambda x: x / 2, lambda y: y / 2, noise=0.1)
+        >>> half.forward(torch.ones(1, 2))
+        tensor([[0.5000, 0.5000]])
     """
 
     def __init__(
@@ -86,6 +111,7 @@ class Blur(LinearObservation):
 
     Args:
         kernel: (h, w), both odd, centred.
+        noise: σ_y, the standard deviation of the measurement's error.
 
     Raises:
         UsageError: The kernel has another shape or no weight.
@@ -124,7 +150,17 @@ class Blur(LinearObservation):
 
 
 class NonLinear(Observation):
-    """y = f(x) + noise for any differentiable f from (B, *) to (B, *m)."""
+    """y = f(x) + noise for any differentiable f.
+
+    Args:
+        function: f, from (B, *) to (B, *m), differentiable.
+        noise: σ_y, the standard deviation of the measurement's error.
+
+    Example:
+        >>> import scoresde, torch
+        >>> scoresde.NonLinear(torch.abs, noise=0.1).forward(-torch.ones(1, 2))
+        tensor([[1., 1.]])
+    """
 
     def __init__(self, function: Callable[[Tensor], Tensor], noise: float = 0.0) -> None:
         self.function, self.noise = function, not_negative(noise)

@@ -38,6 +38,11 @@ class Luma(Grey):
     """Colourisation: the luma 0.299 R + 0.587 G + 0.114 B is known, as Pillow's convert("L") rounds it.
 
     Reference: Recommendation ITU-R BT.601-7, section 2.5.1.
+
+    Example:
+        >>> import scoresde, torch
+        >>> scoresde.Luma().forward(torch.ones(1, 3, 2, 2)).shape
+        torch.Size([1, 1, 2, 2])
     """
 
     weights: ClassVar[tuple[float, ...]] = (0.299, 0.587, 0.114)
@@ -56,7 +61,13 @@ class ChannelMean(Grey):
 
 @observations("downsample")
 class Downsample(NamedObservation, OrthogonalObservation):
-    """Super-resolution: the means over squares of factor x factor pixels are known, y (B, C, H/factor, W/factor)."""
+    """Super-resolution: the means over squares of factor x factor pixels are known, y (B, C, H/factor, W/factor).
+
+    Example:
+        >>> import scoresde, torch
+        >>> scoresde.Downsample(factor=4).forward(torch.ones(1, 3, 8, 8)).shape
+        torch.Size([1, 3, 2, 2])
+    """
 
     factor: int = Field(2, ge=1, description="Side of the squares, in pixels.")
 
