@@ -3,7 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -239,15 +239,3 @@ class ObservedModel(WrapperModel):
         for observer in self.observers:
             observer(x, t, out.eps)
         return out
-
-
-def classless(model: ScoreModel) -> NoReturn:
-    """Refuses class labels for a model that knows none.
-
-    Args:
-        model: The model.
-
-    Raises:
-        UsageError: Always.
-    """
-    raise UsageError(f"{type(model).__name__} knows no classes: use a model that was trained with them")

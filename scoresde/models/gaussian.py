@@ -10,8 +10,8 @@ from ..core.devices import double, like
 from ..core.errors import UsageError
 from ..core.random import choose, randn
 from ..sde import SDE, expand
-from .base import ScoreModel, classless
-from .output import Output
+from .base import ScoreModel
+from .output import Output, classless
 
 
 class GaussianMixtureModel(ScoreModel):

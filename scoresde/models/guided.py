@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ..core.errors import UsageError
 from ..sde import expand
-from .base import ScoreModel, WrapperModel, classless
-from .output import Output
+from .base import ScoreModel, WrapperModel
+from .output import Output, classless
 
 
 class LabelledModel(WrapperModel):

@@ -11,9 +11,9 @@ from ..core.errors import UsageError
 from ..networks import NetworkOptions
 from ..sde import SDE, expand
 from ..sde.labels import Label, ScaledLabel
-from .base import ScoreModel, classless
+from .base import ScoreModel
 from .known import Known
-from .output import Output
+from .output import Output, classless
 from .predictions import Prediction, predictions
 
 

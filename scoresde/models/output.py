@@ -1,6 +1,6 @@
 """What a model says of x_t."""
 
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from torch import Tensor
 
@@ -46,3 +46,15 @@ def denoised(sde: SDE, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         eps: ε, (B, *).
     """
     return (x - expand(sde.sigma(t), x) * eps) / expand(sde.alpha(t), x)
+
+
+def classless(model: object) -> NoReturn:
+    """Refuses class labels for a model that knows none.
+
+    Args:
+        model: The model.
+
+    Raises:
+        UsageError: Always.
+    """
+    raise UsageError(f"{type(model).__name__} knows no classes: use a model that was trained with them")

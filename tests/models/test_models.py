@@ -155,7 +155,7 @@ def test_discrete_label_meets_each_step_at_its_own_noise_level():
 def test_prior_depends_on_its_seed_alone(mixture):
     alone = mixture.prior(generators([3]))
     assert torch.equal(mixture.prior(generators(range(5)))[3:4], alone) and alone.dtype == torch.float32
-    with pytest.raises(UsageError, match="needs a count"):
+    with pytest.raises(UsageError, match="takes a count with a single generator"):
         mixture.prior(torch.Generator())
     assert VESDE().prior_std == 50 and GaussianModel(torch.zeros(2), torch.ones(2), VESDE()).prior(
         torch.Generator().manual_seed(0), 10_000
