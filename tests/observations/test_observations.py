@@ -223,10 +223,20 @@ def test_names_and_texts():
     assert str(Crop(top=2)) == "crop:top=2" and observations.parse("luma") == Luma()
 
 
+def test_a_mask_may_be_an_array_and_samples_may_be_chosen():
+    x = draw(SHAPE)
+    flat = Pixels(MASK[0, 0].numpy())
+    assert torch.equal(flat.forward(x), Pixels(MASK).forward(x)) and flat.of_rows([1, 0]) is flat
+    rows = [len(x) - 1, 0]
+    assert torch.equal(Pixels(MASKS).of_rows(rows).forward(x[rows]), Pixels(MASKS).forward(x)[rows])
+    luma = Luma()
+    assert luma.of_rows(rows) is luma
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Pixels(torch.ones(4, 6)), r"a mask has the shape \(B, 1, H, W\)"),
+        (lambda: Pixels(torch.ones(2, 4, 6)), r"a mask has the shape \(H, W\), or \(B, 1, H, W\) for B samples, got"),
         (lambda: Pixels(torch.ones(1, 3, 4, 6)), r"got \(1, 3, 4, 6\)"),
         (lambda: Pixels(torch.full((1, 1, 4, 6), 0.5)), "only 1, for known pixels, and 0"),
         (lambda: Pixels(MASK, noise=-1), "noise of an observation must be a number of at least 0, got -1"),
