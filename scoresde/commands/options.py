@@ -25,12 +25,20 @@ ONE_HOLE = "give the hole by one of --mask FILE, --box x0,y0,x1,y1 and --random-
 
 
 def flag(field: str) -> str:
-    """The option's spelling on the command line: corrector_steps -> --corrector-steps."""
+    """The option's spelling on the command line: corrector_steps -> --corrector-steps.
+
+    Args:
+        field: Name of the field.
+    """
     return "--" + field.replace("_", "-")
 
 
 def click_type(field: FieldInfo) -> click.ParamType[Any] | type:
-    """How the command line reads a field. Bounds are left to the class, so that every way in gives one message."""
+    """How the command line reads a field. Bounds are left to the class, so that every way in gives one message.
+
+    Args:
+        field: The field.
+    """
     kinds = [k for k in (get_args(field.annotation) or (field.annotation,)) if k is not NoneType]
     if get_origin(field.annotation) is Literal:
         choices = get_args(field.annotation)
@@ -39,7 +47,11 @@ def click_type(field: FieldInfo) -> click.ParamType[Any] | type:
 
 
 def field_options(classes: Mapping[str, type[T]]) -> list[click.Option]:
-    """One option per field over all classes; its help names the classes that take it."""
+    """One option per field over all classes; its help names the classes that take it.
+
+    Args:
+        classes: Option classes by their names.
+    """
     owners: dict[str, list[str]] = {}
     fields: dict[str, FieldInfo] = {}
     for name, cls in classes.items():
@@ -57,6 +69,11 @@ def field_options(classes: Mapping[str, type[T]]) -> list[click.Option]:
 def build(registry: Registry[T], name: str, values: Mapping[str, Any]) -> T:
     """The named object from the options that were given.
 
+    Args:
+        registry: Where the name is looked up.
+        name: A registered name.
+        values: Values by the names of the fields; those that are None were not given.
+
     Raises:
         UsageError: The name does not exist, does not take one of the options, or refuses its value.
     """
@@ -70,10 +87,14 @@ def build(registry: Registry[T], name: str, values: Mapping[str, Any]) -> T:
 
 
 def drawable(name: str, shape: tuple[int, ...]) -> None:
-    """Looks whether the samples of a model, of the given shape, can be pictures.
+    """Checks that the samples of a model can be drawn as pictures.
+
+    Args:
+        name: Of the model, for the error.
+        shape: Shape of one sample, (C, H, W).
 
     Raises:
-        UsageError: They cannot.
+        UsageError: C is neither 1 nor 3.
     """
     if shape[0] not in (1, 3):
         raise UsageError(f"{name} makes images of {shape[0]} channels; only 1 or 3 can be drawn")
@@ -81,6 +102,9 @@ def drawable(name: str, shape: tuple[int, ...]) -> None:
 
 def corners(text: str) -> tuple[int, int, int, int]:
     """The box in a text such as "8,8,24,24".
+
+    Args:
+        text: Four whole numbers x0,y0,x1,y1, in pixels.
 
     Raises:
         UsageError: It is something else.
@@ -94,6 +118,12 @@ def corners(text: str) -> tuple[int, int, int, int]:
 
 def hole_of(mask: Path | None, box: str | None, random_mask: str | None, invert: bool) -> Hole | None:
     """The hole that the options say, or None where none does.
+
+    Args:
+        mask: A picture in which the hole is white.
+        box: The corners of a box, x0,y0,x1,y1, in pixels.
+        random_mask: A mask as text, NAME[:KEY=VALUE,...].
+        invert: Whether the hole is black in the picture.
 
     Raises:
         UsageError: Several do, or one of them cannot be read.
@@ -130,7 +160,12 @@ json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=Tr
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
-    """Rows as aligned text, or as JSON."""
+    """Rows as aligned text, or as JSON.
+
+    Args:
+        rows: The rows, all with the keys of the first.
+        as_json: Whether JSON is printed.
+    """
     if as_json:
         click.echo(json.dumps(list(rows), indent=2))
         return
@@ -143,18 +178,32 @@ def print_table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
 
 
 def compared(found: "Estimate") -> dict[str, str]:
-    """A distance of samples under the metric's name, with its floor, as a cell of a table."""
+    """A distance of samples under the metric's name, with its floor, as a cell of a table.
+
+    Args:
+        found: The distance.
+    """
     floor = "" if found.floor is None else f" (real images {found.floor:.4g})"
     return {found.name: f"{found.value:.4g}{floor}"}
 
 
 def default(info: FieldInfo) -> Any:
-    """A field's default as the command line would be given it."""
+    """A field's default as the command line would be given it.
+
+    Args:
+        info: The field.
+    """
     return str(info.default) if isinstance(info.default, Options) else info.default
 
 
 def explain(cls: type[Options], as_json: bool, spelling: Callable[[str], str] = flag) -> None:
-    """A class's documentation and its options with their spelling, kinds and defaults."""
+    """A class's documentation and its options with their spelling, kinds and defaults.
+
+    Args:
+        cls: An option class.
+        as_json: Whether JSON is printed.
+        spelling: Maps the name of a field to its spelling; by default as a flag.
+    """
     fields = [
         {
             "option": spelling(name),

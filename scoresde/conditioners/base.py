@@ -76,6 +76,8 @@ class Conditioner(Options, ABC):
         """The model of p(x | y) for B samples.
 
         Args:
+            model: The model of p(x).
+            observation: What y was measured with.
             y: (B, *m), one measurement per sample; `y.expand(B, ...)` makes many samples of one.
             generator: Source of the conditioner's own noise, if it has any; one per sample as for a solver.
 
@@ -113,8 +115,12 @@ conditioners: Registry[Conditioner] = Registry("conditioner", "scoresde.conditio
 def linear(method: Options, observation: Observation) -> LinearObservation:
     """The observation, for a method that needs Aᵀ.
 
+    Args:
+        method: The method, for the error.
+        observation: Any observation.
+
     Raises:
-        UsageError: It has none.
+        UsageError: The observation is not linear.
     """
     if not isinstance(observation, LinearObservation):
         raise UsageError(f"{method.name} takes linear observations, {type(observation).__name__} is none; use dps")
@@ -156,8 +162,11 @@ def gaussian_update(
     V Aᵀ u is what a measurement with this noise adds to the mean of N(x̂_0, V).
 
     Args:
+        observation: What was measured, A.
+        residual: y - A x̂_0, (B, *m).
         noise: Its standard deviation for each row, (B,).
         multiply: Maps v, (B, *), to V v.
+        precondition: Maps b, (B, *m), to approximately (noise² I + A V Aᵀ)⁻¹ b; b itself by default.
 
     Raises:
         NumericalError: Conjugate gradients do not converge.

@@ -20,6 +20,11 @@ class PosteriorMixture(GaussianMixtureModel):
 
     w_k(y) is proportional to w_k N(y; A m_k, S_k). Row i is conditioned on row i of y.
 
+    Args:
+        prior: The mixture Σ_k w_k N(m_k, C_k).
+        observation: What y was measured with, the same for all rows.
+        y: The measurements, (B, *m).
+
     Raises:
         UsageError: The observation is not the same for all rows.
         NumericalError: An S_k is singular: y is exact, and redundant or impossible under the mixture.
@@ -47,7 +52,13 @@ class PosteriorMixture(GaussianMixtureModel):
         self.means = means + torch.einsum("kdm,bkm->bkd", gains, residual)  # (B, K, D)
 
     def draw(self, count: int, generator: torch.Generator, t: float = 0.0) -> Tensor:
-        """One exact sample for each row, (B, *), so that count must be B; otherwise as for a mixture."""
+        """One exact sample for each row, (B, *), so that count must be B; otherwise as for a mixture.
+
+        Args:
+            count: B, the number of measurements.
+            generator: Source of the draws.
+            t: The time; 0 is the posterior itself.
+        """
         if count != len(self.means):
             raise UsageError(f"the posterior has one law for each of {len(self.means)} rows, got the count {count}")
         at, rows = torch.tensor([t], dtype=torch.float64), torch.arange(count)

@@ -15,6 +15,11 @@ def isotropic_update(observation: LinearObservation, residual: Tensor, variance:
     """v Aᵀ (σ_y² I + v A Aᵀ)⁻¹ residual, (B, *), what a measurement adds to the mean of N(x, v I), v (B,).
 
     Without noise it is A⁺ residual.
+
+    Args:
+        observation: What was measured, A and σ_y.
+        residual: y - A x, (B, *m).
+        variance: v, (B,), float64.
     """
     if not observation.noise:
         return observation.pinv(residual)
@@ -27,7 +32,8 @@ class Projection(LinearConditioner):
     """x̂_0 + A⁺ (y - A x̂_0): the denoised sample with what is seen taken from y, and all else left as it is.
 
     With noise it is x̂_0 + v Aᵀ (σ_y² I + v A Aᵀ)⁻¹ (y - A x̂_0), v = σ²/α². Both are `covariance` for data of
-    infinite variance, in which what is seen says nothing of what is not: a baseline, biased wherever it does.
+    infinite variance, where the seen part says nothing about the unseen part. For other data it is biased; it is a
+    baseline.
 
     Reference: Wang et al. 2023, https://arxiv.org/abs/2212.00490 (DDNM).
     """

@@ -70,6 +70,9 @@ def bundled() -> list[str]:
 def locate(name: str | Path) -> Path:
     """The folder of a model: a path, or the name of a bundled one.
 
+    Args:
+        name: The path or the name.
+
     Raises:
         UsageError: There is neither.
     """
@@ -83,6 +86,10 @@ def locate(name: str | Path) -> Path:
 
 def load(name: str | Path = "digits", device: str | torch.device = "cpu") -> NetworkModel:
     """The model of a run, of a model folder, or bundled under a name, ready to sample.
+
+    Args:
+        name: The folder of the run or model, or a bundled name.
+        device: Where its tensors go.
 
     Raises:
         UsageError: There is no such folder or name.

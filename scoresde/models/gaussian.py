@@ -88,15 +88,31 @@ class GaussianMixtureModel(ScoreModel):
         return Output(like(expand(self.sde.sigma(t.double()), minus_score) * minus_score, x).reshape(x.shape))
 
     def shares(self, x: Tensor, t: Tensor) -> Tensor:
-        """p_t(k | x), (B, K): how likely it is that x, (B, *), comes from each mode."""
+        """p_t(k | x), (B, K): how likely it is that x, (B, *), comes from each mode.
+
+        Args:
+            x: States, (B, *).
+            t: Their times, (B,), float64.
+        """
         return torch.softmax(self._components(x, t)[2], dim=1)
 
     def log_prob(self, x: Tensor, t: Tensor) -> Tensor:
-        """log p_t(x) in nats, (B,), for x (B, *) and t (B,); t = 0 is the data law itself."""
+        """log p_t(x) in nats, (B,), for x (B, *) and t (B,); t = 0 is the data law itself.
+
+        Args:
+            x: States, (B, *).
+            t: Their times, (B,), float64.
+        """
         return torch.logsumexp(self._components(x, t)[2], dim=1)
 
     def draw(self, count: int, generator: torch.Generator, t: float = 0.0) -> Tensor:
-        """`count` exact samples of p_t, (B, *), float64; t = 0 is the data law itself."""
+        """`count` exact samples of p_t, (B, *), float64; t = 0 is the data law itself.
+
+        Args:
+            count: Number of samples, B.
+            generator: Source of the draws.
+            t: The time, one for all samples.
+        """
         which = choose(self.log_weights.exp(), count, generator)
         z = randn((2, count, self.means.shape[1]), generator, dtype=torch.float64).to(self.means.device)
         x0 = self.means[which] + torch.einsum("bde,be->bd", self.bases[which], self.variances[which].sqrt() * z[0])
@@ -125,14 +141,24 @@ class GaussianModel(GaussianMixtureModel):
         super().__init__(mean[None], covariance[None], sde)
 
     def marginal(self, t: float) -> tuple[Tensor, Tensor]:
-        """Mean (D,) and covariance (D, D) of p_t."""
+        """Mean (D,) and covariance (D, D) of p_t.
+
+        Args:
+            t: The time.
+        """
         at = torch.tensor([t], dtype=torch.float64)
         alpha, sigma = float(self.sde.alpha(at)), float(self.sde.sigma(at))
         variances = alpha**2 * self.variances[0] + sigma**2
         return alpha * self.means[0], self.bases[0] * variances @ self.bases[0].T
 
     def flow(self, x: Tensor, start: float, stop: float) -> Tensor:
-        """The exact probability-flow map of x, (B, *), from time `start` to time `stop`."""
+        """The exact probability-flow map of x, (B, *), from time `start` to time `stop`.
+
+        Args:
+            x: States at the time `start`, (B, *).
+            start: The time from which they move; it may be before or after `stop`.
+            stop: The time to which they move.
+        """
         times = [x.new_full((len(x),), t, dtype=torch.float64) for t in (start, stop)]
         offset, before, _ = self._components(x, times[0])
         _, after, _ = self._components(x, times[1])

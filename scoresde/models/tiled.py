@@ -16,11 +16,11 @@ from .output import Output
 class TiledModel(WrapperModel):
     """ε(x) = Σ_k w_k ε_k / Σ_k w_k, ε_k the inner model's on tile k of x and w_k a window that vanishes at its edges.
 
-    All tiles are parts of one x_t, so that a solver, a conditioner or an observer around it sees one picture. Where
-    the pixels of the data are independent it is exact; what lies further apart than a tile is never seen together.
+    All tiles are parts of one x_t, so that a solver, a conditioner or an observer around it sees one picture. It is
+    exact for data with independent pixels; the model never sees together what lies further apart than a tile.
 
-    Evaluations are counted at the inner model: a call is one for each `batch` of tiles. A learned variance is put
-    together as ε is; a class is that of all tiles of a picture, and what is known of a picture is cut as it is.
+    Evaluations are counted at the inner model: one for each `batch` of tiles. A learned variance is joined as ε is; a
+    class is that of all tiles of a picture, and what is known of a picture is cut into tiles as the picture is.
 
     Args:
         model: A model of images, (C, h, w), which all tiles share, so that it must not be bound to samples.
@@ -121,6 +121,11 @@ def layout(size: int, side: int, overlap: float) -> tuple[Tensor, Tensor]:
     """Where tiles lie along an axis, (K, side), evenly spread, and their weights there, which sum to 1 at each pixel.
 
     The window is sin², the same on each axis, so that the weights of a tile are the products of both.
+
+    Args:
+        size: Pixels of the picture along the axis.
+        side: Pixels of a tile along it, at most `size`.
+        overlap: Least share of a tile's side that its neighbour covers too, in [0, 1).
     """
     step = max(1, math.floor(side * (1 - overlap)))
     count = 1 + math.ceil((size - side) / step)

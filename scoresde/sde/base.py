@@ -16,7 +16,12 @@ from .labels import DiscreteLabel, Label, ScaledLabel
 
 
 def expand(a: Tensor, x: Tensor) -> Tensor:
-    """a, (B,), as a tensor of x's dtype and device that multiplies x, (B, *)."""
+    """a as a tensor that multiplies x, (B, 1, ..., 1), in the dtype and on the device of x.
+
+    Args:
+        a: A factor for each row, (B,).
+        x: States, (B, *).
+    """
     return a.to(x.dtype).to(x.device).reshape(-1, *[1] * (x.ndim - 1))
 
 
@@ -31,7 +36,11 @@ class Level(NamedTuple):
     g: float
 
     def rows(self, x: Tensor) -> Tensor:
-        """The time as a model takes it: (B,), float64, on the CPU."""
+        """The time as a model takes it: (B,), float64, on the CPU.
+
+        Args:
+            x: States, (B, *), which say how many rows there are.
+        """
         return torch.full((len(x),), self.time, dtype=torch.float64)
 
 
@@ -47,8 +56,8 @@ class Chain(NamedTuple):
 class SDE(Options, ABC):
     """A Gaussian diffusion. Every method maps times (B,) to (B,) in the dtype given.
 
-    A process in continuous time defines the abstract methods; one that is a discrete chain defines `chain` too, and
-    nobody else asks which of the two it is: labels, training times and shares are methods of the process.
+    A process in continuous time defines the abstract methods; one that is a discrete chain defines `chain` too. No
+    other module asks which of the two it is: labels, training times and shares are methods of the process.
 
     Example:
         >>> import scoresde, torch
@@ -84,30 +93,58 @@ class SDE(Options, ABC):
 
     @abstractmethod
     def log_alpha(self, t: Tensor) -> Tensor:
-        """log α(t), the logarithm of the signal's scale."""
+        """log α(t), the logarithm of the signal's scale.
+
+        Args:
+            t: Times, (B,).
+        """
 
     @abstractmethod
     def sigma(self, t: Tensor) -> Tensor:
-        """σ(t), the standard deviation of the noise."""
+        """σ(t), the standard deviation of the noise.
+
+        Args:
+            t: Times, (B,).
+        """
 
     @abstractmethod
     def f(self, t: Tensor) -> Tensor:
-        """Drift coefficient, d log α / dt."""
+        """Drift coefficient, d log α / dt.
+
+        Args:
+            t: Times, (B,).
+        """
 
     @abstractmethod
     def g(self, t: Tensor) -> Tensor:
-        """Diffusion coefficient, g² = dσ²/dt - 2 f σ²."""
+        """Diffusion coefficient, g² = dσ²/dt - 2 f σ².
+
+        Args:
+            t: Times, (B,).
+        """
 
     @abstractmethod
     def time(self, log_snr: Tensor) -> Tensor:
-        """The time at which log α/σ has the given value: the inverse of `log_snr`."""
+        """The time at which log α/σ has the given value: the inverse of `log_snr`.
+
+        Args:
+            log_snr: Values of log α/σ, (B,).
+        """
 
     def alpha(self, t: Tensor) -> Tensor:
-        """α(t), the scale of the signal."""
+        """α(t), the scale of the signal.
+
+        Args:
+            t: Times, (B,).
+        """
         return self.log_alpha(t).exp()
 
     def log_snr(self, t: Tensor) -> Tensor:
-        """λ(t) = log α(t)/σ(t), half the logarithm of the signal-to-noise ratio; decreasing in t."""
+        """λ(t) = log α(t)/σ(t), half the logarithm of the signal-to-noise ratio; decreasing in t.
+
+        Args:
+            t: Times, (B,).
+        """
         return self.log_alpha(t) - self.sigma(t).log()
 
     def label(self, scale: float) -> Label:
@@ -130,15 +167,27 @@ class SDE(Options, ABC):
         return self.chain.times.to(u.device)[(u * len(self.chain.times)).long()]
 
     def nearest(self, t: Tensor) -> Tensor:
-        """The time at which a network is trained next to t, (B,): t itself; in a chain the nearest level in log-SNR."""
+        """The time at which a network is trained next to t, (B,): t itself; in a chain the nearest level in log-SNR.
+
+        Args:
+            t: Times, (B,).
+        """
         return t if self.chain is None else self.chain.times.to(t.device)[self.label(1.0)(t).round().long()]
 
     def share(self, t: Tensor) -> Tensor:
-        """How much of the process lies before the time t, (B,): t/t_max; in a chain (n + ½)/N at the level n."""
+        """How much of the process lies before the time t, (B,): t/t_max; in a chain (n + ½)/N at the level n.
+
+        Args:
+            t: Times, (B,).
+        """
         return t / self.t_max if self.chain is None else (self.label(1.0)(t).round() + 0.5) / len(self.chain.times)
 
     def levels(self, times: Sequence[float]) -> list[Level]:
-        """The process at each of the times, computed in float64."""
+        """The process at each of the times, computed in float64.
+
+        Args:
+            times: Times, from 0 to `t_max`.
+        """
         t = torch.tensor(list(times), dtype=torch.float64)
         columns = (t, self.alpha(t), self.sigma(t), self.log_snr(t), self.f(t), self.g(t))
         return [Level(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
@@ -148,7 +197,11 @@ sdes: Registry[SDE] = Registry("SDE", "scoresde.sde")
 
 
 def softplus(x: Tensor) -> Tensor:
-    """log(1 + eˣ) to full relative accuracy; torch's own cuts off at x = 20."""
+    """log(1 + eˣ) to full relative accuracy; torch's own cuts off at x = 20.
+
+    Args:
+        x: Any real numbers, *.
+    """
     return torch.logaddexp(x, torch.zeros_like(x))
 
 

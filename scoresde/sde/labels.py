@@ -12,7 +12,11 @@ Label = Callable[[Tensor], Tensor]
 
 
 class ScaledLabel:
-    """The label of continuous-time networks, scale · t; score_sde's scale is 999."""
+    """The label of continuous-time networks, scale · t.
+
+    Args:
+        scale: The factor; score_sde's is 999.
+    """
 
     def __init__(self, scale: float = 999.0) -> None:
         self.scale = scale

@@ -20,7 +20,11 @@ class LinearBeta(SDE):
         return self._rising("beta_min", "beta_max")
 
     def beta(self, t: Tensor) -> Tensor:
-        """β(t), the rate of the noise."""
+        """β(t), the rate of the noise.
+
+        Args:
+            t: Times, (B,).
+        """
         return self.beta_min + t * (self.beta_max - self.beta_min)
 
     def log_alpha(self, t: Tensor) -> Tensor:

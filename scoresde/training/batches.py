@@ -41,7 +41,11 @@ class Batch:
     """Grey levels of the images, evenly spaced in [-1, 1]."""
 
     def parts(self, count: int) -> list["Batch"]:
-        """The batch in parts, equal if they can be, one after the other."""
+        """The batch in parts, equal if they can be, one after the other.
+
+        Args:
+            count: Number of parts, at least 1.
+        """
         cut = {name: v.tensor_split(count) for name, v in vars(self).items() if isinstance(v, Tensor)}
         return [replace(self, **{k: parts[i] for k, parts in cut.items()}) for i in range(count)]  # type: ignore[arg-type]
 
@@ -51,16 +55,29 @@ class Draws:
     """The random part of a batch, on the CPU."""
 
     index: Tensor
+    """Which images, (B,), whole numbers."""
     mirrored: Tensor
+    """Which of them are mirrored, (B,), bool."""
     hidden: Tensor
+    """Whose label is hidden, (B,), bool."""
     uniform: Tensor
+    """Places u of the times, in [0, 1), (B,), float64."""
     noise: Tensor
+    """z ~ N(0, I), (B, C, H, W)."""
     known: Tensor | None
+    """Where pixels are known, (B, 1, H, W), bool; None if the task takes no mask."""
 
 
 @remembered
 def mask_bank(law: Mask, height: int, width: int, seed: int) -> Tensor:
-    """The masks that a run draws from, (BANK, 1, H, W), bool: drawing strokes anew at each step would cost more."""
+    """The masks that a run draws from, (BANK, 1, H, W), bool: drawing strokes anew at each step would cost more.
+
+    Args:
+        law: How a mask is drawn.
+        height: H, in pixels.
+        width: W, in pixels.
+        seed: Seed of the run.
+    """
     return law.draw(height, width, [stream(seed, "mask", i) for i in range(BANK)])
 
 
@@ -69,6 +86,12 @@ class Feed:
 
     The images are kept on the device as bytes if they take no more than half of its free memory. Of several processes
     each draws for the whole batch and is given its share, so that their number changes no draw.
+
+    Args:
+        images: The training images.
+        options: The options of the training.
+        device: Where the batches go.
+        group: The processes that share a batch.
     """
 
     def __init__(self, images: Images, options: TrainOptions, device: torch.device, group: Processes = ALONE) -> None:
@@ -83,6 +106,9 @@ class Feed:
 
         The times of a batch are spread evenly, u + i/B modulo 1, which lowers the variance of the loss without
         changing its mean (Kingma et al. 2021, https://arxiv.org/abs/2107.00630, appendix I.1).
+
+        Args:
+            step: Number of the step, from 0.
         """
         options, count = self.options, self.options.batch
         index = order(len(self.images), options.seed, step * count, count)
@@ -101,7 +127,11 @@ class Feed:
         return Draws(index, mirrored, hidden, even, noise, None if known is None else known[mine])
 
     def batch(self, draws: Draws) -> Batch:
-        """The batch of a step on the device."""
+        """The batch of a step on the device.
+
+        Args:
+            draws: The random part of the step's batch.
+        """
         here = draws.index.to(self.images.pixels.device)
         x = self._moved(self.images.scaled(here))
         labels = None if self.images.labels is None else self._moved(self.images.labels[here])
@@ -112,7 +142,11 @@ class Feed:
         return Batch(x, labels, hidden, draws.uniform, noise, known, self.images.levels)
 
     def steps(self, first: int) -> Iterator[Batch]:
-        """The batches of step first, first + 1, and so on without end."""
+        """The batches of step first, first + 1, and so on without end.
+
+        Args:
+            first: Number of the first step, from 0.
+        """
         step = first
         if not self.ahead:
             while True:
@@ -132,7 +166,14 @@ class Feed:
 
 
 def order(images: int, seed: int, first: int, count: int) -> Tensor:
-    """Positions first .. first + count - 1 of the endless data order, in which each epoch is a permutation."""
+    """Positions first .. first + count - 1 of the endless data order, in which each epoch is a permutation.
+
+    Args:
+        images: Number of images.
+        seed: Seed of the run.
+        first: The first position, from 0.
+        count: Number of positions, at least 1.
+    """
     index = []
     while count:
         epoch, offset = divmod(first, images)

@@ -19,12 +19,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Config:
-    """A training run."""
+    """What a training run is made of."""
 
     data: DataOptions
+    """The images."""
     sde: SDE
+    """The process."""
     network: NetworkOptions
+    """The architecture."""
     train: TrainOptions
+    """How it is trained."""
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """The tables that `parse` turns into an equal configuration."""
@@ -50,6 +54,9 @@ def names() -> list[str]:
 def read(name: str) -> dict[str, Any]:
     """The tables of a TOML file, or of a configuration that comes with the package.
 
+    Args:
+        name: Path of the file, or a name from `names`.
+
     Raises:
         UsageError: There is none, or it is not TOML.
     """
@@ -65,7 +72,11 @@ def read(name: str) -> dict[str, Any]:
 
 
 def override(tables: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """The tables with assignments such as "train.batch=64" made; values are written as in TOML, or bare text.
+    """The tables with assignments such as "train.batch=64" made; the tables given stay as they are.
+
+    Args:
+        tables: Tables as `read` gives them.
+        assignments: Texts table.key=value; a value is written as in TOML, and what is not TOML is taken as text.
 
     Raises:
         UsageError: An assignment is not of the form table.key=value.
@@ -88,6 +99,7 @@ def parse(tables: Mapping[str, Any], where: str) -> Config:
     """The configuration that the tables describe.
 
     Args:
+        tables: Tables as `read` gives them.
         where: The file or name, for the message.
 
     Raises:
@@ -119,7 +131,12 @@ def parse(tables: Mapping[str, Any], where: str) -> Config:
 
 
 def contradictions(config: Config, shape: tuple[int, ...] | None) -> list[str]:
-    """What does not go together, a sentence each, for images of a shape, (C, H, W), if it is known."""
+    """What does not go together, a sentence each.
+
+    Args:
+        config: The configuration.
+        shape: (C, H, W) of the images, or None if it is not known yet: then what depends on it is not checked.
+    """
     options, network, found = config.train, config.network, []
     learned, chain = getattr(network, "learned_variance", False), config.sde.chain is not None
     if options.loss == "hybrid" and not (learned and chain):
@@ -140,12 +157,21 @@ KINDS = ("data", "sde", "network", "train")
 
 
 def load(name: str, assignments: Iterable[str] = ()) -> Config:
-    """The configuration of a file or name, with overrides."""
+    """The configuration of a file or name, with overrides.
+
+    Args:
+        name: As for `read`.
+        assignments: As for `override`.
+    """
     return parse(override(read(name), assignments), name)
 
 
 def to_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
-    """Tables of numbers, texts and lists as TOML; options that are none are left out."""
+    """Tables of numbers, texts and lists as TOML.
+
+    Args:
+        tables: Rows by the names of the tables; a value of None is left out.
+    """
     lines = []
     for name, rows in tables.items():
         lines.append(f"[{name}]")

@@ -33,7 +33,9 @@ class Evaluation:
     """Figures of a training's averaged weights, always from the same images, times, noise and seeds.
 
     Args:
+        config: The training run.
         images: The training images, with which samples are compared.
+        device: Where the network is.
 
     Raises:
         UsageError: What train.evaluate_* asks for cannot be measured.
@@ -59,6 +61,7 @@ class Evaluation:
         """The figures, by their names.
 
         Args:
+            model: The network with the averaged weights.
             check: Called again and again; may raise to end the evaluation.
         """
         each, t = self.losses(model, check)
@@ -85,7 +88,12 @@ class Evaluation:
 
     @torch.no_grad()
     def losses(self, model: NetworkModel, check: Callable[..., None]) -> tuple[Tensor, Tensor]:
-        """The losses of held-out images, (N,), and their times, (N,)."""
+        """The losses of held-out images, (N,), and their times, (N,).
+
+        Args:
+            model: The network.
+            check: Called before each part; may raise to end the evaluation.
+        """
         each = []
         for part in self.batch.parts(math.ceil(len(self.batch.images) / self.options.batch)):
             check()
@@ -93,7 +101,12 @@ class Evaluation:
         return torch.cat(each).double().cpu(), times(model.sde, self.batch, self.options)
 
     def draw(self, model: NetworkModel, check: Callable[..., None]) -> Callable[[range], Samples]:
-        """Draws the samples of some rows, each from the seed of its number."""
+        """A function that draws the samples of some rows, each from the seed of its number.
+
+        Args:
+            model: The network.
+            check: Called after each evaluation of the network; may raise to end the drawing.
+        """
 
         def draw(rows: range) -> Samples:
             subject = model if self.seen is None else model.bind(self.seen[rows.start : rows.stop])
@@ -103,7 +116,14 @@ class Evaluation:
 
 
 def fixed(images: Images, count: int, options: TrainOptions, device: torch.device) -> Batch:
-    """So many images drawn by seed 0, or all if there are fewer, with evenly spread times and fixed noise."""
+    """Images drawn by seed 0, or all if there are fewer, with evenly spread times and fixed noise.
+
+    Args:
+        images: The images to draw from.
+        count: Number of images that are drawn.
+        options: The options of the training.
+        device: Where the batch goes.
+    """
     few = images.drawn(count)
     plain = options.model_copy(update={"batch": len(few), "flip": False, "label_dropout": 0.0, "seed": 0})
     feed = Feed(few, plain, device)
@@ -111,7 +131,14 @@ def fixed(images: Images, count: int, options: TrainOptions, device: torch.devic
 
 
 def condition(config: Config, images: Images, count: int, device: torch.device) -> Known | None:
-    """What a network is given of images drawn by seed 0, repeated if need be; None if it is trained for no task."""
+    """What a network is given of images drawn by seed 0, repeated if need be; None if it is trained for no task.
+
+    Args:
+        config: The training run.
+        images: The images to draw from.
+        count: Number of samples, one image each.
+        device: Where the network is.
+    """
     if not config.train.condition.conditional:
         return None
     batch = fixed(images, count, config.train, device)
@@ -120,7 +147,12 @@ def condition(config: Config, images: Images, count: int, device: torch.device) 
 
 
 def fitting(extractor: str, shape: tuple[int, int, int]) -> Metric:
-    """The Frechet distance of an extractor's features: of the one named, a bundled one that fits, or the pixels."""
+    """The Frechet distance of an extractor's features: of the one named, a bundled one that fits, or the pixels.
+
+    Args:
+        extractor: Name or folder of an extractor; "" takes a bundled one for images of the shape, or else the pixels.
+        shape: (C, H, W) of the images.
+    """
     named = (
         [extractor] if extractor else [name for name in extractors.bundled() if extractors.load(name).shape == shape]
     )

@@ -36,10 +36,13 @@ class TrainState:
     ema: NetworkModel
     """Their exponential moving average, which samples."""
     optimizer: torch.optim.Optimizer
+    """The optimiser of the weights, with its state."""
     scaler: torch.amp.GradScaler
     """What keeps the gradients of train.precision = float16 within its range."""
     step: int = 0
+    """Steps that are done."""
     images: int = 0
+    """Images seen in these steps; an image seen twice counts twice."""
     loss: float = math.nan
     """Mean squared error of the last step, per value."""
     grad_norm: float = math.nan
@@ -54,6 +57,11 @@ class TrainState:
 
 def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> TrainState:
     """A fresh run on images of the given shape; its weights depend on the seed alone.
+
+    Args:
+        config: The training run.
+        shape: (C, H, W) of the images.
+        device: Where the network goes.
 
     Raises:
         UsageError: The configuration does not go together on such images.
@@ -88,7 +96,12 @@ def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> 
 
 
 def rate(options: TrainOptions, images: int) -> float:
-    """The learning rate after a number of images: a linear rise, a plateau, a fall."""
+    """The learning rate after a number of images: a linear rise, a plateau, a fall.
+
+    Args:
+        options: The options of the training.
+        images: Images seen so far.
+    """
     rise = min(1.0, (images + options.batch) / options.warmup) if options.warmup else 1.0
     left = (options.images - images) / (options.decay * options.images) if options.decay else 1.0
     left = min(max(left, 0.0), 1.0)
@@ -99,7 +112,11 @@ def rate(options: TrainOptions, images: int) -> float:
 def average(state: TrainState, options: TrainOptions) -> None:
     """Moves the averaged weights: they forget with their half-life, or a tenth of the run so far if shorter.
 
-    Those of a relative width forget with the power of the time that belongs to it.
+    Those with a relative width forget with the power of the time that belongs to it.
+
+    Args:
+        state: The run, whose averages are moved in place.
+        options: The options of the training.
     """
     trained, images = [local(p.data) for p in state.model.parameters()], max(state.images, options.batch)
     half_lives = [min(half_life, 0.1 * images) for half_life in (options.ema, *options.ema_also)]
@@ -115,6 +132,11 @@ def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainSt
     """Trains on the state in place and yields it after each step, until config.train.images have been seen.
 
     The objective is that of `objective.losses`.
+
+    Args:
+        config: The training run.
+        images: The training images.
+        state: The run so far, from `start` or a checkpoint.
 
     Raises:
         UsageError: The batch cannot be cut into equal parts.
@@ -165,7 +187,18 @@ def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainSt
 
 
 def check(options: TrainOptions, images: Images, model: NetworkModel, world: int) -> None:
-    """Refuses what cannot be trained on; errors as `train`."""
+    """Refuses what cannot be trained on.
+
+    Args:
+        options: The options of the training.
+        images: The training images.
+        model: The network.
+        world: Number of processes.
+
+    Raises:
+        UsageError: The batch cannot be cut into equal parts.
+        DataError: The images do not fit the model.
+    """
     if options.batch % (options.accumulate * world):
         among = f" for each of {world} processes" if world > 1 else ""
         raise UsageError(
@@ -193,7 +226,11 @@ def descend(state: TrainState, model: NetworkModel, batch: Batch, options: Train
     Only a network that draws (dropout) draws differently, and one with batch statistics has those of the parts.
 
     Args:
+        state: The run, whose gradients and `grad_norm` are set.
         model: The state's, with gradients that are means over the processes.
+        batch: What the step is given.
+        options: The options of the training.
+        group: The processes that share the batch.
     """
     state.optimizer.zero_grad(set_to_none=True)
     purpose = ("dropout", state.step) if group.world == 1 else ("dropout", state.step, group.rank)

@@ -30,7 +30,12 @@ class Weighting(WrittenOptions, ABC):
         """
 
     def mistakes(self, sde: SDE, law: TimeLaw) -> list[str]:
-        """Why it cannot be used on the process with this law of times, a sentence each; here nothing forbids it."""
+        """Why it cannot be used on the process with this law of times, a sentence each; in this base class none.
+
+        Args:
+            sde: The process.
+            law: The law of times.
+        """
         return []
 
 
