@@ -31,7 +31,7 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("sde/ve.py", "return self.sigma(t) * math.sqrt(2 * self._rate)", "return self.sigma(t) * math.sqrt(self._rate)", "ve's g", "sde"),
     ("sde/sub_vp.py", "-self.beta(t) * torch.expm1(4", "-self.beta(t) * torch.expm1(2", "sub-vp's g", "sde"),
     ("models/base.py", "half_g2 = 0.5 * self", "half_g2 = 1.0 * self", "the drift of the SDE instead of the flow's", "models"),
-    ("models/output.py", " * eps) / expand(sde.alpha(t), x)", " * eps)", "denoise forgets α", "models"),
+    ("models/output.py", ", eps) / expand(sde.alpha(t), x)", ", eps)", "denoise forgets α", "models"),
     ("sde/labels.py", "return (after - 1 + share)", "return (after + share)", "discrete label off by one", "models"),
     ("models/base.py", "self.begin(self.sde.prior_std * z)", "self.begin(z)", "the prior's scale", "models"),
     ("models/gaussian.py", "log_p = -0.5 *", "log_p = -0.4 *", "responsibilities", "models"),

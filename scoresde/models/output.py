@@ -2,6 +2,7 @@
 
 from typing import NamedTuple, NoReturn
 
+import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
@@ -45,7 +46,7 @@ def denoised(sde: SDE, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         t: Their times, (B,).
         eps: ε, (B, *).
     """
-    return (x - expand(sde.sigma(t), x) * eps) / expand(sde.alpha(t), x)
+    return torch.addcmul(x, -expand(sde.sigma(t), x), eps) / expand(sde.alpha(t), x)
 
 
 def classless(model: object) -> NoReturn:

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
-from ..sde import SDE, expand
+from ..models.output import denoised
+from ..sde import SDE
 
 
 class Trajectory:
@@ -48,7 +49,7 @@ class Trajectory:
             self.states = [torch.zeros_like(x) for _ in self.log_snr]
             self.denoised = [torch.zeros_like(x) for _ in self.log_snr]
             self._distances = [torch.full((len(x),), torch.inf, dtype=torch.float64) for _ in self.log_snr]
-        x0 = (x - expand(self.sde.sigma(t), x) * eps.detach()) / expand(self.sde.alpha(t), x)
+        x0 = denoised(self.sde, x, t, eps.detach())
         log_snr = self.sde.log_snr(t.double()).cpu()
         for frame, wanted in enumerate(self.log_snr):
             distance = (log_snr - wanted).abs()
