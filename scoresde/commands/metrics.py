@@ -4,66 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-import torch
-from PIL import Image
 from torch import Tensor
 
 from ..core.devices import device
-from ..core.errors import DataError, UsageError
+from ..core.errors import UsageError
 from ..data import data
 from ..images import sheets
-from ..images.read import SUFFIXES
+from ..images.samples import find_samples, read_samples
 from ..metrics import Estimate, Metric, Statistics
 from ..metrics import metrics as registry
 from ..metrics.frechet import Frechet
 from .options import build, device_option, field_options, flag, json_option, print_table
-
-
-def pictures(folder: Path) -> tuple[list[Path], tuple[int, int, int]]:
-    """The pictures of a folder and the shape they share; of a run of `scoresde sample` those named by their seeds.
-
-    Raises:
-        DataError: There are none, one cannot be read, or they differ in size, colour or depth.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder: give one of pictures, such as `scoresde sample` writes")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if (folder / "samples.json").exists():
-        found = [path for path in found if path.stem.isdecimal()]
-    first: tuple[str, tuple[int, int]] | None = None
-    for path in found:
-        try:
-            with Image.open(path) as picture:
-                kind = picture.mode, picture.size
-        except OSError as error:
-            raise DataError(f"{path} cannot be read as a picture: {error}; mend it or take it away") from None
-        first = first or kind
-        if kind[0] not in ("L", "RGB"):
-            raise DataError(f"{path} has the mode {kind[0]}: save the samples as grey or RGB of 8 bits")
-        if kind != first:
-            (mode, (width, height)), (mode_0, (width_0, height_0)) = kind, first
-            raise DataError(
-                f"{path} is {width}x{height} {mode} where {found[0].name} is {width_0}x{height_0} {mode_0}: "
-                "samples must have one size and one number of channels"
-            )
-    if first is None:
-        raise DataError(f"{folder} holds no pictures, files that end in {', '.join(sorted(SUFFIXES))}")
-    return found, (3 if first[0] == "RGB" else 1, first[1][1], first[1][0])
-
-
-def read(paths: list[Path], shape: tuple[int, int, int]) -> Tensor:
-    """The pictures as they are, (N, C, H, W) uint8."""
-    channels, height, width = shape
-    x = torch.empty(len(paths), *shape, dtype=torch.uint8)
-    for row, path in zip(x, paths, strict=True):
-        try:
-            with Image.open(path) as picture:
-                pixels = np.array(picture)
-        except OSError as error:
-            raise DataError(f"{path} cannot be read as a picture: {error}; mend it or take it away") from None
-        row.copy_(torch.from_numpy(pixels.reshape(height, width, channels)).permute(2, 0, 1))
-    return x
 
 
 def chosen(names: str, options: dict[str, Any]) -> list[Metric]:
@@ -103,7 +54,7 @@ def run(
     if (data_name is None) == (statistics is None):
         raise UsageError("give the real images by --data, or the statistics of their features by --statistics")
     where = device(device_name)
-    paths, shape = pictures(samples)
+    paths, shape = find_samples(samples)
     reference: Tensor | Statistics
     if data_name is None:
         reference = Statistics.load(statistics or "")
@@ -116,7 +67,7 @@ def run(
         one.check(len(paths), shape, reference)
     if save_statistics and isinstance(used[0], Frechet) and isinstance(reference, Tensor):
         used[0].statistics(used[0].features(reference.to(where))).save(save_statistics)
-    x = read(paths, shape).to(where)
+    x = read_samples(paths, shape).to(where)
     found = [estimate for one in used for estimate in one.measure(x, reference, seed=seed)]
     print_table([row(estimate, as_json) for estimate in found], as_json)
 
