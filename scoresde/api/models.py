@@ -16,12 +16,15 @@ from ..posterior.tasks import conditioner_for
 from .arguments import Array, Model, model_of, numbers_of, source_of
 
 
-def load(name: str | Path = "digits", device: str | torch.device = "auto") -> NetworkModel:
+def load(
+    name: str | Path = "digits", device: str | torch.device = "auto", net: torch.nn.Module | None = None
+) -> NetworkModel:
     """The model of a run, of a model folder, or bundled under a name, ready to sample.
 
     Args:
         name: The folder, or digits, photos or cifar10.
         device: "auto" for the first GPU or else the CPU, or "cpu", "cuda", "cuda:1" and so on.
+        net: The network, which is given the weights, for the folder of one that was handed to `fit` as a module.
 
     Raises:
         UsageError: There is no such model or device.
@@ -32,7 +35,7 @@ def load(name: str | Path = "digits", device: str | torch.device = "auto") -> Ne
         >>> scoresde.load("digits").shape
         (1, 8, 8)
     """
-    return models.load(name, device_of(device))
+    return models.load(name, device_of(device), net)
 
 
 def save(model: NetworkModel, folder: str | Path) -> Path:

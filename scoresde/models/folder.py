@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..core.errors import CheckpointError, ScoreSDEError, UsageError
 from ..core.files import read_json, read_tensors, write_tensors, write_text
@@ -84,12 +85,16 @@ def locate(name: str | Path) -> Path:
     raise UsageError(f"no model folder or bundled model is called {str(name)!r}. {hint(str(name), bundled())}")
 
 
-def load(name: str | Path = "digits", device: str | torch.device = "cpu") -> NetworkModel:
+def load(
+    name: str | Path = "digits", device: str | torch.device = "cpu", net: nn.Module | None = None
+) -> NetworkModel:
     """The model of a run, of a model folder, or bundled under a name, ready to sample.
 
     Args:
         name: The folder of the run or model, or a bundled name.
         device: Where its tensors go.
+        net: The network, which is given the weights; by default the one that the folder describes. The folder of a
+            network that was handed to `fit` as a module cannot build it.
 
     Raises:
         UsageError: There is no such folder or name.
@@ -104,7 +109,7 @@ def load(name: str | Path = "digits", device: str | torch.device = "cpu") -> Net
         shape = tuple(int(n) for n in config["shape"])
         label, predicts = sde.label(config["model"]["time_scale"]), config["model"]["predicts"]
         sha256 = config["sha256"]
-        net = network.build((shape[0], shape[1], shape[2]))
+        net = network.build((shape[0], shape[1], shape[2])) if net is None else net
         condition = config["model"].get("condition", "none")
         model = NetworkModel(
             net,

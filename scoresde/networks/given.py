@@ -41,6 +41,6 @@ class GivenNetwork(NetworkOptions):
         """
         if self._net is None:
             raise UsageError(
-                f"its network, a {self.kind}, was given in Python, and no folder can build it: give it again as net to fit"
+                f"its network, a {self.kind}, was given in Python, and no folder can build it: give it again as net"
             )
         return copy.deepcopy(self._net)

@@ -140,8 +140,9 @@ def test_any_module_is_trained_and_stays_as_it_was(pixels):
     assert sample(run.model, solvers["euler"](steps=2), run.model.prior(generators([0]))).x.shape == (1, 1, 8, 8)
     table = recorded_config(run.folder).tables()["network"]
     assert table["name"] == "given" and table["kind"].endswith("test_fit.Net")
-    with pytest.raises(CheckpointError, match=r"a \S*test_fit\.Net, was given in Python.*give it again as net to fit"):
+    with pytest.raises(CheckpointError, match=r"a \S*test_fit\.Net, was given in Python.*give it again as net"):
         models.load(run.folder)
+    assert same(models.load(run.folder, net=Net()).state_dict(), run.model.state_dict())
 
 
 def test_another_module_does_not_go_on_with_a_run(pixels):
