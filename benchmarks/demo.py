@@ -24,7 +24,7 @@ from scoresde.core.random import generators, permutation, stream
 from scoresde.data import data
 from scoresde.images import sheets
 from scoresde.metrics import metrics
-from scoresde.models.base import NetworkModel
+from scoresde.models.network import NetworkModel
 from scoresde.sampling.sample import Samples, sample
 from scoresde.solvers import Solver, solvers
 

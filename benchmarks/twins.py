@@ -29,9 +29,10 @@ from scoresde.core.random import generators
 from scoresde.data import data
 from scoresde.images import sheets
 from scoresde.metrics import metrics
-from scoresde.models.base import NetworkModel, ScoreModel
+from scoresde.models.base import ScoreModel
 from scoresde.models.clipped import ClippedModel
 from scoresde.models.guided import GuidedModel
+from scoresde.models.network import NetworkModel
 from scoresde.observations import Pixels
 from scoresde.posterior import store
 from scoresde.sampling.sample import sample

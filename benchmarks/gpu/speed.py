@@ -24,7 +24,7 @@ from torch import Tensor
 from scoresde.core.provenance import versions
 from scoresde.core.random import generators, rand, seed_global, stream
 from scoresde.data import Images
-from scoresde.models.base import NetworkModel
+from scoresde.models.network import NetworkModel
 from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
 from scoresde.training import config as configuration

@@ -1,4 +1,4 @@
-"""A training as named tensors, as a checkpoint holds it, and back."""
+"""The state dict of a training, as a checkpoint holds it."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import CheckpointError
-from ..models.base import NetworkModel
+from ..models.network import NetworkModel
 from . import shards
 from .checkpoints import Checkpoint
 from .loop import TrainState
@@ -17,13 +17,21 @@ SCALER = ("scale", "_growth_tracker")
 
 
 def averages(state: TrainState) -> dict[str, NetworkModel]:
-    """The averages of a training by their names in a checkpoint."""
+    """The averages of a training, by their names in a checkpoint.
+
+    Args:
+        state: The training.
+    """
     further = {"ema": state.also, "power": state.powers}
     return {"ema": state.ema} | {f"{name}{i}": m for name, means in further.items() for i, m in enumerate(means, 1)}
 
 
 def halved(state: TrainState) -> dict[str, Tensor]:
-    """The averages of relative widths in half precision, but for buffers and what does not fit into it."""
+    """The averages of relative widths, in half precision where it has the range; buffers stay as they are.
+
+    Args:
+        state: The training.
+    """
     found = dict[str, Tensor]()
     for name, model in averages(state).items():
         if name.startswith("power"):
@@ -34,7 +42,12 @@ def halved(state: TrainState) -> dict[str, Tensor]:
 
 
 def taken(state: TrainState) -> dict[str, Tensor]:
-    """The weights, their averages and what the optimiser keeps, as they are: nothing is copied."""
+    """The state dict of a training: weights, averages, and the state of optimiser and gradient scaler. Nothing is
+    copied.
+
+    Args:
+        state: The training.
+    """
     nets = {"net": state.model, **averages(state)}
     found = {f"{part}.{name}": x for part, model in nets.items() for name, x in model.net.state_dict().items()}
     for index, moments in state.optimizer.state_dict()["state"].items():
@@ -44,12 +57,22 @@ def taken(state: TrainState) -> dict[str, Tensor]:
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Those whose names begin with a prefix, without it."""
+    """The tensors whose names begin with a prefix, by the rest of their names.
+
+    Args:
+        tensors: Tensors by name.
+        prefix: The beginning of the names.
+    """
     return {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
 
 
 def fetched(state: TrainState, found: Checkpoint) -> Mapping[str, Tensor]:
-    """The tensors of a checkpoint; where those of a training are spread over processes, spread in the same way."""
+    """The tensors of a checkpoint, sharded as those of the training are.
+
+    Args:
+        state: The training.
+        found: The checkpoint.
+    """
     if not any(map(is_share, state.model.parameters())):
         return found.tensors
     alike = taken(state) | {f"optimizer.{i}": p.detach() for i, p in enumerate(state.model.parameters())}
@@ -64,7 +87,11 @@ def fetched(state: TrainState, found: Checkpoint) -> Mapping[str, Tensor]:
 
 
 def put_back(state: TrainState, found: Checkpoint) -> None:
-    """Sets a fresh training to what was taken; if it is spread over processes, all have to call it.
+    """Sets a new training to the state of a checkpoint. If it is sharded, all processes have to call it.
+
+    Args:
+        state: The training, which is changed in place.
+        found: The checkpoint.
 
     Raises:
         CheckpointError: It is of another network or optimiser.

@@ -9,8 +9,8 @@ import torch
 from scoresde.core.errors import DataError, NumericalError, UsageError
 from scoresde.core.random import permutation, randn, stream
 from scoresde.data import Images
-from scoresde.models.base import NetworkModel
 from scoresde.models.gaussian import GaussianModel
+from scoresde.models.network import NetworkModel
 from scoresde.sde import expand
 from scoresde.training import config as configuration
 from scoresde.training.batches import Batch, Feed, order
