@@ -28,8 +28,11 @@ ROOMS = [
         "likelihood",
         "metrics",
     ),
-    *("training.averages", "training.boards", "training.checkpoints", "training.profiles", "training.resume"),
-    *("training.sharding", "training.shards", "training.state", "training.optimisers", "bench", "web", "api"),
+    *("models.clipped", "models.evaluations", "models.folder", "models.gaussian", "models.guided", "models.known"),
+    *("models.network", "models.output", "models.predictions", "models.record", "models.tiled"),
+    *("conditioners.base", "conditioners.covariance", "conditioners.dps", "conditioners.moment"),
+    *("conditioners.oracle", "conditioners.posed", "conditioners.projection", "conditioners.trained"),
+    *("sde", "training", "commands.options", "bench", "web", "api"),
 ]
 """Rooms and modules whose arguments are documented."""
 

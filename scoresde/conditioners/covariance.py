@@ -23,25 +23,30 @@ KindOption = Literal["auto", "none", "channel", "dct", "full"]
 
 
 class CovarianceUser(Options):
-    """Options of what needs the covariance of the data, given as such or by the kind that is wanted."""
+    """Options of a method that needs the covariance of the data: the covariance itself, or the kind that is wanted."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
-
     kind: KindOption = Field("auto", description="Which of the covariances kept with the model is used.")
     covariance: CovarianceOption = Field(None, description="The covariance itself, from `estimate`; or by its kind.")
-
-    optional: ClassVar[bool] = False
-    """Whether it also works without."""
+    optional: ClassVar[bool] = False  # whether the method also works without a covariance
 
     def given(self, covariance: Covariance) -> Self:
-        """The same with this covariance."""
+        """The same with this covariance.
+
+        Args:
+            covariance: That of the data.
+        """
         return type(self)(**{**dict(self), "covariance": covariance})
 
     def fitting(self, model: ScoreModel, y: Tensor) -> Covariance:
-        """The covariance, on the device of y, after a look whether it is that of the model's samples.
+        """The covariance on the device of y, checked against the shape of the model's samples.
+
+        Args:
+            model: The model of p(x).
+            y: The measurement, (B, *m).
 
         Raises:
-            UsageError: It is missing, or that of samples of another shape.
+            UsageError: There is no covariance, or it is of samples of another shape.
         """
         if self.covariance is None:
             raise UsageError(
@@ -55,10 +60,14 @@ class CovarianceUser(Options):
 def update(
     covariance: Covariance, observation: LinearObservation, residual: Tensor, variance: Tensor, noise: Tensor
 ) -> Solution:
-    """`gaussian_update` with V = (Σ⁻¹ + I/variance)⁻¹.
+    """`gaussian_update` with V = (Σ⁻¹ + I/variance)⁻¹; with its preconditioner some 20 products do, instead of 1,000.
 
-    The preconditioner, the observation's `near_inverse`, makes some twenty products enough where there would be a
-    thousand.
+    Args:
+        covariance: Σ, that of the data.
+        observation: What was measured, A.
+        residual: y - A x̂_0, (B, *m).
+        variance: σ²/α² for each row, (B,), float64.
+        noise: Standard deviation of the measurement's error for each row, (B,), float64.
     """
 
     def near_inverse(b: Tensor) -> Tensor:
@@ -71,9 +80,7 @@ def update(
 class CovarianceConditioner(CovarianceUser, LinearConditioner):
     """x̂_0 + V Aᵀ (σ_y² I + A V Aᵀ)⁻¹ (y - A x̂_0), V = (Σ⁻¹ + α²/σ² I)⁻¹, Σ the covariance of the data.
 
-    It is exact for normal data with this Σ. One evaluation, no backward pass, no strength to be tuned.
-
-    Reference: Yismaw et al. 2024, https://arxiv.org/abs/2409.08906 (CoDPS).
+    Exact for normal data with this Σ; nothing to tune. Reference: Yismaw et al. 2024, https://arxiv.org/abs/2409.08906.
     """
 
     def _linear(

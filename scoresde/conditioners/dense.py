@@ -17,10 +17,13 @@ LARGEST = 4096
 def dense(
     name: str, observation: LinearObservation, shape: tuple[int, ...], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """The rows of A that see anything, (m, D) in float64, and which they are among all of them.
+    """The rows of A that are not all zeros, (m, D) in float64, and which of all rows these are, (M,), bool.
 
     Args:
         name: Of the method, for the error.
+        observation: A, the same for all samples.
+        shape: Shape of one sample, with D numbers.
+        device: Where the matrix is made.
 
     Raises:
         UsageError: The observation is not the same for all rows of a batch.
@@ -34,22 +37,31 @@ def dense(
 
 
 def same_for_all(observation: LinearObservation) -> bool:
-    """Whether the rows of a batch share one matrix."""
+    """Whether the rows of a batch share one matrix.
+
+    Args:
+        observation: The measurement.
+    """
     return not isinstance(observation, Pixels) or len(observation.mask) == 1
 
 
 class Gain:
     """G = V Aᵀ (σ_y² I + A V Aᵀ)⁻¹, (D, m), of one noise level for all rows; the last one is kept.
 
-    With a full Σ it is worth its factorisation from a few rows on: conjugate gradients multiply by Σ twenty times
-    for each row.
+    With a full Σ the factorisation pays off from a few rows on, since conjugate gradients multiply by Σ about twenty
+    times for each row.
+
+    Args:
+        covariance: Σ, that of the data.
+        observation: What was measured, A and σ_y.
+        device: Where G is computed.
 
     Raises:
         NumericalError: The observation's adjoint is not the transpose of its forward.
     """
 
     last: Tensor | None = None
-    """G at the variance `at`; None if the matrix is singular there, as for an exact and redundant measurement."""
+    """G at the variance `at`; None if the matrix is singular, as with repeated rows in A and no noise."""
 
     def __init__(self, covariance: Covariance, observation: LinearObservation, device: torch.device) -> None:
         self.covariance, self.noise, self.at = covariance, observation.noise, -1.0
@@ -63,13 +75,13 @@ class Gain:
 
     @classmethod
     def made(cls, covariance: Covariance, observation: LinearObservation, y: Tensor) -> "Gain | None":
-        """The gains for measurements y, (B, *m), where they are worth it."""
+        """The gains for measurements y, (B, *m), or None where conjugate gradients are cheaper or A differs by row."""
         if covariance.kind != "full" or y[0].numel() > LARGEST or not same_for_all(observation):
             return None
         return cls(covariance, observation, exact(y.device))
 
     def __call__(self, variance: float) -> Tensor | None:
-        """G where σ²/α² has the given value, or None."""
+        """G where σ²/α² has the given value, (D, m), or None if the matrix is singular."""
         if variance != self.at:
             rows = self.a.reshape(-1, *self.covariance.shape)
             each = torch.full((len(rows),), variance, dtype=torch.float64, device=rows.device)

@@ -19,9 +19,8 @@ class Replacement(LinearConditioner):
     """∇ log p(x_t | y) ≈ ∇ log p(x_t with its seen part put to α A⁺y + σ z), the heuristic of score_sde.
 
     It leaves out what y says of the unseen part of x_t, takes y for exact, and stays biased at any number of steps.
-    z is drawn once for each sample, which every solver can follow. The seen part of the state goes to A⁺y.
-
-    Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, appendices I.2 and I.3.
+    z is drawn once for each sample, so that any solver works. The seen part of the state goes to A⁺y. Reference: Song
+    et al. 2021, https://arxiv.org/abs/2011.13456, appendices I.2 and I.3.
     """
 
     as_published: bool = Field(False, description="As score_sde: new z at each evaluation, at the last one's level.")
@@ -34,7 +33,7 @@ class Replacement(LinearConditioner):
 
 
 class Line(ABC):
-    """A rule that puts the seen part of x_t near the line α A⁺y + σ z before the model is asked."""
+    """A rule that puts the seen part of x_t near the line α A⁺y + σ z before the model is evaluated."""
 
     def __init__(self, observation: LinearObservation, known: Tensor, generator: Generators) -> None:
         self.observation, self.known, self.generator = observation, known, generator

@@ -21,8 +21,7 @@ Observer = Callable[[Tensor, Tensor, Tensor], None]
 class ScoreModel(nn.Module, ABC):
     """Predicts the noise in x_t. Shapes: x is (B, *), t is (B,) in float64, results are (B, *).
 
-    A model implements `evaluate`; `eps`, `score`, `denoise` and `velocity` are views of it. Times stay on the CPU in
-    float64 whatever the device of x: they are few, and not every device has float64.
+    A model implements `evaluate`; the rest follows from it. Times stay on the CPU: not every device has float64.
 
     Example:
         >>> import scoresde, torch
@@ -55,12 +54,16 @@ class ScoreModel(nn.Module, ABC):
         Args:
             x: States, (B, *).
             t: Their times, (B,), float64.
-            classes: Class of each row, (B,), whole numbers; the number of classes itself means no class. None asks
-                for the model as it is. Only a model with `classes` above 0 is given any.
+            classes: Class of each row, (B,), from 0, or `self.classes` for no class; None for the model as it is.
         """
 
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
-        """ε = E[z | x_t], the predicted noise, (B, *)."""
+        """ε = E[z | x_t], the predicted noise, (B, *).
+
+        Args:
+            x: States, (B, *).
+            t: Their times, (B,), float64.
+        """
         return self.evaluate(x, t).eps
 
     def score(self, x: Tensor, t: Tensor) -> Tensor:
@@ -85,8 +88,7 @@ class ScoreModel(nn.Module, ABC):
         """Noise at the end of the process, prior_std z with z ~ N(0, I), (B, *), on the model's device.
 
         Args:
-            seeds: Whole numbers such as range(8), one per sample, for the same noise each time; a number n stands for
-                range(n). Or generators, which are streams: one per sample, or a single one with a count.
+            seeds: Whole numbers, one per sample; n stands for range(n). Or generators: one per sample, or one for all.
             count: Number of samples, for a single generator.
             dtype: Of the noise.
 
@@ -105,11 +107,19 @@ class ScoreModel(nn.Module, ABC):
         return self.begin(self.sde.prior_std * z)
 
     def begin(self, x: Tensor) -> Tensor:
-        """Noise x, (B, *), as the model starts from it; a conditioned model may put what is known into it."""
+        """Noise as the model starts from it, (B, *); a conditioned model may put what is known into it.
+
+        Args:
+            x: Noise at the end of the process, (B, *).
+        """
         return x
 
     def finish(self, x: Tensor) -> Tensor:
-        """The data x, (B, *), as they are handed out; a conditioned model writes in what is known for certain."""
+        """The data as they are handed out, (B, *); a conditioned model writes in what is known for certain.
+
+        Args:
+            x: The end of a run, x_0, (B, *).
+        """
         return x
 
     def bind(self, known: Known) -> "ScoreModel":
@@ -172,8 +182,7 @@ class ScoreModel(nn.Module, ABC):
 class WrapperModel(ScoreModel):
     """A model around a model. It is what the inner one is; a subclass states only what it changes.
 
-    The inner model stands in `model`. What a subclass knows beside it must not depend on which model that is, since
-    `around` puts the same wrapper around another one, as `observed` and `bind` do.
+    What a subclass adds must not depend on the inner model, since `around` puts the wrapper around another one.
 
     Args:
         model: The inner model.
