@@ -25,7 +25,7 @@ from .entries import MissingEntry
 from .jobs import Full, JobQueue, unexpected
 from .keeping import serve_catalogue
 from .security import AccessPolicy, Guarded, loopback, reachable
-from .tasks import Served
+from .tabs import Served
 
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 

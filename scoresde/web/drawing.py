@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,14 +14,16 @@ from .. import __version__
 from ..conditioners import conditioners
 from ..core.errors import UsageError
 from ..images import pictures
-from ..posterior import tasks as restoration
 from ..solvers import solvers
-from . import encoding, requests, schema, tasks, uploads
-from .jobs import Job, JobQueue, Work
+from . import encoding, schema, uploads
+from .jobs import Job, JobQueue
 from .reading import content, table
+from .tabs import Served, Tab, tabs
+from .tabs.base import MOST_PICTURES
+from .tabs.restore import offered
 
 
-def serve_drawing(app: FastAPI, models: Sequence[tasks.Served], queue: JobQueue) -> None:
+def serve_drawing(app: FastAPI, models: Sequence[Served], queue: JobQueue) -> None:
     """Adds all addresses that use a model.
 
     Args:
@@ -30,8 +32,9 @@ def serve_drawing(app: FastAPI, models: Sequence[tasks.Served], queue: JobQueue)
         queue: Where the work waits.
     """
     served = {each.name: each for each in models}
+    shown = sorted(tabs.all().values(), key=lambda tab: tab.order)
 
-    def model(name: str) -> tasks.Served:
+    def model(name: str) -> Served:
         if name not in served:
             raise UsageError(f"no model is called {name!r} here; there are {', '.join(served)}")
         return served[name]
@@ -40,18 +43,16 @@ def serve_drawing(app: FastAPI, models: Sequence[tasks.Served], queue: JobQueue)
     def about() -> dict[str, Any]:
         return {
             "version": __version__,
-            "models": [each.description for each in served.values()],
+            "tabs": [
+                {**tab.about(), "models": [each.name for each in models if tab.serves(each.model)]} for tab in shown
+            ],
+            "models": [each.description for each in models],
             "solvers": [
                 {**schema.form(cls), "stochastic": cls.stochastic, "adaptive": cls.adaptive}
                 for cls in solvers.all().values()
             ],
-            "conditioners": [schema.form(conditioners[name]) for name in requests.offered()],
-            "defaults": {
-                "generate": requests.QUICK,
-                "restore": {"name": restoration.SOLVER, "steps": restoration.STEPS},
-                "reference": tasks.REFERENCE,
-            },
-            "most_pictures": requests.MOST_PICTURES,
+            "conditioners": [schema.form(conditioners[name]) for name in offered()],
+            "most_pictures": MOST_PICTURES,
         }
 
     @app.get("/api/example.png")
@@ -71,21 +72,19 @@ def serve_drawing(app: FastAPI, models: Sequence[tasks.Served], queue: JobQueue)
 
         return await run_in_threadpool(fitted)
 
-    def route(name: str, kind: type[requests.Request], task: Callable[[tasks.Served, Any], Work]) -> None:
-        @app.post(f"/api/{name}", name=name)
+    def route(tab: type[Tab]) -> None:
+        @app.post(f"/api/{tab.name}", name=tab.name)
         async def draw(request: Request) -> Response:
-            asked = kind(**await table(request))
-            work = await run_in_threadpool(task, model(asked.model), asked)
+            asked = tab(**await table(request))
+            work = await run_in_threadpool(asked.work, model(asked.model))
             return StreamingResponse(
                 events(queue, queue.submit(work), request),
                 media_type="text/event-stream",
                 headers={"x-accel-buffering": "no"},
             )
 
-    route("generate", requests.Generate, tasks.generate)
-    route("inpaint", requests.Inpaint, tasks.inpaint)
-    route("colourise", requests.Colourise, tasks.colourise)
-    route("race", requests.Race, tasks.race)
+    for tab in shown:
+        route(tab)
 
 
 async def events(queue: JobQueue, job: Job, request: Request) -> AsyncIterator[str]:

@@ -8,10 +8,10 @@ from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from ..core.options import Options
-from . import requests, uploads
+from . import uploads
 from .catalogue import Catalogue
 from .entries import CatalogueEntry
-from .reading import table
+from .reading import decoded, table
 
 
 def serve_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
@@ -39,7 +39,7 @@ def serve_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
         asked = Keep(**await table(request))
 
         def kept() -> CatalogueEntry:
-            pixels = uploads.decode(requests.decoded("picture", asked.picture))
+            pixels = uploads.decode(decoded("picture", asked.picture))
             return catalogue.save(asked.caption, uploads.png(pixels), asked.parameters)
 
         return shown(await run_in_threadpool(kept))

@@ -1,6 +1,8 @@
-"""Reading the body of a request."""
+"""Reading what a request holds."""
 
 import asyncio
+import base64
+import binascii
 import json
 from typing import Any
 
@@ -45,3 +47,19 @@ async def table(request: Request) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError("a request holds a JSON object")
     return value
+
+
+def decoded(name: str, text: str) -> bytes:
+    """The bytes of a text in base64.
+
+    Args:
+        name: What the text is, for the message.
+        text: The text.
+
+    Raises:
+        UsageError: It is not base64.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise UsageError(f"the {name} is not written in base64") from None

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.browser
 sync_api = pytest.importorskip("playwright.sync_api", reason="install playwright, which drives the browser")
 expect = sync_api.expect
 
+ROOT = Path(__file__).parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 SIZES = {"desk": {"width": 1200, "height": 860}, "phone": {"width": 390, "height": 844}}
 SLOW = 60_000
@@ -44,7 +45,7 @@ def chromium():
 
 
 @contextlib.contextmanager
-def serving(folder, *options):
+def serving(folder, *options, **environment):
     command = [
         sys.executable,
         "-m",
@@ -56,7 +57,8 @@ def serving(folder, *options):
         str(folder / "c.sqlite"),
         *options,
     ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=folder) as server:
+    pipe, nowhere, variables = subprocess.PIPE, subprocess.DEVNULL, os.environ | environment
+    with subprocess.Popen(command, stdout=pipe, stderr=nowhere, text=True, cwd=folder, env=variables) as server:
         yield re.search(r"http://\S+", server.stdout.readline()).group()
         server.send_signal(signal.SIGINT)
         server.wait(20)
@@ -415,6 +417,40 @@ def test_the_link_is_what_opens_the_page_from_elsewhere(chromium, tmp_path):
         expect(pictures(friend.locator("#generate"))).to_have_count(4, timeout=SLOW)
         stranger.close()
         friend.close()
+
+
+def test_the_two_files_of_the_docs_are_a_tab(chromium, tmp_path):
+    shutil.copytree(ROOT / "scoresde", tmp_path / "scoresde", ignore=shutil.ignore_patterns("__pycache__"))
+    text = (ROOT / "docs" / "web.md").read_text(encoding="utf-8")
+    shown = re.findall(r"<!-- (scoresde/web/\S+) -->\n```\w+\n(.*?)```", text, re.DOTALL)
+    assert [name for name, _ in shown] == ["scoresde/web/tabs/temper.py", "scoresde/web/static/temper.js"]
+    for name, code in shown:
+        (tmp_path / name).write_text(code, encoding="utf-8")
+    with serving(tmp_path, "--model", "digits", PYTHONPATH=str(tmp_path)) as address:
+        page, wrong = chromium.new_page(), []
+        page.on("console", lambda message: wrong.append(message.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(address)
+        names = ["Generate", "Inpaint", "Colourise", "Race", "Temper", "Catalogue"]
+        expect(page.get_by_role("tab")).to_have_text(names)
+        page.get_by_role("tab", name="Temper").click()
+        section = page.get_by_role("tabpanel", name="Temper")
+        section.get_by_text("Options").click()
+        expect(section.get_by_label("temperature")).to_have_value("0.8")
+        section.get_by_role("button", name="Temper").click()
+        expect(pictures(section)).to_have_count(4, timeout=SLOW)
+        made_again(page, section, section.locator("figure.result").nth(2), "a typical digit")
+        assert wrong == []
+        page.close()
+
+
+def test_a_page_without_its_server_says_so(chromium, address):
+    page = chromium.new_page()
+    page.route("**/api/about", lambda route: route.abort())
+    page.goto(address)
+    expect(page.locator("main")).to_contain_text("The server cannot be reached")
+    expect(page.get_by_role("tab")).to_have_count(0)
+    page.close()
 
 
 def test_themes_and_keyboard(page, address):

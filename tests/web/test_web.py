@@ -26,9 +26,10 @@ from scoresde.core.random import generators
 from scoresde.images import sheets
 from scoresde.models.guided import GuidedModel
 from scoresde.posterior.tasks import Method, grey, hole
+from scoresde.sampling import sample as sampling
 from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
-from scoresde.web import encoding, reading, schema, tasks
+from scoresde.web import encoding, reading, schema
 from scoresde.web import server as impatience
 from scoresde.web.app import WebSettings, create_app
 from scoresde.web.catalogue import Catalogue
@@ -261,7 +262,7 @@ def test_an_error_that_nobody_expected_is_a_number_to_the_visitor_and_a_trace_to
 
     body = {"model": "grey", "count": 1, "solver": EM}
     with monkeypatch.context() as patch:
-        patch.setattr(tasks.sampling, "sample", broken)
+        patch.setattr(sampling, "sample", broken)
         patch.setattr(Catalogue, "page", broken)
         name, data = events(client.post("/api/generate", json=body).text)[-1]
         said = [data["error"], refused(client.get("/api/catalogue"), 500)]

@@ -2,42 +2,41 @@
 
 import { get } from "./api.js";
 import { catalogue } from "./catalogue.js";
-import { colourise } from "./colourise.js";
-import { complain, toast } from "./dom.js";
-import { generate } from "./generate.js";
-import { inpaint } from "./inpaint.js";
-import { race } from "./race.js";
+import { complain, el, toast } from "./dom.js";
 
-const tabs = [...document.querySelectorAll('[role="tab"]')];
-const parts = {};
+const tabs = new Map(); // by name: the button, the section, and once its script has run, what the tab can do
+const main = document.getElementById("main");
+
+function add(name, label) {
+  const go = () => { location.hash = name; };
+  const button = el("button", { role: "tab", id: `tab-${name}`, "aria-controls": name, onclick: go, onkeydown: step }, label);
+  const section = el("section", { role: "tabpanel", id: name, "aria-labelledby": button.id, hidden: true });
+  document.querySelector('[role="tablist"]').append(button);
+  main.append(section);
+  tabs.set(name, { button, section });
+}
+
+function step(event) {
+  const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!by) return;
+  const names = [...tabs.keys()];
+  const next = names.at((names.indexOf(event.target.getAttribute("aria-controls")) + by) % names.length);
+  history.replaceState(null, "", `#${next}`);
+  open(next, true);
+}
 
 function open(name, focus = false) {
-  const known = name in parts ? name : "generate";
-  for (const tab of tabs) {
-    const chosen = tab.getAttribute("aria-controls") === known;
-    tab.setAttribute("aria-selected", String(chosen));
-    tab.tabIndex = chosen ? 0 : -1;
-    if (chosen && focus) tab.focus();
-    document.getElementById(tab.getAttribute("aria-controls")).hidden = !chosen;
+  const known = tabs.has(name) ? name : tabs.keys().next().value;
+  for (const [each, { button, section }] of tabs) {
+    const chosen = each === known;
+    button.setAttribute("aria-selected", String(chosen));
+    button.tabIndex = chosen ? 0 : -1;
+    if (chosen && focus) button.focus();
+    section.hidden = !chosen;
   }
   document.title = `${known} · scoresde`;
-  parts[known].show?.();
+  tabs.get(known).does?.show?.();
 }
-
-for (const [i, tab] of tabs.entries()) {
-  tab.addEventListener("click", () => { location.hash = tab.getAttribute("aria-controls"); });
-  tab.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!step) return;
-    const next = tabs[(i + step + tabs.length) % tabs.length].getAttribute("aria-controls");
-    history.replaceState(null, "", `#${next}`);
-    open(next, true);
-  });
-}
-addEventListener("hashchange", () => {
-  const name = location.hash.slice(1);
-  if (!name || name in parts) open(name); // other anchors, as of the link that skips the tabs, are places in the page
-});
 
 const THEMES = { system: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
 const theme = document.getElementById("theme");
@@ -55,27 +54,34 @@ theme.addEventListener("click", () => {
 });
 paint();
 
-let served = [];
-function again(parameters) {
-  if (!served.includes(parameters.model)) {
+function again(parameters, served) {
+  if (!served.some((model) => model.name === parameters.model)) {
     toast(`The model ${parameters.model} is not served now: start scoresde web with it.`);
     return;
   }
-  parts[parameters.task]?.again?.(parameters);
+  tabs.get(parameters.task)?.does?.again?.(parameters);
   location.hash = parameters.task;
 }
 
 try {
   const about = await get("api/about");
-  served = about.models.map((model) => model.name);
-  const section = (name) => document.getElementById(name);
-  parts.generate = generate(section("generate"), about);
-  parts.inpaint = inpaint(section("inpaint"), about);
-  parts.colourise = colourise(section("colourise"), about);
-  parts.race = race(section("race"), about);
-  parts.catalogue = catalogue(section("catalogue"), again);
+  for (const { name, label } of about.tabs) add(name, label);
+  add("catalogue", "Catalogue");
+  open(location.hash.slice(1));
+  addEventListener("hashchange", () => {
+    const name = location.hash.slice(1);
+    if (!name || tabs.has(name)) open(name); // other anchors, as of the link that skips the tabs, are places in the page
+  });
+  const scripts = await Promise.all(about.tabs.map(({ name }) => import(`./${name}.js`)));
+  for (const [i, { name, models, ...rest }] of about.tabs.entries()) {
+    const tab = tabs.get(name);
+    const offered = about.models.filter((model) => models.includes(model.name));
+    tab.does = scripts[i].default(tab.section, { ...about, ...rest, models: offered });
+  }
+  const last = tabs.get("catalogue");
+  last.does = catalogue(last.section, (parameters) => again(parameters, about.models));
   open(location.hash.slice(1));
 } catch (error) {
-  document.getElementById("main").textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
+  main.textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
   complain(error);
 }

@@ -5,13 +5,12 @@ import { Chooser, Options, nothing } from "./form.js";
 import { Drawing } from "./results.js";
 import { Source } from "./source.js";
 
-export function colourise(section, about) {
-  const models = about.models.filter((model) => model.channels === 3 && ["none", "colour"].includes(model.condition));
-  models.sort((a, b) => b.parameters - a.parameters); // the ablest first
-  if (!models.length) return nothing(section, "None of the models that are served can colour a picture.");
-  const solver = new Chooser("Solver", about.solvers, about.defaults.restore);
-  const conditioner = new Chooser("Conditioner", about.conditioners, { name: models[0].conditioner });
-  const options = new Options(about, models, { count: 4, choosers: { solver } });
+export default function colourise(section, about) {
+  about.models.sort((a, b) => b.parameters - a.parameters); // the ablest first
+  if (!about.models.length) return nothing(section, "None of the models that are served can colour a picture.");
+  const solver = new Chooser("Solver", about.solvers, about.defaults.solver);
+  const conditioner = new Chooser("Conditioner", about.conditioners, { name: about.models[0].conditioner });
+  const options = new Options(about, { count: 4, choosers: { solver } });
   let given = null;
 
   const view = (png, text) => el("figure", { class: "result input" }, image(data(png), text), el("figcaption", {}, el("span", { class: "label" }, text)));

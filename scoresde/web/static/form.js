@@ -92,9 +92,9 @@ export function nothing(section, text) {
 
 // Model, number and seed, which all tasks have, beside choosers of their own.
 export class Options {
-  constructor(about, models, { count, choosers = {}, extra = [] }) {
-    this.models = models;
-    this.model = choice(models.map((model) => [model.name, `${model.name} · ${model.width}×${model.height}`]), models[0].name);
+  constructor(about, { count, choosers = {}, extra = [] }) {
+    this.models = about.models;
+    this.model = choice(this.models.map((model) => [model.name, `${model.name} · ${model.width}×${model.height}`]), this.models[0].name);
     this.count = el("input", { type: "number", min: 1, max: about.most_pictures, step: 1 });
     this.count.value = count;
     this.seed = el("input", { type: "number", min: 0, max: Number.MAX_SAFE_INTEGER - about.most_pictures, step: 1 });

@@ -4,17 +4,16 @@ import { choice, data, el, labelled } from "./dom.js";
 import { Chooser, Options, nothing } from "./form.js";
 import { Drawing } from "./results.js";
 
-export function generate(section, about) {
+export default function generate(section, about) {
   const classes = el("input", { type: "text", placeholder: "any", inputmode: "numeric", autocomplete: "off" });
   const guidance = el("input", { type: "number", min: 0, max: 100, step: "any", value: "1" });
   const labels = [
     labelled("class", classes, "A number, or several such as 0, 1, 2 for one picture each."),
     labelled("guidance", guidance, "How strongly samples are guided to their class; 1 is none."),
   ];
-  const solver = new Chooser("Solver", about.solvers, about.defaults.generate);
-  const models = about.models.filter((model) => model.condition === "none");
-  if (!models.length) return nothing(section, "The models that are served draw nothing without a picture to begin with.");
-  const options = new Options(about, models, { count: 4, choosers: { solver }, extra: labels });
+  const solver = new Chooser("Solver", about.solvers, about.defaults.solver);
+  if (!about.models.length) return nothing(section, "The models that are served draw nothing without a picture to begin with.");
+  const options = new Options(about, { count: 4, choosers: { solver }, extra: labels });
   let path = null;
 
   const asked = () => {

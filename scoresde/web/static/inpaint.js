@@ -6,13 +6,12 @@ import { Chooser, Options, nothing } from "./form.js";
 import { Drawing } from "./results.js";
 import { Source } from "./source.js";
 
-export function inpaint(section, about) {
-  const models = about.models.filter((model) => ["none", "inpaint"].includes(model.condition));
-  models.sort((a, b) => b.channels - a.channels || b.parameters - a.parameters); // the ablest first
-  if (!models.length) return nothing(section, "None of the models that are served can fill a hole.");
-  const solver = new Chooser("Solver", about.solvers, about.defaults.restore);
-  const conditioner = new Chooser("Conditioner", about.conditioners, { name: models[0].conditioner });
-  const options = new Options(about, models, { count: 4, choosers: { conditioner, solver } });
+export default function inpaint(section, about) {
+  about.models.sort((a, b) => b.channels - a.channels || b.parameters - a.parameters); // the ablest first
+  if (!about.models.length) return nothing(section, "None of the models that are served can fill a hole.");
+  const solver = new Chooser("Solver", about.solvers, about.defaults.solver);
+  const conditioner = new Chooser("Conditioner", about.conditioners, { name: about.models[0].conditioner });
+  const options = new Options(about, { count: 4, choosers: { conditioner, solver } });
   let png = null;
 
   const brush = new Brush(() => {

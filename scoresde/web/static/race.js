@@ -7,10 +7,9 @@ import { figure } from "./results.js";
 
 const START = [{ name: "adams" }, { name: "ddim", steps: 20 }, { name: "em", steps: 100 }];
 
-export function race(section, about) {
-  const models = about.models.filter((model) => model.condition === "none");
-  if (!models.length) return nothing(section, "The models that are served draw nothing without a picture to begin with.");
-  const options = new Options(about, models, { count: 1 });
+export default function race(section, about) {
+  if (!about.models.length) return nothing(section, "The models that are served draw nothing without a picture to begin with.");
+  const options = new Options(about, { count: 1 });
   const racers = el("div", { class: "racers" });
   const lanes = el("div", { class: "lanes" });
   const status = el("p", { class: "status", role: "status" });
@@ -52,7 +51,7 @@ export function race(section, about) {
     status.classList.remove("error");
     status.textContent = "A reference is drawn first, then one solver after the other.";
     const body = { ...options.value, solvers: entered.map((each) => each.value) };
-    const made = [about.defaults.reference, ...body.solvers].map(({ name, ...rest }, i) => {
+    const made = [about.reference, ...body.solvers].map(({ name, ...rest }, i) => {
       const beside = Object.entries(rest).map(([key, value]) => `${key.replaceAll("_", " ")} ${value}`);
       return i ? lane(name, beside.join(", ")) : lane("reference", [name, ...beside].join(", "));
     });
@@ -90,7 +89,7 @@ export function race(section, about) {
       return;
     }
     here.film.push({ ...news, share: 1, done: true });
-    const solver = news.lane ? body.solvers[news.lane - 1] : about.defaults.reference;
+    const solver = news.lane ? body.solvers[news.lane - 1] : about.reference;
     const chosen = about.solvers.find((each) => each.name === solver.name);
     here.facts.textContent = cost(news);
     here.pictures.replaceChildren(...news.pictures.map((png, i) => {

@@ -1,0 +1,104 @@
+"""What a tab is: what may be asked for on it, and the work that answers."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from ...core.options import Options, Registry
+from ...models.base import ScoreModel
+from ...models.clipped import ClippedModel
+from ...models.network import NetworkModel
+from ...observations.tasks import trained_task
+from ...posterior.tasks import conditioner_for
+from ..jobs import Work
+
+MOST_PICTURES = 16
+Seed = Annotated[int, Field(ge=0, le=2**53 - 1 - MOST_PICTURES, description="Picture i has the seed + i.")]
+Count = Annotated[int, Field(ge=1, le=MOST_PICTURES, description="Number of pictures.")]
+Table = Annotated[dict[str, Any], Field(description="A name and options.")]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model of the page."""
+
+    name: str
+    """Name on the page."""
+    folder: Path
+    """The model's folder."""
+    model: NetworkModel
+    """The model."""
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The description that the page gets."""
+        channels, height, width = self.model.shape
+        return {
+            "name": self.name,
+            "channels": channels,
+            "height": height,
+            "width": width,
+            "classes": self.model.classes,
+            "conditioner": conditioner_for(self.model),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+        }
+
+
+class Tab(Options, ABC):
+    """A tab that draws. An object is one request: its fields are what may be asked for, checked like other options."""
+
+    label: ClassVar[str]
+    """Text of its button."""
+    order: ClassVar[int] = 100
+    """Tabs stand in the order of these numbers, and where they are equal of their names."""
+
+    model: str = Field(description="Name of a model that is served.")
+    seed: Seed = 0
+    count: Count = 4
+    clip: bool = Field(False, description="Cut predicted data off at black and white.")
+
+    @classmethod
+    def serves(cls, model: NetworkModel) -> bool:
+        """Whether the tab offers a model; here, those of p(x) that were trained for no task.
+
+        Args:
+            model: A model of the page.
+        """
+        return not trained_task(model).conditional
+
+    @classmethod
+    def about(cls) -> dict[str, Any]:
+        """What the page is told of the tab, for JSON."""
+        fields = cls.model_fields.items()
+        defaults = {name: field.default for name, field in fields if not field.is_required()}
+        return {"name": cls.name, "label": cls.label, "defaults": defaults}
+
+    @abstractmethod
+    def work(self, served: Served) -> Work:
+        """What a job has to do; the last event of the job says what it returns.
+
+        Args:
+            served: The model that was asked for.
+
+        Raises:
+            UsageError: The request does not go with the model.
+        """
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of the pictures."""
+        return range(self.seed, self.seed + self.count)
+
+    def clipped(self, model: ScoreModel) -> ScoreModel:
+        """A model, with `clip` if that was asked for.
+
+        Args:
+            model: Any model.
+        """
+        return ClippedModel(model) if self.clip else model
+
+
+tabs: Registry[Tab] = Registry("tab", "scoresde.web.tabs")

@@ -1,0 +1,27 @@
+"""Samples of the colours of a picture."""
+
+from typing import ClassVar
+
+from ...models.network import NetworkModel
+from ...observations.tasks import trained_task
+from ...posterior.tasks import colourful, grey
+from ..jobs import Work
+from .base import Served, tabs
+from .restore import Restore
+
+
+@tabs("colourise")
+class Colourise(Restore):
+    """Colours for a picture."""
+
+    label: ClassVar[str] = "Colourise"
+    order: ClassVar[int] = 30
+
+    @classmethod
+    def serves(cls, model: NetworkModel) -> bool:
+        return model.shape[0] == 3 and trained_task(model).name in ("none", "colour")
+
+    def work(self, served: Served) -> Work:
+        colourful(served.name, served.model.shape)
+        picture = self.opened(served, "RGB")
+        return self.restored(served, grey(picture, "{}x{}".format(*picture.size)))
