@@ -16,23 +16,8 @@ import scoresde
 from scoresde.core.options import Options
 
 ROOMS = [
-    *(
-        "core",
-        "images",
-        "data",
-        "networks",
-        "solvers",
-        "sampling",
-        "observations",
-        "posterior",
-        "likelihood",
-        "metrics",
-    ),
-    *("models.clipped", "models.evaluations", "models.folder", "models.gaussian", "models.guided", "models.known"),
-    *("models.network", "models.output", "models.predictions", "models.record", "models.tiled"),
-    *("conditioners.base", "conditioners.covariance", "conditioners.dps", "conditioners.moment"),
-    *("conditioners.oracle", "conditioners.posed", "conditioners.projection", "conditioners.trained"),
-    *("sde", "training", "commands.options", "bench", "web", "api"),
+    *("core", "images", "data", "networks", "models", "solvers", "sampling", "sde", "observations", "conditioners"),
+    *("posterior", "likelihood", "metrics", "training", "commands.options", "bench", "web", "api"),
 ]
 """Rooms and modules whose arguments are documented."""
 

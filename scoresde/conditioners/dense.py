@@ -75,13 +75,23 @@ class Gain:
 
     @classmethod
     def made(cls, covariance: Covariance, observation: LinearObservation, y: Tensor) -> "Gain | None":
-        """The gains for measurements y, (B, *m), or None where conjugate gradients are cheaper or A differs by row."""
+        """The gains for measurements y, or None where conjugate gradients are cheaper or A differs from row to row.
+
+        Args:
+            covariance: Σ, that of the data.
+            observation: What y was measured with.
+            y: The measurements, (B, *m).
+        """
         if covariance.kind != "full" or y[0].numel() > LARGEST or not same_for_all(observation):
             return None
         return cls(covariance, observation, exact(y.device))
 
     def __call__(self, variance: float) -> Tensor | None:
-        """G where σ²/α² has the given value, (D, m), or None if the matrix is singular."""
+        """G where σ²/α² has the given value, (D, m), or None if the matrix is singular.
+
+        Args:
+            variance: σ²/α².
+        """
         if variance != self.at:
             rows = self.a.reshape(-1, *self.covariance.shape)
             each = torch.full((len(rows),), variance, dtype=torch.float64, device=rows.device)
@@ -92,7 +102,12 @@ class Gain:
         return self.last
 
     def shift(self, residual: Tensor, variance: Tensor) -> Tensor | None:
-        """G residual, (B, D), for (B, *m) and one variance for each row, (B,); None where these are not all equal."""
+        """G residual, (B, D); None if the variances are not all equal, or if G is None.
+
+        Args:
+            residual: y - A x̂_0, (B, *m).
+            variance: σ²/α² for each row, (B,).
+        """
         if bool((variance != variance[0]).any()) or (gain := self(float(variance[0]))) is None:
             return None
         return double(residual).flatten(1)[:, self.seen] @ gain.T

@@ -75,36 +75,25 @@ def whole_seeds(seeds: Seeds | None, count: int | None = None) -> list[int]:
     return found
 
 
-def as_generators(seeds: "Generators | Seeds", count: int | None = None) -> Generators:
-    """One new generator per seed; generators, which are streams, and None are passed on as they are.
+def sources_of(seeds: Generators | Seeds, count: int | None) -> tuple[Generators, int]:
+    """Where noise is drawn from, and for how many samples: new generators for whole numbers, or those that are given.
 
     Args:
-        seeds: Whole numbers, as `whole_seeds` takes them, or generators.
-        count: Number of samples, for a single seed.
+        seeds: Whole numbers, one per sample; n stands for range(n). Or generators: one per sample, or one for all.
+        count: Number of samples, for a single generator alone.
 
     Raises:
-        UsageError: As `whole_seeds`.
+        UsageError: The seeds are no whole numbers, or there is no count where one is needed, or one too many.
     """
-    if seeds is None or isinstance(seeds, torch.Generator):
-        return seeds
-    if isinstance(seeds, Sequence) and all(isinstance(g, torch.Generator) for g in seeds):
-        return cast(Sequence[torch.Generator], seeds)
-    return generators(whole_seeds(cast(Seeds, seeds), count))
-
-
-def streams(seeds: Seeds | Sequence[torch.Generator]) -> list[torch.Generator]:
-    """One generator per sample: new ones for whole numbers; generators are returned as they are.
-
-    Args:
-        seeds: Whole numbers, or generators.
-
-    Raises:
-        UsageError: They are neither.
-    """
-    given = seeds if isinstance(seeds, Tensor | np.ndarray | int) else list(seeds)
+    if (seeds is None or isinstance(seeds, torch.Generator)) and count is not None:
+        return seeds, count
+    if seeds is None or isinstance(seeds, torch.Generator) or count is not None:
+        raise UsageError("prior() takes a count with a single generator, and none with seeds or several generators")
+    given = list(range(seeds)) if isinstance(seeds, int) else seeds if isinstance(seeds, Tensor) else list(seeds)
     if isinstance(given, list) and given and all(isinstance(one, torch.Generator) for one in given):
-        return cast(list[torch.Generator], given)
-    return generators(whole_seeds(cast(Seeds, given)))
+        return cast(list[torch.Generator], given), len(given)
+    found = generators(whole_seeds(cast(Seeds, given)))
+    return found, len(found)
 
 
 def stream(seed: int, *purpose: object) -> torch.Generator:

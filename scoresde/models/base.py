@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import UsageError
-from ..core.random import Generators, Seeds, randn, streams
+from ..core.random import Generators, Seeds, randn, sources_of
 from ..sde import SDE, expand
+from .border import checked
 from .known import Known
 from .output import Output, denoised
 
@@ -67,17 +68,31 @@ class ScoreModel(nn.Module, ABC):
         return self.evaluate(x, t).eps
 
     def score(self, x: Tensor, t: Tensor) -> Tensor:
-        """∇ log p_t(x) = -ε/σ, (B, *)."""
+        """∇ log p_t(x) = -ε/σ, (B, *).
+
+        Args:
+            x: States, (B, *).
+            t: Their times, (B,), float64.
+        """
         return -self.eps(x, t) / expand(self.sde.sigma(t), x)
 
     def denoise(self, x: Tensor, t: Tensor) -> Tensor:
-        """E[x_0 | x_t] = (x_t - σ ε)/α, (B, *)."""
+        """E[x_0 | x_t] = (x_t - σ ε)/α, (B, *).
+
+        Args:
+            x: States, (B, *).
+            t: Their times, (B,), float64.
+        """
         return denoised(self.sde, x, t, self.eps(x, t))
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
         """The probability-flow drift f x - ½ g² ∇ log p_t(x), (B, *).
 
         Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, equation 13.
+
+        Args:
+            x: States, (B, *).
+            t: Their times, (B,), float64.
         """
         half_g2 = 0.5 * self.sde.g(t) ** 2 / self.sde.sigma(t)
         return torch.addcmul(expand(self.sde.f(t), x) * x, expand(half_g2, x), self.eps(x, t))
@@ -95,14 +110,7 @@ class ScoreModel(nn.Module, ABC):
         Raises:
             UsageError: The seeds are no whole numbers, or a single generator comes without a count.
         """
-        sources: Generators = None
-        if seeds is not None and not isinstance(seeds, torch.Generator):
-            sources = streams(range(seeds) if isinstance(seeds, int) else seeds)
-            rows = len(sources) if count is None else None
-        else:
-            sources, rows = seeds, count
-        if rows is None:
-            raise UsageError("prior() takes a count with a single generator, and none with seeds or several generators")
+        sources, rows = sources_of(seeds, count)
         z = randn((rows, *self.shape), sources, dtype=dtype).to(self.device)
         return self.begin(self.sde.prior_std * z)
 
@@ -142,25 +150,12 @@ class ScoreModel(nn.Module, ABC):
         return ObservedModel(self, *observers)
 
     def check(self, x: Tensor) -> None:
-        """Checks that x is a batch of states of this model.
+        """Checks that x is a batch of states of this model; errors as `border.checked`.
 
         Args:
             x: (B, *).
-
-        Raises:
-            UsageError: It is no floating-point tensor, is empty, or has another shape.
         """
-        wanted = ", ".join(["B", *map(str, self.shape)])
-        if not isinstance(x, Tensor):
-            raise UsageError(
-                f"the model takes a tensor of shape ({wanted}), got a {type(x).__name__}: torch.as_tensor makes one"
-            )
-        if not x.is_floating_point():
-            raise UsageError(f"the model takes real floating-point numbers, got {x.dtype}: x.float() converts them")
-        if x.ndim == 0 or tuple(x.shape[1:]) != tuple(self.shape):
-            raise UsageError(f"the model takes samples of shape ({wanted}), got {tuple(x.shape)}")
-        if not len(x):
-            raise UsageError(f"the model takes at least one sample of shape ({wanted}), got an empty batch")
+        checked(x, self.shape)
 
     @property
     def device(self) -> torch.device:

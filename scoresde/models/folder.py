@@ -85,9 +85,7 @@ def locate(name: str | Path) -> Path:
     raise UsageError(f"no model folder or bundled model is called {str(name)!r}. {hint(str(name), bundled())}")
 
 
-def load(
-    name: str | Path = "digits", device: str | torch.device = "cpu", net: nn.Module | None = None
-) -> NetworkModel:
+def load(name: str | Path = "digits", device: str | torch.device = "cpu", net: nn.Module | None = None) -> NetworkModel:
     """The model of a run, of a model folder, or bundled under a name, ready to sample.
 
     Args:

@@ -2,7 +2,7 @@
 
 import copy
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from ..networks import NetworkOptions
 from ..sde import SDE, expand
 from ..sde.labels import Label, ScaledLabel
 from .base import ScoreModel
+from .border import tensor_of
 from .known import Known
 from .output import Output, classless
 from .predictions import Prediction, predictions
@@ -117,7 +118,7 @@ class NetworkModel(ScoreModel):
         if known is not None:
             seen = torch.cat([seen, known.channels], 1)
         labels = () if classes is None else (classes,)
-        return tensor(self.net(seen.to(dtype).to(device), label, *labels), x).to(x.device).to(x.dtype)
+        return tensor_of(self.net(seen.to(dtype).to(device), label, *labels), x).to(x.device).to(x.dtype)
 
     def as_eps(self, out: Tensor, x: Tensor, t: Tensor) -> Tensor:
         """ε from what the network gave for x_t, (B, C, *).
@@ -134,25 +135,3 @@ class NetworkModel(ScoreModel):
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, predicts {self.predicts})"
-
-
-def tensor(out: Any, x: Tensor) -> Tensor:
-    """A network's output as a tensor of one row for each row of x, (B, C, *), and as many or twice as many channels.
-
-    Args:
-        out: What the network returned.
-        x: What it was asked for, (B, C, *).
-
-    Raises:
-        UsageError: It is something else.
-    """
-    found = out[0] if isinstance(out, tuple | list) and out else getattr(out, "sample", out)
-    if not isinstance(found, Tensor):
-        raise UsageError(f"the network must return a tensor, got a {type(out).__name__}: wrap it so that it does")
-    rows, channels, *rest = x.shape
-    if found.shape not in ((rows, channels, *rest), (rows, 2 * channels, *rest)):
-        raise UsageError(
-            f"for x of shape {tuple(x.shape)} the network must return that shape, or twice the channels with a learned "
-            f"variance, got {tuple(found.shape)}"
-        )
-    return found

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from scoresde.core.errors import UsageError
-from scoresde.core.random import as_generators, generators, randn, whole_seeds
+from scoresde.core.random import generators, randn, sources_of, whole_seeds
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def test_anything_else_is_refused(seeds, count, message):
 
 def test_seeds_give_the_same_noise_each_time_and_streams_go_on():
     seeds = range(4)
-    first, again = (randn((4, 3), as_generators(seeds)) for _ in range(2))
+    first, again = (randn((4, 3), sources_of(seeds, None)[0]) for _ in range(2))
     assert torch.equal(first, again) and torch.equal(first, randn((4, 3), generators(seeds)))
     streams = generators(seeds)
-    assert as_generators(streams) is streams and as_generators(None) is None
-    assert as_generators(streams[0]) is streams[0]
-    assert torch.equal(randn((4, 3), as_generators(streams)), first)
-    assert not torch.equal(randn((4, 3), as_generators(streams)), first)
-    assert torch.equal(randn((2, 3), as_generators(2, count=2)), first[2:])
+    assert sources_of(streams, None)[0] == streams and sources_of(None, 4) == (None, 4)
+    assert sources_of(streams[0], 3) == (streams[0], 3)
+    assert torch.equal(randn((4, 3), sources_of(streams, None)[0]), first)
+    assert not torch.equal(randn((4, 3), sources_of(streams, None)[0]), first)
+    assert torch.equal(randn((2, 3), sources_of(2, None)[0]), first[:2])
