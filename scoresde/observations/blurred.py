@@ -42,8 +42,7 @@ class GaussianBlur(NamedObservation):
         at = torch.arange(-reach, reach + 1, dtype=torch.float64)
         weights = torch.exp(-0.5 * (at / self.sigma) ** 2)
         rows, columns = (
-            (weights / weights.sum()) @ torch.cos(math.pi / n * at[:, None] * torch.arange(n))
-            for n in x.shape[2:]
+            (weights / weights.sum()) @ torch.cos(math.pi / n * at[:, None] * torch.arange(n)) for n in x.shape[2:]
         )
         gains = rows[:, None] * columns
         return torch.where(gains.abs() >= Blur.cut, gains, 0)
