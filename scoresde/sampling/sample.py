@@ -92,7 +92,7 @@ def transport(
         end = chosen.solve(watched, state, start=start, stop=stop, generator=generator, info=info)
         if denoise:
             end = model.finish(watched.denoise(end, torch.full((len(x),), stop, dtype=torch.float64)))
-        return end.to(x.dtype)
+        return end if state is x else end.to(x.dtype)
 
     return replace(accounted(model, run, chosen.name, observers), solver=str(chosen))
 

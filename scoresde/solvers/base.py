@@ -92,9 +92,10 @@ class Solver(WrittenOptions, ABC):
         # Sixteen bits would round each of many small steps to nothing: the state has at least thirty-two.
         state = x.to(torch.promote_types(x.dtype, torch.float32))
         try:
-            return self._solve(guarded, state, start, stop, generator, {} if info is None else info).to(x.dtype)
+            end = self._solve(guarded, state, start, stop, generator, {} if info is None else info)
         finally:  # a prediction that was not finite is the cause of whatever error came after it
             guard.settle()
+        return end if state is x else end.to(x.dtype)
 
     def _checked(self, model: ScoreModel, x: Tensor, start: float, stop: float) -> Guard:
         """Checks the arguments, and returns the guard of this run."""

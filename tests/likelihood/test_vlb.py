@@ -161,7 +161,7 @@ def test_refusals():
         vlb(model(), pixels(17), **{**options, "alphas_cumprod": torch.tensor([0.1, 0.9])})
     with pytest.raises(UsageError, match=r"the chain needs times from .* to 1.41, the process has \(0, 1\]"):
         vlb(model(), pixels(17), **{**options, "alphas_cumprod": torch.tensor([0.9, 2e-9], dtype=F)})
-    with pytest.raises(UsageError, match="a GaussianModel has no learned variance"):
+    with pytest.raises(UsageError, match="the model has no learned variance: choose the variance small or large"):
         vlb(model(), pixels(17), **options, variance="learned")
     with pytest.raises(UsageError, match="gives 1 channels, not the 2 of a learned variance"):
         vlb(load("digits"), torch.zeros(1, 1, 8, 8, dtype=torch.uint8), **options, variance="learned")
