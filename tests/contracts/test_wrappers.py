@@ -118,6 +118,14 @@ def test_every_wrapper_around_every_wrapper(outer, inner):
         assert torch.allclose(y, torch.linspace(-0.5, 0.5, ROWS), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_a_wrapper_around_another_model_is_what_that_model_is(name):
+    first, other = network(classes=10), network(classes=3, sde=DDPM(steps=50))
+    model = WRAPPERS[name](first).around(other)
+    assert model.model is other and model.sde == other.sde and model.classes == 3
+    assert WRAPPERS[name](first).sde == first.sde  # which is left as it was
+
+
 def test_guidance_with_a_learned_variance_is_that_of_adm():
     """ε_∅ + w (ε_c - ε_∅) with the variance of the class, from two calls of the network itself."""
     net, w = network(learned=True, sde=DDPM(steps=50)), 3.0
@@ -189,7 +197,7 @@ def test_tiles_of_a_network_that_was_trained_to_inpaint_are_given_the_pieces():
     torch.testing.assert_close(alone, net.bind(known).eps(x, t))
     # Two tiles side by side without overlap, of which both pieces are the same picture.
     twice = Known(*(torch.cat([part, part], 3) for part in (known.channels, known.mask, known.values)))
-    wide = TiledModel(net, (3, 8, 16), overlap=0.0).bind(twice).eps(torch.cat([x, x], 3), t)
+    wide = TiledModel(net, (3, 8, 16), batch=3, overlap=0.0).bind(twice).eps(torch.cat([x, x], 3), t)
     torch.testing.assert_close(wide, torch.cat([alone, alone], 3))
     with pytest.raises(UsageError, match="not trained with a condition"):
         TiledModel(network(classes=0), LARGE).bind(known)

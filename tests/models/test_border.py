@@ -119,3 +119,11 @@ def test_a_state_of_16_bits_has_the_law(dtype, name, steps):
     seeds = generators(range(32))
     found = sample(exact, solvers[name](steps=steps), exact.prior(seeds, dtype=dtype), generator=seeds).x
     assert found.dtype == dtype and float(found.double().std()) == pytest.approx(0.1, rel=0.06)
+
+
+def test_a_solver_alone_steps_16_bits_in_32_too():
+    exact = GaussianModel(torch.full((64,), 0.5), torch.full((64,), 0.01), VPSDE())
+    x = exact.prior(range(32), dtype=torch.bfloat16)
+    found = solvers["euler"](steps=500).solve(exact, x, start=1.0, stop=1e-3)
+    right = solvers["euler"](steps=500).solve(exact, x.float(), start=1.0, stop=1e-3)
+    assert found.dtype == torch.bfloat16 and torch.equal(found, right.bfloat16())
