@@ -12,6 +12,8 @@ class NetworkOptions(Options, ABC):
     """Options of an architecture. `build` makes the module, called as net(x, label), or net(x, label, classes)."""
 
     classes: int = Field(0, ge=0, description="Number of class labels that the network can be given.")
+    extra_channels: int = Field(0, ge=0, description="Input channels beyond the image's, for a condition.")
+    learned_variance: bool = Field(False, description="Give a second output of the image's shape, for the variance.")
 
     @abstractmethod
     def build(self, shape: tuple[int, int, int]) -> nn.Module:

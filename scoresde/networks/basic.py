@@ -22,8 +22,6 @@ class BasicOptions(NetworkOptions):
     embedding: int = Field(64, ge=4, multiple_of=2, description="Length of the time embedding.")
     kernel: int = Field(3, ge=1, le=7, description="Side of the first convolution's kernel.")
     middle: bool = Field(False, description="A convolution at the lowest resolution.")
-    extra_channels: int = Field(0, ge=0, description="Input channels beyond the image's, for a condition.")
-    learned_variance: bool = Field(False, description="Give a second output of the image's shape, for the variance.")
 
     def build(self, shape: tuple[int, int, int]) -> "BasicUNet":
         """The module for images of shape (C, H, W), with fresh weights from torch's global generator.

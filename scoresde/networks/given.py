@@ -15,8 +15,6 @@ class GivenNetwork(NetworkOptions):
     """A network that Python has handed over: only its class can be written down, from which nothing can be built."""
 
     kind: str = Field(description="Class of the module.")
-    extra_channels: int = Field(0, ge=0, description="Channels that it takes besides those of the images.")
-    learned_variance: bool = Field(False, description="Whether it gives as many channels again, for the variance.")
     _net: nn.Module | None = PrivateAttr(None)
 
     @classmethod
@@ -27,9 +25,10 @@ class GivenNetwork(NetworkOptions):
             net: Called as net(x, label), or as net(x, label, classes) where `like` has classes.
             like: Options of the network in whose place it is.
         """
-        extra, learned = getattr(like, "extra_channels", 0), getattr(like, "learned_variance", False)
         kind = f"{type(net).__module__}.{type(net).__qualname__}"
-        made = cls(kind=kind, classes=like.classes, extra_channels=extra, learned_variance=learned)
+        made = cls(
+            kind=kind, classes=like.classes, extra_channels=like.extra_channels, learned_variance=like.learned_variance
+        )
         made._net = net
         return made
 

@@ -39,8 +39,6 @@ class UNetOptions(NetworkOptions):
     stem: Literal["conv", "inception"] = Field(
         "conv", description="First layer: a convolution, or kernels of 1, 3 and 5 and a pooling beside each other."
     )
-    extra_channels: int = Field(0, ge=0, description="Input channels beyond the image's, for a condition.")
-    learned_variance: bool = Field(False, description="Give a second output of the image's shape, for the variance.")
     bottleneck: Literal["same", "halved"] = Field(
         "same", description="Whether the middle has the resolution of the last level, or half of it."
     )

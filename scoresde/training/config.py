@@ -138,7 +138,7 @@ def contradictions(config: Config, shape: tuple[int, ...] | None) -> list[str]:
         shape: (C, H, W) of the images, or None if it is not known yet: then what depends on it is not checked.
     """
     options, network, found = config.train, config.network, []
-    learned, chain = getattr(network, "learned_variance", False), config.sde.chain is not None
+    learned, chain = network.learned_variance, config.sde.chain is not None
     if options.loss == "hybrid" and not (learned and chain):
         found.append("train.loss = hybrid needs sde.name = ddpm and network.learned_variance = true")
     if learned and options.loss != "hybrid":
@@ -148,7 +148,7 @@ def contradictions(config: Config, shape: tuple[int, ...] | None) -> list[str]:
     found += options.weighting.mistakes(config.sde, options.law)
     if options.shard and options.channels_last:
         found.append("train.shard = true cuts weights along their channels, so train.channels_last must be false")
-    if shape and (further := options.condition.extra_channels(shape[0])) != getattr(network, "extra_channels", 0):
+    if shape and (further := options.condition.extra_channels(shape[0])) != network.extra_channels:
         found.append(f"train.condition = {options.condition} takes network.extra_channels = {further} on such images")
     return found + (options.condition.mistakes(shape) if shape else [])
 
