@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..core.errors import ScoreSDEError, UsageError
-from ..core.options import hint, table
+from ..core.options import Options, hint, table
 from ..data import DataOptions, data
 from ..networks import NetworkOptions, networks
 from ..sde import SDE, sdes
@@ -66,7 +66,7 @@ def read(name: str) -> dict[str, Any]:
             raise UsageError(f"no configuration file is called {name!r}. {hint(name, names())}")
         path = folder() / f"{name}.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows put a mark at the beginning
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} is not a configuration: {error}") from None
 
@@ -76,13 +76,15 @@ def override(tables: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
 
     Args:
         tables: Tables as `read` gives them.
-        assignments: Texts table.key=value; a value is written as in TOML, and what is not TOML is taken as text.
+        assignments: Texts table.key=value; a value is written as in TOML, and what is not TOML is taken as text. An
+            option that is a text is one without quotes, too: data.path=2024.
 
     Raises:
         UsageError: An assignment is not of the form table.key=value.
     """
     result = {name: dict(rows) if isinstance(rows, Mapping) else rows for name, rows in tables.items()}
-    for assignment in assignments:
+    # What is chosen by a name comes first, for the kind of the other options depends on it.
+    for assignment in sorted(assignments, key=lambda text: ".name=" not in text.replace(" ", "")):
         place, equals, text = assignment.partition("=")
         section, dot, key = place.strip().partition(".")
         if not (equals and dot and key):
@@ -91,8 +93,19 @@ def override(tables: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text.strip()
-        result.setdefault(section, {})[key] = value
+        rows = result.setdefault(section, {})
+        rows[key] = (
+            text.strip() if not isinstance(value, str) and _is_text(section, str(rows.get("name")), key) else value
+        )
     return result
+
+
+def _is_text(section: str, name: str, key: str) -> bool:
+    """Whether an option is a text, so that what looks like a number or a date in it is none."""
+    registry: Mapping[str, type[Options]] = {"data": data, "network": networks, "sde": sdes}.get(section, {})  # type: ignore[assignment]
+    cls = TrainOptions if section == "train" else registry[name] if name in registry else None
+    field = cls.model_fields.get(key) if cls else None
+    return field is not None and field.annotation in (str, str | None)
 
 
 def parse(tables: Mapping[str, Any], where: str) -> Config:
@@ -175,7 +188,16 @@ def to_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
     lines = []
     for name, rows in tables.items():
         lines.append(f"[{name}]")
-        # JSON writes numbers, texts, booleans and lists of them as TOML does.
-        lines += [f"{key} = {json.dumps(value)}" for key, value in rows.items() if value is not None]
+        lines += [f"{key} = {_written(value)}" for key, value in rows.items() if value is not None]
         lines.append("")
     return "\n".join(lines)
+
+
+def _written(value: Any) -> str:
+    """A value as TOML: JSON writes numbers, booleans, lists and texts as TOML does, but for one control character."""
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # how Python keeps such bytes of a file's name
+        raise UsageError(
+            f"{json.dumps(value)} has bytes that are no UTF-8 and no configuration can hold: rename the file"
+        )
+    return text

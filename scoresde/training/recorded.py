@@ -74,7 +74,7 @@ def recorded_config(folder: Path) -> Config:
     """
     path = folder / "config.toml"
     try:
-        return parse(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+        return parse(tomllib.loads(path.read_text(encoding="utf-8-sig")), str(path))
     except FileNotFoundError:
         raise CheckpointError(f"{folder} is not a run: it holds no config.toml") from None
     except (ValueError, ScoreSDEError) as error:

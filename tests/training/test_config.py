@@ -13,6 +13,7 @@ from scoresde.observations.tasks import tasks
 from scoresde.sde import VPSDE, sdes
 from scoresde.solvers import solvers
 from scoresde.training import config as configuration
+from scoresde.training.recorded import recorded_config
 
 
 @pytest.mark.parametrize("name", configuration.names())
@@ -97,6 +98,45 @@ def test_overrides():
             configuration.load("digits", [bad])
     with pytest.raises(UsageError, match="no configuration file is called 'digit'. Did you mean 'digits'"):
         configuration.load("digit")
+
+
+def test_what_looks_like_a_number_or_a_date_is_a_path_where_a_path_is_asked_for():
+    for text in ("2024", "2024.10", "1e3", "true", "2024-10-01", "inf", "[1]"):
+        for order in (["data.name=folder", f"data.path={text}"], [f"data.path={text}", "data.name=folder"]):
+            assert configuration.load("digits", order).data.path == text
+    assert configuration.load("digits", ["data.name=npz", 'data.path="a b.npz"']).data.path == "a b.npz"
+    assert configuration.load("digits", ["train.wandb=2024"]).train.wandb == "2024"
+
+
+PATHS = (
+    "my 🐱 pictures",
+    'quotes " and \\ backslashes',
+    "tab\tand\x7fdelete",
+    "日本",
+    "line\nbreak",
+    "é\u2028",
+    "#x = 1",
+)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_any_path_survives_being_written(path):
+    tables = {"data": {"name": "folder", "path": path}}
+    assert tomllib.loads(configuration.to_toml(tables)) == tables
+
+
+def test_a_name_that_no_text_can_hold_is_refused():
+    with pytest.raises(UsageError, match="no UTF-8"):
+        configuration.to_toml({"data": {"path": b"\xff.png".decode("utf-8", "surrogateescape")}})
+
+
+@pytest.mark.parametrize("mark", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_files_of_other_editors_are_read(tmp_path, mark, newline):
+    text = configuration.to_toml(configuration.load("digits").tables())
+    (tmp_path / "config.toml").write_bytes(text.replace("\n", newline).encode(mark))
+    assert configuration.load(str(tmp_path / "config.toml")) == configuration.load("digits")
+    assert recorded_config(tmp_path) == configuration.load("digits")
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
