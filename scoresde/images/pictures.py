@@ -145,31 +145,6 @@ def colourless(picture: Image.Image) -> bool:
     return picture.mode == "L" or bool((pixels(picture) == pixels(picture)[:1]).all())
 
 
-def read_hole(path: Path, size: tuple[int, int], *, invert: bool = False) -> Tensor:
-    """Which pixels are known, (H, W), by a mask file: white is the hole that is to be drawn, black is kept.
-
-    Args:
-        path: The mask file.
-        size: Width and height of the picture.
-        invert: White is kept, and black is the hole.
-
-    Raises:
-        DataError: The file cannot be read as a picture.
-        UsageError: It has another size than the picture, or other values than black and white.
-    """
-    mask = load_picture(path, "L")
-    if mask.size != size:
-        ours, theirs = ("{}x{}".format(*s) for s in (mask.size, size))
-        raise UsageError(f"the mask {path} is {ours} and the picture {theirs}: both must have the same size")
-    values = pixels(mask)[0]
-    if share := float(((values > 0) & (values < 255)).float().mean()):
-        raise UsageError(
-            f"{share:.2%} of the mask {path} is grey: it must hold only black, which is kept, and white, which is "
-            "drawn; save it as PNG without soft edges"
-        )
-    return (values == 255) if invert else (values == 0)
-
-
 def box_known(box: tuple[int, int, int, int], size: tuple[int, int]) -> Tensor:
     """Which pixels are known, (H, W), where columns x0 to x1 - 1 of rows y0 to y1 - 1 are to be drawn.
 

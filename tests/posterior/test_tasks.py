@@ -149,9 +149,11 @@ def test_a_random_mask_depends_on_the_seed_and_the_name_alone(go, tmp_path):
 
 def test_everything_known_is_the_picture_and_nothing_known_is_the_model(go, run, tmp_path, models):
     noise(8, 8).save(tmp_path / "a.png")
-    Image.new("L", (8, 8), 0).save(tmp_path / "none.png")
-    assert "everything is known" in go("inpaint a.png --mask none.png --out same")
-    assert np.array_equal(pixels(tmp_path / "same" / "a-000001.png"), pixels(tmp_path / "a.png"))
+    wide = np.array(noise(8, 16))
+    wide[:, 4:12] = pixels(tmp_path / "a.png")
+    Image.fromarray(wide).save(tmp_path / "wide.png")  # of which the middle is cut out, without the hole
+    assert "everything is known" in go("inpaint wide.png --box 0,0,1,8 --out same")
+    assert np.array_equal(pixels(tmp_path / "same" / "wide-000001.png"), pixels(tmp_path / "a.png"))
     assert "nothing is known" in go("inpaint a.png --box 0,0,8,8 --out free")
     run(f"sample --model {models / '3'} --solver dpm++ --out own {QUICK}")
     assert np.array_equal(pixels(tmp_path / "free" / "a-000001.png"), pixels(tmp_path / "own" / "000001.png"))
