@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..core.errors import UsageError
 from ..core.random import Generators, Seeds, randn, sources_of
+from ..core.units import Units
 from ..sde import SDE, expand
 from .border import checked
 from .known import Known
@@ -47,6 +48,8 @@ class ScoreModel(nn.Module, ABC):
     """What it was trained to be given with x: "colour", "inpaint" or "none"."""
     bound: int | None = None
     """Number of samples that the model is bound to, such as one measurement for each; None if any batch will do."""
+    units: Units | None = None
+    """What x_0 means in the data's own units; None if they are the same, as for pictures in [-1, 1]."""
 
     @abstractmethod
     def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
@@ -184,7 +187,7 @@ class WrapperModel(ScoreModel):
     """
 
     model: ScoreModel
-    forwarded: ClassVar[tuple[str, ...]] = ("sde", "shape", "draws", "classes", "condition", "bound")
+    forwarded: ClassVar[tuple[str, ...]] = ("sde", "shape", "draws", "classes", "condition", "bound", "units")
 
     def __init__(self, model: ScoreModel) -> None:
         super().__init__()

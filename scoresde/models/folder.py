@@ -11,6 +11,7 @@ from torch import nn
 from ..core.errors import CheckpointError, ScoreSDEError, UsageError
 from ..core.files import read_json, read_tensors, write_tensors, write_text
 from ..core.options import hint, table
+from ..core.units import Units
 from ..networks import networks
 from ..sde import sdes
 from ..sde.labels import DiscreteLabel, ScaledLabel
@@ -60,6 +61,7 @@ def described(model: NetworkModel) -> dict[str, Any]:
         "sde": table(model.sde),
         "network": table(model.options),
         "model": {"predicts": str(model.predicts), "time_scale": scale, "condition": model.condition},
+        **({} if model.units is None else {"units": model.units.lists()}),
     }
 
 
@@ -107,7 +109,7 @@ def load(name: str | Path = "digits", device: str | torch.device = "cpu", net: n
         shape = tuple(int(n) for n in config["shape"])
         label, predicts = sde.label(config["model"]["time_scale"]), config["model"]["predicts"]
         sha256 = config["sha256"]
-        net = network.build((shape[0], shape[1], shape[2])) if net is None else net
+        net = network.build(shape) if net is None else net
         condition = config["model"].get("condition", "none")
         model = NetworkModel(
             net,
@@ -118,6 +120,7 @@ def load(name: str | Path = "digits", device: str | torch.device = "cpu", net: n
             classes=network.classes,
             condition=condition,
             options=network,
+            units=Units.of(config["units"]) if "units" in config else None,
         )
     except KeyError as error:
         raise CheckpointError(f"{folder / CONFIG} lacks the entry {error}") from None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import UsageError
+from ..core.units import Units
 from ..networks import NetworkOptions
 from ..sde import SDE, expand
 from ..sde.labels import Label, ScaledLabel
@@ -31,6 +32,7 @@ class NetworkModel(ScoreModel):
         classes: Number of class labels that it knows; if any, it is also called as net(x, label, classes).
         condition: What it was trained to be given as further channels of x; see `bind`.
         options: What built the network, which `save` writes down; None if it was made by other means.
+        units: What x_0 means in the data's own units; None if they are the same, as for pictures in [-1, 1].
 
     Raises:
         UsageError: `predicts` is no prediction.
@@ -61,12 +63,13 @@ class NetworkModel(ScoreModel):
         classes: int = 0,
         condition: str = "none",
         options: NetworkOptions | None = None,
+        units: Units | None = None,
     ) -> None:
         super().__init__()
         self.net, self.sde, self.shape, self.options = net, sde, tuple(shape), options
         self.predicts: Prediction = predictions.parse(predicts)
         self.label = ScaledLabel() if label is None else label
-        self.classes, self.condition = classes, condition
+        self.classes, self.condition, self.units = classes, condition, units
 
     def bind(self, known: Known) -> Self:
         if self.condition == "none":

@@ -13,14 +13,17 @@ class NetworkOptions(Options, ABC):
 
     classes: int = Field(0, ge=0, description="Number of class labels that the network can be given.")
     extra_channels: int = Field(0, ge=0, description="Input channels beyond the image's, for a condition.")
-    learned_variance: bool = Field(False, description="Give a second output of the image's shape, for the variance.")
+    learned_variance: bool = Field(False, description="Give a second output of the sample's shape, for the variance.")
 
     @abstractmethod
-    def build(self, shape: tuple[int, int, int]) -> nn.Module:
-        """The module for images of shape (C, H, W), with fresh weights from torch's global generator.
+    def build(self, shape: tuple[int, ...]) -> nn.Module:
+        """The module for samples of a shape, with fresh weights from torch's global generator.
 
         Args:
-            shape: Channels, height and width of one image.
+            shape: Shape of one sample: (C, H, W) for images, (D,) for vectors, (C, L) for series and so on.
+
+        Raises:
+            UsageError: The network does not take this shape.
         """
 
 

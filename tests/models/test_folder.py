@@ -11,9 +11,11 @@ from scoresde import models
 from scoresde.core import files
 from scoresde.core.errors import CheckpointError, ResourceError, UsageError
 from scoresde.core.random import generators
+from scoresde.core.units import Units
 from scoresde.data import data
 from scoresde.images.sheets import to_uint8
 from scoresde.metrics import metrics
+from scoresde.models.clipped import ClippedModel
 from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
 
@@ -47,6 +49,20 @@ def test_the_bundled_model_is_small_and_says_where_it_comes_from():
     assert (folder / "model.safetensors").stat().st_size <= 2_000_000
     recipe = files.read_json(folder / "config.json")["recipe"]
     assert recipe["command"] == "scoresde train digits" and recipe["seed"] == 0
+
+
+def test_a_folder_keeps_the_units_of_the_data(folder, tmp_path):
+    model = models.load(folder)
+    assert model.units is None and "units" not in files.read_json(folder / "config.json")
+    model.units = Units(torch.tensor([[[0.1]]], dtype=torch.float64), torch.tensor([[[7.3]]], dtype=torch.float64))
+    models.save(model, tmp_path / "copy")
+    again = models.load(tmp_path / "copy").units
+    assert torch.equal(again.centre, model.units.centre) and torch.equal(again.spread, model.units.spread)
+    assert ClippedModel(model).units is model.units
+    for damaged in ({"centre": [[[0.1]]]}, {"centre": 0.0, "spread": 0.0}, {"centre": 0.0, "spread": "1"}, []):
+        edit(tmp_path / "copy", units=damaged)
+        with pytest.raises(CheckpointError, match=r"config\.json"):
+            models.load(tmp_path / "copy")
 
 
 def test_round_trip(folder, tmp_path):
