@@ -1,6 +1,5 @@
 """`scoresde encode | interpolate`: images as latent codes of the probability flow, back again, and in between."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ from torch import Tensor
 from .. import models
 from ..core.devices import device
 from ..core.errors import DataError, UsageError
-from ..core.files import write_tensors, write_text
-from ..core.folders import writable
+from ..core.files import write_json, write_tensors
+from ..core.folders import result
 from ..core.options import table
 from ..data.recipes import trained_on
 from ..images import sheets
@@ -61,22 +60,23 @@ def encode_command(
 ) -> None:
     """Carry images to their latent codes and back: codes.safetensors, a sheet, and encode.json with the error."""
     network, chosen, x, folder = prepare(model, solver, options, files, count, device_name)
-    target = writable(out or Path("latent") / f"{folder.name}-encode")
-    found = round_trip(network, chosen, x, progress=False if quiet else None)
-    codes, back = found.codes, found.back
-    write_tensors(target / "codes.safetensors", {"codes": codes.x.cpu()})
-    shown = {"image": x[:8], "code / 3": codes.x[:8] / 3, "back": back.x[:8]}
-    sheets.save(sheets.labelled(shown, zoom=sheets.zoom_for(x.shape[-2])), target / "sheet.png")
-    written = {
-        "solver": table(chosen),
-        **record(network, folder),
-        "pictures": [str(file) for file in files],
-        "rms": found.rms,
-        "rms_of_each": found.errors.tolist(),
-        "nfe": {"encode": codes.nfe, "decode": back.nfe},
-        "seconds": {"encode": codes.seconds, "decode": back.seconds},
-    }
-    write_text(target / "encode.json", json.dumps(written, indent=2) + "\n")
+    target = out or Path("latent") / f"{folder.name}-encode"
+    with result(target, "encode.json", ("codes.safetensors", "sheet.png")) as place:
+        found = round_trip(network, chosen, x, progress=False if quiet else None)
+        codes, back = found.codes, found.back
+        write_tensors(place / "codes.safetensors", {"codes": codes.x.cpu()})
+        shown = {"image": x[:8], "code / 3": codes.x[:8] / 3, "back": back.x[:8]}
+        sheets.save(sheets.labelled(shown, zoom=sheets.zoom_for(x.shape[-2])), place / "sheet.png")
+        written = {
+            "solver": table(chosen),
+            **record(network, folder),
+            "pictures": [str(file) for file in files],
+            "rms": found.rms,
+            "rms_of_each": found.errors.tolist(),
+            "nfe": {"encode": codes.nfe, "decode": back.nfe},
+            "seconds": {"encode": codes.seconds, "decode": back.seconds},
+        }
+        write_json(place / "encode.json", written)
     click.echo(
         f"{len(x)} images by {chosen}: there in {codes.nfe} NFE and back in {back.nfe}, "
         f"{found.rms:.1e} root mean square off in [-1, 1], in {target}"
@@ -98,22 +98,23 @@ def interpolate_command(
     if len(files) % 2:
         raise UsageError(f"images are interpolated in pairs, got {len(files)} files")
     network, chosen, x, folder = prepare(model, solver, options, files, 2 * count, device_name)
-    target = writable(out or Path("latent") / f"{folder.name}-interpolate")
-    shares = torch.linspace(0, 1, frames, dtype=torch.float64).tolist()
-    found = interpolate(network, chosen, x[::2], x[1::2], shares, progress=False if quiet else None)
-    zoom = sheets.zoom_for(x.shape[-2])
-    sheets.save(sheets.sheet(found.x, frames, zoom=zoom), target / "sheet.png")
-    strips = found.x.reshape(-1, frames, *network.shape).transpose(0, 1)
-    sheets.save_animation([sheets.sheet(row, zoom=zoom) for row in strips], target / "way.gif")
-    written = {
-        "solver": table(chosen),
-        **record(network, folder),
-        "pictures": [str(file) for file in files],
-        "shares": shares,
-        "nfe": found.nfe,
-        "seconds": found.seconds,
-    }
-    write_text(target / "interpolate.json", json.dumps(written, indent=2) + "\n")
+    target = out or Path("latent") / f"{folder.name}-interpolate"
+    with result(target, "interpolate.json", ("sheet.png", "way.gif")) as place:
+        shares = torch.linspace(0, 1, frames, dtype=torch.float64).tolist()
+        found = interpolate(network, chosen, x[::2], x[1::2], shares, progress=False if quiet else None)
+        zoom = sheets.zoom_for(x.shape[-2])
+        sheets.save(sheets.sheet(found.x, frames, zoom=zoom), place / "sheet.png")
+        strips = found.x.reshape(-1, frames, *network.shape).transpose(0, 1)
+        sheets.save_animation([sheets.sheet(row, zoom=zoom) for row in strips], place / "way.gif")
+        written = {
+            "solver": table(chosen),
+            **record(network, folder),
+            "pictures": [str(file) for file in files],
+            "shares": shares,
+            "nfe": found.nfe,
+            "seconds": found.seconds,
+        }
+        write_json(place / "interpolate.json", written)
     click.echo(f"{len(x) // 2} ways of {frames} images by {chosen}: {found.nfe} NFE to decode, in {target}")
 
 

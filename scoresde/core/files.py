@@ -63,6 +63,16 @@ def write_text(path: Path, text: str) -> None:
     write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON object whole or not at all.
+
+    Args:
+        path: Where the file will be.
+        content: The object. Texts are written in ASCII, so that even a file's name that is no UTF-8 can be read again.
+    """
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
 def write_bytes(path: Path, content: bytes) -> str:
     """Writes a file whole or not at all, and returns the sha256 of what it should hold, in hexadecimal.
 
@@ -107,7 +117,7 @@ def read_json(path: Path, what: str = "model folder") -> dict[str, Any]:
         CheckpointError: The file is missing or holds something else.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_bytes())  # of UTF-8 or UTF-16, with a byte order mark or without
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent} is not a {what}: it holds no {path.name}") from None
     except (OSError, ValueError) as error:

@@ -1,6 +1,6 @@
 """Many picture files, each with something missing: samples of p(x | y) for each of them, a sheet and a record."""
 
-import json
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..core.errors import DataError, NumericalError, UsageError
-from ..core.files import write_text
-from ..core.folders import writable
+from ..core.files import write_json
+from ..core.folders import result
 from ..images import sheets
 from ..models.base import ScoreModel
 from ..models.clipped import ClippedModel
@@ -28,6 +28,8 @@ from .tasks import Case, Method, of_size
 
 SHOWN, ROWS = 8, 32
 """Samples of a picture, and pictures, that the sheet shows."""
+LONGEST = 200
+"""Bytes in the name of a picture, beside which there is room for what is added to it."""
 
 
 @dataclass
@@ -77,11 +79,12 @@ def restore_files(
         ScoreSDEError: What is wrong with the only picture, or with the first where none could be done.
     """
     album, drawn, errors = Album(), list[tuple[Case, Tensor]](), list[DataError | UsageError | NumericalError]()
-    with progress_bar(len(files) * count, progress) as bar:
-        for number, (file, called) in enumerate(zip(files, names(files), strict=True), 1):
+    each = list(zip(files, names(files), strict=True))
+    whole = ["sheet.png", *(sample_name(called, seed + i) for _, called in each for i in range(count))]
+    with result(target, f"{name}.json", whole) as place, progress_bar(len(files) * count, progress) as bar:
+        for number, (file, called) in enumerate(each, 1):
             try:
                 case = prepare(file)
-                writable(target)
                 around = of_size(ClippedModel(model) if clip else model, case.shape, batch)
                 tiles = around.tiles if isinstance(around, TiledModel) else 1
                 note = case.note + (f", in {tiles} tiles" if tiles > 1 else "")
@@ -95,23 +98,23 @@ def restore_files(
                     say(f"skipped: {album.skipped[-1]}")
             else:
                 x = torch.cat([part.x for part in parts])
-                written = write(target, called, case, x, seed)
+                written = write(place, called, case, x, seed)
                 album.rows.append({"picture": str(file), "done": note, "files": written, **cost(case, parts)})
                 drawn.append((case, x[:SHOWN].cpu()))
             bar.update(number * count - bar.n)
-    if not album.rows:
-        several = f"none of {len(errors)} pictures could be done, the first because: {album.skipped[0]}"
-        raise errors[0] if len(errors) == 1 else type(errors[0])(several)
-    sheets.save(sheet(drawn[:ROWS]), target / "sheet.png")
-    content = {
-        **method.record,
-        "clip": clip,
-        **record(model, folder),
-        "seeds": [seed, seed + count - 1],
-        "pictures": album.rows,
-        "skipped": album.skipped,
-    }
-    write_text(target / f"{name}.json", json.dumps(content, indent=2) + "\n")
+        if not album.rows:
+            several = f"none of {len(errors)} pictures could be done, the first because: {album.skipped[0]}"
+            raise errors[0] if len(errors) == 1 else type(errors[0])(several)
+        sheets.save(sheet(drawn[:ROWS]), place / "sheet.png")
+        content = {
+            **method.record,
+            "clip": clip,
+            **record(model, folder),
+            "seeds": [seed, seed + count - 1],
+            "pictures": album.rows,
+            "skipped": album.skipped,
+        }
+        write_json(place / f"{name}.json", content)
     return album
 
 
@@ -119,13 +122,24 @@ def names(files: Sequence[Path]) -> list[str]:
     """What the results of each file are called: its name without the ending, if that is enough to tell them apart.
 
     Args:
-        files: The files, of whatever folders.
+        files: The files, of whatever folders. Of a name that leaves no room the beginning is taken.
     """
+    files = [file if len(os.fsencode(file.name)) <= LONGEST else file.with_name(file.name[:40]) for file in files]
     stems, whole = Counter(file.stem for file in files), Counter(file.name for file in files)
     return [
         file.stem if stems[file.stem] == 1 else file.name if whole[file.name] == 1 else f"{i}-{file.name}"
         for i, file in enumerate(files)
     ]
+
+
+def sample_name(called: str, seed: int) -> str:
+    """The name of the file of a sample.
+
+    Args:
+        called: What the results of the picture are called.
+        seed: Of the sample.
+    """
+    return f"{called}-{seed:06d}.png"
 
 
 def write(target: Path, name: str, case: Case, x: Tensor, seed: int) -> list[str]:
@@ -138,7 +152,7 @@ def write(target: Path, name: str, case: Case, x: Tensor, seed: int) -> list[str
         x: The samples, (B, C, H, W).
         seed: Of the first of them.
     """
-    found = {f"{name}-{seed + i:06d}.png": sheets.single(image) for i, image in enumerate(x)}
+    found = {sample_name(name, seed + i): sheets.single(image) for i, image in enumerate(x)}
     found |= {f"{name}-{ending}": picture for ending, picture in case.beside.items()}
     for file, picture in found.items():
         sheets.save(picture, target / file)

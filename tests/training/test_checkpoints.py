@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from scoresde.core.errors import CheckpointError, ResourceError, UsageError
+from scoresde.core.folders import only_writer
 from scoresde.training.checkpoints import Checkpoints, read, superseded
-from scoresde.training.lock import only_writer
 
 
 def tensors(step, values=500):
@@ -205,7 +205,7 @@ def test_killed_at_any_moment_of_a_save_what_was_saved_is_there(tmp_path):
 
 def test_one_process_writes_and_a_kill_frees_the_folder(tmp_path):
     code = (  # as `only_writer` does, without the time that importing torch takes
-        "import fcntl, os, sys, time\nfile = open(sys.argv[1] + '/lock', 'w')\nfcntl.flock(file, fcntl.LOCK_EX)\n"
+        "import fcntl, os, sys, time\nfile = open(sys.argv[1] + '/.lock', 'w')\nfcntl.flock(file, fcntl.LOCK_EX)\n"
         "print(f'process {os.getpid()}', file=file, flush=True)\nprint('in', flush=True)\ntime.sleep(60)"
     )
     other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)

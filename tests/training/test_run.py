@@ -16,10 +16,10 @@ from PIL import Image
 
 from scoresde import models
 from scoresde.core.errors import CheckpointError, NumericalError, ResourceError
+from scoresde.core.folders import only_writer
 from scoresde.core.signals import Signals, Stopped
 from scoresde.training import config as configuration
 from scoresde.training.checkpoints import read
-from scoresde.training.lock import only_writer
 from scoresde.training.loop import start, train
 from scoresde.training.recorded import recorded_config
 from scoresde.training.resume import machine
