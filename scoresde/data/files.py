@@ -1,11 +1,13 @@
 """The user's own pictures, in a folder or a zip file."""
 
 import io
+import logging
 import zipfile
 import zlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from lzma import LZMAError
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -13,20 +15,34 @@ import torch
 from pydantic import Field
 
 from ..core.errors import DataError
-from ..images.read import SUFFIXES, leave_out, picture_names, read_picture
+from ..images.listing import Listing, list_folder, printable, sort_out, summary
+from ..images.read import read_picture
 from .base import Images, Split, data
 from .held_out import HeldOut
+from .layout import layout
 
-Opened = tuple[list[str], Callable[[str], BinaryIO]]
-"""The sorted names of the pictures, and a function that opens a name."""
+LOG = logging.getLogger("scoresde")
+
+MEMBER = 2**30
+"""Bytes of the largest file that is unpacked from a zip file, which is done in memory."""
+
+Opened = tuple[Listing, Callable[[str], BinaryIO]]
+"""What the names are, and a function that opens one."""
 
 
 class Pictures(HeldOut):
-    """Base of the sets of picture files. Each is resized by its shorter side, and its middle square cut out."""
+    """Base of the sets of picture files. Each is resized by its shorter side, and its middle square cut out.
+
+    Folders called train and test, or val, are the splits, in place of a share held out; folders that hold all
+    pictures, each in one, are their classes.
+    """
 
     size: int = Field(32, ge=8, description="Height and width that the images get.")
     channels: Literal[1, 3] = Field(3, description="3 for colour, 1 for grey.")
-    skip_bad: bool = Field(False, description="Leave out pictures that cannot be read, if they are at most 1 %.")
+    labels: bool | None = Field(
+        None, description="Whether the folders that pictures lie in are classes; without it, if they look like them."
+    )
+    skip_bad: bool = Field(False, description="Leave out pictures that cannot be read, if they are fewer than half.")
 
     @abstractmethod
     def opened(self) -> AbstractContextManager[Opened]:
@@ -37,30 +53,45 @@ class Pictures(HeldOut):
         return self.channels, self.size, self.size
 
     def load(self, split: Split) -> Images:
-        """The images (channels, size, size) of a split, without labels.
+        """The images (channels, size, size) of a split, with labels where folders are classes.
 
         Raises:
-            DataError: There are no pictures, or one of them cannot be read, or more than 1 % with `skip_bad`.
+            DataError: There are no pictures, or one of them cannot be read, or half of them with `skip_bad`.
         """
-        with self.opened() as (names, opener):
-            if not names:
-                raise DataError(f"{self.path} holds no pictures, files that end in {', '.join(sorted(SUFFIXES))}")
-            index = self.chosen(len(names), split).tolist()
-            pixels = torch.empty(len(index), self.channels, self.size, self.size, dtype=torch.uint8)
-            good = torch.ones(len(index), dtype=torch.bool)
-            for row, i in enumerate(index):
+        with self.opened() as (listing, opener):
+            if not listing.pictures:
+                raise listing.nothing(self.path)
+            for sentence in listing.left_out():
+                LOG.warning("%s: %s", self.path, sentence)
+            found = layout(listing.pictures)
+            if self.labels and not found.classes:
+                raise DataError(f"the folders of {self.path} are no classes of its pictures: {found.why}")
+            folders = found.test if found.test and split == "test" else found.train
+            names = list(folders)
+            if not found.test:
+                names = [names[i] for i in self.chosen(len(names), split).tolist()]
+            pixels = torch.empty(len(names), *self.shape, dtype=torch.uint8)
+            bad: dict[str, DataError] = {}
+            for row, name in zip(pixels, names, strict=True):
                 try:
-                    with opener(names[i]) as file:
-                        pixels[row] = read_picture(file, f"{self.path}: {names[i]}", self.size, self.channels)
+                    with opener(name) as file:
+                        row.copy_(read_picture(file, printable(name), self.size, self.channels))
                 except DataError as error:
-                    good[row] = False
-                    leave_out(error, int((~good).sum()), len(index) if self.skip_bad else 0)
-        return Images(pixels[good])
+                    bad[name] = error
+                    if not self.skip_bad:
+                        raise DataError(f"{self.path}: {error}; skip_bad=true leaves out what is bad") from error
+                    if 2 * len(bad) >= len(names):
+                        raise DataError(f"{self.path}: {summary(bad.values(), len(names))}: half or more") from error
+        if bad:
+            LOG.warning("%s: %s, and are left out", self.path, summary(bad.values(), len(names)))
+            pixels = pixels[torch.tensor([name not in bad for name in names])]
+        labels = None if self.labels is False else found.labels([folders[name] for name in names if name not in bad])
+        return Images(pixels, labels=None if labels is None else torch.tensor(labels))
 
 
 @data("folder")
 class Folder(Pictures):
-    """All pictures in a folder and the folders inside it."""
+    """All pictures in a folder and the folders inside it, linked ones too."""
 
     @contextmanager
     def opened(self) -> Iterator[Opened]:
@@ -68,8 +99,14 @@ class Folder(Pictures):
         root = Path(self.path)
         if not root.is_dir():
             raise DataError(f"{self.path} is not a folder: give the path of a folder of pictures")
-        names = [file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file()]
-        yield picture_names(names), lambda name: (root / name).open("rb")
+
+        def read(name: str) -> BinaryIO:
+            try:
+                return (root / name).open("rb")
+            except OSError as error:
+                raise DataError(f"{printable(name)} cannot be opened: {error.strerror}") from error
+
+        yield list_folder(root), read
 
 
 @data("zip")
@@ -81,14 +118,16 @@ class Zip(Pictures):
         """The pictures by their path inside the zip file."""
         try:
             archive = zipfile.ZipFile(self.path)
-        except (OSError, zipfile.BadZipFile) as error:
+        except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise DataError(f"{self.path} cannot be read as a zip file: {error}") from error
 
         def read(name: str) -> BinaryIO:
             try:
+                if archive.getinfo(name).file_size > MEMBER:
+                    raise DataError(f"{printable(name)} unpacks to more than {MEMBER:,} bytes")
                 return io.BytesIO(archive.read(name))
-            except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-                raise DataError(f"{self.path}: {name} cannot be unpacked: {error}") from error
+            except (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, LZMAError) as error:
+                raise DataError(f"{printable(name)} cannot be unpacked: {error}") from error
 
         with archive:
-            yield picture_names(archive.namelist()), read
+            yield sort_out(name for name in archive.namelist() if not name.endswith("/")), read

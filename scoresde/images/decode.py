@@ -1,6 +1,8 @@
 """How the bytes of a picture become pixels of 8 bits: one rule for every format, without torch."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, Literal
 
 import numpy as np
@@ -10,6 +12,9 @@ from ..core.errors import DataError
 
 LARGEST = 8192 * 8192
 """Pixels of the largest picture that is read; it is looked at before any of them is decoded."""
+
+GREY = ("1", "L")
+"""Modes of Pillow whose pictures stay grey, where none is asked for."""
 
 
 class UnknownFormat(DataError):
@@ -45,6 +50,33 @@ def open_picture(
         TooLarge: It has too many pixels.
         DataError: It is damaged, or has a depth without a fixed range.
     """
+    with _opened(file, name, largest, formats) as picture:
+        flat = _flat(ImageOps.exif_transpose(picture), name)
+        return flat.convert(mode or ("L" if flat.mode in GREY else "RGB"))
+
+
+def look(file: BinaryIO, name: str) -> tuple[tuple[int, int], str]:
+    """Width and height, as stored, and Pillow's mode of a picture; no pixel is decoded.
+
+    Args:
+        file: The opened file, for reading bytes.
+        name: What an error calls the file.
+
+    Raises:
+        DataError: As `open_picture`, as far as the head of the file shows it.
+    """
+    with _opened(file, name, LARGEST, None) as picture:
+        return picture.size, "L" if picture.mode == "P" and _grey_palette(picture) else picture.mode
+
+
+def _grey_palette(picture: Image.Image) -> bool:
+    colours = np.array(picture.getpalette("RGB") or [0, 1, 2]).reshape(-1, 3)
+    return bool((colours == colours[:, :1]).all())
+
+
+@contextmanager
+def _opened(file: BinaryIO, name: str, largest: int, formats: tuple[str, ...] | None) -> Iterator[Image.Image]:
+    """The picture before its pixels are decoded; every error names it, also those of what is done with it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we have a smaller limit, and an error
@@ -53,8 +85,7 @@ def open_picture(
             if picture.width * picture.height > largest:
                 size = f"{picture.width}x{picture.height} pixels"
                 raise TooLarge(f"{name} has {size}, and at most {largest:,} are read: make it smaller")
-            flat = _flat(ImageOps.exif_transpose(picture), name)
-            return flat.convert(mode or ("L" if flat.mode in ("1", "L") else "RGB"))
+            yield picture
     except (DataError, MemoryError):
         raise
     except Image.DecompressionBombError:

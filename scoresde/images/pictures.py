@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..core.errors import DataError, UsageError
 from .decode import LARGEST, open_picture
-from .read import SMOOTH, SUFFIXES, pixels
+from .listing import list_folder
+from .read import SMOOTH, pixels
 
 FitMode = Literal["resize", "tile"]
 
@@ -90,7 +91,7 @@ def fit(size: tuple[int, int], height: int, width: int, mode: FitMode = "resize"
 
 
 def found(paths: Sequence[Path]) -> list[Path]:
-    """The files among the paths, and the pictures in the folders among them, sorted.
+    """The files among the paths, and the pictures in the folders among them and the folders inside these, sorted.
 
     Args:
         paths: Files, and folders of pictures.
@@ -101,10 +102,10 @@ def found(paths: Sequence[Path]) -> list[Path]:
     files = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-            if not inside:
-                raise DataError(f"{path} holds no pictures, files that end in {', '.join(sorted(SUFFIXES))}")
-            files += inside
+            inside = list_folder(path)
+            if not inside.pictures:
+                raise inside.nothing(str(path))
+            files += [path / name for name in inside.pictures]
         else:
             files.append(path)
     return files

@@ -1,8 +1,7 @@
 """How a picture file becomes a tensor of a size."""
 
-import logging
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -12,10 +11,6 @@ from torch import Tensor
 
 from ..core.errors import DataError
 from .decode import open_picture
-
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-"""Endings of the files that are taken for pictures, in lower case."""
-
 
 SMOOTH = Image.Resampling.BICUBIC
 """How pictures are resized."""
@@ -69,32 +64,3 @@ def pixels(picture: Image.Image) -> Tensor:
     """
     array = np.array(picture)
     return torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)
-
-
-def picture_names(names: list[str]) -> list[str]:
-    """The names that end as pictures do, sorted; hidden files and what macOS adds are left out.
-
-    Args:
-        names: Paths, with / between folders.
-    """
-
-    def wanted(path: PurePosixPath) -> bool:
-        return path.suffix.lower() in SUFFIXES and not any(p.startswith((".", "__MACOSX")) for p in path.parts)
-
-    return sorted(name for name in names if wanted(PurePosixPath(name)))
-
-
-def leave_out(error: DataError, bad: int, count: int) -> None:
-    """Logs a warning that a picture is left out, as long as these are at most 1 % of all.
-
-    Args:
-        error: What is wrong with the picture.
-        bad: How many pictures have been left out, this one included.
-        count: How many pictures there are.
-
-    Raises:
-        DataError: They are more.
-    """
-    if 100 * bad > count:
-        raise DataError(f"{error}; more than 1 % of the {count} pictures are like that" if count else str(error))
-    logging.getLogger("scoresde").warning("%s; it is left out", error)

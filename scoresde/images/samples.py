@@ -8,11 +8,13 @@ from PIL import Image
 from torch import Tensor
 
 from ..core.errors import DataError
-from .read import SUFFIXES
+from .listing import list_folder
 
 
 def find_samples(folder: Path) -> tuple[list[Path], tuple[int, int, int]]:
-    """The pictures of a folder and the shape they share; of a run of `scoresde sample` those named by their seeds.
+    """The pictures in a folder and the folders inside it, and the shape they share.
+
+    Of a folder that `scoresde sample` has written, those named by their seeds.
 
     Args:
         folder: The folder.
@@ -22,9 +24,10 @@ def find_samples(folder: Path) -> tuple[list[Path], tuple[int, int, int]]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: give one of pictures, such as `scoresde sample` writes")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if (folder / "samples.json").exists():
-        found = [path for path in found if path.stem.isdecimal()]
+    listing = list_folder(folder)
+    found = [folder / name for name in listing.pictures]
+    drawn = {path: (path / "samples.json").exists() for path in {path.parent for path in found}}
+    found = [path for path in found if path.stem.isdecimal() or not drawn[path.parent]]
     first: tuple[str, tuple[int, int]] | None = None
     for path in found:
         try:
@@ -42,7 +45,7 @@ def find_samples(folder: Path) -> tuple[list[Path], tuple[int, int, int]]:
                 "samples must have one size and one number of channels"
             )
     if first is None:
-        raise DataError(f"{folder} holds no pictures, files that end in {', '.join(sorted(SUFFIXES))}")
+        raise listing.nothing(str(folder))
     return found, (3 if first[0] == "RGB" else 1, first[1][1], first[1][0])
 
 

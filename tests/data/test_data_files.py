@@ -153,8 +153,12 @@ def test_a_few_damaged_pictures_may_be_left_out(tmp_path: Path, caplog: pytest.L
     pixels = data["folder"](**options, skip_bad=True).load("train").pixels
     whole = [min(10 * (i + 1), 255) for i in range(120) if i != 3]
     assert sorted(pixels[:, 0, 0, 0].tolist()) == whole and "03.PNG cannot be read" in caplog.text
-    (folder / "kind1" / "05.PNG").write_bytes(b"damage")
-    assert "more than 1 % of the 120 pictures are like that" in refused(data["folder"](**options, skip_bad=True))
+    assert caplog.text.count("WARNING") == 1 and "1 of 120 pictures cannot be read" in caplog.text
+    for file in sorted(folder.rglob("*.PNG"))[:59]:
+        file.write_bytes(b"damage")
+    assert len(data["folder"](**options, skip_bad=True).load("train")) == 61
+    sorted(folder.rglob("*.PNG"))[60].write_bytes(b"damage")
+    assert "60 of 120 pictures cannot be read" in refused(data["folder"](**options, skip_bad=True))
 
 
 def test_depths_without_a_range_are_refused() -> None:

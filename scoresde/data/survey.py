@@ -1,0 +1,178 @@
+"""What a path of the user's holds, looked at before anything is loaded."""
+
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median_low
+from typing import Any, Literal
+
+from ..core.errors import DataError, UsageError
+from ..core.options import hint
+from ..images.decode import look
+from ..images.listing import counted, printable, some, summary
+from .arrays import Arrays
+from .base import DataOptions
+from .files import Folder, Pictures, Zip
+from .layout import Layout, layout
+
+GREY = ("1", "L", "LA", "La", "I", "F")
+"""Modes of Pillow without colour, and what the names of others begin with, such as "I;16"."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a path holds that a model can be trained on.
+
+    Example:
+        >>> from scoresde.data.survey import survey
+        >>> found = survey("my-pictures")  # doctest: +SKIP
+        >>> print(". ".join(found.said))  # doctest: +SKIP
+    """
+
+    path: Path
+    """The folder or file."""
+    kind: Literal["pictures", "images", "tensors"]
+    """Files of pictures, which are resized; an array of pixels; or an array of any numbers."""
+    count: int
+    """How many of them are trained on or, without a test split in the path, also held out."""
+    shape: tuple[int, ...] | None
+    """Shape of one item of an array, channels first; None for pictures."""
+    sides: tuple[int, int, int]
+    """Smallest, median and largest shorter side of the pictures, in pixels; zeros for arrays."""
+    channels: int
+    """1 if all pictures are grey, else 3."""
+    classes: tuple[str, ...]
+    """Names of the classes in the order of their labels; empty without labels."""
+    levels: int | None
+    """Grey levels; None for tensors."""
+    test: int
+    """Items of a test split that the path itself carries; 0 if a share is to be held out."""
+    said: tuple[str, ...]
+    """Sentences for a person: what there is, and what was left out and why."""
+    reader: type[DataOptions]
+    """The data set that reads it."""
+
+    def options(self, **changes: Any) -> DataOptions:
+        """The data set that reads the path, with what the survey has found as its options.
+
+        Args:
+            changes: Other options, such as size=32.
+
+        Raises:
+            UsageError: The data set does not have an option, or refuses its value.
+        """
+        own: dict[str, Any] = {"path": str(self.path)}
+        if self.kind == "pictures":
+            own |= {"channels": self.channels, "skip_bad": True}
+        return self.reader(**{**own, **changes})
+
+
+def survey(path: str | Path) -> Survey:
+    """What a path holds: a folder or zip file of pictures, of which only the heads are read, or arrays.
+
+    Args:
+        path: A folder, a .zip or an .npz.
+
+    Raises:
+        UsageError: There is nothing under the path.
+        DataError: What there is cannot be trained on.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _pictures(path, Folder(path=str(path)))
+    if not path.exists():
+        beside = [p.name for p in path.absolute().parent.iterdir()] if path.absolute().parent.is_dir() else []
+        raise UsageError(f"there is no file or folder {printable(str(path))}. {hint(path.name, beside[:100])}")
+    if path.suffix.lower() in (".npz", ".npy"):
+        return _arrays(path)
+    if zipfile.is_zipfile(path):
+        return _pictures(path, Zip(path=str(path)))
+    raise DataError(
+        f"{printable(str(path))} is neither a folder, a .zip of pictures nor an .npz of arrays: "
+        "put pictures into a folder and give the folder"
+    )
+
+
+def _pictures(path: Path, options: Pictures) -> Survey:
+    sizes, modes, bad = Counter[tuple[int, int]](), Counter[str](), list[DataError]()
+    with options.opened() as (listing, opener):
+        if not listing.pictures:
+            raise listing.nothing(printable(str(path)))
+        good = []
+        for name in listing.pictures:
+            try:
+                with opener(name) as file:
+                    size, mode = look(file, printable(name))
+            except DataError as error:
+                bad.append(error)
+            else:
+                sizes[size] += 1
+                modes[mode] += 1
+                good.append(name)
+    if 2 * len(good) <= len(listing.pictures):
+        raise DataError(f"{printable(str(path))}: {summary(bad, len(listing.pictures))}: half or more")
+    found = layout(listing.pictures)
+    count, test = (len(good), 0) if not found.test else (len(found.train.keys() & good), len(found.test.keys() & good))
+    shorter = sorted(side for size, n in sizes.items() for side in [min(size)] * n)
+    said = [f"{len(good)} pictures in {printable(str(path))}", _sizes(sizes, shorter), _modes(modes)]
+    said += _layout_said(found, count, test)
+    if bad:
+        said.append(f"{summary(bad, len(listing.pictures))}, and are left out")
+    said += listing.left_out()
+    if listing.other:
+        said.append(f"{counted(listing.other)} are no pictures")
+    return Survey(
+        path=path,
+        kind="pictures",
+        count=count,
+        shape=None,
+        sides=(shorter[0], median_low(shorter), shorter[-1]),
+        channels=1 if all(mode.startswith(GREY) and mode != "LAB" for mode in modes) else 3,
+        classes=found.classes,
+        levels=256,
+        test=test,
+        said=tuple(said),
+        reader=type(options),
+    )
+
+
+def _sizes(sizes: Counter[tuple[int, int]], shorter: list[int]) -> str:
+    if len(sizes) == 1:
+        (size,) = sizes
+        return f"all are {size[0]}x{size[1]} pixels"
+    return f"their shorter sides are {shorter[0]} to {shorter[-1]} pixels, {median_low(shorter)} in the median"
+
+
+def _modes(modes: Counter[str]) -> str:
+    return "modes: " + ", ".join(f"{mode} ({n})" for mode, n in modes.most_common())
+
+
+def _layout_said(found: Layout, count: int, test: int) -> Iterator[str]:
+    if found.test:
+        yield f"its folders are splits: {count} pictures to train with and {test} to test with"
+    if found.unused:
+        yield f"{found.unused} pictures of its folder of validation pictures are not used"
+    if found.classes:
+        yield f"{len(found.classes)} classes, by folder: {some(found.classes)}"
+    else:
+        yield f"no classes: {found.why}"
+
+
+def _arrays(path: Path) -> Survey:
+    images = Arrays(path=str(path), held_out=0).load("train")
+    labels = () if images.labels is None else tuple(str(i) for i in range(int(images.labels.max()) + 1))
+    return Survey(
+        path=path,
+        kind="images",
+        count=len(images),
+        shape=images.shape,
+        sides=(0, 0, 0),
+        channels=images.shape[0],
+        classes=labels,
+        levels=images.levels,
+        test=0,
+        said=(f"{len(images)} images of shape {images.shape} in {path}", f"{len(labels) or 'no'} classes"),
+        reader=Arrays,
+    )
