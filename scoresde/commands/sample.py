@@ -1,6 +1,6 @@
 """`scoresde sample`: samples from a model with any solver."""
 
-import json
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
@@ -15,7 +15,7 @@ from ..bench import tune
 from ..core import files
 from ..core.devices import device
 from ..core.errors import UsageError
-from ..core.folders import writable
+from ..core.folders import result
 from ..core.options import table
 from ..core.parallel import group, processes
 from ..core.random import generators
@@ -30,6 +30,8 @@ from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.trajectory import Trajectory
 from ..solvers import Solver, solvers
 from .options import build, device_option, drawable, field_options
+
+RECORD = "samples.json"
 
 
 @dataclass(frozen=True)
@@ -98,15 +100,17 @@ def run(
     folder = models.locate(model)
     if tuned:
         chosen = tune.tuned(chosen, folder)
-    with group(device_name) as name:
-        together = processes()
+    with contextlib.ExitStack() as stack:
+        name, together = stack.enter_context(group(device_name)), processes()
         network = models.load(folder, device(name))
         drawable(model, network.shape)
         asked = labels(classes, count, guidance, guidance_interval)
         if asked:
             asked.around(network, 0, count)  # says what is wrong before a folder is made
         target = out or Path("samples") / f"{folder.name}-{solver}"
-        together.only_first(lambda: writable(target) and None)
+        taken = ["sheet.png", *(picture(seed + i) for i in range(count))]
+        taken += ["trajectory.png", f"trajectory.{animation}"] if trajectory else []
+        place = together.only_first(lambda: stack.enter_context(result(target, RECORD, taken)))
         recorder = Trajectory(network.sde, trajectory) if trajectory else None
         shown = False if quiet or not together.first else None
         drawn: list[tuple[int, sampling.Samples]] = []
@@ -127,24 +131,28 @@ def run(
                 pass
             bar.update(count - bar.n)
         everything = sorted((part for parts in together.gather(drawn) for part in parts), key=lambda part: part[0])
-    if not together.first:
-        return
-    batches = [part for _, part in everything]
-    x = torch.cat([part.x for part in batches])
-    write(target, x, seed, recorder, animation)
-    record = describe(chosen, network, batches, folder, seed) | (asked.record if asked else {}) | {"clip": clip}
-    files.write_text(target / "samples.json", json.dumps(record, indent=2) + "\n")
+        if not together.first:
+            return
+        batches = [part for _, part in everything]
+        write(place, torch.cat([part.x for part in batches]), seed, recorder, animation)
+        record = describe(chosen, network, batches, folder, seed) | (asked.record if asked else {}) | {"clip": clip}
+        files.write_json(place / RECORD, record)
     click.echo(
         f"{count} samples by {chosen}: {record['nfe']:g} NFE, {record['seconds']:.2f} s in "
         f"{len(batches)} batch{'es' * (len(batches) > 1)}, in {target}"
     )
 
 
+def picture(seed: int) -> str:
+    """The name of the file of a sample."""
+    return f"{seed:06d}.png"
+
+
 def write(target: Path, x: Tensor, seed: int, recorder: Trajectory | None, animation: str) -> None:
     """The pictures of a run."""
     zoom = sheets.zoom_for(x.shape[-2])
     for i, image in enumerate(x):
-        sheets.save(sheets.single(image), target / f"{seed + i:06d}.png")
+        sheets.save(sheets.single(image), target / picture(seed + i))
     sheets.save(sheets.sheet(x, zoom=zoom), target / "sheet.png")
     if recorder:
         states = [*recorder.states, x[: len(recorder.states[0])]]  # of the first batch

@@ -3,7 +3,6 @@
 import base64
 import html
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..core.errors import UsageError
-from ..core.files import write_tensors, write_text
-from ..core.folders import writable
+from ..core.files import write_json, write_tensors
+from ..core.folders import result
 from ..core.provenance import versions
 from ..images import sheets
 
@@ -87,7 +86,7 @@ class Samples:
         return sheets.sheet(x, columns, zoom=sheets.zoom_for(x.shape[-2]) if zoom is None else zoom)
 
     def save(self, folder: str | Path) -> Path:
-        """Writes the samples into a folder, which is made if need be, and returns it.
+        """Writes the samples into a folder, which is made if need be, and returns it. They replace those saved there.
 
         That is one PNG for each sample, named by its seed, and a sheet; or, if they are no pictures,
         samples.safetensors with the tensor `x`; and samples.json with what they cost.
@@ -96,25 +95,28 @@ class Samples:
             folder: Where to.
 
         Raises:
-            UsageError: The folder cannot be written to.
+            UsageError: The folder cannot be written to, or a file of the same name there was not saved by this.
             ResourceError: The disk is full.
         """
-        target = writable(Path(folder))
-        if self.pictures:
-            for name, image in zip(self.seeds or range(len(self.x)), self.x, strict=True):
-                sheets.save(sheets.single(image), target / f"{name:06d}.png")
-            sheets.save(self.sheet(), target / "sheet.png")
-        else:
-            write_tensors(target / "samples.safetensors", {"x": self.x})
-        record = {
-            "solver": self.solver,
-            "shape": list(self.x.shape),
-            "seeds": list(self.seeds),
-            **{key: getattr(self, key) for key in ("nfe", "vjps", "work", "seconds")},
-            "info": dict(self.info),
-            **versions(),
-        }
-        write_text(target / "samples.json", json.dumps(record, indent=2) + "\n")
+        target = Path(folder)
+        pictures = {f"{name:06d}.png": x for name, x in zip(self.seeds or range(len(self.x)), self.x, strict=True)}
+        names = ["sheet.png", *pictures] if self.pictures else ["samples.safetensors"]
+        with result(target, "samples.json", names) as place:
+            if self.pictures:
+                for name, image in pictures.items():
+                    sheets.save(sheets.single(image), place / name)
+                sheets.save(self.sheet(), place / "sheet.png")
+            else:
+                write_tensors(place / "samples.safetensors", {"x": self.x})
+            record = {
+                "solver": self.solver,
+                "shape": list(self.x.shape),
+                "seeds": list(self.seeds),
+                **{key: getattr(self, key) for key in ("nfe", "vjps", "work", "seconds")},
+                "info": dict(self.info),
+                **versions(),
+            }
+            write_json(place / "samples.json", record)
         return target
 
     @classmethod
