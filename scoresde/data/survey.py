@@ -14,8 +14,9 @@ from ..images.decode import look
 from ..images.listing import counted, printable, some, summary
 from .arrays import Arrays
 from .base import DataOptions
-from .files import Folder, Pictures, Zip
+from .files import Folder, Zip
 from .layout import Layout, layout
+from .pictures import Pictures
 
 GREY = ("1", "L", "LA", "La", "I", "F")
 """Modes of Pillow without colour, and what the names of others begin with, such as "I;16"."""

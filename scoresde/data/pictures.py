@@ -1,0 +1,81 @@
+"""Picture files that become images of one size, with what their folders say of them."""
+
+import logging
+from abc import abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Literal
+
+import torch
+from pydantic import Field
+
+from ..core.errors import DataError
+from ..images.listing import Listing, printable, summary
+from ..images.read import read_picture
+from .base import Images, Split
+from .held_out import HeldOut
+from .layout import layout
+
+LOG = logging.getLogger("scoresde")
+
+Opened = tuple[Listing, Callable[[str], BinaryIO]]
+"""What the names are, and a function that opens one."""
+
+
+class Pictures(HeldOut):
+    """Base of the sets of picture files. Each is resized by its shorter side, and its middle square cut out.
+
+    Folders called train and test, or val, are the splits, in place of a share held out; folders that hold all
+    pictures, each in one, are their classes.
+    """
+
+    size: int = Field(32, ge=8, description="Height and width that the images get.")
+    channels: Literal[1, 3] = Field(3, description="3 for colour, 1 for grey.")
+    labels: bool | None = Field(
+        None, description="Whether the folders that pictures lie in are classes; without it, if they look like them."
+    )
+    skip_bad: bool = Field(False, description="Leave out pictures that cannot be read, if they are fewer than half.")
+
+    @abstractmethod
+    def opened(self) -> AbstractContextManager[Opened]:
+        """A context in which the pictures can be opened."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.channels, self.size, self.size
+
+    def load(self, split: Split) -> Images:
+        """The images (channels, size, size) of a split, with labels where folders are classes.
+
+        Raises:
+            DataError: There are no pictures, or one of them cannot be read, or half of them with `skip_bad`.
+        """
+        with self.opened() as (listing, opener):
+            if not listing.pictures:
+                raise listing.nothing(self.path)
+            for sentence in listing.left_out():
+                LOG.warning("%s: %s", self.path, sentence)
+            found = layout(listing.pictures)
+            if self.labels and not found.classes:
+                raise DataError(f"the folders of {self.path} are no classes of its pictures: {found.why}")
+            folders = found.test if found.test and split == "test" else found.train
+            names = list(folders)
+            if not found.test:
+                names = [names[i] for i in self.chosen(len(names), split).tolist()]
+            pixels = torch.empty(len(names), *self.shape, dtype=torch.uint8)
+            bad: dict[str, DataError] = {}
+            for row, name in zip(pixels, names, strict=True):
+                try:
+                    with opener(name) as file:
+                        row.copy_(read_picture(file, printable(name), self.size, self.channels))
+                except DataError as error:
+                    bad[name] = error
+                    if not self.skip_bad:
+                        raise DataError(f"{self.path}: {error}; skip_bad=true leaves out what is bad") from error
+                    if 2 * len(bad) >= len(names):
+                        raise DataError(f"{self.path}: {summary(bad.values(), len(names))}: half or more") from error
+        if bad:
+            LOG.warning("%s: %s, and are left out", self.path, summary(bad.values(), len(names)))
+            pixels = pixels[torch.tensor([name not in bad for name in names])]
+        labels = None if self.labels is False else found.labels([folders[name] for name in names if name not in bad])
+        return Images(pixels, labels=None if labels is None else torch.tensor(labels))
