@@ -84,8 +84,9 @@ class Conditioner(Options, ABC):
         Raises:
             UsageError: y is not finite or not a measurement of the model's samples, or the method is not made for it.
         """
-        observation.check(y, model.shape)
-        return self._condition(model, observation, y, generator)
+        seen = observation.of_shape(model.shape)
+        seen.check(y, model.shape)
+        return self._condition(model, seen, y, generator)
 
     @abstractmethod
     def _condition(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..core.devices import double, exact
 from ..core.errors import NumericalError, UsageError
-from ..observations import LinearObservation, Pixels
+from ..observations import LinearObservation
 from ..observations.covariance import Covariance
 
 LARGEST = 4096
@@ -28,21 +28,14 @@ def dense(
     Raises:
         UsageError: The observation is not the same for all rows of a batch.
     """
-    if not same_for_all(observation):
-        raise UsageError(f"{name} takes one mask for all samples, got {len(observation.mask)}")  # type: ignore[attr-defined]
+    if observation.bound is not None:
+        raise UsageError(
+            f"{name} takes one mask for all samples, got {observation.bound}: condition on them one by one"
+        )
     unit = torch.eye(math.prod(shape), dtype=torch.float64, device=device).reshape(-1, *shape)
     a = observation.forward(unit).flatten(1).T
     seen = a.any(1)  # an unseen pixel is a row of zeros
     return a[seen], seen
-
-
-def same_for_all(observation: LinearObservation) -> bool:
-    """Whether the rows of a batch share one matrix.
-
-    Args:
-        observation: The measurement.
-    """
-    return not isinstance(observation, Pixels) or len(observation.mask) == 1
 
 
 class Gain:
@@ -82,7 +75,7 @@ class Gain:
             observation: What y was measured with.
             y: The measurements, (B, *m).
         """
-        if covariance.kind != "full" or y[0].numel() > LARGEST or not same_for_all(observation):
+        if covariance.kind != "full" or y[0].numel() > LARGEST or observation.bound is not None:
             return None
         return cls(covariance, observation, exact(y.device))
 

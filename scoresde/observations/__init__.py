@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 from .base import LinearObservation, NamedObservation, Observation, OrthogonalObservation, observations
 from .blurred import GaussianBlur
-from .given import Blur, LinearOperator, NonLinear, Pixels
+from .given import Blur, LinearOperator, NonLinear
 from .named import ROUNDING, ChannelMean, Crop, Downsample, Luma, Noisy
+from .pixels import Pixels
 
 if not TYPE_CHECKING:  # a dropped-in file is found, too
     __getattr__, __dir__ = observations.members(globals())

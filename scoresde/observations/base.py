@@ -30,6 +30,11 @@ class Observation(ABC):
     noise: float
     """σ_y, the standard deviation of the measurement's error; 0 for what is known exactly."""
 
+    @property
+    def bound(self) -> int | None:
+        """Number of samples that are measured in ways of their own, as with a mask for each; None if all are alike."""
+        return None
+
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """A x, (B, *m), differentiable.
@@ -56,6 +61,17 @@ class Observation(ABC):
             y: The measurement, (B, *m).
         """
         return x
+
+    def of_shape(self, shape: tuple[int, ...]) -> "Observation":
+        """The measurement of samples of a shape. In this base class it is itself.
+
+        Args:
+            shape: Shape of one sample.
+
+        Raises:
+            UsageError: It is none of such samples.
+        """
+        return self
 
     def of_rows(self, rows: Sequence[int]) -> "Observation":
         """The measurement of some of the samples. In this base class it is the same for all of them.

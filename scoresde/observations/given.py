@@ -1,14 +1,12 @@
-"""Observations made from a mask, a blur kernel, or functions of the user."""
+"""Observations made from a blur kernel, or from functions of the user."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
-from .base import LinearObservation, Observation, OrthogonalObservation
+from .base import LinearObservation, Observation
 
 
 def not_negative(noise: float) -> float:
@@ -23,58 +21,6 @@ def not_negative(noise: float) -> float:
     if not 0 <= noise < float("inf"):
         raise UsageError(f"the noise of an observation must be a number of at least 0, got {noise}")
     return float(noise)
-
-
-class Pixels(OrthogonalObservation):
-    """Inpainting: the pixels where the mask is 1 are known. y is an image; what it has elsewhere is not read.
-
-    Args:
-        mask: (H, W), or (B, 1, H, W) with B = 1 or one mask for each sample, of zeros and ones.
-        noise: σ_y, the standard deviation of the measurement's error; 0 for exact pixels.
-
-    Raises:
-        UsageError: The mask has another shape or other values.
-
-    Example:
-        >>> import numpy as np, scoresde, torch
-        >>> mask = np.zeros((4, 4), dtype=bool)
-        >>> mask[:2] = True  # the upper half is known
-        >>> float(scoresde.Pixels(mask).forward(torch.ones(1, 3, 4, 4)).mean())
-        0.5
-    """
-
-    @property
-    def gain(self) -> float:
-        return 1.0
-
-    def __init__(self, mask: Tensor | np.ndarray[Any, Any], noise: float = 0.0) -> None:
-        mask = torch.as_tensor(mask)
-        mask = mask[None, None] if mask.ndim == 2 else mask
-        if mask.ndim != 4 or mask.shape[1] != 1:
-            raise UsageError(f"a mask has the shape (H, W), or (B, 1, H, W) for B samples, got {tuple(mask.shape)}")
-        if not bool(((mask == 0) | (mask == 1)).all()):
-            raise UsageError("a mask holds only 1, for known pixels, and 0, for those to be drawn")
-        self.mask, self.noise = mask.bool(), not_negative(noise)
-
-    def of_rows(self, rows: Sequence[int]) -> "Pixels":
-        return self if len(self.mask) == 1 else Pixels(self.mask[list(rows)], self.noise)
-
-    def _known(self, x: Tensor) -> Tensor:
-        if x.ndim != 4 or x.shape[2:] != self.mask.shape[2:] or len(self.mask) not in (1, len(x)):
-            raise UsageError(f"a mask of shape {tuple(self.mask.shape)} does not fit images of shape {tuple(x.shape)}")
-        return self.mask.to(x.device)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.where(self._known(x), x, 0)
-
-    def adjoint(self, y: Tensor) -> Tensor:
-        return self.forward(y)
-
-    def residual(self, x: Tensor, y: Tensor) -> Tensor:
-        return torch.where(self._known(x), y - x, 0)
-
-    def write(self, x: Tensor, y: Tensor) -> Tensor:
-        return x if self.noise else torch.where(self._known(x), y, x)
 
 
 class LinearOperator(LinearObservation):
@@ -126,6 +72,8 @@ class Blur(LinearObservation):
 
     def _transfer(self, x: Tensor) -> Tensor:
         """The factor of each frequency of images of the size of x, (H, W/2 + 1), complex."""
+        if x.ndim != 4:
+            raise UsageError(f"a blur sees pictures, (B, C, H, W), got shape {tuple(x.shape)}: write a LinearOperator")
         (h, w), (height, width) = self.kernel.shape, x.shape[-2:]
         if h > height or w > width:
             raise UsageError(f"a kernel of {h}x{w} does not fit images of {height}x{width}")

@@ -77,7 +77,9 @@ class Downsample(NamedObservation, OrthogonalObservation):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 4 or x.shape[2] % self.factor or x.shape[3] % self.factor:
-            raise UsageError(f"downsample by {self.factor} takes images with sides that it divides, got {x.shape}")
+            raise UsageError(
+                f"downsample by {self.factor} takes images with sides that it divides, got {tuple(x.shape)}"
+            )
         return avg_pool2d(x, self.factor)
 
     def adjoint(self, y: Tensor) -> Tensor:
@@ -86,7 +88,7 @@ class Downsample(NamedObservation, OrthogonalObservation):
 
 @observations("noisy")
 class Noisy(NamedObservation, OrthogonalObservation):
-    """Denoising: everything is known up to white noise, y (B, C, H, W)."""
+    """Denoising: everything is known up to white noise, y (B, *)."""
 
     noise: float = Field(0.1, gt=0, description="Standard deviation of the noise.")
 
@@ -115,8 +117,10 @@ class Crop(NamedObservation, OrthogonalObservation):
         return 1.0
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 4:
+            raise UsageError(f"crop sees images, (B, C, H, W), got shape {tuple(x.shape)}: a mask knows other entries")
         height, width = x.shape[-2] - self.top - self.bottom, x.shape[-1] - self.left - self.right
-        if x.ndim != 4 or height < 1 or width < 1:
+        if height < 1 or width < 1:
             raise UsageError(f"the margins of {self!r} leave nothing of images of shape {tuple(x.shape)}")
         return x[..., self.top : self.top + height, self.left : self.left + width]
 

@@ -112,8 +112,9 @@ class PosteriorSampler(Options, ABC):
         if not isinstance(generator, Sequence) or len(generator) != len(y):
             given = len(generator) if isinstance(generator, Sequence) else "a single source"
             raise UsageError(f"{self.name} takes one generator for each of {len(y)} samples, got {given}")
-        observation.check(y, model.shape)
-        return Problem(model, observation, y.to(torch.promote_types(y.dtype, torch.float32)), generator, end)
+        seen = observation.of_shape(model.shape)
+        seen.check(y, model.shape)
+        return Problem(model, seen, y.to(torch.promote_types(y.dtype, torch.float32)), generator, end)
 
     def _guarded(self, model: ScoreModel) -> ScoreModel:
         return ObservedModel(model, Guard(self.name, finite=True, budget=math.inf))

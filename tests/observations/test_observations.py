@@ -45,6 +45,7 @@ MASK = torch.rand(1, 1, 4, 6, generator=stream(0, "mask")) < 0.4
 MASKS = torch.rand(3, 1, 4, 6, generator=stream(1, "mask")) < 0.6
 MATRIX = draw((7, 72), "matrix")
 KERNEL = torch.tensor([[0.0, 0.1, 0.0], [0.2, 0.4, 0.1], [0.0, 0.2, 0.0]])
+COLOURED = MASKS[:, 0].permute(1, 2, 0)  # (H, W, 3), with channels that differ
 REDUNDANT = torch.cat([MATRIX[:3], MATRIX[:2] + MATRIX[1:3]])
 
 
@@ -233,20 +234,77 @@ def test_a_mask_may_be_an_array_and_samples_may_be_chosen():
     assert luma.of_rows(rows) is luma
 
 
+ONE = MASK[0, 0]
+
+
+@pytest.mark.parametrize(
+    ("mask", "shape", "truth"),
+    [
+        (ONE, (3, 4, 6), MASK),
+        (ONE.numpy(), (3, 4, 6), MASK),
+        (ONE.tolist(), (3, 4, 6), MASK),
+        (ONE.double(), (3, 4, 6), MASK),
+        (255 * ONE.byte(), (3, 4, 6), MASK),
+        (Image.fromarray(ONE.numpy()), (3, 4, 6), MASK),
+        (Image.fromarray(ONE.numpy()).convert("RGB"), (3, 4, 6), MASK),
+        (ONE[None], (3, 4, 6), MASK),
+        (ONE[None].expand(3, -1, -1), (3, 4, 6), MASK),
+        (ONE[..., None].expand(-1, -1, 3), (3, 4, 6), MASK),
+        (ONE[..., None].expand(-1, -1, 3), (1, 4, 6), MASK),
+        (MASK.expand(5, 3, -1, -1), (3, 4, 6), MASK.expand(5, 1, -1, -1)),
+        (MASKS[:, 0], (3, 4, 6), MASKS[None, :, 0]),  # of the sample's shape: each number by itself
+        (ONE[0], (6,), ONE[:1]),
+        (ONE, (6,), ONE),  # a mask each for four vectors
+        (ONE, (4, 6), ONE[None]),
+        (ONE[0], (4, 6), ONE[None, :1]),  # the same instants of all channels
+        (MASKS[:, 0], (4, 6), MASKS[:, 0]),
+        (MASKS[:, 0], (2, 3, 4, 6), MASKS[None, None, :, 0]),
+    ],
+)
+def test_a_mask_has_one_meaning_for_samples_of_a_shape(mask, shape, truth):
+    """Against torch's own broadcasting of the mask written out."""
+    x = draw((truth.shape[0] if len(truth) > 1 else 2, *shape), "x")
+    seen = Pixels(mask)
+    assert torch.equal(seen.forward(x), torch.where(truth, x, 0))
+    placed = seen.of_shape(shape)
+    assert torch.equal(placed.mask, truth) and placed.bound == (len(truth) if len(truth) > 1 else None)
+    assert torch.equal(
+        placed.of_rows([1, 0]).forward(x[:2]), torch.where(truth[[1, 0]] if len(truth) > 1 else truth, x[:2], 0)
+    )
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Pixels(torch.ones(2, 4, 6)), r"a mask has the shape \(H, W\), or \(B, 1, H, W\) for B samples, got"),
-        (lambda: Pixels(torch.ones(1, 3, 4, 6)), r"got \(1, 3, 4, 6\)"),
+        (
+            lambda: Pixels(torch.ones(2, 4, 6)).forward(draw(SHAPE)),
+            r"has the shape \(3, 4, 6\) or \(4, 6\) for all chan",
+        ),
+        (lambda: Pixels(torch.ones(1, 3, 6, 4)).forward(draw(SHAPE)), r"mask of shape \(1, 3, 6, 4\) does not fit"),
         (lambda: Pixels(torch.full((1, 1, 4, 6), 0.5)), "only 1, for known pixels, and 0"),
         (lambda: Pixels(MASK, noise=-1), "noise of an observation must be a number of at least 0, got -1"),
-        (lambda: Pixels(torch.ones(1, 1, 1, 1)).forward(draw(SHAPE)), "does not fit images"),
-        (lambda: Pixels(MASKS[:2]).forward(draw(SHAPE)), "does not fit images"),
+        (lambda: Pixels(torch.ones(1, 1, 1, 1)).forward(draw(SHAPE)), "does not fit samples"),
+        (lambda: Pixels(torch.ones(4, 1)).forward(draw(SHAPE)), r"mask of shape \(4, 1\) does not fit"),
+        (lambda: Pixels(torch.ones(6)).forward(draw(SHAPE)), r"mask of shape \(6,\) does not fit"),
+        (lambda: Pixels(torch.ones(3)).forward(draw((2, 4))), r"the shape \(4,\), or \(B, 4\) for one each"),
+        (lambda: Pixels(torch.ones(4, 1)).forward(draw((2, 4))), "does not fit"),
+        (lambda: Pixels(torch.ones(2, 1)).forward(draw((5, 2, 9))), "does not fit"),
+        (lambda: Pixels(COLOURED).forward(draw((2, 1, 4, 6))), "does not fit"),
+        (lambda: Pixels(Image.new("RGBA", (6, 4), (9, 9, 9, 0))), "has no transparency"),
+        (lambda: Pixels([]), "a mask holds only 1"),
+        (lambda: Pixels([0, 1, 255]), "a mask holds only 1"),
+        (lambda: Pixels([math.nan, 1]), "a mask holds only 1"),
+        (lambda: Pixels(MASKS[:2]).forward(draw(SHAPE)), "masks for 2 samples, got 3"),
         (lambda: Luma().forward(draw((2, 1, 4, 6))), "luma sees images of 3 channels"),
         (lambda: Luma(noise=-1), "noise must be at least 0, got -1"),
         (lambda: Downsample(factor=4).forward(draw(SHAPE)), "sides that it divides"),
         (lambda: Crop(top=4).forward(draw(SHAPE)), "leave nothing of images"),
         (lambda: Blur(torch.ones(2, 2)), "both odd"),
+        (lambda: Blur(torch.ones(1, 1)).forward(draw((2, 4, 6))), "a blur sees pictures"),
+        (lambda: GaussianBlur().forward(draw((2, 4, 6))), "blur sees images"),
+        (lambda: Crop(top=1).forward(draw((2, 4))), "crop sees images"),
+        (lambda: Luma().forward(draw((2, 3))), "luma sees images"),
+        (lambda: Downsample().forward(draw((2, 4, 4))), "downsample by 2 takes images"),
         (lambda: Blur(torch.ones(5, 5)).forward(draw(SHAPE)), "kernel of 5x5 does not fit images of 4x6"),
         (lambda: Luma().check(torch.zeros(2, 3, 4, 6), SHAPE[1:]), r"Luma of 2 samples of shape \(3, 4, 6\) is \(2, 1"),
         (lambda: Luma().check(torch.full((2, 1, 4, 6), math.nan), SHAPE[1:]), "must be finite"),

@@ -8,7 +8,7 @@ from torch import Tensor
 from ...core.errors import UsageError
 from ...models.known import Known
 from ..base import Observation
-from ..given import Pixels
+from ..pixels import Pixels
 from .base import Task, tasks
 
 
@@ -36,4 +36,5 @@ class Inpaint(Task):
     def answer(self, observation: Observation, y: Tensor) -> Known | None:
         if not isinstance(observation, Pixels) or observation.noise:
             return None
-        return self.known(y, observation.mask.to(y.device))
+        mask = observation.known(y)
+        return self.known(y, mask) if mask.shape[1] == 1 else None
