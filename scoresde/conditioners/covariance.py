@@ -19,7 +19,7 @@ from .base import ConditionedModel, LinearConditioner, conditioners, gaussian_up
 from .dense import Gain
 
 CovarianceOption = Annotated[Covariance | None, PlainSerializer(lambda covariance: covariance and str(covariance))]
-KindOption = Literal["auto", "none", "channel", "dct", "full"]
+KindOption = Literal["auto", "none", "channel", "dct", "diagonal", "full"]
 
 
 class CovarianceUser(Options):
@@ -50,7 +50,7 @@ class CovarianceUser(Options):
         """
         if self.covariance is None:
             raise UsageError(
-                f"{self.name} needs that of the data: give covariance=estimate(images), or take it from a model's "
+                f"{self.name} needs that of the data: give covariance=estimate(samples), or take it from a model's "
                 f"folder with stats.fitted({self.name}, MODEL, observation)"
             )
         self.covariance.check(model.shape)

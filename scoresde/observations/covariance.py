@@ -1,5 +1,6 @@
-"""The covariance of images, in a form that is cheap to multiply with and to invert."""
+"""The covariance of data, in a form that is cheap to multiply with and to invert."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -11,7 +12,7 @@ from ..core.errors import DataError, UsageError
 from .cosine import cosines
 from .krylov import scaled
 
-Kind = Literal["channel", "dct", "full"]
+Kind = Literal["channel", "dct", "diagonal", "full"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LARGEST = 4096
 """Values in a sample up to which a full covariance is made; its eigenvectors take the square of it."""
@@ -25,19 +26,20 @@ class Covariance:
 
     `channel` has the same (C, C) covariance at every pixel and none between pixels: enough for colourisation.
     `dct` rotates the channels to their principal axes and has a variance for each cosine frequency of each: for
-    measurements that know some places and not others, if images look alike everywhere. `full` has all D² covariances.
+    measurements that know some places and not others, if images look alike everywhere. `diagonal` has a variance for
+    each number and no covariance, and `full` all D² of them: these two are for samples of any shape.
 
     Reference: Ahmed, Natarajan and Rao 1974, https://doi.org/10.1109/T-C.1974.223784, for the cosine basis.
     """
 
     kind: Kind
-    """channel, dct or full."""
+    """channel, dct, diagonal or full."""
     shape: tuple[int, ...]
     """Shape of one sample."""
     variances: Tensor
-    """v: (C, 1, 1), (C, H, W) or (D,), float64."""
+    """v: (C, 1, 1), the shape of a sample, or (D,), float64."""
     factors: tuple[Tensor, ...]
-    """Orthogonal matrices, their columns the axes of U, for axes 1, 2, ... of (B, C, H, W), or for (B, D)."""
+    """Orthogonal matrices, their columns the axes of U, for axes 1, 2, ... of (B, C, H, W), or for (B, D); or none."""
 
     def __str__(self) -> str:
         return f"{self.kind} covariance of samples of shape {self.shape}"
@@ -73,12 +75,13 @@ class Covariance:
             shape: Shape of the samples, (C, H, W).
 
         Raises:
-            UsageError: A full covariance belongs to its size; or the shape has other channels.
+            UsageError: A full or diagonal covariance belongs to its size; or the shape has other channels.
         """
         if self.shape == tuple(shape):
             return self
-        if self.kind == "full" or len(shape) != 3 or shape[0] != self.shape[0]:
-            advice = "take the kind dct or channel" if self.kind == "full" else "only height and width may differ"
+        fixed = self.kind in ("full", "diagonal")
+        if fixed or len(shape) != 3 or shape[0] != self.shape[0]:
+            advice = "take the kind dct or channel" if fixed else "only height and width may differ"
             raise UsageError(f"the {self} cannot be resized to {tuple(shape)}: {advice}")
         if self.kind == "channel":
             return Covariance(self.kind, tuple(shape), self.variances, self.factors)
@@ -151,26 +154,43 @@ def full(matrix: Tensor, shape: tuple[int, ...]) -> Covariance:
     return Covariance("full", shape, variances.clamp_min(0), (axes,))
 
 
-def estimate(images: Tensor, kind: Kind = "dct") -> Covariance:
-    """The covariance of images about their mean image.
+def usual(shape: tuple[int, ...]) -> Kind:
+    """The kind that is estimated of samples of a shape: dct of pictures, else full, or diagonal of very large ones.
 
     Args:
-        images: (N, C, H, W), at least two.
-        kind: "channel", "dct" or "full".
+        shape: Shape of one sample.
+    """
+    if len(shape) == 3:
+        return "dct"
+    return "full" if math.prod(shape) <= LARGEST else "diagonal"
+
+
+def estimate(samples: Tensor, kind: Kind | None = None) -> Covariance:
+    """The covariance of samples about their mean.
+
+    Args:
+        samples: (N, C, H, W), or for the kinds full and diagonal (N, *), at least two.
+        kind: "channel", "dct", "diagonal" or "full"; by default `usual`.
 
     Raises:
-        UsageError: There is no such kind, or `full` would be too large.
-        DataError: There are fewer than two images.
+        UsageError: There is no such kind, it is one of pictures and these are none, or `full` would be too large.
+        DataError: There are fewer than two samples.
     """
+    shape = tuple(samples.shape[1:])
+    kind = usual(shape) if kind is None else kind
     if kind not in KINDS:
         raise UsageError(f"the kind of a covariance must be one of {', '.join(KINDS)}, got {kind!r}")
-    if images.ndim != 4 or len(images) < 2:
-        raise DataError(f"a covariance takes at least two images, (N, C, H, W), got {tuple(images.shape)}")
-    shape, size = tuple(images.shape[1:]), images[0].numel()
-    offset = images.double() - images.double().mean(0)
+    if len(samples) < 2 or not shape:
+        raise DataError(f"a covariance takes at least two samples, (N, *), got {tuple(samples.shape)}")
+    if len(shape) != 3 and kind in ("channel", "dct"):
+        raise UsageError(f"a {kind} covariance is one of pictures, (N, C, H, W), got {tuple(samples.shape)}: use full")
+    offset, size = samples.double() - samples.double().mean(0), math.prod(shape)
+    if kind == "diagonal":
+        return Covariance(kind, shape, shrunk(offset.square().mean(0)), ())
     if kind == "full":
         if size > LARGEST:
-            raise UsageError(f"a full covariance is made of at most {LARGEST} values, got {size}; use dct")
+            other = "dct" if len(shape) == 3 else "diagonal"
+            raise UsageError(f"a full covariance is made of at most {LARGEST} values, got {size}; use {other}")
         flat = offset.flatten(1)
         whole = full(flat.T @ flat / len(flat), shape)
         return Covariance(kind, shape, shrunk(whole.variances), whole.factors)

@@ -45,7 +45,7 @@ def load(name: str | Path = "digits", kind: Kind = "dct") -> Covariance:
 
     Args:
         name: A run, a model folder, or the name of a bundled model.
-        kind: "channel", "dct" or "full".
+        kind: "channel", "dct", "diagonal" or "full".
 
     Raises:
         UsageError: There is no such model or kind, or the model has none of this kind yet.
@@ -107,9 +107,9 @@ def fitted(
         return method.given(wanted.resized(shape) if shape else wanted)
     found = every(models.locate(name))
     if shape:
-        found = {k: c.resized(shape) for k, c in found.items() if k != "full" or c.shape == tuple(shape)}
+        found = {k: c.resized(shape) for k, c in found.items() if k in ("channel", "dct") or c.shape == tuple(shape)}
     rest: tuple[Kind, ...] = ("channel", "dct") if isinstance(observation, Grey) else ("dct", "channel")
-    best = next((found[kind] for kind in ("full", *rest) if kind in found), None)
+    best = next((found[kind] for kind in ("full", *rest, "diagonal") if kind in found), None)
     if best is not None:
         return method.given(best)
     if method.optional:

@@ -169,7 +169,7 @@ def test_the_oracles_draws_have_its_mean_and_weights():
         posterior.draw(3, stream(0))
 
 
-@pytest.mark.parametrize("kind", ["channel", "dct", "full"])
+@pytest.mark.parametrize("kind", ["channel", "dct", "diagonal", "full"])
 def test_covariances_multiply_as_their_matrix(kind):
     """posterior and precision against dense NumPy, with Σ read off from its own products at infinite noise."""
     images = draw((50, *SHAPE), "images") * (1 + draw(SHAPE, "scale").abs())
@@ -184,8 +184,8 @@ def test_covariances_multiply_as_their_matrix(kind):
     assert np.allclose(dense(lambda u: found.precision(u, variance, 0.7, 0.2 + 0 * variance)), inverse, atol=1e-6)
     offset = (images - images.mean(0)).numpy()
     flat = offset.reshape(50, SIZE)
-    if kind == "full":
-        truth = flat.T @ flat / 50
+    if kind in ("full", "diagonal"):
+        truth = flat.T @ flat / 50 if kind == "full" else np.diag(flat.var(0))
     else:
         channels = np.einsum("nihw,njhw->ij", offset, offset) / (50 * 16)
         truth = np.kron(channels, np.eye(16))
@@ -467,7 +467,11 @@ OTHER = covariance.full(torch.eye(4), (1, 2, 2))
             NumericalError,
             "its adjoint is not the transpose of its forward",
         ),
-        (lambda: covariance.estimate(TRUTH, "fourier"), UsageError, "must be one of channel, dct, full, got 'fourier'"),
+        (
+            lambda: covariance.estimate(TRUTH, "fourier"),
+            UsageError,
+            "must be one of channel, dct, diagonal, full, got 'fourier'",
+        ),
         (lambda: covariance.estimate(torch.zeros(2, 1, 65, 64), "full"), UsageError, "at most 4096 values, got 4160"),
         (lambda: covariance.full(-torch.eye(2), (2,)), UsageError, "no negative eigenvalue, got -1"),
     ],
@@ -540,7 +544,10 @@ def test_bundled_models_come_with_the_covariance_of_their_training_images(name):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("stats digits --kinds dtc", "--kinds takes any of channel, dct, full, got 'dtc'. Did you mean 'dct'?"),
+        (
+            "stats digits --kinds dtc",
+            "--kinds takes any of channel, dct, diagonal, full, got 'dtc'. Did you mean 'dct'?",
+        ),
         ("stats digits --data photos", "and the model's samples have the shape (1, 8, 8)"),
         ("stats digitz", "Did you mean 'digits'?"),
     ],
