@@ -25,7 +25,7 @@ def read_rows(path: Path) -> list[Row]:
     """
     file = path / "results.json" if path.is_dir() else path
     try:
-        rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+        rows = json.loads(file.read_bytes())["rows"]
         return [row for row in rows if row["kind"] == "samples" and row["status"] == "done"]
     except FileNotFoundError:
         raise UsageError(f"{path} holds no results: make some with `scoresde bench --out {path}`") from None

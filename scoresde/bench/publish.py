@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from ..core.errors import UsageError
 from .cells import Cell
+from .compare import read_rows
 from .figures import render
 from .page import drawing, page
 from .report import Report
 from .spec import Settings
-from .store import Store
+from .store import Row, Store
 from .tables import Layout, as_csv, as_json, markdown
 
 
@@ -17,7 +20,8 @@ def publish(cells: Sequence[Cell], store: Store, spec: Settings, layout: Layout 
     """Writes table.md, table.csv, results.json, index.html and a plot per model, and returns the report.
 
     They are made from the rows of all processes. Each process reads the rows again after writing, and repeats if new
-    ones have come, so the last report contains all rows.
+    ones have come, so the last report contains all rows. Plots of models of the report before, which this one is not
+    about, are removed.
 
     Args:
         cells: The cells of the benchmark.
@@ -27,17 +31,22 @@ def publish(cells: Sequence[Cell], store: Store, spec: Settings, layout: Layout 
     """
     options = spec.model_dump(mode="json")
     while True:
-        found = store.rows()
+        found, before = store.rows(), list[Row]()
+        with suppress(UsageError):  # there is none
+            before = read_rows(store.folder)
         report = Report.of(cells, found)
+        pictures = _pictures(report)
         store.write(
             {
-                **_pictures(report),
+                **pictures,
                 "table.md": markdown(report, layout),
                 "table.csv": as_csv(report),
                 "results.json": as_json(report, options),
                 "index.html": page(report, store, options),
             }
         )
+        for name in {_file(row["model"]) for row in before} - set(pictures):
+            (store.folder / name).unlink(missing_ok=True)
         if store.rows() == found:
             return report
 
@@ -48,5 +57,10 @@ def _pictures(report: Report) -> dict[str, str]:
     for model in dict.fromkeys(row["model"] for row in report.done):
         figures = (drawing(report, model, name) for name in report.measured)
         if figure := next(filter(None, figures), None):
-            found[f"{re.sub('[^A-Za-z0-9._-]+', '-', Path(model).name)}.svg"] = render(figure).decode()
+            found[_file(model)] = render(figure).decode()
     return found
+
+
+def _file(model: str) -> str:
+    """The name of a model's plot."""
+    return f"{re.sub('[^A-Za-z0-9._-]+', '-', Path(model).name)}.svg"

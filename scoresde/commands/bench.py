@@ -1,12 +1,12 @@
 """`scoresde bench`: what samples cost and what they are worth, for every solver on every model."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
-from tqdm.auto import tqdm
 
 from ..bench.compare import compare as differences
 from ..bench.compare import read_rows
@@ -18,8 +18,9 @@ from ..bench.tables import Layout, markdown
 from ..bench.texts import title
 from ..core.devices import device
 from ..core.errors import NumericalError, UsageError
-from ..core.folders import writable
+from ..core.folders import only_writer, writable
 from ..core.parallel import share
+from ..sampling.progress import progress_bar
 from .options import device_option, json_option, print_table
 
 
@@ -95,15 +96,17 @@ def run(
     named = Path(spec).stem if spec else "-".join(models) or suite or "default"
     store = Store(writable(out or Path("bench") / named), rank)
     total = sum(cell.cost * cell.subject.count for i, cell in enumerate(todo) if i % world == rank)
-    with tqdm(total=total, disable=quiet or None, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
-        done = store.rows()
-        own = [cell for i, cell in enumerate(todo) if i % world == rank]
-        bar.update(
-            sum(cell.cost * cell.subject.count for cell in own if done.get(cell.key, {}).get("status") == "done")
-        )
-        for row in measure(todo, store, rank=rank, world=world, progress=bar.update):
-            bar.set_postfix_str(f"{row['model']} {row.get('solver', {}).get('name', 'likelihood')}")
-    report = publish(todo, store, chosen, layout)
+    with only_writer(store.folder, f".lock-{rank}"):
+        form = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
+        with progress_bar(math.ceil(total), False if quiet else None, unit="evaluation", bar_format=form) as bar:
+            done = store.rows()
+            own = [cell for i, cell in enumerate(todo) if i % world == rank]
+            bar.update(
+                sum(cell.cost * cell.subject.count for cell in own if done.get(cell.key, {}).get("status") == "done")
+            )
+            for row in measure(todo, store, rank=rank, world=world, progress=bar.update):
+                bar.set_postfix_str(f"{row['model']} {row.get('solver', {}).get('name', 'likelihood')}")
+        report = publish(todo, store, chosen, layout)
     if not quiet and rank == 0:
         click.echo(markdown(report, layout))
     click.echo(f"{len(report.rows) - report.missing} of {len(report.rows)} cells in {store.folder}: open index.html")

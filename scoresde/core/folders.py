@@ -52,7 +52,7 @@ def apart(folder: Path, inputs: Sequence[Path]) -> Path:
 
 
 @contextlib.contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, lock: str = LOCK) -> Iterator[None]:
     """A context in which no other process writes into a folder.
 
     The lock belongs to an open file, so the system releases it however the process ends. Where the system has no such
@@ -60,26 +60,27 @@ def only_writer(folder: Path) -> Iterator[None]:
 
     Args:
         folder: The folder, which exists.
+        lock: Name of the lock: processes that share the folder have one each.
 
     Raises:
         UsageError: Another process is at work there.
     """
-    file = _locked(folder)
+    file = _locked(folder, lock)
     try:
         yield
     finally:
-        (folder / LOCK).unlink(missing_ok=True)
+        (folder / lock).unlink(missing_ok=True)
         if file:
             file.close()
 
 
-def _locked(folder: Path) -> TextIO | None:
+def _locked(folder: Path, lock: str) -> TextIO | None:
     """The open file that holds the lock of a folder, or None where there are no locks."""
     try:
         import fcntl
     except ImportError:
         return None
-    path = folder / LOCK
+    path = folder / lock
     while True:
         file = open(path, "a+", encoding="utf-8")
         try:
@@ -169,9 +170,11 @@ def _owned(folder: Path, record: str, new: set[str]) -> set[str]:
     if (folder / record).exists():
         with contextlib.suppress(CheckpointError):  # somebody else's
             before = files.read_json(folder / record)
-    # A record of version 0.1.0 names no files: what is called like one of the new result is then taken for its own.
-    named = before.get("files", sorted(new)) if "versions" in before else []
-    owned = {str(name) for name in named if Path(str(name)).name == name != ".."}
+    named = before.get("files")
+    if not isinstance(named, list):  # as in version 0.1.0: what is called like a new file is taken for an old one
+        named = sorted(new)
+    mine = [record, *named] if "versions" in before else []
+    owned = {name for name in mine if name not in ("", "..") and Path(str(name)).name == name}
     if theirs := sorted(name for name in new - owned if os.path.lexists(folder / name)):
         raise UsageError(
             f"{folder} holds a file {theirs[0]} that is not of an earlier result of the same command, and nothing else "

@@ -1,0 +1,122 @@
+"""What commands leave in a folder that held an earlier result, or that somebody else uses."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+from PIL import Image
+
+from scoresde import sample
+from scoresde.cli import scoresde
+from scoresde.core.errors import UsageError
+from scoresde.core.folders import only_writer
+from scoresde.images.samples import find_samples
+
+QUICK = "--solver euler --steps 2 --quiet --out out"
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def pictures(first, last):
+    return [f"{seed:06d}.png" for seed in range(first, last + 1)]
+
+
+def test_fewer_samples_leave_none_of_those_before(run, tmp_path):
+    run(f"sample -n 5 --seed 3 {QUICK}")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    run(f"sample -n 2 {QUICK}")
+    assert names(tmp_path / "out") == [*pictures(0, 1), "notes.txt", "samples.json", "sheet.png"]
+    assert len(find_samples(tmp_path / "out")[0]) == 2, "and so metrics count two"
+
+
+def test_an_animation_of_before_goes_with_its_samples(run, tmp_path):
+    run(f"sample -n 1 --trajectory 2 {QUICK}")
+    run(f"sample -n 1 --trajectory 2 --animation webp {QUICK}")
+    way = ["trajectory.png", "trajectory.webp"]
+    assert names(tmp_path / "out") == [*pictures(0, 0), "samples.json", "sheet.png", *way]
+    run(f"sample -n 1 {QUICK.replace('euler', 'unipc')}")
+    assert names(tmp_path / "out") == [*pictures(0, 0), "samples.json", "sheet.png"]
+
+
+def test_samples_saved_from_python_follow_the_same_rule(run, tmp_path):
+    run(f"sample -n 3 {QUICK}")
+    sample("digits", "euler", n=1, steps=2).save(tmp_path / "out")
+    assert names(tmp_path / "out") == [*pictures(0, 0), "samples.json", "sheet.png"]
+    record = json.loads((tmp_path / "out" / "samples.json").read_text())
+    assert record["files"] == names(tmp_path / "out")
+    (tmp_path / "own").mkdir()
+    Image.new("L", (8, 8), 99).save(tmp_path / "own" / "000000.png")
+    with pytest.raises(UsageError, match=r"holds a file 000000.png that is not of an earlier result"):
+        sample("digits", "euler", n=1, steps=2).save(tmp_path / "own")
+
+
+@pytest.mark.parametrize("name", ["000001.png", "sheet.png", "trajectory.gif", "samples.json"])
+def test_pictures_of_somebody_else_are_kept_and_named(run, tmp_path, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_bytes(b"mine")
+    said = run(f"sample -n 2 --trajectory 2 {QUICK}", 2)
+    assert f"out holds a file {name} that is not of an earlier result" in said and said.count("Error") == 1
+    assert names(tmp_path / "out") == [name] and (tmp_path / "out" / name).read_bytes() == b"mine"
+
+
+def test_codes_and_ways_do_not_mix_with_samples(run, tmp_path):
+    """Each command replaces its own files alone: the sheet of another is not one of them."""
+    run("encode -n 2 --tol 1e-1 --out out --quiet")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    for line in (f"sample -n 1 {QUICK}", "interpolate -n 1 --frames 2 --tol 1e-1 --out out --quiet"):
+        assert "out holds a file sheet.png" in run(line, 2)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    run("encode -n 1 --tol 1e-1 --out out --quiet")
+    assert names(tmp_path / "out") == ["codes.safetensors", "encode.json", "sheet.png"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"sample -n 1 {QUICK}",
+        "encode -n 1 --tol 1e-1 --out out --quiet",
+        "interpolate -n 1 --frames 2 --tol 1e-1 --out out --quiet",
+        "bench spec.toml --out out --quiet",
+    ],
+)
+def test_a_second_command_in_one_folder_is_refused(run, tmp_path, line):
+    spec = 'model = "gm2"\nsolver = ["euler:steps=2"]\npaths = 0\nlikelihood = 0\ncount = 8\n'
+    (tmp_path / "spec.toml").write_text(spec)
+    (tmp_path / "out").mkdir()
+    with only_writer(tmp_path / "out", ".lock-0" if line.startswith("bench") else ".lock"):
+        assert f"out is in use by process {os.getpid()}; wait for its end" in run(line, 2)
+    run(line)
+    assert not [name for name in names(tmp_path / "out") if name.startswith(".")]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_is_stopped_leaves_the_samples_of_the_one_before(run, tmp_path, sign):
+    run(f"sample -n 2 {QUICK}")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    line = "sample --solver euler --steps 1000000 -n 3 --out out --quiet".split()
+    child = multiprocessing.get_context("fork").Process(target=scoresde, args=(line,), kwargs={"prog_name": "scoresde"})
+    child.start()
+    while not (tmp_path / "out" / ".unfinished").exists() and child.is_alive():
+        time.sleep(0.02)
+    time.sleep(0.2)
+    os.kill(child.pid, sign)
+    child.join()
+    assert child.exitcode == (130 if sign == signal.SIGINT else -sign)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")} == before
+    run(f"sample -n 1 {QUICK}")
+    assert names(tmp_path / "out") == [*pictures(0, 0), "samples.json", "sheet.png"]
+
+
+def test_the_plots_of_models_that_are_compared_no_more_go(run, tmp_path):
+    (tmp_path / "spec.toml").write_text('solver = ["euler:steps=2"]\npaths = 0\nlikelihood = 0\ncount = 8\n')
+    line = "bench spec.toml --out out --quiet --device cpu"
+    run(f"{line} --model gm2 --model gaussian")
+    assert {"gm2.svg", "gaussian.svg"} <= set(names(tmp_path / "out"))
+    (tmp_path / "out" / "mine.svg").write_text("mine")
+    run(f"{line} --model gaussian")
+    assert [name for name in names(tmp_path / "out") if name.endswith(".svg")] == ["gaussian.svg", "mine.svg"]
