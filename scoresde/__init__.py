@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .core.errors import ScoreSDEError as ScoreSDEError
     from .core.random import generators as generators
     from .data import Images as Images
+    from .data import Tensors as Tensors
     from .likelihood import NLL as NLL
     from .likelihood import Likelihood as Likelihood
     from .models.base import ScoreModel as ScoreModel
@@ -84,7 +85,7 @@ _PLACES = {
     "core.errors": "ScoreSDEError",
     "core.random": "generators",
     "sde": "SDE VPSDE SubVPSDE VESDE VPCosineSDE DDPM",
-    "data": "Images",
+    "data": "Images Tensors",
     "models.base": "ScoreModel",
     "models.network": "NetworkModel",
     "models.gaussian": "GaussianModel GaussianMixtureModel",

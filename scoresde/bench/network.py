@@ -14,6 +14,7 @@ from ..core.errors import DataError, UsageError
 from ..core.options import table
 from ..core.random import generators, stream
 from ..data import Images, data
+from ..data.base import pictures
 from ..images import sheets
 from ..likelihood import Likelihood, dequantise, task
 from ..metrics.base import Estimate
@@ -89,7 +90,7 @@ class NetworkSubject(ModelSubject):
     def held_out(self) -> Images:
         """The held-out images of all numbers, by the seed: of the likelihood, and whose part a network is shown."""
         samples = self.spec.count if self.task.conditional else 0
-        return self.data.load("test").drawn(max(self.spec.likelihood, samples), self.spec.seed)
+        return pictures(self.data.load("test")).drawn(max(self.spec.likelihood, samples), self.spec.seed)
 
     @cached_property
     def known(self) -> Tensor | None:

@@ -9,6 +9,7 @@ from .. import models
 from ..core.errors import UsageError
 from ..core.folders import writable
 from ..data import data
+from ..data.base import pictures
 from ..metrics import extractors
 from ..metrics.extractors import FitOptions
 from ..sampling.progress import progress_bar
@@ -25,9 +26,10 @@ def run(data_name: str, out: Path | None, quiet: bool, **options: Any) -> None:
     target = out or Path("features") / data_name
     if (target / models.CONFIG).exists():
         raise UsageError(f"{target} already holds an extractor or a model; choose another --out")
-    images, held_out = source.load("train"), source.load("test")
+    images, held_out = (pictures(source.load(split)) for split in ("train", "test"))
     writable(target)
-    with progress_bar(chosen.images, False if quiet else None, unit_scale=True, bar_format=None) as bar:
+    shown = False if quiet else None
+    with progress_bar(chosen.images, shown, desc="features", unit_scale=True, bar_format=None) as bar:
 
         def watch(seen: int, loss: float) -> None:
             bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
@@ -49,7 +51,7 @@ def features() -> click.Group:
     own = [
         click.Option(["--data", "data_name"], required=True, metavar="NAME", help="See `scoresde datasets`."),
         click.Option(["--out"], type=click.Path(path_type=Path), help="Folder. [default: features/NAME]"),
-        click.Option(["--quiet"], is_flag=True, help="No progress bar."),
+        click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
     training = field_options({"training": FitOptions})
     examples = """\b

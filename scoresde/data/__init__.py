@@ -1,8 +1,9 @@
-"""Image sets. One file per source; adding a file adds a data set."""
+"""Data sets. One file per source; adding a file adds a data set."""
 
 from typing import TYPE_CHECKING
 
-from .base import DataOptions, Images, data
+from .base import DataOptions, Dataset, Images, data
+from .tensors import Tensors
 
 if TYPE_CHECKING:  # for editors; at run time a class is imported when it is asked for
     from .arrays import Arrays as Arrays
@@ -18,4 +19,4 @@ if TYPE_CHECKING:  # for editors; at run time a class is imported when it is ask
 else:
     __getattr__, __dir__ = data.members(globals())
 
-__all__ = ["DataOptions", "Images", "data"]
+__all__ = ["DataOptions", "Dataset", "Images", "Tensors", "data"]

@@ -1,4 +1,4 @@
-"""What a data set is: options that load a split of images into memory."""
+"""What a data set is: options that load a split of images, or of any numbers, into memory."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
@@ -11,13 +11,77 @@ from torch import Tensor
 from ..core.errors import DataError, UsageError
 from ..core.options import Options, Registry
 from ..core.random import permutation, stream
+from ..core.units import Units
 
 Split = Literal["train", "test"]
 Reduce = Annotated[int, Field(ge=1, description="Side of the squares of pixels whose mean becomes one pixel.")]
 
 
+class Dataset(ABC):
+    """What can be trained on: N items of one shape, with labels where the set has them."""
+
+    labels: Tensor | None
+    """(N,) int64, or None."""
+
+    @property
+    @abstractmethod
+    def items(self) -> Tensor:
+        """The items as they are kept, (N, *)."""
+
+    @abstractmethod
+    def scaled(self, index: Tensor | slice = slice(None)) -> Tensor:
+        """The chosen items in the units of a network, float32, (B, *).
+
+        Args:
+            index: Which items: whole numbers, a mask, or a slice; by default all.
+        """
+
+    @abstractmethod
+    def having(self, items: Tensor, labels: Tensor | None) -> Self:
+        """The same kind of set with other items.
+
+        Args:
+            items: The items as they are kept, (N, *).
+            labels: Their labels, (N,), or None.
+        """
+
+    @property
+    def units(self) -> Units | None:
+        """What the units of a network mean in those of the data; None if they are the same, as for pictures."""
+        return None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one item, *."""
+        return tuple(self.items.shape[1:])
+
+    def to(self, device: torch.device) -> Self:
+        """The set with its tensors on a device.
+
+        Args:
+            device: The device.
+        """
+        return self.having(self.items.to(device), None if self.labels is None else self.labels.to(device))
+
+    def drawn(self, count: int, seed: int = 0) -> Self:
+        """A random choice of the items, in the order of a permutation.
+
+        Many sets are sorted by class, so their first items would show one class. A larger choice with the same seed
+        begins with the smaller one.
+
+        Args:
+            count: How many items; all of them if there are fewer.
+            seed: Seed of the permutation.
+        """
+        index = permutation(len(self), stream(seed, "images"))[:count]
+        return self.having(self.items[index], None if self.labels is None else self.labels[index])
+
+
 @dataclass(frozen=True)
-class Images:
+class Images(Dataset):
     """Images as whole grey levels, with labels where the set has them.
 
     Raises:
@@ -45,8 +109,12 @@ class Images:
         if self.labels is not None and len(self.labels) != len(self.pixels):
             raise DataError(f"{len(self.labels)} labels for {len(self.pixels)} images")
 
-    def __len__(self) -> int:
-        return len(self.pixels)
+    @property
+    def items(self) -> Tensor:
+        return self.pixels
+
+    def having(self, items: Tensor, labels: Tensor | None) -> Self:
+        return replace(self, pixels=items, labels=labels)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -62,34 +130,35 @@ class Images:
         """
         return self.pixels[index].float() * (2 / (self.levels - 1)) - 1
 
-    def drawn(self, count: int, seed: int = 0) -> Self:
-        """A random choice of the images, in the order of a permutation.
 
-        Many sets are sorted by class, so their first images would show one class. A larger choice with the same seed
-        begins with the smaller one.
+def pictures(found: Dataset) -> Images:
+    """A set as one of images.
 
-        Args:
-            count: How many images; all of them if there are fewer.
-            seed: Seed of the permutation.
-        """
-        index = permutation(len(self), stream(seed, "images"))[:count]
-        return replace(self, pixels=self.pixels[index], labels=None if self.labels is None else self.labels[index])
+    Args:
+        found: The set.
+
+    Raises:
+        DataError: It is of other numbers than grey levels.
+    """
+    if not isinstance(found, Images):
+        raise DataError(f"this takes images of whole grey levels, and the data are numbers of shape {found.shape}")
+    return found
 
 
 class DataOptions(Options, ABC):
-    """Options of an image set."""
+    """Options of a data set."""
 
     @property
-    def shape(self) -> tuple[int, int, int] | None:
-        """Shape of one image, (C, H, W), where it is known without loading."""
+    def shape(self) -> tuple[int, ...] | None:
+        """Shape of one item, (C, H, W) for images, where it is known without loading."""
         return None
 
     @abstractmethod
-    def load(self, split: Split) -> Images:
-        """The training images, or those held out for testing.
+    def load(self, split: Split) -> Dataset:
+        """The training items, or those held out for testing.
 
         Args:
-            split: "train" for the training images, "test" for those held out for testing.
+            split: "train" for the training items, "test" for those held out for testing.
         """
 
 

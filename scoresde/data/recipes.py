@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.errors import UsageError
-from .base import DataOptions, Images, Split, data
+from .base import DataOptions, Images, Split, data, pictures
 
 
 def trained_on(recipe: Mapping[str, Any], model: str) -> DataOptions:
@@ -35,4 +35,4 @@ def images_of(recipe: Mapping[str, Any], model: str, name: str | None, split: Sp
         UsageError, DataError: There is no such set, or it cannot be read.
     """
     options: DataOptions = trained_on(recipe, model) if name is None else data.parse(name)
-    return f"{options.name} {split}", options.load(split)
+    return f"{options.name} {split}", pictures(options.load(split))

@@ -14,7 +14,7 @@ from ...core.errors import DataError
 from ...core.options import Registry, WrittenOptions, table
 from ...core.random import permutation, rand, randn, stream
 from ...data import DataOptions, data
-from ...data.base import reduced
+from ...data.base import pictures, reduced
 from ...data.downloaded import CIFAR10
 from ...data.embedded import Photos
 from ...models.gaussian import GaussianMixtureModel
@@ -141,7 +141,7 @@ class FittedProblem(ImageProblem):
     @cached_property
     def images(self) -> Tensor:
         """At most `FITTED` training images, (N, 3, 8, 8) uint8."""
-        pixels = self.data.load("train").pixels
+        pixels = pictures(self.data.load("train")).pixels
         factor, rest = divmod(pixels.shape[-1], SIDE)
         if pixels.shape[1] != 3 or pixels.shape[2] != pixels.shape[3] or rest:
             shape = "x".join(map(str, pixels.shape[1:]))
