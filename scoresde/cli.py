@@ -1,6 +1,8 @@
 """The `scoresde` command. Each subcommand is imported when it is used, so that --help does not wait for torch."""
 
+import contextlib
 import difflib
+import errno
 import importlib
 import signal
 import sys
@@ -9,7 +11,8 @@ from types import FrameType
 import click
 
 from . import __version__
-from .core.errors import ScoreSDEError
+from .core.errors import ResourceError, ScoreSDEError
+from .core.streams import silence, spell
 
 COMMANDS = {
     "train": ("train:train", "Train a score network."),
@@ -33,6 +36,7 @@ COMMANDS = {
     "describe": ("describe:describe", "Show every feature map, the size and the cost of a network."),
     "metrics": ("metrics:metrics", "Measure how far samples are from a data set."),
     "features": ("features:features", "Make a feature extractor for the metrics from a data set."),
+    "configs": ("configs:configs", "List the configurations of trainings, or explain one."),
     "datasets": ("lists:datasets", "List the image sets, or explain one."),
     "models": ("lists:models", "List the models that come with the package."),
     "web": ("web:web", "Serve a page on which pictures are drawn, painted, coloured, compared and kept."),
@@ -104,6 +108,28 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Entry point: runs the command with the exit codes of errors.py, 130 for SIGINT and 143 for SIGTERM."""
+    """Entry point: runs the command with the exit codes of errors.py, 130 for SIGINT and 143 for SIGTERM.
+
+    Where what is printed is not taken, it is 6 with a sentence on standard error, or 141 without one after `| head`.
+    """
     signal.signal(signal.SIGTERM, _terminate)
-    scoresde(prog_name="scoresde")
+    output = sys.stdout
+    spell(output, sys.stderr)
+    try:
+        try:
+            scoresde(prog_name="scoresde")
+        finally:
+            if sys.stdout is not output:  # click takes it away when nobody reads it any more
+                raise BrokenPipeError
+            if output:
+                output.flush()
+    except BrokenPipeError:
+        code = 141
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) or error.filename:
+            raise
+        with contextlib.suppress(OSError):
+            click.echo(f"Error: cannot write the output: {error.strerror}", err=True)
+        code = ResourceError.exit_code
+    silence(output, sys.stderr)
+    sys.exit(code)

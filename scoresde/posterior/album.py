@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 from ..core.errors import DataError, NumericalError, UsageError
 from ..core.files import write_json
 from ..core.folders import result
+from ..core.streams import one_line
 from ..images import sheets
 from ..models.base import ScoreModel
 from ..models.clipped import ClippedModel
@@ -72,7 +73,7 @@ def restore_files(
         seed: Sample i uses seed + i.
         batch: Samples, or tiles, at a time.
         clip: Whether predicted data are cut off at black and white, before what is known.
-        progress: Whether a bar is shown; None shows it in a terminal and in a notebook.
+        progress: Whether a bar is shown, or lines; None shows a bar in a terminal or notebook, else lines.
         say: Called with a line for each picture.
 
     Raises:
@@ -81,21 +82,21 @@ def restore_files(
     album, drawn, errors = Album(), list[tuple[Case, Tensor]](), list[DataError | UsageError | NumericalError]()
     each = list(zip(files, names(files), strict=True))
     whole = ["sheet.png", *(sample_name(called, seed + i) for _, called in each for i in range(count))]
-    with result(target, f"{name}.json", whole) as place, progress_bar(len(files) * count, progress) as bar:
+    with result(target, f"{name}.json", whole) as place, progress_bar(len(files) * count, progress, desc=name) as bar:
         for number, (file, called) in enumerate(each, 1):
             try:
                 case = prepare(file)
                 around = of_size(ClippedModel(model) if clip else model, case.shape, batch)
                 tiles = around.tiles if isinstance(around, TiledModel) else 1
                 note = case.note + (f", in {tiles} tiles" if tiles > 1 else "")
-                say(f"{file}: {note}")
+                say(one_line(f"{file}: {note}"))
                 seeds = range(seed, seed + count)
                 parts = method.draw(case, around, folder, seeds, batch, lambda: ProgressBar(model.sde, bar))
             except (DataError, UsageError, NumericalError) as error:  # of this picture, or of every one
                 errors.append(error)
                 album.skipped.append(str(error) if str(file) in str(error) else f"{file}: {error}")
                 if len(files) > 1:
-                    say(f"skipped: {album.skipped[-1]}")
+                    say(one_line(f"skipped: {album.skipped[-1]}"))
             else:
                 x = torch.cat([part.x for part in parts])
                 written = write(place, called, case, x, seed)

@@ -94,6 +94,36 @@ def test_a_second_command_in_one_folder_is_refused(run, tmp_path, line):
     assert not [name for name in names(tmp_path / "out") if name.startswith(".")]
 
 
+def test_fewer_fillings_and_fewer_pictures_leave_none_of_those_before(run, tmp_path):
+    (tmp_path / "album").mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (32, 32), "teal").save(tmp_path / "album" / f"{name}.png")
+    line = "inpaint album{} --box 8,8,24,24 --steps 1 --quiet --out out"
+    run(f"{line.format('')} -n 2 --seed 4")
+    assert len(names(tmp_path / "out")) == 2 * 3 + 2
+    run(f"{line.format('/b.png')} -n 1")
+    assert names(tmp_path / "out") == ["b-000000.png", "b-mask.png", "inpaint.json", "sheet.png"]
+    (tmp_path / "out" / "a-000000.png").write_bytes(b"mine")
+    assert "out holds a file a-000000.png" in run(f"{line.format('')} -n 1", 2)
+    run(f"{line.format('/b.png')} -n 1 --seed 1")
+    assert names(tmp_path / "out") == ["a-000000.png", "b-000001.png", "b-mask.png", "inpaint.json", "sheet.png"]
+
+
+def test_pictures_of_any_name_are_done_and_recorded(run, tmp_path):
+    """Names that are no UTF-8, hold a line feed, are as long as a file system allows, or look alike when cut."""
+    (tmp_path / "album").mkdir()
+    given = [os.fsdecode(b"caf\xe9.png"), "two\nlines.png", "😀.png", "x" * 251 + ".png", "x" * 250 + "y.png"]
+    for name in given:
+        Image.new("RGB", (32, 32), "teal").save(tmp_path / "album" / name)
+    said = run("inpaint album --box 8,8,24,24 --steps 1 -n 1 --quiet --out out")
+    assert "two\\nlines.png: 32x32" in said and "caf\\udce9.png: 32x32" in said
+    record = json.loads((tmp_path / "out" / "inpaint.json").read_text())
+    assert {os.path.basename(row["picture"]) for row in record["pictures"]} == set(given)
+    drawn = {row["picture"]: row["files"] for row in record["pictures"]}
+    assert all((tmp_path / "out" / name).is_file() for files in drawn.values() for name in files)
+    assert len({name for files in drawn.values() for name in files}) == 10
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_is_stopped_leaves_the_samples_of_the_one_before(run, tmp_path, sign):
     run(f"sample -n 2 {QUICK}")
