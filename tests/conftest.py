@@ -6,9 +6,16 @@ from click.testing import CliRunner
 
 from scoresde.cli import scoresde
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
+from scoresde.sampling import lines
 from scoresde.sde import VPSDE
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def silence(monkeypatch):
+    """No lines of progress on a slow machine, among what a test reads."""
+    monkeypatch.setattr(lines, "FIRST", (1e6,))
 
 
 @pytest.fixture

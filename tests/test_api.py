@@ -24,6 +24,7 @@ from scoresde.images.sheets import to_uint8
 from scoresde.models.base import WrapperModel
 from scoresde.models.clipped import ClippedModel
 from scoresde.models.guided import GuidedModel
+from scoresde.sampling import lines
 from scoresde.sampling.sample import sample as solved
 from scoresde.solvers import DPMSolver, Euler, Solver
 
@@ -357,15 +358,15 @@ def test_several_processes_share_the_batches(mixture, monkeypatch):
 
 
 def test_bars_are_shown_when_asked_for(mixture, capsys, monkeypatch):
-    monkeypatch.setattr(api_sampling, "DELAY", 0)
+    monkeypatch.setattr(lines, "FIRST", (1e-6,))
     scoresde.sample(mixture, "em", 4, steps=50)  # no terminal
     scoresde.sample(mixture, "em", 4, steps=50, progress=False)
     assert capsys.readouterr().err == ""
     scoresde.sample(mixture, "em", 4, steps=50, batch=2, progress=True)
-    assert "100%" in (bar := capsys.readouterr().err) and "NFE 51" in bar
-    monkeypatch.undo()
+    assert capsys.readouterr().err.splitlines()[-1].startswith("sample: 4/4 images (100%), NFE 51, ")
+    monkeypatch.setattr(lines, "FIRST", (60.0,))
     scoresde.sample(mixture, "em", 4, steps=2, progress=True)
-    assert capsys.readouterr().err == ""  # it is over before a bar would be of use
+    assert capsys.readouterr().err == ""  # it is over before a line would be of use
 
 
 def test_codes_lead_back_to_their_data(gaussian):

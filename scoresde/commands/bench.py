@@ -1,6 +1,5 @@
 """`scoresde bench`: what samples cost and what they are worth, for every solver on every model."""
 
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,7 @@ Examples:
 @click.option("--layout", type=click.Choice(["table", "tolerance"]), default="table", show_default=True,
               help="Shape of the table that is printed and of table.md.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check everything, print the cells and stop.")
-@click.option("--quiet", is_flag=True, help="No progress bar and no table.")
+@click.option("--quiet", is_flag=True, help="No progress bar or lines, and no table.")
 @device_option
 def run(
     spec: str | None,
@@ -95,15 +94,12 @@ def run(
     models = dict.fromkeys(Path(cell.subject.name).name for cell in todo) if given else ()
     named = Path(spec).stem if spec else "-".join(models) or suite or "default"
     store = Store(writable(out or Path("bench") / named), rank)
-    total = sum(cell.cost * cell.subject.count for i, cell in enumerate(todo) if i % world == rank)
+    done = {key for key, row in store.rows().items() if row["status"] == "done"}
+    left = sum(cell.cost * cell.subject.count for cell in todo[rank::world] if cell.key not in done)
     with only_writer(store.folder, f".lock-{rank}"):
         form = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
-        with progress_bar(math.ceil(total), False if quiet else None, unit="evaluation", bar_format=form) as bar:
-            done = store.rows()
-            own = [cell for i, cell in enumerate(todo) if i % world == rank]
-            bar.update(
-                sum(cell.cost * cell.subject.count for cell in own if done.get(cell.key, {}).get("status") == "done")
-            )
+        shown = False if quiet else None
+        with progress_bar(left, shown, desc="bench", unit="evaluation", bar_format=form) as bar:
             for row in measure(todo, store, rank=rank, world=world, progress=bar.update):
                 bar.set_postfix_str(f"{row['model']} {row.get('solver', {}).get('name', 'likelihood')}")
         report = publish(todo, store, chosen, layout)

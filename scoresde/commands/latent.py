@@ -126,7 +126,7 @@ def command(name: str, callback: Any, own: list[click.Parameter], epilog: str) -
         click.Option(["--model"], default="digits", show_default=True, help="Run, model folder or bundled name."),
         click.Option(["--solver"], default=SOLVER, show_default=True, metavar="NAME", help="An ODE solver."),
         click.Option(["--out"], type=click.Path(path_type=Path), help=f"Folder. [default: latent/MODEL-{name}]"),
-        click.Option(["--quiet"], is_flag=True, help="No progress bar."),
+        click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
     made = click.Command(
         name, callback=callback, params=[*shared, *own, *field_options(deterministic)], help=callback.__doc__

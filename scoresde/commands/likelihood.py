@@ -92,7 +92,7 @@ def run(
         head |= {"given": given, "unit": f"bits per value of the {'image' if known is None else 'hole'}"}
     tail = {"seed": seed, "batch": batch, "sde": table(network.sde), "device": str(network.device), **versions()}
     if steps is not None:
-        with progress_bar(len(images) * steps, False if quiet else None, unit="step") as bar:
+        with progress_bar(len(images) * steps, False if quiet else None, desc="likelihood", unit="step") as bar:
             bound = mean_vlb(
                 network,
                 images,
@@ -108,7 +108,7 @@ def run(
         show({**head, **shown(figures, "images", "by_step")}, tail, as_json)
         return
     divergence: Divergence = Exact() if exact else Hutchinson(probes=probes, classes=classes)
-    with progress_bar(len(images) * draws, False if quiet else None) as bar:
+    with progress_bar(len(images) * draws, False if quiet else None, desc="likelihood") as bar:
         watch = ProgressBar(network.sde, bar, upwards=True, start=eps)
         found = nll(
             network,
@@ -184,7 +184,7 @@ def likelihood() -> click.Command:
             ["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Of images, noise and probes."
         ),
         click.Option(["--batch"], type=whole, default=64, show_default=True, help="Images at a time."),
-        click.Option(["--quiet"], is_flag=True, help="No progress bar."),
+        click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
     pairs = field_options({name: solvers[name] for name in PAIRS})
     command = click.Command("likelihood", callback=run, params=[*own, *pairs], help=run.__doc__)

@@ -197,7 +197,7 @@ def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: 
         click.Option(["--batch"], type=click.IntRange(1), default=64, show_default=True,
                      help="Samples, or tiles, at a time."),
         click.Option(["--out"], type=path, help=f"Folder. [default: {name}/IMAGE, or {name}/MODEL for several]"),
-        click.Option(["--quiet"], is_flag=True, help="No progress bar."),
+        click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]  # fmt: skip
     made = click.Command(name, callback=callback, params=[*shared, *field_options(solvers.all())])
     made.help = callback.__doc__

@@ -42,7 +42,7 @@ Examples:
               help="Distance of samples from held-out images.")  # fmt: skip
 @click.option("--samples", type=click.IntRange(0), default=256, show_default=True, help="So many; 0 measures none.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what random takes.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.option("--quiet", is_flag=True, help="No progress bar or lines.")
 @device_option
 @json_option
 def prune(

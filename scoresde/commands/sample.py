@@ -114,7 +114,7 @@ def run(
         recorder = Trajectory(network.sde, trajectory) if trajectory else None
         shown = False if quiet or not together.first else None
         drawn: list[tuple[int, sampling.Samples]] = []
-        with progress_bar(count, shown) as bar:
+        with progress_bar(count, shown, desc="sample") as bar:
 
             def draw(rows: range) -> sampling.Samples:
                 sources = generators(seed + row for row in rows)
@@ -195,7 +195,7 @@ def sample() -> click.Command:
         click.Option(["--guidance"], type=float, metavar="W", help="Scale of guidance to the class; 1 is none."),
         click.Option(["--guidance-interval"], metavar="LOW,HIGH", help="Times between which the scale holds."),
         click.Option(["--clip"], is_flag=True, help="Cut the predicted images off at black and white."),
-        click.Option(["--quiet"], is_flag=True, help="No progress bar."),
+        click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
     command = click.Command("sample", callback=run, params=[*own, *field_options(solvers.all())], help=run.__doc__)
     command.epilog = """\b

@@ -97,7 +97,7 @@ def tune() -> click.Command:
         click.Option(["--trajectories"], type=click.IntRange(1), default=64, show_default=True, help="To search with."),
         click.Option(["--held-out"], type=click.IntRange(1), default=256, show_default=True, help="To judge with."),
         click.Option(["--out"], type=click.Path(path_type=Path), help=OUT),
-        click.Option(["--quiet"], is_flag=True, help="No progress bar."),
+        click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
     command = click.Command("tune", callback=run, params=[*own, *fields], help=run.__doc__)
     command.epilog = """\b

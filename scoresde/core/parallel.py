@@ -145,6 +145,11 @@ def processes() -> Processes:
     return ALONE
 
 
+def leads() -> bool:
+    """Whether this process is the first of its group, or of those that torchrun started: the one that speaks."""
+    return processes().first if grouped() else _number("RANK", 0) == 0
+
+
 @contextlib.contextmanager
 def group(device: str = "auto") -> Iterator[str]:
     """A context in which the processes that torchrun started are joined; gives the name of this process's device.

@@ -80,7 +80,7 @@ def round_trip(model: ScoreModel, solver: Solver, x: Tensor, *, progress: bool |
         model: The model whose probability flow is followed.
         solver: An ODE solver.
         x: Data, (B, *).
-        progress: Whether bars are shown; None shows them in a terminal and in a notebook.
+        progress: Whether bars are shown, or lines; None shows bars in a terminal or notebook, else lines.
 
     Raises:
         UsageError, NumericalError: As `encode`.
@@ -115,7 +115,7 @@ def _watched(
     move: Callable[..., Samples], model: ScoreModel, solver: Solver, x: Tensor, progress: bool | None
 ) -> Samples:
     """Encodes or decodes under a bar."""
-    with progress_bar(len(x), progress, desc=f"{move.__name__} ", leave=False) as bar:
+    with progress_bar(len(x), progress, desc=move.__name__, leave=False) as bar:
         return move(model, solver, x, observers=(ProgressBar(model.sde, bar, upwards=move is encode),))
 
 

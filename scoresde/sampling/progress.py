@@ -1,29 +1,55 @@
-"""How far a sampling has come, seen from the evaluations of its model, and shown as a bar."""
+"""How far a work has come, shown as a bar or as lines; and how far a sampling has, seen from its evaluations."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ..core.parallel import leads
 from ..sde import SDE
+from .lines import Lines
 
 SHORT = "{desc}{percentage:3.0f}%|{bar}| {elapsed}{postfix}"
 """A bar without a rate, for parts of the whole that take very different times."""
 
 
-def progress_bar(total: int, progress: bool | None = None, *, unit: str = "image", **options: Any) -> Any:
-    """A bar of tqdm, to be used as a context.
+def progress_bar(
+    total: float | None,
+    progress: bool | None = None,
+    *,
+    desc: str = "",
+    unit: str = "image",
+    lines: bool = True,
+    log: Path | None = None,
+    **options: Any,
+) -> Any:
+    """A bar in a terminal or a notebook, and lines elsewhere: a context with `update` and `set_postfix_str`.
+
+    Lines are written to stderr after 3, 10 and 30 seconds and then each minute, as `Lines` has them. Of several
+    processes only the first shows anything.
 
     Args:
-        total: What there is to do, in units.
-        progress: Whether it is shown; None shows it in a terminal and in a notebook.
+        total: What there is to do, in units; None if that is not known.
+        progress: Whether anything is shown; by default a bar where there is a terminal or a notebook, else lines.
+        desc: What is being done, in a word or two.
         unit: What is counted.
+        lines: Whether lines are written by default.
+        log: A file that gets the lines, too, whatever is shown.
         options: Further ones of tqdm.
     """
-    hidden = not progress if progress is not None else False if "ipykernel" in sys.modules else None
-    return tqdm(**{"total": total, "unit": unit, "disable": hidden, "bar_format": SHORT, **options})
+    first, notebook = leads(), "ipykernel" in sys.modules
+    screen = notebook or (sys.stderr is not None and sys.stderr.isatty())
+    shown = first and progress is not False
+    aloud = shown and not screen and bool(progress or lines) and sys.stderr is not None
+    title = {"desc": f"{desc}: "} if desc else {}
+    bar = tqdm(
+        **{"total": total, "unit": unit, "disable": not (shown and screen), "bar_format": SHORT, **title, **options}
+    )
+    log = log if first else None
+    return Lines(bar, desc, unit, aloud=aloud, log=log) if aloud or log else bar
 
 
 class Progress:

@@ -49,7 +49,7 @@ def finetune(
         model: The model, of which some weights are 0.
         kept: What `networks.prune.prune` returned: which weights were kept.
         steps: Steps of the training.
-        progress: Whether a bar is shown; None shows it in a terminal and in a notebook.
+        progress: Whether a bar is shown, or lines; None shows a bar in a terminal or notebook, else lines.
 
     Raises:
         NumericalError: The loss is not finite.
@@ -60,7 +60,7 @@ def finetune(
     state = start(config, images.shape, model.device)
     for trained in (state.model, state.ema):
         trained.net.load_state_dict(model.net.state_dict())
-    with progress_bar(steps, progress, unit="step", bar_format=None) as bar:
+    with progress_bar(steps, progress, desc="train further", unit="step", bar_format=None) as bar:
         for _ in train(config, images, state):
             hold(state.model.net, kept)
             hold(state.ema.net, kept)

@@ -41,7 +41,7 @@ def tune_budgets(
         seed: First seed of the search; those that judge come a million later.
         trajectories: Samples to search with.
         held_out: Samples to judge with.
-        progress: Whether a bar is shown; None shows it in a terminal and in a notebook.
+        progress: Whether a bar is shown, or lines; None shows a bar in a terminal or notebook, else lines.
 
     Raises:
         UsageError, NumericalError: As `search.tune`.
@@ -49,11 +49,11 @@ def tune_budgets(
     training = range(seed, seed + trajectories)
     judging = range(seed + HELD_OUT, seed + HELD_OUT + held_out)
     each, found = STARTS * EVALUATIONS, list[store.TunedGrid]()
-    with progress_bar(len(tasks) * each, progress, unit="grid", bar_format=None, smoothing=0) as bar:
-        bar.set_description("reference")
+    with progress_bar(len(tasks) * each, progress, desc="tune", unit="grid", bar_format=None, smoothing=0) as bar:
+        bar.set_postfix_str("reference")
         given, judge = search.paths(model, training), search.paths(model, judging)
         for i, task in enumerate(tasks, 1):
-            bar.set_description(f"{task.name}, {task.steps} steps")
+            bar.set_postfix_str(f"{task.name}, {task.steps} steps")
             best = search.ranked(task, given)[0]
             tuned = search.tune(task, given, starts=STARTS, evaluations=EVALUATIONS, progress=bar.update)
             bar.update(i * each - bar.n)  # the search may end before its limit
