@@ -4,7 +4,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from lzma import LZMAError
 from pathlib import Path
 from typing import BinaryIO
@@ -49,14 +49,30 @@ class Zip(Pictures):
             archive = zipfile.ZipFile(self.path)
         except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise DataError(f"{self.path} cannot be read as a zip file: {error}") from error
+        members = {called(info): info for info in archive.infolist() if not info.is_dir()}
 
         def read(name: str) -> BinaryIO:
+            if members[name].file_size > MEMBER:
+                raise DataError(f"{printable(name)} unpacks to more than {MEMBER:,} bytes")
             try:
-                if archive.getinfo(name).file_size > MEMBER:
-                    raise DataError(f"{printable(name)} unpacks to more than {MEMBER:,} bytes")
-                return io.BytesIO(archive.read(name))
+                return io.BytesIO(archive.read(members[name]))
             except (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, LZMAError) as error:
                 raise DataError(f"{printable(name)} cannot be unpacked: {error}") from error
 
         with archive:
-            yield sort_out(name for name in archive.namelist() if not name.endswith("/")), read
+            yield sort_out(members), read
+
+
+def called(info: zipfile.ZipInfo) -> str:
+    """The path of a file in a zip file, with / between folders.
+
+    Some programs write UTF-8 without saying so, which is then read as the code page 437, and some write \\ for /.
+
+    Args:
+        info: What the zip file says of the file.
+    """
+    name = info.filename
+    if not info.flag_bits & 0x800:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return name.replace("\\", "/")

@@ -1,7 +1,7 @@
 """How the bytes of a picture become pixels of 8 bits: one rule for every format, without torch."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Literal
 
@@ -51,8 +51,11 @@ def open_picture(
         DataError: It is damaged, or has a depth without a fixed range.
     """
     with _opened(file, name, largest, formats) as picture:
-        flat = _flat(ImageOps.exif_transpose(picture), name)
-        return flat.convert(mode or ("L" if flat.mode in GREY else "RGB"))
+        picture.load()
+        ImageOps.exif_transpose(picture, in_place=True)
+        flat = _flat(picture, name)
+        wanted = mode or ("L" if flat.mode in GREY else "RGB")
+        return flat if flat.mode == wanted else flat.convert(wanted)
 
 
 def look(file: BinaryIO, name: str) -> tuple[tuple[int, int], str]:
@@ -70,8 +73,8 @@ def look(file: BinaryIO, name: str) -> tuple[tuple[int, int], str]:
 
 
 def _grey_palette(picture: Image.Image) -> bool:
-    colours = np.array(picture.getpalette("RGB") or [0, 1, 2]).reshape(-1, 3)
-    return bool((colours == colours[:, :1]).all())
+    kind, colours = picture.palette.getdata() if picture.palette else ("", b"")
+    return kind == "RGB" and colours[::3] == colours[1::3] == colours[2::3]
 
 
 @contextmanager
@@ -100,14 +103,28 @@ def _opened(file: BinaryIO, name: str, largest: int, formats: tuple[str, ...] | 
 def _flat(picture: Image.Image, name: str) -> Image.Image:
     """The picture with 8 bits a channel and without transparency."""
     if picture.mode.startswith(("I", "F")):
-        values = np.asarray(picture)
-        # Pillow's "I" is 32 bits wide, but mostly holds what was 16 bits in the file.
-        if picture.mode == "F" or values.min() < 0 or values.max() > 65535:
-            raise DataError(f"{name} has pixels of more than 16 bits and unknown range: save it with 8 or 16 bits")
-        return Image.fromarray(np.rint(values / 257).astype(np.uint8))
+
+        def scaled(part: Image.Image) -> Image.Image:
+            values = np.asarray(part)
+            # Pillow's "I" is 32 bits wide, but mostly holds what was 16 bits in the file.
+            if picture.mode == "F" or values.min() < 0 or values.max() > 65535:
+                raise DataError(f"{name} has pixels of more than 16 bits and unknown range: save it with 8 or 16 bits")
+            return Image.fromarray(((values.astype(np.int32) + 128) // 257).astype(np.uint8))  # rounded, as 257 is odd
+
+        return _in_strips(picture, "L", scaled)
     if picture.has_transparency_data:
-        grey = picture.mode == "LA"
-        picture = picture.convert("RGBA")
-        flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-        return flat.convert("L") if grey else flat
+
+        def opaque(part: Image.Image) -> Image.Image:
+            return Image.alpha_composite(Image.new("RGBA", part.size, "white"), part.convert("RGBA"))
+
+        return _in_strips(picture, "L" if picture.mode == "LA" else "RGB", opaque)
     return picture
+
+
+def _in_strips(picture: Image.Image, mode: str, done: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """What is done to each pixel, done to some rows at a time, so that what is in between takes little memory."""
+    whole, rows = Image.new(mode, picture.size), max(1, 2**20 // picture.width)
+    for top in range(0, picture.height, rows):
+        part = done(picture.crop((0, top, picture.width, min(top + rows, picture.height))))
+        whole.paste(part if part.mode == mode else part.convert(mode), (0, top))
+    return whole

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -23,6 +23,12 @@ UNREADABLE = frozenset(
 HIDDEN = (".", "__MACOSX")
 """What the names of hidden files and folders begin with."""
 
+DRAWN = (
+    {"config.toml", "meta.json"},
+    *({f"{command}.json"} for command in ("samples", "colourise", "inpaint", "restore", "encode", "interpolate")),
+)
+"""Files that together show that a folder holds what this program has drawn: a run, or a result."""
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -36,6 +42,8 @@ class Listing:
     """All other files, by their ending."""
     closed: list[str] = field(default_factory=list)
     """Folders that may not be opened, and links that lead nowhere."""
+    results: list[str] = field(default_factory=list)
+    """Folders of what this program has drawn, which are not looked into."""
 
     def left_out(self) -> list[str]:
         """Sentences that name the pictures that cannot be read here."""
@@ -44,6 +52,8 @@ class Listing:
             said.append(f"{counted(self.unread)} cannot be read here and are left out: save them as .png or .jpg")
         if self.closed:
             said.append(f"{some(self.closed)} cannot be opened and are left out")
+        if self.results:
+            said.append(f"{some(self.results)} hold what was drawn here and are left out: give such a folder by itself")
         return said
 
     def nothing(self, where: str) -> DataError:
@@ -68,14 +78,13 @@ def endings() -> frozenset[str]:
     return frozenset({".mpo"} | {end for end, kind in known.items() if kind in Image.OPEN and kind not in KEPT_OUT})
 
 
-def sort_out(names: Iterable[str], closed: Sequence[str] = ()) -> Listing:
+def sort_out(names: Iterable[str]) -> Listing:
     """The names by what they are; hidden files and what macOS adds are left out.
 
     Args:
         names: Paths of files, with / between folders.
-        closed: Folders and links among them that cannot be opened.
     """
-    read, listing = endings(), Listing([], closed=sorted(closed))
+    read, listing = endings(), Listing([])
     for name in sorted(set(names)):
         path = PurePosixPath(name)
         if any(part.startswith(HIDDEN) for part in path.parts):
@@ -88,13 +97,14 @@ def sort_out(names: Iterable[str], closed: Sequence[str] = ()) -> Listing:
     return listing
 
 
-def list_folder(root: Path) -> Listing:
+def list_folder(root: Path, *, results: bool = False) -> Listing:
     """The files in a folder and the folders inside it, also linked ones, each folder once.
 
     Args:
         root: The folder.
+        results: Whether folders inside it are looked into that hold what this program has drawn.
     """
-    names, closed, seen = list[str](), list[str](), set[str]()
+    names, closed, drawn, seen = list[str](), list[str](), list[str](), set[str]()
     folders, links = [""], list[str]()  # links come after all folders, so that a folder keeps its own name
     while folders or links:
         inside = folders.pop() if folders else links.pop(0)
@@ -106,30 +116,35 @@ def list_folder(root: Path) -> Listing:
         except OSError:
             closed.append(inside or str(root))
             continue
+        held = {entry.name for entry in entries}
+        if inside and not results and any(marks <= held for marks in DRAWN):
+            drawn.append(inside)
+            continue
         for entry in entries:
-            name = f"{inside}{entry.name}"
+            name, path = f"{inside}{entry.name}", Path(entry.path)
             if entry.name.startswith(HIDDEN):
                 continue
-            if entry.is_dir():
-                (links if entry.is_symlink() else folders).append(f"{name}/")
-            elif entry.is_file():
+            if path.is_dir():
+                (links if path.is_symlink() else folders).append(f"{name}/")
+            elif path.is_file():
                 names.append(name)
-            elif entry.is_symlink():
+            elif path.is_symlink():
                 closed.append(name)
-    return sort_out(names, closed)
+    return replace(sort_out(names), closed=sorted(closed), results=sorted(drawn))
 
 
 def counted(endings: Mapping[str, int]) -> str:
-    """Files by their ending, as in "12 .txt and 3 .heic files".
+    """Files by their ending, as in "15 files (12 .txt, 3 .db)".
 
     Args:
         endings: Numbers of files by ending.
     """
-    parts = [f"{n} {end or 'unnamed'}" for end, n in sorted(endings.items(), key=lambda item: (-item[1], item[0]))]
-    if len(parts) > 5:
-        parts = [*parts[:4], f"{sum(endings.values()) - sum(sorted(endings.values())[-4:])} other"]
-    listed = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
-    return f"{listed} file{'s' * (sum(endings.values()) > 1)}"
+    most = sorted(endings.items(), key=lambda item: (-item[1], item[0]))
+    parts = [f"{n} {printable(end) or 'without an ending'}" for end, n in most[:4]]
+    if rest := sum(n for _, n in most[4:]):
+        parts.append(f"{rest} others")
+    total = sum(endings.values())
+    return f"{total} file{'s' * (total > 1)} ({', '.join(parts)})"
 
 
 def some(names: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """A user's pictures, resized and cropped for a model. What is done can be printed, and applied to the mask too."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor
 from ..core.errors import DataError, UsageError
 from .decode import LARGEST, open_picture
 from .listing import list_folder
-from .read import SMOOTH, pixels
+from .read import pixels, resized_middle
 
 FitMode = Literal["resize", "tile"]
 
@@ -57,10 +58,7 @@ class ResizeAndCrop:
         Args:
             picture: A picture of the size `original`.
         """
-        if self.resized != self.original:
-            picture = picture.resize(self.resized, SMOOTH)
-        left, top = ((a - b) // 2 for a, b in zip(self.resized, self.kept, strict=True))
-        return picture.crop((left, top, left + self.kept[0], top + self.kept[1]))
+        return resized_middle(picture, self.resized, self.kept)
 
 
 def fit(size: tuple[int, int], height: int, width: int, mode: FitMode = "resize", multiple: int = 1) -> ResizeAndCrop:
@@ -83,10 +81,10 @@ def fit(size: tuple[int, int], height: int, width: int, mode: FitMode = "resize"
     if mode == "tile":
         scale = max(1.0, scale)
     resized = (max(width, round(size[0] * scale)), max(height, round(size[1] * scale)))
-    if resized[0] * resized[1] > LARGEST:
+    kept = (resized[0] // multiple * multiple, resized[1] // multiple * multiple) if mode == "tile" else (width, height)
+    if kept[0] * kept[1] > LARGEST:
         before, after = ("{}x{}".format(*s) for s in (size, resized))
         raise DataError(f"a picture of {before} would be enlarged to {after}, more than {LARGEST:,} pixels: cut it")
-    kept = (resized[0] // multiple * multiple, resized[1] // multiple * multiple) if mode == "tile" else (width, height)
     return ResizeAndCrop(size, resized, kept)
 
 
@@ -105,6 +103,8 @@ def found(paths: Sequence[Path]) -> list[Path]:
             inside = list_folder(path)
             if not inside.pictures:
                 raise inside.nothing(str(path))
+            for sentence in inside.left_out():
+                logging.getLogger("scoresde").warning("%s: %s", path, sentence)
             files += [path / name for name in inside.pictures]
         else:
             files.append(path)

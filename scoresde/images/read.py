@@ -15,6 +15,9 @@ from .decode import open_picture
 SMOOTH = Image.Resampling.BICUBIC
 """How pictures are resized."""
 
+WHOLE = 2**24
+"""Pixels of the largest picture that is resized as a whole, before its middle is cut out."""
+
 
 def read_picture(file: BinaryIO, name: str, size: int, channels: int) -> Tensor:
     """The picture as (channels, size, size) uint8: its shorter side resized to `size`, its middle cut out.
@@ -31,8 +34,26 @@ def read_picture(file: BinaryIO, name: str, size: int, channels: int) -> Tensor:
     flat = open_picture(file, name, "L" if channels == 1 else "RGB")
     scale = size / min(flat.size)
     width, height = (max(size, round(side * scale)) for side in flat.size)
-    left, top = (width - size) // 2, (height - size) // 2
-    return pixels(flat.resize((width, height), SMOOTH).crop((left, top, left + size, top + size)))
+    return pixels(resized_middle(flat, (width, height), (size, size)))
+
+
+def resized_middle(picture: Image.Image, resized: tuple[int, int], kept: tuple[int, int]) -> Image.Image:
+    """The picture resized, and its middle cut out of that. Sizes are (width, height).
+
+    Of a picture that would become large, such as a long and thin one, only the middle is resized. It sees the pixels
+    around it, so it is the same middle, but for roundings of its place.
+
+    Args:
+        picture: The picture.
+        resized: Size of the whole.
+        kept: Size of the middle.
+    """
+    left, top = ((a - b) // 2 for a, b in zip(resized, kept, strict=True))
+    box = (left, top, left + kept[0], top + kept[1])
+    if resized[0] * resized[1] > max(WHOLE, kept[0] * kept[1]):
+        seen = [min(at * own / full, own) for at, own, full in zip(box, 2 * picture.size, 2 * resized, strict=True)]
+        return picture.resize(kept, SMOOTH, box=(seen[0], seen[1], seen[2], seen[3]))
+    return (picture if picture.size == resized else picture.resize(resized, SMOOTH)).crop(box)
 
 
 def read_squares(files: Sequence[Path], size: int, channels: int) -> Tensor:

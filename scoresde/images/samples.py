@@ -24,7 +24,7 @@ def find_samples(folder: Path) -> tuple[list[Path], tuple[int, int, int]]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: give one of pictures, such as `scoresde sample` writes")
-    listing = list_folder(folder)
+    listing = list_folder(folder, results=True)
     found = [folder / name for name in listing.pictures]
     drawn = {path: (path / "samples.json").exists() for path in {path.parent for path in found}}
     found = [path for path in found if path.stem.isdecimal() or not drawn[path.parent]]

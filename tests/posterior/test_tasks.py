@@ -361,7 +361,7 @@ def bomb(width, height):
         ("colourise cut.png", 3, "cut.png cannot be read as a picture"),
         ("colourise large.png", 3, "large.png has 9000x9000 pixels, and at most 67,108,864 are read"),
         ("colourise larger.png", 3, "larger.png has far more than the 67,108,864 pixels that are read"),
-        ("colourise narrow.png", 3, "a picture of 1x1200000 would be enlarged to 8x9600000, more than"),
+        ("colourise narrow.png --fit tile", 3, "a picture of 1x1200000 would be enlarged to 8x9600000, more than"),
         ("colourise cut.png text.png", 3, "none of 2 pictures could be done, the first because: cut.png"),
         ("colourise empty", 3, "empty holds no pictures, files that end in .jpg"),
         ("inpaint a.png", 2, "give the hole by one of --mask FILE, --box x0,y0,x1,y1 and --random-mask"),
