@@ -1,6 +1,7 @@
 """`scoresde average`: averages of the weights of a run, of a width that is chosen after the training."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +13,7 @@ from ..core.folders import writable
 from ..metrics import metrics
 from ..metrics.held_out import distance, held_out
 from ..observations.tasks import tasks
+from ..sampling.progress import progress_bar
 from ..training.averages import averaged
 from .options import compared, device_option, json_option, print_table
 
@@ -37,6 +39,7 @@ Examples:
 @click.option("--metric", default="pixel-frechet", show_default=True, metavar="NAME[:KEY=VALUE,...]",
               help="Distance of samples from held-out images.")  # fmt: skip
 @click.option("--samples", type=click.IntRange(0), default=0, show_default=True, help="So many; 0 measures none.")
+@click.option("--quiet", is_flag=True, help="No progress bar or lines.")
 @device_option
 @json_option
 def average(
@@ -46,6 +49,7 @@ def average(
     out: Path | None,
     metric: str,
     samples: int,
+    quiet: bool,
     device_name: str,
     as_json: bool,
 ) -> None:
@@ -61,13 +65,14 @@ def average(
     if samples and task.conditional:
         raise UsageError(f"--samples {samples} are of networks without a condition, and {run} has {task}")
     real = held_out(run, chosen, samples) if samples else None
-    rows = []
+    rows, shown = list[dict[str, Any]](), False if quiet else None
     for width in widths:
-        model, end, error = averaged(run, width, at)
+        with progress_bar(None, shown, desc=f"average of width {width:g}", delay=1):
+            model, end, error = averaged(run, width, at)
         folder = out or run / (f"width_{width:g}" if at is None else f"width_{width:g}_at_{at}")
         recipe = {**content.get("recipe", {}), "images": end, "average": {"width": width, "profile_error": error}}
         models.save(model, writable(folder), {"recipe": recipe})
         rows.append({"width": width, "images": end, "profile error": f"{error:.2g}", "model": str(folder)})
         if real is not None:
-            rows[-1] |= compared(distance(model.to(device(device_name)), chosen, samples, real))
+            rows[-1] |= compared(distance(model.to(device(device_name)), chosen, samples, real, progress=shown))
     print_table(rows, as_json)

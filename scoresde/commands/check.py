@@ -7,8 +7,9 @@ import sys
 
 import click
 
-from ..bench.check import check
+from ..bench.check import applying
 from ..core.errors import UsageError
+from ..sampling.progress import progress_bar
 from ..solvers import Solver, solvers
 from .options import json_option, print_table
 
@@ -45,25 +46,30 @@ Examples:
 @click.argument("name")
 @click.argument("options", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--fast", is_flag=True, help="Measure with less precision, in about two seconds, as the tests do.")
+@click.option("--quiet", is_flag=True, help="No progress bar or lines.")
 @json_option
-def check_solver(name: str, options: tuple[str, ...], fast: bool, as_json: bool) -> None:
+def check_solver(name: str, options: tuple[str, ...], fast: bool, quiet: bool, as_json: bool) -> None:
     """Measure a solver's order, law, seeds, batches, counting, faults and gradients; exit with 1 if it fails one."""
     cls = find(name)
     if bad := [option for option in options if "=" not in option]:
         raise UsageError(f"an option is written as key=value, got {bad[0]!r}")
     given = dict(option.split("=", 1) for option in options)
-    cls(**given)
-    rows, failed = [], False
-    for verdict in check(functools.partial(cls, **given), fast=fast):
-        failed = failed or not verdict.kept
-        rows.append(
-            {
-                "verdict": "ok" if verdict.kept else "FAILED",
-                "promise": verdict.promise,
-                "measured": verdict.measured,
-                "seconds": verdict.seconds,
-            }
-        )
+    build, rows, failed = functools.partial(cls, **given), [], False
+    promises = applying(build())
+    with progress_bar(len(promises), False if quiet else None, desc=f"check {name}", unit="promise") as bar:
+        for promise in promises:
+            bar.set_postfix_str(promise.name)
+            verdict = promise.verdict(build, fast=fast)
+            bar.update()
+            failed = failed or not verdict.kept
+            rows.append(
+                {
+                    "verdict": "ok" if verdict.kept else "FAILED",
+                    "promise": verdict.promise,
+                    "measured": verdict.measured,
+                    "seconds": verdict.seconds,
+                }
+            )
     print_table(rows, as_json)
     if failed:
         sys.exit(1)

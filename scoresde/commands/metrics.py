@@ -13,7 +13,9 @@ from ..images import sheets
 from ..images.samples import find_samples, read_samples
 from ..metrics import Estimate, Metric, Statistics
 from ..metrics import metrics as registry
+from ..metrics.features import watched
 from ..metrics.frechet import Frechet
+from ..sampling.progress import progress_bar
 from .options import build, device_option, field_options, flag, json_option, print_table
 
 
@@ -42,6 +44,7 @@ def run(
     seed: int,
     device_name: str,
     as_json: bool,
+    quiet: bool,
     **options: Any,
 ) -> None:
     """Measure how far the samples in a folder are from a data set, with intervals and floors.
@@ -53,22 +56,29 @@ def run(
     used = chosen(metric, {k: v for k, v in options.items() if k in fields and v is not None})
     if (data_name is None) == (statistics is None):
         raise UsageError("give the real images by --data, or the statistics of their features by --statistics")
-    where = device(device_name)
-    paths, shape = find_samples(samples)
+    where, shown = device(device_name), False if quiet else None
     reference: Tensor | Statistics
-    if data_name is None:
-        reference = Statistics.load(statistics or "")
-    else:
-        source = build(data, data_name, {k: v for k, v in options.items() if k not in fields})
-        reference = sheets.to_uint8(source.load(split).scaled())
+    with progress_bar(None, shown, desc="reading images", delay=1):
+        paths, shape = find_samples(samples)
+        if data_name is None:
+            reference = Statistics.load(statistics or "")
+        else:
+            source = build(data, data_name, {k: v for k, v in options.items() if k not in fields})
+            reference = sheets.to_uint8(source.load(split).scaled())
     if save_statistics and (len(used) != 1 or not isinstance(used[0], Frechet) or isinstance(reference, Statistics)):
         raise UsageError("--save-statistics takes --data and one metric that has statistics: fd, fid or pixel-frechet")
     for one in used:
         one.check(len(paths), shape, reference)
-    if save_statistics and isinstance(used[0], Frechet) and isinstance(reference, Tensor):
-        used[0].statistics(used[0].features(reference.to(where))).save(save_statistics)
-    x = read_samples(paths, shape).to(where)
-    found = [estimate for one in used for estimate in one.measure(x, reference, seed=seed)]
+    found, each = list[Estimate](), len(paths) + (len(reference) if isinstance(reference, Tensor) else 0)
+    with progress_bar(each * len(used), shown, desc="metrics", delay=1) as bar, watched(bar.update):
+        bar.set_postfix_str(used[0].name)
+        if save_statistics and isinstance(used[0], Frechet) and isinstance(reference, Tensor):
+            used[0].statistics(used[0].features(reference.to(where))).save(save_statistics)
+        x = read_samples(paths, shape).to(where)
+        for number, one in enumerate(used, 1):
+            bar.set_postfix_str(one.name)
+            found += one.measure(x, reference, seed=seed)
+            bar.update(number * each - bar.n)  # features that are known, or none, take no time
     print_table([row(estimate, as_json) for estimate in found], as_json)
 
 
@@ -91,6 +101,7 @@ def metrics() -> click.Command:
         click.Option(["--save-statistics"], type=click.Path(path_type=Path), help="Keep those of --data there."),
         click.Option(["--metric"], default="fd,kd,sw", show_default=True, metavar="NAMES", help="Comma between them."),
         click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Of blocks and splits."),
+        click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
     known = field_options(registry.all())
     command = click.Command("metrics", callback=run, params=[*own, *known, *field_options(data.all())])

@@ -68,12 +68,13 @@ def prune(
     if target.resolve() == folder.resolve():
         raise UsageError(f"--out {target} is the model itself: choose another")
     real = held_out(model, chosen, samples) if samples and not trained_task(network).conditional else None
-    rows = [row("as it was", network, chosen, samples, real)]
+    shown = False if quiet else None
+    rows = [row("as it was", network, chosen, samples, real, shown)]
     kept = take(network.net, method, amount, seed=seed)
-    rows.append(row("pruned", network, chosen, samples, real))
+    rows.append(row("pruned", network, chosen, samples, real, shown))
     if config:
-        train_further(config, network, kept, finetune, progress=False if quiet else None)
-        rows.append(row(f"after {finetune} steps", network, chosen, samples, real))
+        train_further(config, network, kept, finetune, progress=shown)
+        rows.append(row(f"after {finetune} steps", network, chosen, samples, real, shown))
     recipe = {**content.get("recipe", {}), "pruned": {"method": method, "amount": amount, "finetune": finetune}}
     models.save(network, writable(target), {"recipe": recipe})
     print_table(rows, as_json)
@@ -81,7 +82,9 @@ def prune(
         click.echo(f"\nThe pruned model is in {target}.")
 
 
-def row(what: str, network: NetworkModel, metric: Metric, samples: int, real: Tensor | None) -> dict[str, Any]:
+def row(
+    what: str, network: NetworkModel, metric: Metric, samples: int, real: Tensor | None, shown: bool | None
+) -> dict[str, Any]:
     """A line of the report."""
     further = trained_task(network).extra_channels(network.shape[0])
     found: Pruned = measure(network.net, (network.shape[0] + further, *network.shape[1:]))
@@ -93,5 +96,5 @@ def row(what: str, network: NetworkModel, metric: Metric, samples: int, real: Te
         "of": found.flops,
     }
     if real is not None:
-        line |= compared(distance(network, metric, samples, real))
+        line |= compared(distance(network, metric, samples, real, progress=shown))
     return line

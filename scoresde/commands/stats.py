@@ -12,6 +12,7 @@ from ..data.recipes import images_of
 from ..models.record import home, recipe
 from ..observations.covariance import KINDS, Kind, estimate
 from ..posterior import store
+from ..sampling.progress import progress_bar
 from .options import json_option, print_table
 
 
@@ -42,14 +43,23 @@ Examples:
 @click.option("-n", "count", type=click.IntRange(2), default=50_000, show_default=True, help="Images, drawn at random.")
 @click.option("--kinds", default="channel,dct", show_default=True, help="Any of channel, dct and full.")
 @click.option("--out", type=click.Path(path_type=Path), help="Model folder for the files. [default: the model's]")
+@click.option("--quiet", is_flag=True, help="No progress bar or lines.")
 @json_option
-def statistics(model: str, data_name: str | None, count: int, kinds: str, out: Path | None, as_json: bool) -> None:
+def statistics(
+    model: str, data_name: str | None, count: int, kinds: str, out: Path | None, quiet: bool, as_json: bool
+) -> None:
     """Estimate the covariance of MODEL's data and keep it beside the weights, for the conditioners."""
     folder = models.locate(model)
     names = chosen(kinds)
-    title, images = images_of(recipe(folder), model, data_name, "train")
-    x = images.drawn(count).scaled()
-    found = [estimate(x, kind) for kind in names]
+    found = []
+    with progress_bar(len(names), False if quiet else None, desc="stats", unit="kind", delay=1) as bar:
+        bar.set_postfix_str("reading")
+        title, images = images_of(recipe(folder), model, data_name, "train")
+        x = images.drawn(count).scaled()
+        for kind in names:
+            bar.set_postfix_str(f"{kind} of {len(x)} images")
+            found.append(estimate(x, kind))
+            bar.update()
     for covariance in found:
         covariance.check(tuple(files.read_json(folder / models.CONFIG)["shape"]))
     target = home(folder, out)

@@ -2,7 +2,9 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -10,6 +12,21 @@ from torch import Tensor
 from ..core.errors import NumericalError, ResourceError
 
 _kept: OrderedDict[tuple[str, str, torch.device], Tensor] = OrderedDict()
+_watch: ContextVar[Callable[[int], object]] = ContextVar("_watch", default=lambda images: None)
+
+
+@contextmanager
+def watched(watch: Callable[[int], object]) -> Iterator[None]:
+    """A context in which it is seen how far the features of a metric have come.
+
+    Args:
+        watch: Called with a number of images each time that their features have been found.
+    """
+    token = _watch.set(watch)
+    try:
+        yield
+    finally:
+        _watch.reset(token)
 
 
 @torch.no_grad()
@@ -47,6 +64,7 @@ def extract(images: Tensor, source: str, network: Callable[[Tensor], Tensor], *,
                 i = first + int((~fine).nonzero()[0, 0])
                 raise NumericalError(f"the features of image {i} by {source} are not finite: the weights are no good")
             first += len(parts[-1])
+            _watch.get()(len(parts[-1]))
         _kept[key] = torch.cat(parts)
     _kept.move_to_end(key)
     while len(_kept) > 4:

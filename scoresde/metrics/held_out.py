@@ -10,6 +10,7 @@ from ..data.recipes import images_of
 from ..images import sheets
 from ..models.base import ScoreModel
 from ..models.record import recipe
+from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.sample import sample
 from ..solvers.unipc import UniPC
 from .base import Estimate, Metric
@@ -36,7 +37,7 @@ def held_out(name: str | Path, metric: Metric, count: int) -> Tensor:
     return real
 
 
-def distance(model: ScoreModel, metric: Metric, count: int, real: Tensor) -> Estimate:
+def distance(model: ScoreModel, metric: Metric, count: int, real: Tensor, *, progress: bool | None = False) -> Estimate:
     """The distance of samples from the seeds 0, 1, ..., by unipc in 10 steps, from real images.
 
     Args:
@@ -44,12 +45,18 @@ def distance(model: ScoreModel, metric: Metric, count: int, real: Tensor) -> Est
         metric: What compares them; of several figures that it gives, the first.
         count: Number of samples.
         real: Real images, (N, C, H, W) uint8, as from `held_out`.
+        progress: Whether a bar is shown, or lines; None shows a bar in a terminal or notebook, else lines.
 
     Raises:
         NumericalError: A sample is not finite.
     """
     parts = []
-    for first in range(0, count, BATCH):
-        sources = generators(range(first, min(first + BATCH, count)))
-        parts.append(sample(model, UniPC(steps=10), model.prior(sources), generator=sources).x)
-    return metric.measure(sheets.to_uint8(torch.cat(parts)), real.to(model.device))[0]
+    with progress_bar(count, progress, desc="distance") as bar:
+        watch = ProgressBar(model.sde, bar)
+        for first in range(0, count, BATCH):
+            sources = generators(range(first, min(first + BATCH, count)))
+            x = model.prior(sources)
+            parts.append(sample(model, UniPC(steps=10), x, generator=sources, observers=(watch,)).x)
+            watch.finish(len(x))
+        bar.set_postfix_str(metric.name)
+        return metric.measure(sheets.to_uint8(torch.cat(parts)), real.to(model.device))[0]

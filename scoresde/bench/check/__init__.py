@@ -6,10 +6,20 @@ solver quickly, and `scoresde check-solver` those of one solver thoroughly.
 
 from collections.abc import Iterator
 
+from ...solvers import Solver
 from . import accuracy, conduct
 from .base import Build, Promise, Verdict
 
 PROMISES: tuple[Promise, ...] = (*accuracy.PROMISES, *conduct.PROMISES)
+
+
+def applying(solver: Solver) -> list[Promise]:
+    """The promises that apply to a solver.
+
+    Args:
+        solver: The solver.
+    """
+    return [promise for promise in PROMISES if promise.applies(solver)]
 
 
 def check(build: Build, *, fast: bool = False) -> Iterator[Verdict]:
@@ -19,10 +29,8 @@ def check(build: Build, *, fast: bool = False) -> Iterator[Verdict]:
         build: The solver's class, or a function that makes one from options.
         fast: Measures with less precision, in about two seconds instead of half a minute.
     """
-    solver = build()
-    for promise in PROMISES:
-        if promise.applies(solver):
-            yield promise.verdict(build, fast=fast)
+    for promise in applying(build()):
+        yield promise.verdict(build, fast=fast)
 
 
-__all__ = ["PROMISES", "Build", "Promise", "Verdict", "check"]
+__all__ = ["PROMISES", "Build", "Promise", "Verdict", "applying", "check"]
