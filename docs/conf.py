@@ -20,11 +20,18 @@ from scoresde.solvers import solvers  # noqa: E402
 project = "scoresde"
 author = copyright = "The scoresde developers"
 version = release = scoresde.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 extensions += ["sphinx.ext.mathjax"]
 html_theme = "furo"
 html_title = "scoresde"
 exclude_patterns = ["_build"]
+
+# The notebooks of tutorials/ are run whenever they are read, in a folder that is thrown away.
+nb_execution_mode = "force"
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 180  # seconds for a cell
+nb_output_stderr = "remove"  # bars
 
 myst_enable_extensions = ["dollarmath", "amsmath", "substitution"]
 myst_heading_anchors = 3
