@@ -44,7 +44,7 @@ def prepare(
         options = {**options, "tol": TOL}
     chosen, folder = build(solvers, solver, options), models.locate(model)
     network = models.load(folder, device(device_name))
-    drawable(model, network.shape)
+    drawable(model, network)
     return network, chosen, pictures(files, network, folder, count).to(network.device), folder
 
 

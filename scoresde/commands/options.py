@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from ..core.errors import UsageError
 from ..core.options import Options, Registry, describe_type
+from ..models.base import ScoreModel
 from ..observations.holes import Hole
 from ..observations.masks import masks
 
@@ -86,18 +87,29 @@ def build(registry: Registry[T], name: str, values: Mapping[str, Any]) -> T:
     return cls(**given)
 
 
-def drawable(name: str, shape: tuple[int, ...]) -> None:
-    """Checks that the samples of a model can be drawn as pictures.
+def pictures(model: ScoreModel) -> bool:
+    """Whether the samples of a model are pictures in [-1, 1], of 1 or 3 channels.
+
+    Args:
+        model: The model.
+    """
+    return model.units is None and len(model.shape) == 3 and model.shape[0] in (1, 3)
+
+
+def drawable(name: str, model: ScoreModel) -> None:
+    """Checks that the samples of a model are pictures.
 
     Args:
         name: Of the model, for the error.
-        shape: Shape of one sample, (C, H, W).
+        model: The model.
 
     Raises:
-        UsageError: C is neither 1 nor 3.
+        UsageError: They are none.
     """
-    if shape[0] not in (1, 3):
-        raise UsageError(f"{name} makes images of {shape[0]} channels; only 1 or 3 can be drawn")
+    if not pictures(model):
+        raise UsageError(
+            f"{name} makes no pictures of 1 or 3 channels, but samples of shape {model.shape}: choose another --model"
+        )
 
 
 def corners(text: str) -> tuple[int, int, int, int]:

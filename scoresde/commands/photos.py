@@ -147,7 +147,7 @@ def run(
     network = models.load(folder, device(device_name))
     if conditioner is None:
         chosen = replace(chosen, conditioner=conditioners[tasks.conditioner_for(network)]())
-    drawable(model, network.shape)
+    drawable(model, network)
     found = pictures.found(files)
     target = apart(out or Path(name) / (files[0].stem if len(files) == 1 else folder.name), [*found, *inputs])
     album = restore_files(

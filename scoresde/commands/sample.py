@@ -2,11 +2,13 @@
 
 import contextlib
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import click
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +22,7 @@ from ..core.options import table
 from ..core.parallel import group, processes
 from ..core.random import generators
 from ..images import sheets
+from ..images.drawings import drawing
 from ..models.base import Observer, ScoreModel
 from ..models.clipped import ClippedModel
 from ..models.guided import GuidedModel
@@ -27,9 +30,9 @@ from ..models.network import NetworkModel
 from ..models.record import record as noted
 from ..sampling import sample as sampling
 from ..sampling.progress import ProgressBar, progress_bar
-from ..sampling.trajectory import Trajectory
+from ..sampling.trajectory import Trajectory, drawn_way
 from ..solvers import Solver, solvers
-from .options import build, device_option, drawable, field_options
+from .options import build, device_option, field_options, pictures
 
 RECORD = "samples.json"
 
@@ -92,7 +95,11 @@ def run(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Draw samples from a model: a sheet, one PNG per seed, and samples.json with what they cost."""
+    """Draw samples from a model: a sheet, one PNG per seed, and samples.json with what they cost.
+
+    Samples that are no pictures are the array `samples` of samples.npz, in the units of the data. Of what the folder
+    holds, the files of an earlier result of this command are replaced, and no others.
+    """
     tuned = options.get("grid") == "tuned"
     chosen = build(solvers, solver, options | {"grid": None} if tuned else options)
     if trajectory is not None and trajectory < 2:
@@ -103,14 +110,16 @@ def run(
     with contextlib.ExitStack() as stack:
         name, together = stack.enter_context(group(device_name)), processes()
         network = models.load(folder, device(name))
-        drawable(model, network.shape)
+        if clip and not pictures(network):
+            raise UsageError(f"--clip cuts off at black and white, and the samples of {model} are no pictures: drop it")
         asked = labels(classes, count, guidance, guidance_interval)
         if asked:
             asked.around(network, 0, count)  # says what is wrong before a folder is made
         target = out or Path("samples") / f"{folder.name}-{solver}"
-        taken = ["sheet.png", *(picture(seed + i) for i in range(count))]
-        taken += ["trajectory.png", f"trajectory.{animation}"] if trajectory else []
-        place = together.only_first(lambda: stack.enter_context(result(target, RECORD, taken)))
+        seeds = range(seed, seed + count)
+        names = ["sheet.png", *(map(picture, seeds) if pictures(network) else ["samples.npz"])]
+        names += ["trajectory.png", f"trajectory.{animation}"] if trajectory else []
+        place = together.only_first(lambda: stack.enter_context(result(target, RECORD, names)))
         recorder = Trajectory(network.sde, trajectory) if trajectory else None
         shown = False if quiet or not together.first else None
         drawn: list[tuple[int, sampling.Samples]] = []
@@ -134,7 +143,14 @@ def run(
         if not together.first:
             return
         batches = [part for _, part in everything]
-        write(place, torch.cat([part.x for part in batches]), seed, recorder, animation)
+        x = torch.cat([part.x for part in batches])
+        write(place, network, x, seed)
+        if recorder:
+            strip, frames = drawn_way(
+                [*recorder.states, x[: len(recorder.states[0])]], network.units
+            )  # the first batch
+            sheets.save(strip, place / "trajectory.png")
+            sheets.save_animation(frames, place / f"trajectory.{animation}")
         record = describe(chosen, network, batches, folder, seed) | (asked.record if asked else {}) | {"clip": clip}
         files.write_json(place / RECORD, record)
     click.echo(
@@ -143,23 +159,30 @@ def run(
     )
 
 
+def in_own_units(model: NetworkModel, x: Tensor) -> Tensor:
+    """x, (B, *), in the units of the data of a model."""
+    return x if model.units is None else model.units.to_data(x)
+
+
 def picture(seed: int) -> str:
     """The name of the file of a sample."""
     return f"{seed:06d}.png"
 
 
-def write(target: Path, x: Tensor, seed: int, recorder: Trajectory | None, animation: str) -> None:
-    """The pictures of a run."""
-    zoom = sheets.zoom_for(x.shape[-2])
-    for i, image in enumerate(x):
-        sheets.save(sheets.single(image), target / picture(seed + i))
-    sheets.save(sheets.sheet(x, zoom=zoom), target / "sheet.png")
-    if recorder:
-        states = [*recorder.states, x[: len(recorder.states[0])]]  # of the first batch
-        strip = torch.stack([state[:8].cpu() for state in states], 1).flatten(0, 1)
-        sheets.save(sheets.sheet(strip, len(states), zoom=zoom), target / "trajectory.png")
-        frames = [sheets.sheet(state[:64].cpu(), zoom=zoom) for state in states]
-        sheets.save_animation(frames, target / f"trajectory.{animation}")
+def write(place: Path, model: NetworkModel, x: Tensor, seed: int) -> None:
+    """The samples, one picture each or one array in the data's own units, and all of them drawn on a sheet."""
+    if pictures(model):
+        for i, image in enumerate(x):
+            sheets.save(sheets.single(image), place / picture(seed + i))
+    else:
+        files.write(place / "samples.npz", partial(save_array, in_own_units(model, x)))
+    sheets.save(drawing(in_own_units(model, x), own_range=model.units is not None), place / "sheet.png")
+
+
+def save_array(x: Tensor, path: Path) -> None:
+    """An npz file with the array `samples`."""
+    with path.open("wb") as file:
+        np.savez(file, samples=x.numpy())
 
 
 def describe(

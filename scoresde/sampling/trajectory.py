@@ -1,9 +1,15 @@
 """The way of samples from noise to data, seen through the model's evaluations and so the same for every solver."""
 
+from collections.abc import Sequence
+
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ..core.errors import UsageError
+from ..core.units import Units
+from ..images import sheets
+from ..images.drawings import drawing
 from ..models.output import denoised
 from ..sde import SDE
 
@@ -58,3 +64,23 @@ class Trajectory:
             rows = nearer.to(x.device)
             for kept, seen in ((self.states[frame], x), (self.denoised[frame], x0)):
                 kept[rows] = seen[rows].to(kept)  # some solvers evaluate in float64, and denoise in the noise's dtype
+
+
+def drawn_way(states: Sequence[Tensor], units: Units | None = None) -> tuple[Image.Image, list[Image.Image]]:
+    """The states of samples on their way, and the samples themselves: as a strip, and as the frames of an animation.
+
+    Args:
+        states: As a `Trajectory` keeps them, (B, *) at each of its frames, and the samples as the last.
+        units: Of the data; none for pictures in [-1, 1].
+    """
+    states = [state.cpu() for state in states]
+    if states[0].ndim == 4 and states[0].shape[1] in (1, 3) and units is None:
+        zoom = sheets.zoom_for(states[0].shape[-2])
+        rows = torch.stack([state[:8] for state in states], 1).flatten(0, 1)
+        return sheets.sheet(rows, len(states), zoom=zoom), [sheets.sheet(state[:64], zoom=zoom) for state in states]
+    states = states if units is None else [units.to_data(state) for state in states]
+    frames = [drawing(state, states[-1], own_range=True) for state in states]
+    strip = Image.new("RGB", (sum(frame.width for frame in frames), frames[0].height))
+    for i, frame in enumerate(frames):
+        strip.paste(frame, (i * frame.width, 0))
+    return strip, frames

@@ -6,14 +6,21 @@ import os
 import signal
 import time
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from scoresde import sample
 from scoresde.cli import scoresde
 from scoresde.core.errors import UsageError
 from scoresde.core.folders import only_writer
+from scoresde.core.random import generators
+from scoresde.core.units import Units
 from scoresde.images.samples import find_samples
+from scoresde.models import NetworkModel, save
+from scoresde.networks import networks
+from scoresde.sde import VPSDE
 
 QUICK = "--solver euler --steps 2 --quiet --out out"
 
@@ -41,6 +48,46 @@ def test_an_animation_of_before_goes_with_its_samples(run, tmp_path):
     assert names(tmp_path / "out") == [*pictures(0, 0), "samples.json", "sheet.png", *way]
     run(f"sample -n 1 {QUICK.replace('euler', 'unipc')}")
     assert names(tmp_path / "out") == [*pictures(0, 0), "samples.json", "sheet.png"]
+
+
+UNITS = Units(torch.tensor([5.0, -300.0]), torch.tensor([0.5, 40.0]))
+SHAPES = {
+    "vectors": ((2,), "mlp", UNITS),
+    "numbers": ((1,), "mlp", None),
+    "series": ((2, 16), "conv", Units(UNITS.centre[:, None], UNITS.spread[:, None])),
+    "volumes": ((2, 4, 4, 4), "conv", None),
+    "maps": ((1, 8, 8), "conv", Units(torch.full((1, 1, 1), 50.0), torch.full((1, 1, 1), 3.0))),
+}
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_samples_that_are_no_pictures_are_an_array_and_a_drawing(run, tmp_path, kind):
+    """In the units of the data. The network's answer is 0, so that a sample is its noise over the first alpha.
+
+    Reference: Song et al. 2021, https://arxiv.org/abs/2010.02502, equation 12: the first-order step with eps = 0.
+    """
+    shape, name, units = SHAPES[kind]
+    options = networks[name](width=8, blocks=1)
+    net = options.build(shape)
+    for parameter in net.parameters():
+        torch.nn.init.zeros_(parameter)
+    model = NetworkModel(net, VPSDE(), shape, options=options, units=units)
+    save(model, tmp_path / kind)
+    line = f"sample --model {kind} --solver ddim --steps 3 -n 3 --seed 2 --quiet --out out"
+    run(f"{line} --batch 2 --trajectory 2")
+    assert names(tmp_path / "out") == ["samples.json", "samples.npz", "sheet.png", "trajectory.gif", "trajectory.png"]
+    found = np.load(tmp_path / "out" / "samples.npz")["samples"]
+    alpha = float(VPSDE().log_alpha(torch.tensor(1.0, dtype=torch.float64)).exp())
+    own = model.prior(generators([2, 3, 4])).numpy() / alpha
+    if units is not None:
+        own = units.centre.numpy() + units.spread.numpy() * own
+    assert found.shape == (3, *shape) and np.allclose(found, own, rtol=1e-4)
+    with Image.open(tmp_path / "out" / "sheet.png") as sheet:
+        assert min(sheet.size) > 16 and len(sheet.convert("L").getcolors()) > 2
+    assert "are no pictures: drop it" in run(f"{line} --clip", 2)
+    run(line)
+    assert names(tmp_path / "out") == ["samples.json", "samples.npz", "sheet.png"]
+    assert "makes no pictures of 1 or 3 channels" in run(f"encode --model {kind} -n 1", 2)
 
 
 def test_samples_saved_from_python_follow_the_same_rule(run, tmp_path):
