@@ -14,7 +14,6 @@ from pathlib import Path
 import click
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from scoresde import models
 from scoresde.commands.train import train
@@ -25,6 +24,7 @@ from scoresde.data import data
 from scoresde.images import sheets
 from scoresde.metrics import metrics
 from scoresde.models.network import NetworkModel
+from scoresde.sampling.progress import progress_bar
 from scoresde.sampling.sample import Samples, sample
 from scoresde.solvers import Solver, solvers
 
@@ -68,25 +68,27 @@ def compare(model: NetworkModel, train_images: Tensor, held_out: Tensor, out: Pa
     """Samples with every solver; a row of the table for each, and the contact sheet."""
     mean, spread = floor(train_images, held_out, N)
     rows, drawn = [], {"real, held out": held_out[:10], "real, trained on": train_images[:10]}
-    for name, cls in (bar := tqdm(solvers.all().items(), unit="solver")):
-        bar.set_description(name)
-        solver = cls(**OPTIONS.get(name, {}))
-        result = draw(model, solver, N)
-        x = result.x.clamp(-1, 1)
-        distance = distance_of(x, held_out)
-        sheets.save(sheets.sheet(x, 10, zoom=ZOOM), out / f"{name}.png")
-        drawn[name] = x[:10]
-        rows.append(
-            {
-                "solver": name,
-                "options": " ".join(f"{k}={v}" for k, v in solver.model_dump().items() if k in SHOWN),
-                "NFE": result.nfe,
-                "seconds": round(result.seconds, 2),
-                "N": N,
-                "FD": round(distance, 3),
-                "FD / floor": round(distance / mean, 2),
-            }
-        )
+    with progress_bar(len(solvers), desc="solvers", unit="solver") as bar:
+        for name, cls in solvers.all().items():
+            bar.set_postfix_str(name)
+            solver = cls(**OPTIONS.get(name, {}))
+            result = draw(model, solver, N)
+            x = result.x.clamp(-1, 1)
+            distance = distance_of(x, held_out)
+            sheets.save(sheets.sheet(x, 10, zoom=ZOOM), out / f"{name}.png")
+            drawn[name] = x[:10]
+            rows.append(
+                {
+                    "solver": name,
+                    "options": " ".join(f"{k}={v}" for k, v in solver.model_dump().items() if k in SHOWN),
+                    "NFE": result.nfe,
+                    "seconds": round(result.seconds, 2),
+                    "N": N,
+                    "FD": round(distance, 3),
+                    "FD / floor": round(distance / mean, 2),
+                }
+            )
+            bar.update()
     rows.append({"solver": "real images", "N": N, "FD": f"{mean:.3f} ± {spread:.3f}", "FD / floor": 1.0})
     result = draw(model, solvers["dpm"](), LARGE)
     mean, spread = floor(train_images, held_out, LARGE)

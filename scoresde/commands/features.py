@@ -26,9 +26,10 @@ def run(data_name: str, out: Path | None, quiet: bool, **options: Any) -> None:
     target = out or Path("features") / data_name
     if (target / models.CONFIG).exists():
         raise UsageError(f"{target} already holds an extractor or a model; choose another --out")
-    images, held_out = (pictures(source.load(split)) for split in ("train", "test"))
-    writable(target)
     shown = False if quiet else None
+    with progress_bar(None, shown, desc="reading images", delay=1):
+        images, held_out = (pictures(source.load(split)) for split in ("train", "test"))
+    writable(target)
     with progress_bar(chosen.images, shown, desc="features", unit_scale=True, bar_format=None) as bar:
 
         def watch(seen: int, loss: float) -> None:
