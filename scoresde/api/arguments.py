@@ -1,16 +1,10 @@
-"""What the verbs take: models and solvers by name, numbers as arrays and pictures."""
+"""What the verbs take: models and solvers by name. For numbers and pictures see `handed`."""
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor
-
 from ..core.devices import device
 from ..core.errors import UsageError
-from ..images.pictures import scaled
 from ..likelihood import Divergence, Exact, Hutchinson
 from ..models import NetworkModel, ScoreModel, load
 from ..models.base import WrapperModel
@@ -20,7 +14,6 @@ Model = ScoreModel | str | Path
 """A model, or the name of one: a run, a model folder, or a bundled name."""
 Method = Solver | type[Solver] | str
 """A solver: an object, a class, or its text, such as "unipc" or "rk45:tol=1e-3"."""
-Array = Tensor | np.ndarray[Any, Any]
 DELAY = 1.0
 """Seconds after which a bar is shown, so that short work has none."""
 
@@ -68,24 +61,6 @@ def source_of(model: ScoreModel) -> Path | None:
     if isinstance(model, WrapperModel):
         return source_of(model.model)
     return model.source if isinstance(model, NetworkModel) else None
-
-
-def numbers_of(x: Array | Image.Image) -> Tensor:
-    """Numbers as a tensor; pictures of 256 grey levels as float32 in [-1, 1], (B, C, H, W).
-
-    Args:
-        x: A picture, an array of uint8 (H, W), (H, W, C), (C, H, W) or (B, C, H, W), or any floating-point numbers.
-    """
-    if isinstance(x, Image.Image):
-        return scaled(x)[None]
-    found = torch.as_tensor(x)
-    if found.dtype != torch.uint8:
-        return found
-    if found.ndim == 3 and found.shape[2] in (1, 3) and found.shape[0] not in (1, 3):
-        found = found.permute(2, 0, 1)
-    while found.ndim < 4:
-        found = found[None]
-    return found.float() / 127.5 - 1
 
 
 def divergence_of(exact: bool, probes: int, classes: int) -> Divergence:

@@ -1,6 +1,7 @@
 """How likely a model finds data."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -13,12 +14,13 @@ from ..likelihood import log_likelihood as likelihood_of
 from ..models.base import Observer
 from ..models.record import recipe
 from ..sampling.progress import ProgressBar, progress_bar
-from .arguments import DELAY, Array, Method, Model, divergence_of, model_of, numbers_of, solver_of, source_of
+from .arguments import DELAY, Method, Model, divergence_of, model_of, solver_of, source_of
+from .handed import Array, Handed, data_of
 
 
 def log_likelihood(
     model: Model,
-    x: Array,
+    x: Handed,
     *,
     solver: Method | None = None,
     exact: bool = False,
@@ -28,11 +30,12 @@ def log_likelihood(
     seeds: Seeds | None = None,
     observers: Sequence[Observer] = (),
 ) -> Likelihood:
-    """log p(x) in nats, along the probability flow, for each row of x.
+    """log p(x) in nats, along the probability flow, for each row of x: the density over the data's own units.
 
     Args:
         model: A model or its name.
-        x: Data in [-1, 1], (B, *). For images with whole grey levels see `bits_per_dim`.
+        x: Data, (B, *) or a single one: numbers in their own units, for pictures [-1, 1] or what `condition` takes. For
+            the probability of whole grey levels see `bits_per_dim`.
         solver: rk23, rk45 or dop853; by default rk45 with tol = 1e-5 and the controller pi.
         exact: Takes the exact divergence, with one product for each value of a sample, in place of an estimate.
         probes: Independent estimates of the divergence; two or more give a standard error.
@@ -52,15 +55,19 @@ def log_likelihood(
         -1.838
     """
     around = model_of(model)
-    return likelihood_of(
+    state = data_of(x, around)
+    found = likelihood_of(
         around,
-        numbers_of(x).to(around.device),
+        state,
         solver=None if solver is None else solver_of(solver),
         divergence=divergence_of(exact, probes, classes),
         eps=eps,
-        generator=generators(whole_seeds(seeds, len(x))),
+        generator=generators(whole_seeds(seeds, len(state))),
         observers=tuple(observers),
     )
+    if around.units is None:
+        return found
+    return replace(found, log_prob=found.log_prob - around.units.log_volume(around.shape))
 
 
 def bits_per_dim(
@@ -95,7 +102,7 @@ def bits_per_dim(
         eps: As for `log_likelihood`.
         seed: Of the images drawn, the dequantisation and the probes.
         batch: Images at a time.
-        progress: Whether a bar is shown; None shows one in a terminal or notebook if the work takes a while.
+        progress: Whether a bar is shown, or lines without a terminal; None shows a bar alone, if it takes a while.
 
     Raises:
         DataError: The images are no uint8, or do not fit the model.
@@ -114,7 +121,7 @@ def bits_per_dim(
     else:
         whole = as_images(images)
     some = whole if n is None else whole.drawn(n, seed)
-    with progress_bar(len(some) * draws, progress, delay=DELAY) as bar:
+    with progress_bar(len(some) * draws, progress, desc="likelihood", lines=False, delay=DELAY) as bar:
         watch = ProgressBar(around.sde, bar, upwards=True, start=eps)
         return nll(
             around,

@@ -51,7 +51,7 @@ def benchmark(
         folder: Where the results are kept, as tables and a page, so that the same call goes on where it was
             interrupted; by default nowhere.
         device: As for `load`.
-        progress: Whether a bar is shown; None shows one in a terminal or notebook if the work takes a while.
+        progress: Whether a bar is shown, or lines; None shows a bar in a terminal or notebook, else lines.
 
     Raises:
         UsageError: A name or an option does not exist, or a model was not loaded from a folder.
@@ -80,7 +80,7 @@ def benchmark(
         own = [cell for i, cell in enumerate(cells) if i % world == rank]
         done = {key for key, row in store.rows().items() if row["status"] == "done"}
         left = sum(cell.cost * cell.subject.count for cell in own if cell.key not in done)
-        with progress_bar(math.ceil(left), progress, unit="evaluation", delay=DELAY) as bar:
+        with progress_bar(math.ceil(left), progress, desc="benchmark", unit="evaluation", delay=DELAY) as bar:
             for row in run(cells, store, rank=rank, world=world, progress=bar.update):
                 bar.set_postfix_str(f"{row['model']} {row.get('solver', {}).get('name', 'likelihood')}")
         report = publish(cells, store, spec) if folder else Report.of(cells, store.rows())

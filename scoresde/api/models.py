@@ -2,18 +2,23 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from .. import models
 from ..conditioners import Conditioner, conditioners
+from ..conditioners.covariance import CovarianceUser
 from ..conditioners.posed import PosedModel
 from ..core.devices import device as device_of
-from ..models import NetworkModel
-from ..observations import Observation, observations
+from ..models import NetworkModel, ScoreModel
+from ..models.gaussian import GaussianMixtureModel
+from ..observations import LinearObservation, Observation, Pixels, observations
 from ..posterior import store
-from ..posterior.tasks import conditioner_for
-from .arguments import Array, Model, model_of, numbers_of, source_of
+from ..posterior.tasks import CONDITIONER, conditioner_for
+from .arguments import Model, model_of, source_of
+from .handed import Handed, measured
 
 
 def load(
@@ -60,19 +65,24 @@ def save(model: NetworkModel, folder: str | Path) -> Path:
 
 def condition(
     model: Model,
-    observation: Observation | str,
-    y: Array | Image.Image,
+    observation: Observation | str | Handed,
+    y: Handed,
     method: Conditioner | type[Conditioner] | str | None = None,
 ) -> PosedModel:
     """The model of p(x | y): what `model` makes of samples x of which the measurement y is known.
 
     Args:
         model: The model of p(x), or its name.
-        observation: How y came about: an object such as Pixels(mask), or a text such as "luma".
-        y: The measurement: a picture, an array of uint8 (H, W), (H, W, C), (C, H, W) or (B, C, H, W), whose 256 grey
-            levels become [-1, 1], or numbers (B, *m) in [-1, 1] with one row for each of B measurements.
+        observation: How y came about: an object such as Luma(), a text such as "luma", or a mask, as `Pixels` takes it,
+            of what is known of samples of any shape.
+        y: The measurement, with one row for each of B measurements, or a single one. For a mask it is a sample, of
+            which only what is known is read. Pictures are PIL images or uint8 of 256 levels, (H, W), (H, W, C),
+            (C, H, W) or with B in front, or floats in [-1, 1]; other data are numbers in their own units, and so are
+            the noise of the observation and a covariance that is given.
         method: How it is imposed: an object, a class or a text; by default "covariance", with that of the data
-            from the model's folder, or "trained" for a network that was trained to be given such measurements.
+            from the model's folder, "trained" for a network that was trained to be given such measurements, "oracle"
+            for a law in closed form, "dps" for what is not linear, and "moment", which needs no covariance, if there is
+            none.
 
     Raises:
         UsageError: A name does not exist, y is not a measurement of the model's samples, the method is not made for
@@ -83,12 +93,49 @@ def condition(
         >>> top = torch.zeros(8, 8)
         >>> top[:4] = 1
         >>> image = scoresde.sample("digits", n=1).images
-        >>> model = scoresde.condition("digits", scoresde.Pixels(top), image)
+        >>> model = scoresde.condition("digits", top, image)
         >>> scoresde.sample(model, "dpm++", n=4, steps=5).x.shape
         torch.Size([4, 1, 8, 8])
     """
-    prior, how = model_of(model), observations.make(observation, Observation)
-    chosen = conditioners.make(conditioner_for(prior) if method is None else method, Conditioner)
-    if folder := source_of(prior):
-        chosen = store.fitted(chosen, folder, how)
-    return PosedModel(chosen, prior, how, numbers_of(y).to(prior.device))
+    prior = model_of(model)
+    seen = observation_of(observation).of_shape(prior.shape)
+    numbers, folder = measured(y, seen, prior), source_of(prior)
+    chosen = conditioners.make(default(prior, seen, folder) if method is None else method, Conditioner)
+    if isinstance(chosen, CovarianceUser) and chosen.covariance is not None:
+        chosen = chosen.given(chosen.covariance.of_units(prior.units))
+    elif folder:
+        chosen = store.fitted(chosen, folder, seen)
+    return PosedModel(chosen, prior, seen, numbers)
+
+
+def observation_of(observation: Observation | str | Handed) -> Observation:
+    """An observation from itself, its class, its text, or a mask of what is known.
+
+    Args:
+        observation: As for `condition`.
+
+    Raises:
+        UsageError: There is no such observation, or it is no mask.
+    """
+    if isinstance(observation, Image.Image | Tensor | np.ndarray | list | tuple):
+        return Pixels(observation)
+    found: Observation = observations.make(observation, Observation)
+    return found
+
+
+def default(prior: ScoreModel, observation: Observation, folder: Path | None) -> str:
+    """The name of the conditioner that is used unless another is asked for.
+
+    Args:
+        prior: The model of p(x).
+        observation: What is measured.
+        folder: That of the model, where a covariance may be.
+    """
+    name = conditioner_for(prior)
+    if name != CONDITIONER:
+        return name
+    if not isinstance(observation, LinearObservation):
+        return "dps"
+    if isinstance(prior, GaussianMixtureModel) and observation.bound is None:
+        return "oracle"
+    return CONDITIONER if folder and store.every(folder) else "moment"

@@ -5,6 +5,7 @@ from dataclasses import replace
 from numbers import Integral
 
 import torch
+from torch import Tensor
 
 from ..conditioners.posed import of_rows, posed
 from ..core.errors import UsageError
@@ -17,7 +18,8 @@ from ..sampling import latent
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.sample import Samples, in_batches
 from ..sampling.sample import sample as solved
-from .arguments import DELAY, Array, Method, Model, model_of, numbers_of, solver_of
+from .arguments import DELAY, Method, Model, model_of, solver_of
+from .handed import Array, Handed, arranged, data_of, numbers_of
 
 
 def sample(
@@ -39,7 +41,7 @@ def sample(
     observers: Sequence[Observer] = (),
     progress: bool | None = None,
 ) -> Samples:
-    """Samples of a model, each a function of its own seed, and what they cost.
+    """Samples of a model in the units of its data, each a function of its own seed, and what they cost.
 
     Sample i is the same whatever n and batch are, each time, and the same as that of `scoresde sample`. A batch that
     does not fit into the memory is halved. Where several processes have joined, they share the batches.
@@ -55,13 +57,13 @@ def sample(
         classes: Class of each sample, or a few that are taken in turn, of a network that knows classes.
         guidance: Scale of guidance to the class; by default 1, which is none.
         guidance_interval: Times between which the scale holds.
-        clip: Cuts the predicted images off at black and white.
+        clip: Cuts the predicted images off at black and white; for models of pictures in [-1, 1].
         stop: Time at which the solver ends; by default the process's `t_min`.
         denoise: Ends with E[x_0 | x_stop] instead of x_stop, for one more evaluation.
         batch: Samples at a time.
         dtype: Of the samples; a network computes in its own.
-        observers: Called with (x, t, eps) after each evaluation of the model, batch by batch.
-        progress: Whether a bar is shown; None shows one in a terminal or notebook if the work takes a while.
+        observers: Called with (x, t, eps) after each evaluation of the model, batch by batch, in its own units.
+        progress: Whether a bar is shown, or lines without a terminal; None shows a bar alone, if it takes a while.
 
     Raises:
         UsageError: A name or an option does not exist, or the seeds are no whole numbers.
@@ -81,12 +83,15 @@ def sample(
             raise UsageError(f"{name} is a whole number of at least 1, got {value!r}")
     if not (numbers := whole_seeds(seeds, n)):
         raise UsageError("at least 1 sample is drawn, got no seeds")
+    if clip and around.units is not None:
+        raise UsageError("clip cuts off at -1 and 1, and these data are no pictures with that range: leave it out")
     if guidance is not None and classes is None:
         raise UsageError("guidance needs classes: say which class the samples are guided to")
     labels = [] if classes is None else torch.as_tensor(classes).reshape(-1).tolist()
     together, drawn = processes(), list[tuple[int, Samples]]()
     size = len(numbers) if around.bound is not None and not posed(around) else batch
-    with progress_bar(len(numbers), progress if together.first else False, delay=DELAY) as bar:
+    shown = progress if together.first else False
+    with progress_bar(len(numbers), shown, desc="sample", lines=False, delay=DELAY) as bar:
 
         def draw(rows: range) -> Samples:
             own = [numbers[row] for row in rows]
@@ -104,7 +109,7 @@ def sample(
                 bound, chosen, x, generator=sources, stop=stop, denoise=denoise, observers=(watch, *observers)
             )
             watch.finish(len(x))
-            drawn.append((rows.start, replace(found, x=found.x.cpu(), seeds=own)))
+            drawn.append((rows.start, replace(found, x=in_own_units(around, found.x.cpu(), rows), seeds=own)))
             return found
 
         for _ in in_batches(draw, range(len(numbers)), size, together):
@@ -113,14 +118,28 @@ def sample(
     return together.only_first(lambda: Samples.joined([part for _, part in parts]))
 
 
-def encode(model: Model, x: Array, solver: Method = "adams:tol=1e-5", *, progress: bool | None = None) -> Samples:
+def in_own_units(model: ScoreModel, x: Tensor, rows: Sequence[int]) -> Tensor:
+    """Samples, (B, *), as a model hands them out, in the data's own units, with what is known of them as it was given.
+
+    Args:
+        model: The model.
+        x: Its samples.
+        rows: Their numbers, which tell whose measurement each has.
+    """
+    if model.units is None:
+        return x
+    found, bound = model.units.to_data(x), posed(model)
+    return found if bound is None else bound.written(found, rows)
+
+
+def encode(model: Model, x: Handed, solver: Method = "adams:tol=1e-5", *, progress: bool | None = None) -> Samples:
     """The latent code of each x: the noise from which the probability flow leads to it.
 
     Args:
         model: A model or its name.
-        x: Data in [-1, 1], (B, *).
+        x: Data, (B, *) or a single one: pictures as for `condition`, other data in their own units.
         solver: An ODE solver: an object, a class or a text.
-        progress: Whether a bar is shown; None shows one in a terminal or notebook if the work takes a while.
+        progress: Whether a bar is shown, or lines without a terminal; None shows a bar alone, if it takes a while.
 
     Raises:
         UsageError: The solver adds noise, so that it has no way back, or x does not fit the model.
@@ -133,7 +152,8 @@ def encode(model: Model, x: Array, solver: Method = "adams:tol=1e-5", *, progres
         >>> bool((scoresde.decode("digits", codes.x, "rk45").x - x).abs().max() < 0.1)
         True
     """
-    return _carried(latent.encode, model, x, solver, progress)
+    around = model_of(model)
+    return _carried(latent.encode, around, data_of(x, around), solver, progress)
 
 
 def decode(model: Model, codes: Array, solver: Method = "adams:tol=1e-5", *, progress: bool | None = None) -> Samples:
@@ -154,12 +174,16 @@ def decode(model: Model, codes: Array, solver: Method = "adams:tol=1e-5", *, pro
         >>> scoresde.decode("digits", noise, "euler").x.shape
         torch.Size([2, 1, 8, 8])
     """
-    return _carried(latent.decode, model, codes, solver, progress)
+    around = model_of(model)
+    state = arranged(numbers_of(codes, around.shape, False, "codes"), around.shape, "codes").to(around.device)
+    found = _carried(latent.decode, around, state, solver, progress)
+    return replace(found, x=in_own_units(around, found.x, range(len(state))))
 
 
-def _carried(move: Callable[..., Samples], model: Model, x: Array, solver: Method, progress: bool | None) -> Samples:
-    around, chosen = model_of(model), solver_of(solver)
-    state = numbers_of(x).to(around.device)
-    with progress_bar(len(state), progress, delay=DELAY) as bar:
-        watch = ProgressBar(around.sde, bar, upwards=move is latent.encode)
-        return move(around, chosen, state, observers=(watch,))
+def _carried(
+    move: Callable[..., Samples], model: ScoreModel, x: Tensor, solver: Method, progress: bool | None
+) -> Samples:
+    chosen = solver_of(solver)
+    with progress_bar(len(x), progress, desc=move.__name__, lines=False, delay=DELAY) as bar:
+        watch = ProgressBar(model.sde, bar, upwards=move is latent.encode)
+        return move(model, chosen, x, observers=(watch,))

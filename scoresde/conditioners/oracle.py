@@ -42,6 +42,7 @@ class PosteriorMixture(GaussianMixtureModel):
         # C - G A C in the form of Joseph, a sum of squares, which rounding cannot make negative.
         posterior = rest @ covariances @ rest.mT + observation.noise**2 * gains @ gains.mT
         super().__init__(means.reshape(-1, *prior.shape), posterior, prior.sde)
+        self.units = prior.units
         centres = [m.reshape(1, *prior.shape).expand(len(y), *prior.shape) for m in means]
         offsets = [observation.residual(centre, double(y)).flatten(1)[:, seen] for centre in centres]
         residual = torch.stack(offsets, 1)  # y - A m_k, (B, K, m)

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from ..core.random import Generators
 from ..models.base import ScoreModel, WrapperModel
-from ..observations import Observation
+from ..observations import Observation, Pixels
+from ..observations.rescaled import rescaled
 from .base import ConditionedModel, Conditioner
 
 
@@ -14,12 +15,13 @@ class PosedModel(WrapperModel):
     """The model of p(x | y) for B measurements, which can be bound again to others of its rows, as sampling does.
 
     As it stands it is bound to one sample for each measurement, and what its conditioner draws comes from torch's
-    global generator.
+    global generator. The measurement is one of data in their own units, and the model is in those of its network, as
+    every model is.
 
     Args:
         conditioner: How y is imposed.
         prior: The model of p(x).
-        observation: What y was measured with.
+        observation: What y was measured with, of data in their own units.
         y: (B, *m).
 
     Raises:
@@ -27,9 +29,12 @@ class PosedModel(WrapperModel):
     """
 
     def __init__(self, conditioner: Conditioner, prior: ScoreModel, observation: Observation, y: Tensor) -> None:
-        super().__init__(conditioner.condition(prior, observation, y))
-        self.conditioner, self.observation, self.y = conditioner, observation, y
-        self.unconditional = prior
+        measured = observation.of_shape(prior.shape)
+        measured.check(y, prior.shape)
+        seen, inner = rescaled(measured, y, prior.units, prior.shape)
+        super().__init__(conditioner.condition(prior, seen, inner))
+        self.conditioner, self.observation, self.y = conditioner, seen, inner
+        self.unconditional, self.measured = prior, (measured, y)
 
     def of_rows(
         self, rows: Sequence[int], generator: Generators, change: Callable[[ScoreModel], ScoreModel]
@@ -45,6 +50,19 @@ class PosedModel(WrapperModel):
         return self.conditioner.condition(
             change(self.unconditional), self.observation.of_rows(own), self.y[own], generator
         )
+
+    def written(self, x: Tensor, rows: Sequence[int]) -> Tensor:
+        """Samples in the data's own units, (B, *), with the entries that are known exactly bit for bit as in y.
+
+        Args:
+            x: The samples.
+            rows: Their numbers, as for `of_rows`.
+        """
+        observation, y = self.measured
+        if not isinstance(observation, Pixels):
+            return x  # the network's units have it written to their rounding
+        own = [row % len(y) for row in rows]
+        return observation.of_rows(own).write(x, y[own].to(x))
 
 
 def posed(model: ScoreModel) -> PosedModel | None:

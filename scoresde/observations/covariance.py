@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import DataError, UsageError
+from ..core.units import Units
 from .cosine import cosines
 from .krylov import scaled
 
@@ -90,6 +91,27 @@ class Covariance:
             logs = interpolated(logs.movedim(axis, -1), size).movedim(-1, axis)
         factors = (self.factors[0], *(cosines(n).to(logs) for n in shape[1:]))
         return Covariance(self.kind, tuple(shape), logs.exp(), factors)
+
+    def of_units(self, units: Units | None) -> "Covariance":
+        """The covariance of u, where this one is that of data x = centre + spread u.
+
+        Args:
+            units: What u means in the units of x; None if they are the same.
+
+        Raises:
+            UsageError: The spreads differ, and the kind is one of pictures.
+        """
+        if units is None:
+            return self
+        spread = units.spread.expand(self.shape).to(self.variances)
+        if bool((spread == spread.flatten()[0]).all()):
+            return Covariance(self.kind, self.shape, self.variances / float(spread.flatten()[0]) ** 2, self.factors)
+        if self.kind == "diagonal":
+            return Covariance(self.kind, self.shape, self.variances / spread**2, ())
+        if self.kind != "full":
+            raise UsageError(f"the {self} goes with one scale for all channels: estimate a full or a diagonal one")
+        (axes,), flat = self.factors, spread.flatten()
+        return full((axes * self.variances) @ axes.T / (flat[:, None] * flat), self.shape)
 
     def posterior(self, v: Tensor, variance: Tensor) -> Tensor:
         """V v, V = (Σ⁻¹ + I/variance)⁻¹, (B, *).
