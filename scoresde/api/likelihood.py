@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..core.random import Seeds, generators, whole_seeds
 from ..data import Images
+from ..data.base import pictures
 from ..data.given import as_images
 from ..data.recipes import images_of
 from ..likelihood import NLL, Likelihood, nll
@@ -105,7 +106,7 @@ def bits_per_dim(
         progress: Whether a bar is shown, or lines without a terminal; None shows a bar alone, if it takes a while.
 
     Raises:
-        DataError: The images are no uint8, or do not fit the model.
+        DataError: The images are no whole grey levels, or do not fit the model.
         UsageError, NumericalError: As `log_likelihood`.
 
     Example:
@@ -119,7 +120,7 @@ def bits_per_dim(
         folder = source_of(around)
         _, whole = images_of({} if folder is None else recipe(folder), str(folder or "the model"), images, "test")
     else:
-        whole = as_images(images)
+        whole = pictures(as_images(images))
     some = whole if n is None else whole.drawn(n, seed)
     with progress_bar(len(some) * draws, progress, desc="likelihood", lines=False, delay=DELAY) as bar:
         watch = ProgressBar(around.sde, bar, upwards=True, start=eps)
