@@ -1,53 +1,94 @@
-"""Images that are already arrays, in an .npz file."""
+"""Data that are already arrays, in an .npz or .npy file."""
 
 from typing import Any
 
 import numpy as np
-import torch
 from pydantic import Field
+from torch import Tensor
 
 from ..core.errors import DataError
-from .base import Images, Reduce, Split, data, reduced
+from .base import Dataset, Images, Reduce, Split, data, reduced
 from .held_out import HeldOut
+from .levels import Levels, graded
+from .meaning import meant
+from .tensors import Tensors
+
+Arrayed = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]
+NAMES = {"train": ("images", "data", "x", "x_train", "arr_0"), "test": ("x_test",)}
+"""What the array of a split is called in a file; that of the training split may also be the only one."""
+LABELS = {"train": ("labels", "y", "y_train"), "test": ("y_test",)}
+"""What the array of its labels is called."""
 
 
 @data("npz")
 class Arrays(HeldOut):
-    """The array `images`, (N, H, W, C) or (N, H, W) uint8, of an .npz file, with `labels`, (N,), if it has them."""
+    """The array `images`, `data`, `x`, `x_train` or the only one of an .npz or .npy file, (N, *), with its labels.
 
-    test_path: str | None = Field(None, description="File of the test images, in place of a share held out of path.")
+    Bytes (N, H, W), (N, H, W, C) or (N, C, H, W) are images. Other numbers have mean 0 and deviation 1 for the network.
+    Labels, (N,) whole numbers, are called `labels`, `y` or `y_train`; an array `x_test` is the test split.
+    """
+
+    test_path: str | None = Field(None, description="File of the test items, in place of a share held out of path.")
     reduce: Reduce = 1
+    levels: Levels = None
 
-    def load(self, split: Split) -> Images:
-        """The images (C, H, W) of a split, with their labels.
+    def load(self, split: Split) -> Dataset:
+        """The items of a split, with their labels.
 
         Raises:
             DataError: The file cannot be read, or its arrays have another shape or type.
         """
-        images, labels = _arrays(self.test_path if self.test_path and split == "test" else self.path)
-        index = torch.arange(len(images)) if self.test_path else self.chosen(len(images), split)
-        pixels = torch.from_numpy(images).permute(0, 3, 1, 2)[index].contiguous()
-        return Images(reduced(pixels, self.reduce), labels=None if labels is None else torch.from_numpy(labels)[index])
+        own = _arrays(self.path)
+        apart = _arrays(self.test_path)["train"] if self.test_path else own.get("test")
+        whole = self._meant(own["train"], f"the array of {self.path}")
+        train = whole if apart else _part(whole, self.chosen(len(whole), "train"))
+        if split == "train":
+            return train
+        if apart:
+            return self._meant(apart, f"the array of {self.test_path or self.path}", train)
+        return _part(whole, self.chosen(len(whole), "test"), train)
+
+    def _meant(self, arrays: Arrayed, what: str, like: Dataset | None = None) -> Dataset:
+        if self.reduce == 1:
+            return meant(*arrays, what, like, self.levels)
+        found = meant(*arrays, what, levels=256)  # means of few levels are more levels
+        if not isinstance(found, Images):
+            raise DataError(f"{self.path} holds other numbers than pictures, which cannot be reduced: leave out reduce")
+        levels = like.levels if isinstance(like, Images) else self.levels
+        return Images(*graded(reduced(found.pixels, self.reduce), levels, what), found.labels)
 
 
-def _arrays(path: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
+def _part(whole: Dataset, index: Tensor, train: Dataset | None = None) -> Dataset:
+    """Some of the items: with units of their own, or those of the training split."""
+    items, labels = whole.items[index].contiguous(), None if whole.labels is None else whole.labels[index]
+    if isinstance(whole, Tensors):
+        return Tensors(items, labels, None if train is None else train.units)
+    return whole.having(items, labels)
+
+
+def _arrays(path: str) -> dict[str, Arrayed]:
+    """The arrays of the splits in a file, with their labels."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in ("images", "labels") if name in archive.files}
+        with open(path, "rb") as file:
+            found = np.load(file, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                return {"train": (found, None)}
+            names = {name.lower(): name for name in found.files}
+            chosen = {
+                split: next((names[name] for name in NAMES[split] if name in names), None)
+                for split in ("train", "test")
+            }
+            if chosen["train"] is None and len(names) == 1:
+                (chosen["train"],) = names.values()
+            picked = {split: name for split, name in chosen.items() if name is not None}
+            arrays = {split: (found[name], _labels(found, names, split)) for split, name in picked.items()}
     except Exception as error:  # numpy answers a damaged file with errors of many kinds
-        raise DataError(f"{path} cannot be read as an .npz file: {error}") from error
-    images, labels = arrays.get("images"), arrays.get("labels")
-    if images is None:
-        raise DataError(f"{path} has no array called 'images': save one with numpy.savez(path, images=...)")
-    images = images[..., None] if images.ndim == 3 else images
-    if images.ndim != 4 or images.dtype != np.uint8 or images.shape[3] not in (1, 3) or not len(images):
-        raise DataError(
-            f"'images' of {path} must be (N, H, W), (N, H, W, 1) or (N, H, W, 3) of uint8, "
-            f"got {arrays['images'].shape} of {images.dtype}"
-        )
-    if labels is not None and (labels.shape != images.shape[:1] or labels.dtype.kind not in "iu"):
-        raise DataError(
-            f"'labels' of {path} must be one whole number for each of {len(images)} images, "
-            f"got {labels.shape} of {labels.dtype}"
-        )
-    return images, None if labels is None else labels.astype(np.int64)
+        raise DataError(f"{path} cannot be read as an .npz or .npy file: {error}") from error
+    if "train" not in arrays:
+        holds = ", ".join(names.values()) or "nothing"
+        raise DataError(f"{path} has no array called 'images' or 'x', and holds {holds}: numpy.savez(path, images=...)")
+    return arrays
+
+
+def _labels(found: Any, names: dict[str, str], split: str) -> np.ndarray[Any, Any] | None:
+    return next((found[names[name]] for name in LABELS[split] if name in names), None)

@@ -1,86 +1,100 @@
-"""Images that Python hands over, as arrays, in place of a set that a name stands for."""
+"""Data that Python hands over, as arrays or data sets, in place of a set that a name stands for."""
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
-import torch
 from pydantic import Field, PrivateAttr
 from torch import Tensor
+from torch.utils.data import Dataset as Pairs
+from torch.utils.data import TensorDataset
 
 from ..core.errors import DataError, UsageError
-from .base import DataOptions, Images, Split, data
+from .base import DataOptions, Dataset, Images, Split, data
+from .meaning import meant, pairs
+from .tensors import Tensors
 
 
 @data("given")
 class GivenImages(DataOptions):
-    """Images that Python has handed over: no file holds them, so only their number and a digest can be written down."""
+    """Data that Python has handed over: no file holds them, so only their number and a digest can be written down."""
 
-    count: int = Field(ge=1, description="Number of training images.")
-    sha256: str = Field(description="Digest of the training images and their labels.")
-    _splits: Mapping[str, Images] | None = PrivateAttr(None)
+    count: int = Field(ge=1, description="Number of training items.")
+    sha256: str = Field(description="Digest of the training items and their labels.")
+    _splits: Mapping[str, Dataset] | None = PrivateAttr(None)
 
     @classmethod
-    def of(cls, train: Images, test: Images | None = None) -> Self:
-        """The set with these training images and, for measurements, these held-out ones.
+    def of(cls, train: Dataset, test: Dataset | None = None) -> Self:
+        """The set with these training items and, for measurements, these held-out ones, in the units of the first.
 
         Args:
-            train: Images that are trained on.
-            test: Images that are not, or None if nothing will be measured on any.
+            train: Items that are trained on.
+            test: Items that are not, or None if nothing will be measured on any.
+
+        Raises:
+            DataError: The two differ in kind or shape.
         """
         made = cls(count=len(train), sha256=digest(train))
+        if test is not None and (type(test) is not type(train) or test.shape != train.shape):
+            kinds = [f"{type(each).__name__} of shape {each.shape}" for each in (test, train)]
+            raise DataError(f"the held-out data are {kinds[0]}, and the training data {kinds[1]}: give both alike")
+        if isinstance(test, Tensors):
+            test = replace(test, measure=train.units)
         made._splits = {"train": train} | ({} if test is None else {"test": test})
         return made
 
     @property
-    def shape(self) -> tuple[int, int, int] | None:
+    def shape(self) -> tuple[int, ...] | None:
         return self._splits["train"].shape if self._splits else None
 
-    def load(self, split: Split) -> Images:
-        """The images of a split.
+    def load(self, split: Split) -> Dataset:
+        """The items of a split.
 
         Raises:
             UsageError: The split was not given, or what is loaded is only the record of a set.
         """
         if self._splits is None:
-            raise UsageError(f"the {self.count} images were given in Python and are in no file: name another data set")
+            raise UsageError(f"the {self.count} items were given in Python and are in no file: name another data set")
         if split not in self._splits:
-            raise UsageError("there are no held-out images to measure with: give held_out, or measure nothing")
+            raise UsageError("there are no held-out data to measure with: give held_out, or measure nothing")
         return self._splits[split]
 
 
-def digest(images: Images) -> str:
-    """The SHA-256 of the shape, levels, pixels and labels of images.
+def digest(found: Dataset) -> str:
+    """The SHA-256 of the shape, levels, items and labels of a set.
 
     Args:
-        images: The images.
+        found: The set.
     """
-    found = hashlib.sha256(f"{tuple(images.pixels.shape)} {images.levels}".encode())
-    for tensor in (images.pixels, images.labels):
+    kind = found.levels if isinstance(found, Images) else "float32"
+    sha256 = hashlib.sha256(f"{tuple(found.items.shape)} {kind}".encode())
+    for tensor in (found.items, found.labels):
         if tensor is not None:
-            found.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
-    return found.hexdigest()
+            sha256.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
+    return sha256.hexdigest()
 
 
-def as_images(x: Images | Tensor | np.ndarray[Any, Any]) -> Images:
-    """Images as they are, or made of an array (N, C, H, W) of uint8 with 256 grey levels.
+def as_images(x: Any, like: Dataset | None = None) -> Dataset:
+    """Data as they are, or what an array, a list or a data set of PyTorch or Hugging Face means; see `meant`.
 
     Args:
-        x: `Images`, or an array or tensor of grey levels.
+        x: `Images`, `Tensors`, an array or tensor (N, *), such an array with its labels as a tuple, or a data set of
+            items or of pairs (item, label).
+        like: The training data, for held-out ones.
 
     Raises:
-        DataError: The array has another shape or type.
+        DataError: It could mean two things, or nothing.
     """
-    if isinstance(x, Images):
+    if isinstance(x, Dataset):
         return x
-    pixels = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
-    if pixels.dtype != torch.uint8:
-        kind = str(pixels.dtype).removeprefix("torch.")
-        raise DataError(f"images must be whole grey levels of uint8, from 0 to 255, got {kind}: scale and round them")
-    if pixels.ndim == 4 and pixels.shape[3] in (1, 3) and pixels.shape[1] not in (1, 3):
-        raise DataError(
-            f"images must be (N, C, H, W), and {tuple(pixels.shape)} looks like (N, H, W, C): "
-            "give x.transpose(0, 3, 1, 2)"
-        )
-    return Images(pixels)
+    if isinstance(x, TensorDataset):
+        x = x.tensors[:2]
+    elif isinstance(x, Pairs) or hasattr(x, "column_names"):
+        x = pairs(x)
+    if isinstance(x, tuple) and len(x) == 1:
+        return meant(x[0], like=like)
+    if isinstance(x, tuple) and len(x) == 2 and all(isinstance(part, Tensor | np.ndarray) for part in x):
+        return meant(x[0], x[1], like=like)
+    return meant(x, like=like)

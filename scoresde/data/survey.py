@@ -13,7 +13,7 @@ from ..core.options import hint
 from ..images.decode import look
 from ..images.listing import counted, printable, some, summary
 from .arrays import Arrays
-from .base import DataOptions
+from .base import DataOptions, Images
 from .files import Folder, Zip
 from .layout import Layout, layout
 from .pictures import Pictures
@@ -162,18 +162,19 @@ def _layout_said(found: Layout, count: int, test: int) -> Iterator[str]:
 
 
 def _arrays(path: Path) -> Survey:
-    images = Arrays(path=str(path), held_out=0).load("train")
-    labels = () if images.labels is None else tuple(str(i) for i in range(int(images.labels.max()) + 1))
+    found = Arrays(path=str(path), held_out=0).load("train")
+    labels = () if found.labels is None else tuple(str(i) for i in range(int(found.labels.max()) + 1))
+    what = "images" if isinstance(found, Images) else "items of other numbers"
     return Survey(
         path=path,
-        kind="images",
-        count=len(images),
-        shape=images.shape,
+        kind="images" if isinstance(found, Images) else "tensors",
+        count=len(found),
+        shape=found.shape,
         sides=(0, 0, 0),
-        channels=images.shape[0],
+        channels=found.shape[0],
         classes=labels,
-        levels=images.levels,
+        levels=found.levels if isinstance(found, Images) else None,
         test=0,
-        said=(f"{len(images)} images of shape {images.shape} in {path}", f"{len(labels) or 'no'} classes"),
+        said=(f"{len(found)} {what} of shape {found.shape} in {path}", f"{len(labels) or 'no'} classes"),
         reader=Arrays,
     )

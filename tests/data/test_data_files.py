@@ -184,8 +184,8 @@ def test_missing_empty_and_damaged_containers_are_named(tmp_path: Path) -> None:
         ("zip", "bad", "cannot be read as a zip file"),
         ("zip", "empty.zip", "holds no pictures"),
         ("zip", "flipped.zip", "kind0/00.PNG cannot be unpacked"),
-        ("npz", "none", "cannot be read as an .npz file"),
-        ("npz", "bad", "cannot be read as an .npz file"),
+        ("npz", "none", "cannot be read as an .npz or .npy file"),
+        ("npz", "bad", "cannot be read as an .npz or .npy file"),
         ("npz", "empty.zip", "no array called 'images'"),
     ]:
         message = refused(data[name](path=str(tmp_path / file)))
@@ -214,12 +214,13 @@ def test_arrays_are_split_with_their_labels(tmp_path: Path, channels: int | None
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"images": np.zeros((2, 4, 4), dtype=np.float32)}, "of uint8, got (2, 4, 4) of float32"),
-        ({"images": np.zeros((2, 3, 4, 4), dtype=np.uint8)}, "got (2, 3, 4, 4) of uint8"),
-        ({"images": np.zeros((0, 4, 4), dtype=np.uint8)}, "got (0, 4, 4)"),
-        ({"images": np.zeros((2, 4, 4), dtype=np.uint8), "labels": np.zeros(3, dtype=int)}, "each of 2 images"),
+        ({"images": np.full((2, 4, 4), np.nan)}, "finite 32-bit numbers"),
+        ({"images": np.zeros((2, 3, 4, 3), dtype=np.uint8)}, "(N, C, H, W) or (N, H, W, C)"),
+        ({"images": np.zeros((0, 4, 4), dtype=np.uint8)}, "got (0, 1, 4, 4)"),
+        ({"a": np.zeros((2, 4, 4)), "b": np.zeros((2, 4, 4))}, "holds a, b"),
+        ({"images": np.zeros((2, 4, 4), dtype=np.uint8), "labels": np.zeros(3, dtype=int)}, "each of 2 items"),
         ({"images": np.zeros((2, 4, 4), dtype=np.uint8), "labels": np.zeros(2)}, "whole number"),
-        ({"images": np.array([None])}, "cannot be read as an .npz file"),
+        ({"images": np.array([None])}, "cannot be read as an .npz or .npy file"),
     ],
 )
 def test_wrong_arrays_are_refused_by_name(tmp_path: Path, arrays: dict[str, Any], words: str) -> None:
