@@ -79,7 +79,7 @@ def drawn_way(states: Sequence[Tensor], units: Units | None = None) -> tuple[Ima
         rows = torch.stack([state[:8] for state in states], 1).flatten(0, 1)
         return sheets.sheet(rows, len(states), zoom=zoom), [sheets.sheet(state[:64], zoom=zoom) for state in states]
     states = states if units is None else [units.to_data(state) for state in states]
-    frames = [drawing(state, states[-1], own_range=True) for state in states]
+    frames = [drawing(state, own_range=True, room=torch.cat(states)) for state in states]
     strip = Image.new("RGB", (sum(frame.width for frame in frames), frames[0].height))
     for i, frame in enumerate(frames):
         strip.paste(frame, (i * frame.width, 0))
