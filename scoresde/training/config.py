@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..core.errors import ScoreSDEError, UsageError
-from ..core.options import Options, hint, table
+from ..core.options import Options, hint
 from ..data import DataOptions, data
 from ..networks import NetworkOptions, networks
 from ..sde import SDE, sdes
@@ -30,14 +30,18 @@ class Config:
     train: TrainOptions
     """How it is trained."""
 
-    def tables(self) -> dict[str, dict[str, Any]]:
-        """The tables that `parse` turns into an equal configuration."""
-        return {
-            "data": table(self.data),
-            "sde": table(self.sde),
-            "network": table(self.network),
-            "train": self.train.model_dump(mode="json"),
-        }
+    def tables(self, *, chosen: bool = False) -> dict[str, dict[str, Any]]:
+        """The tables that `parse` turns into an equal configuration.
+
+        Args:
+            chosen: Whether what nobody has chosen, which has its default, is left out.
+        """
+        parts: dict[str, Options] = {"data": self.data, "sde": self.sde, "network": self.network, "train": self.train}
+        found = {}
+        for kind, options in parts.items():
+            rows = options.model_dump(mode="json", exclude_unset=chosen)
+            found[kind] = rows if kind == "train" else {"name": options.name, **rows}
+        return found
 
 
 def folder() -> Path:

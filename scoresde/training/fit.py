@@ -1,48 +1,43 @@
 """Training from beginning to end: in a run folder, interrupted or not, alone or as one of several processes."""
 
-import math
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..core.devices import device as device_of
-from ..core.errors import NumericalError, ResourceError, ScoreSDEError, UsageError
-from ..core.folders import writable
-from ..core.parallel import Processes, group, grouped, processes
-from ..core.signals import CODES, Signals, Stopped
-from ..data import Images
-from ..data.given import GivenImages, as_images
+from ..core.errors import UsageError
+from ..core.folders import only_writer, writable
+from ..core.parallel import group, grouped, processes
+from ..data.given import GivenImages, as_images, digest
 from ..networks.given import GivenNetwork
-from ..sampling.progress import progress_bar
-from .config import Config, load, override, parse
-from .lock import only_writer
-from .loop import TrainState, start
-from .loop import train as steps
+from .adapt import adapted
+from .chosen import Array, Chosen, Source, chosen, folder_for
+from .follow import Callback, follow, shared
+from .initial import begin_from
+from .loop import start
 from .run import Run
 from .sharding import whole
 
 Resume = bool | Literal["auto", "must", "never"]
-Callback = Callable[[TrainState], object]
 
 
 def fit(
-    config: Config | str | Path,
+    config: Source | Chosen,
     folder: str | Path | None = None,
     *,
     overrides: Sequence[str] = (),
-    images: Images | Tensor | np.ndarray[Any, Any] | None = None,
-    held_out: Images | Tensor | np.ndarray[Any, Any] | None = None,
+    images: Array | None = None,
+    held_out: Array | None = None,
     net: nn.Module | None = None,
     resume: Resume = "auto",
     change: bool = False,
+    seconds: float | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
     device: str | torch.device = "auto",
@@ -55,11 +50,15 @@ def fit(
     the step that is at work, with a checkpoint, and `Run.code` is then not 0. Under torchrun, all processes call it.
 
     Args:
-        config: A configuration, the path of a TOML file, or a name that comes with the package, such as "digits".
-        folder: The run folder; by default runs/NAME, NAME being that of the file. A `Config` object has no name.
+        config: What is trained: a configuration, the path of a TOML file, or a name that comes with the package, such
+            as "digits"; the folder of a run, which goes on; or data, for which a configuration is chosen: a folder or
+            zip of pictures, an .npz or .npy file, or an array, such as (N, C, H, W) of uint8 or (N, D) of floats.
+        folder: The run folder; by default runs/NAME, NAME being that of the file or folder. An array and a `Config`
+            object have no name.
         overrides: Changes of the configuration, such as "train.batch=64".
-        images: Training images in place of those that the configuration names: `Images`, or an array (N, C, H, W) of
-            uint8. They are not written down, so another data set has to be named where a command needs images.
+        images: Training data in place of those that the configuration names: `Images`, `Tensors`, or an array, such as
+            (N, C, H, W) of uint8 or (N, *) of floats. They are not written down, so another data set has to be named
+            where a command needs images.
         held_out: Images for train.evaluate_every in place of the test set, as `images`.
         net: A network in place of the one that the configuration names, called as net(x, label), x (B, C, H, W) and
             label (B,), or as net(x, label, classes) if network.classes is above 0. A copy is trained. A folder
@@ -67,7 +66,9 @@ def fit(
         resume: "auto" goes on from the newest checkpoint, or begins if there is none; "must" or True goes on;
             "never" or False begins, and refuses a folder that holds a run. A run that has reached train.images is
             returned as it is.
-        change: Lets a resumed run have other options of [train] than before.
+        change: Lets a resumed run have other options of [train], or other images, than before.
+        seconds: Time that the run may take. It is made shorter than the configuration says if that takes longer on
+            this machine, as measured over its first steps; and it ends then, with a checkpoint, if it still goes on.
         callbacks: Each is called as callback(state) after each step, before the step is logged. The state is not to be
             changed. StopIteration ends the run after this step, with a line of the log and a checkpoint.
         progress: Whether a bar is shown; by default in a terminal and in a notebook.
@@ -89,26 +90,39 @@ def fit(
         >>> run.model.shape, run.metrics[-1]["images"]
         ((1, 8, 8), 128)
     """
+    began = time.monotonic()
     with _joined(device) as name:
         together = processes()
-        chosen = together.only_first(lambda: _configured(config, overrides))
+        if isinstance(config, Chosen):
+            wanted, place = config.config, folder_for(config.config, folder)
+        else:
+            source, place, goes_on = config, folder_for(config, folder), resume in (True, "auto", "must")
+            wanted = together.only_first(
+                lambda: chosen(source, place, device_of(name), overrides, seconds, goes_on)
+            ).config
         if images is not None:
-            held = None if held_out is None else as_images(held_out)
-            chosen = replace(chosen, data=GivenImages.of(as_images(images), held))
+            given = as_images(images)
+            held = None if held_out is None else as_images(held_out, given)
+            wanted = replace(wanted, data=GivenImages.of(given, held))
         elif held_out is not None:
             raise UsageError("held_out goes with images: without them, the test set of config.data is held out")
         if net is not None:
-            chosen = replace(chosen, network=GivenNetwork.of(net, chosen.network))
-        run = Run(default_folder(config, folder), chosen, {"command": command, "seed": chosen.train.seed})
+            wanted = replace(wanted, network=GivenNetwork.of(net, wanted.network))
+        run = Run(place, wanted, {"command": command, "seed": wanted.train.seed})
         with ExitStack() as claim:
             begun = together.only_first(lambda: _claimed(run, claim, resume))
             claim.push(run.close)
-            training = chosen.data.load("train")
-            state = start(chosen, training.shape, device_of(name))
+            training = wanted.data.load("train")
+            run.config = adapted(wanted, len(training), together.world)
+            run.digest = together.only_first(lambda: digest(training))
+            state = start(run.config, training.shape, device_of(name), training.units)
             if begun:
                 run.resume(state, changed=change)
+            elif wanted.train.init_from:
+                run.recipe["init_from"] = begin_from(state, wanted.train.init_from)
             together.only_first(lambda: run.open(state, training))
-            run.code = _shared(lambda: _follow(chosen, training, state, run, callbacks, progress), together)
+            end = None if seconds is None else began + seconds
+            run.code = shared(lambda: follow(training, state, run, callbacks, progress, end), together)
         run.state, run.averaged = state, whole(state.ema)
     return run
 
@@ -121,30 +135,6 @@ def _joined(device: str | torch.device) -> Iterator[str | torch.device]:
         return
     with group(str(device)) as name:
         yield name
-
-
-def _configured(config: Config | str | Path, overrides: Sequence[str]) -> Config:
-    """The configuration of an object, file or name, with overrides."""
-    if not isinstance(config, Config):
-        return load(str(config), overrides)
-    return parse(override(config.tables(), overrides), "that was given") if overrides else config
-
-
-def default_folder(config: Config | str | Path, folder: str | Path | None) -> Path:
-    """The run folder that was named, or runs/NAME for the configuration of a file or name.
-
-    Args:
-        config: As for `fit`.
-        folder: As for `fit`.
-
-    Raises:
-        UsageError: The configuration has no name.
-    """
-    if folder is not None:
-        return Path(folder)
-    if isinstance(config, Config):
-        raise UsageError("a Config has no name that a run folder could have: give the folder")
-    return Path("runs") / Path(config).stem
 
 
 def _claimed(run: Run, claim: ExitStack, resume: Resume) -> bool:
@@ -163,79 +153,3 @@ def _claimed(run: Run, claim: ExitStack, resume: Resume) -> bool:
             "another folder"
         )
     return begun or must
-
-
-def _shared(work: Callable[[], int], together: Processes) -> int:
-    """What `work` returns; a failure that all processes meet is left for the first to tell.
-
-    Raises:
-        ResourceError: Another process has gone.
-    """
-    try:
-        return work()
-    except NumericalError as error:
-        if together.first:
-            raise
-        sys.exit(error.exit_code)
-    except RuntimeError as error:
-        if together.first or isinstance(error, ScoreSDEError | torch.OutOfMemoryError):
-            raise
-        raise ResourceError(f"process {together.rank} has lost the others; what one of them says is why") from error
-
-
-def _asked_to_stop(callbacks: Sequence[Callback], state: TrainState) -> bool:
-    """Calls the callbacks, all of them, and tells whether one has asked for the end of the run."""
-    stop = False
-    for callback in callbacks:
-        try:
-            callback(state)
-        except StopIteration:
-            stop = True
-    return stop
-
-
-def _follow(
-    config: Config,
-    images: Images,
-    state: TrainState,
-    run: Run,
-    callbacks: Sequence[Callback] = (),
-    progress: bool | None = None,
-) -> int:
-    """Runs the training with its log, sheets and checkpoints; returns the exit code of a signal, or 0 at an end."""
-    options, losses, together = config.train, list[float](), processes()
-    shown = progress if together.first else False
-    bar = progress_bar(options.images, shown, unit="image", initial=state.images, unit_scale=True, bar_format=None)
-    signals = Signals(1.0 if together.world > 1 else 0.0)
-    with ExitStack() as context:
-        context.enter_context(bar)
-        if threading.current_thread() is threading.main_thread():  # Python gives signals to no other
-            context.enter_context(signals)
-        for _ in steps(config, images, state):
-            losses += [state.loss] * math.isfinite(state.loss)  # one that is not was left out, and is counted
-            bar.update(options.batch)
-            enough = bool(callbacks) and together.any(_asked_to_stop(callbacks, state), state.model.device)
-            stop = together.any(bool(signals.code), state.model.device) or enough
-            last = state.images >= options.images
-
-            def due(every: int, end: bool = last or stop) -> bool:
-                return end or state.images // every > (state.images - options.batch) // every
-
-            if due(options.log_every):
-                mean = sum(losses) / len(losses) if losses else math.nan
-                bar.set_postfix_str(f"loss {mean:.4f}")
-                if together.first:
-                    run.log(state, mean)
-                losses.clear()
-            if options.tracked and due(options.snapshot_every, last):
-                run.take(state)  # before the checkpoint: no run goes on from one later than a snapshot it lacks
-            if due(options.save_every):
-                run.save(state)
-            if stop:
-                return 0 if last or enough else signals.code or CODES["SIGTERM"]
-            with suppress(Stopped):  # the next step sees the signal, too, and saves
-                if due(options.sample_every):
-                    run.draw(state, signals.check)  # after the checkpoint, which an error while sampling must not cost
-                if options.evaluate_every and due(options.evaluate_every):
-                    run.evaluate(state, signals.check)
-    return 0

@@ -64,6 +64,7 @@ class TrainOptions(Options):
     widths: tuple[Annotated[float, Field(gt=0, lt=WIDEST)], ...] = Field(
         (0.05, 0.1), description="Relative widths of the averages that snapshots hold."
     )
+    init_from: str = Field("", description="Model whose weights the run begins with; none begins with fresh ones.")
     earliest: float = Field(1e-5, gt=0, lt=1, description="Earliest time trained, as the likelihood needs.")
     predicts: PredictionOption = Noise()
     loss: Literal["l2", "l1", "huber", "hybrid"] = Field(
@@ -84,6 +85,11 @@ class TrainOptions(Options):
     compile: bool = Field(False, description="Compile the network with torch.compile: a minute more, then faster.")
     log_every: int = Field(10_000, ge=1, description="Images between two lines of metrics.jsonl.")
     sample_every: int = Field(100_000, ge=1, description="Images between two sheets of samples.")
+    sample_first: int = Field(
+        0,
+        ge=0,
+        description="Images before an early sheet, with others after 2, 4, 8, ... times as many; 0 adds none.",
+    )
     save_every: int = Field(100_000, ge=1, description="Images between two checkpoints.")
     keep_every: int = Field(0, ge=0, description="Images between checkpoints kept for good; 0 keeps the last two only.")
     evaluate_every: int = Field(0, ge=0, description="Images between two evaluations; 0 makes none.")

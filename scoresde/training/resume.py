@@ -16,7 +16,17 @@ from .sharding import is_share
 
 FREE = {
     f"train.{key}"
-    for key in ("images", "shard", "skip_nonfinite", "tensorboard", "wandb", "buckets", "extractor")
+    for key in (
+        "images",
+        "warmup",
+        "shard",
+        "sample_first",
+        "skip_nonfinite",
+        "tensorboard",
+        "wandb",
+        "buckets",
+        "extractor",
+    )
     + tuple(f"{what}_every" for what in ("log", "sample", "save", "keep", "evaluate"))
     + tuple(f"evaluate_{what}" for what in ("images", "samples", "nll"))
 }
@@ -40,12 +50,13 @@ def machine(model: NetworkModel) -> dict[str, Any]:
     }
 
 
-def content(state: TrainState, config: Config) -> dict[str, Any]:
+def content(state: TrainState, config: Config, digest: str) -> dict[str, Any]:
     """What a checkpoint holds of a training beside tensors, for `compare`.
 
     Args:
         state: The training.
         config: What is trained.
+        digest: Of the training images, as `data.given.digest` gives it.
     """
     return {
         "format": FORMAT,
@@ -54,20 +65,24 @@ def content(state: TrainState, config: Config) -> dict[str, Any]:
         "skipped": state.skipped,
         "config": config.tables(),
         "machine": machine(state.model),
+        "data": digest,
     }
 
 
-def compare(content: Mapping[str, Any], config: Config, here: Mapping[str, Any], changed: bool) -> None:
+def compare(
+    content: Mapping[str, Any], config: Config, here: Mapping[str, Any], changed: bool, digest: str = ""
+) -> None:
     """Checks that a run can go on from a checkpoint. Another machine is a warning.
 
     Args:
         content: What the checkpoint holds besides tensors.
         config: The configuration of the run that goes on.
         here: This machine, as `machine` returns it.
-        changed: Whether options of [train] may differ from those of the checkpoint.
+        changed: Whether options of [train] and the images may differ from those of the checkpoint.
+        digest: Of the training images; without one, none are compared.
 
     Raises:
-        CheckpointError: The checkpoint is of another version or configuration.
+        CheckpointError: The checkpoint is of another version or configuration, or of other images.
     """
     if content.get("format") != FORMAT:
         raise CheckpointError(f"a checkpoint has the format {content.get('format')}, not {FORMAT}")
@@ -85,6 +100,13 @@ def compare(content: Mapping[str, Any], config: Config, here: Mapping[str, Any],
     if fixed or (differ and not changed):
         way = "give the same ones" if fixed else "give the same ones, or add --change to go on with the new ones"
         raise CheckpointError(f"the run was started with other values of {', '.join(fixed or differ)}; {way}")
+    if digest and (content.get("data") or digest) != digest:  # checkpoints of version 0.1 have none
+        found = (
+            "the training images are not those that the run was started with: some were added, taken away or changed"
+        )
+        if not changed:
+            raise CheckpointError(f"{found}; put them back, or add --change to go on with these")
+        logging.getLogger("scoresde").warning("%s; the run goes on with these", found)
     for key, value in content.get("machine", {}).items():
         if here.get(key) != value:
             message = "the run had %s = %s and now has %s: it goes on, but not bit for bit as it would have"

@@ -11,26 +11,21 @@ from ..core import files
 from ..core.errors import ResourceError
 from ..core.parallel import processes
 from ..core.provenance import versions
-from ..core.random import generators
-from ..data import Images
+from ..data import Dataset
 from ..images import sheets
 from ..models import NetworkModel
 from ..models.base import Observer
-from ..models.known import Known
-from ..sampling.sample import sample
-from ..solvers import solvers
 from .boards import Board, TensorBoard, Wandb
 from .checkpoints import Checkpoints, read
 from .config import Config, to_toml
-from .evaluation import Evaluation, condition
+from .evaluation import Evaluation
+from .gallery import Gallery
 from .loop import TrainState
 from .recorded import publish, rounded, rows
 from .resume import compare, content, machine
 from .sharding import whole
 from .state import halved, put_back, taken
 
-SHEET = 64
-"""Images in a sheet of samples."""
 SNAPSHOTS = "snapshots"
 """Folder of a run with the averages from which others are made."""
 
@@ -60,9 +55,11 @@ class Run:
         self.folder, self.config, self.recipe = folder, config, dict(recipe)
         self.checkpoints, self.snapshots = Checkpoints(folder / "checkpoints"), Checkpoints(folder / SNAPSHOTS)
         self.boards = list[Board]()
-        self.shown: Known | None = None
+        self.gallery: Gallery | None = None
         self.evaluation: Evaluation | None = None
         self.began = time.perf_counter()
+        self.digest = ""
+        """Digest of the training images, by which a resumed run notices that they are others."""
         self.code = 0
         """Exit code of the signal that ended the training, or 0 if none did."""
         self.state: TrainState | None = None
@@ -83,7 +80,7 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, {self.state.images if self.state else 0} images)"
 
-    def open(self, state: TrainState | None = None, data: Images | None = None) -> None:
+    def open(self, state: TrainState | None = None, data: Dataset | None = None) -> None:
         """Makes the folder with config.toml and meta.json, and readies what is drawn and measured on the way.
 
         What a process that was killed left half written is removed, and so are the lines of metrics.jsonl and the
@@ -111,7 +108,8 @@ class Run:
         if options.wandb:
             self.boards.append(Wandb(self.folder, options.wandb, self.config.tables()))
         if state and data:
-            self.shown = condition(self.config, data, SHEET, state.model.device)
+            self.gallery = Gallery(self.config, data, state.model.device)
+            sheets.save(self.gallery.data(), self.folder / "data.png")
             self.evaluation = Evaluation(self.config, data, state.model.device) if options.evaluate_every else None
 
     def close(self, kind: type[BaseException] | None = None, *_: object) -> None:
@@ -173,22 +171,17 @@ class Run:
     def draw(self, state: TrainState, *observers: Observer) -> None:
         """Writes a sheet of samples by the averaged weights, always from the same seeds.
 
-        A conditional network is given what it would be given for some training images.
-
         Args:
             state: The training.
             observers: Called after each evaluation of the model, and may raise to end that.
         """
-        mean, sources = whole(state.ema), generators(range(SHEET))
-        if not processes().first:
+        mean = whole(state.ema)
+        if self.gallery is None or not processes().first:
             return
-        model = mean if self.shown is None else mean.bind(self.shown)
-        x = sample(model, solvers["adams"](), model.prior(sources), observers=observers).x
-        if x.shape[1] in (1, 3):
-            sheet = sheets.sheet(x, zoom=sheets.zoom_for(x.shape[-2]))
-            sheets.save(sheet, self.folder / "samples" / f"images_{state.images:09d}.png")
-            for board in self.boards:
-                board.show(sheet, state.images)
+        sheet = self.gallery.draw(mean, *observers)
+        sheets.save(sheet, self.folder / "samples" / f"images_{state.images:09d}.png")
+        for board in self.boards:
+            board.show(sheet, state.images)
 
     def save(self, state: TrainState) -> None:
         """Writes a checkpoint and the model of the averaged weights, and removes old checkpoints.
@@ -201,7 +194,7 @@ class Run:
         Raises:
             ResourceError: The disk is full, or the folder not writable; the older checkpoints are as they were.
         """
-        self.checkpoints.save(state.step, taken(state), content(state, self.config))
+        self.checkpoints.save(state.step, taken(state), content(state, self.config, self.digest))
         publish(self.folder, self.config, self.recipe, state)
         if processes().first:
             self.checkpoints.prune(self.config.train.batch, self.config.train.keep_every)
@@ -231,7 +224,7 @@ class Run:
 
         def choose() -> Path:
             newest = self.checkpoints.newest()
-            compare(newest.content, self.config, machine(state.model), changed)
+            compare(newest.content, self.config, machine(state.model), changed, self.digest)
             return newest.path
 
         found = read(processes().only_first(choose))

@@ -26,7 +26,7 @@ from scoresde.training.resume import machine
 from scoresde.training.run import Run
 
 SMALL = ["network.channels=4", "network.group_channels=4", "network.multipliers=[1]", "network.blocks=1"]
-SMALL += ["train.batch=16", "train.images=320"]
+SMALL += ["train.batch=16", "train.images=320", "train.warmup=160"]
 LINE = f"train digits {' '.join(SMALL)} --device cpu --quiet --out run"
 
 
@@ -199,7 +199,7 @@ def test_sets_that_cannot_fill_a_batch_are_refused(run):
     assert "holds no pictures" in run("train digits data.name=folder data.path=one --out run", 3)
     Image.new("RGB", (8, 8)).save("one/a.png")
     assert "train.batch = 128 is more than the images, 1" in run(
-        "train digits data.name=folder data.path=one data.size=8 --out run --device cpu", 3
+        "train digits data.name=folder data.path=one data.size=8 train.accumulate=2 --out run --device cpu", 3
     )
 
 
