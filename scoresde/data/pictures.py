@@ -2,12 +2,13 @@
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
 from typing import BinaryIO, Literal
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from ..core.errors import DataError
 from ..images.listing import Listing, printable, summary
@@ -15,6 +16,7 @@ from ..images.read import read_picture
 from .base import Images, Split
 from .held_out import HeldOut
 from .layout import layout
+from .levels import Levels, graded, levels_of
 
 LOG = logging.getLogger("scoresde")
 
@@ -34,6 +36,7 @@ class Pictures(HeldOut):
     labels: bool | None = Field(
         None, description="Whether the folders that pictures lie in are classes; without it, if they look like them."
     )
+    levels: Levels = None
     skip_bad: bool = Field(False, description="Leave out pictures that cannot be read, if they are fewer than half.")
 
     @abstractmethod
@@ -58,24 +61,45 @@ class Pictures(HeldOut):
             found = layout(listing.pictures)
             if self.labels and not found.classes:
                 raise DataError(f"the folders of {self.path} are no classes of its pictures: {found.why}")
+
+            def names(split: Split) -> list[str]:
+                if found.test:
+                    return list(found.train if split == "train" else found.test)
+                every = list(found.train)
+                return [every[i] for i in self.chosen(len(every), split).tolist()]
+
+            def read(name: str) -> Tensor:
+                with opener(name) as file:
+                    return read_picture(file, printable(name), self.size, self.channels)
+
             folders = found.test if found.test and split == "test" else found.train
-            names = list(folders)
-            if not found.test:
-                names = [names[i] for i in self.chosen(len(names), split).tolist()]
-            pixels = torch.empty(len(names), *self.shape, dtype=torch.uint8)
-            bad: dict[str, DataError] = {}
-            for row, name in zip(pixels, names, strict=True):
-                try:
-                    with opener(name) as file:
-                        row.copy_(read_picture(file, printable(name), self.size, self.channels))
-                except DataError as error:
-                    bad[name] = error
-                    if not self.skip_bad:
-                        raise DataError(f"{self.path}: {error}; skip_bad=true leaves out what is bad") from error
-                    if 2 * len(bad) >= len(names):
-                        raise DataError(f"{self.path}: {summary(bad.values(), len(names))}: half or more") from error
+            good, pixels = self._read(names(split), read)
+            levels = self.levels
+            if levels is None and split == "test":  # those of the training pictures, of which few show that it is 256
+                levels = levels_of(picture for name in names("train") for picture in _if_good(read, name))
+        labels = None if self.labels is False else found.labels([folders[name] for name in good])
+        kept, levels = graded(pixels, levels, f"the pictures of {self.path}")
+        return Images(kept, levels, None if labels is None else torch.tensor(labels))
+
+    def _read(self, names: list[str], read: Callable[[str], Tensor]) -> tuple[list[str], Tensor]:
+        """The names of the pictures that can be read, and their pixels."""
+        pixels = torch.empty(len(names), *self.shape, dtype=torch.uint8)
+        bad: dict[str, DataError] = {}
+        for row, name in zip(pixels, names, strict=True):
+            try:
+                row.copy_(read(name))
+            except DataError as error:
+                bad[name] = error
+                if not self.skip_bad:
+                    raise DataError(f"{self.path}: {error}; skip_bad=true leaves out what is bad") from error
+                if 2 * len(bad) >= len(names):
+                    raise DataError(f"{self.path}: {summary(bad.values(), len(names))}: half or more") from error
         if bad:
             LOG.warning("%s: %s, and are left out", self.path, summary(bad.values(), len(names)))
             pixels = pixels[torch.tensor([name not in bad for name in names])]
-        labels = None if self.labels is False else found.labels([folders[name] for name in names if name not in bad])
-        return Images(pixels, labels=None if labels is None else torch.tensor(labels))
+        return [name for name in names if name not in bad], pixels
+
+
+def _if_good(read: Callable[[str], Tensor], name: str) -> Iterator[Tensor]:
+    with suppress(DataError):
+        yield read(name)
