@@ -81,8 +81,8 @@ def benchmark(
         done = {key for key, row in store.rows().items() if row["status"] == "done"}
         left = sum(cell.cost * cell.subject.count for cell in own if cell.key not in done)
         with progress_bar(math.ceil(left), progress, desc="benchmark", unit="evaluation", delay=DELAY) as bar:
-            for row in run(cells, store, rank=rank, world=world, progress=bar.update):
-                bar.set_postfix_str(f"{row['model']} {row.get('solver', {}).get('name', 'likelihood')}")
+            for _ in run(cells, store, rank=rank, world=world, progress=bar.update, begin=bar.set_postfix_str):
+                pass
         report = publish(cells, store, spec) if folder else Report.of(cells, store.rows())
     return PrintedReport(report.rows)
 

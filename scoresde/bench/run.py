@@ -29,7 +29,15 @@ Progress = Callable[[float], object]
 """Called with the work done, in evaluations times samples, as the cell estimates it."""
 
 
-def run(cells: Sequence[Cell], store: Store, *, rank: int = 0, world: int = 1, progress: Progress) -> Iterator[Row]:
+def run(
+    cells: Sequence[Cell],
+    store: Store,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    progress: Progress,
+    begin: Callable[[str], object] = lambda title: None,
+) -> Iterator[Row]:
     """Measures this process's cells that are not done yet, and yields their rows once they are stored.
 
     A cell that fails leaves a row with the reason, and is tried again in the next run.
@@ -40,6 +48,7 @@ def run(cells: Sequence[Cell], store: Store, *, rank: int = 0, world: int = 1, p
         rank: Number of this process.
         world: How many processes share the cells.
         progress: Called with the work done, in evaluations times samples.
+        begin: Called with the title of each cell before it is measured.
 
     Raises:
         ResourceError: A row cannot be written.
@@ -47,6 +56,7 @@ def run(cells: Sequence[Cell], store: Store, *, rank: int = 0, world: int = 1, p
     done = {key for key, row in store.rows().items() if row["status"] == "done"}
     for index, cell in enumerate(cells):
         if index % world == rank and cell.key not in done:
+            begin(cell.title)
             row = _attempt(cell, store, progress)
             store.append(row)
             yield row

@@ -11,6 +11,7 @@ from ..bench.compare import compare as differences
 from ..bench.compare import read_rows
 from ..bench.publish import publish
 from ..bench.run import run as measure
+from ..bench.spec import Spec
 from ..bench.store import Store
 from ..bench.suites import SUITES, load, plan
 from ..bench.tables import Layout, markdown
@@ -24,18 +25,42 @@ from .options import device_option, json_option, print_table
 
 
 class BenchGroup(click.Group):
-    """A group whose command `run` need not be named."""
+    """A group whose command `run` need not be named; its help is that of `run` with the list of the commands."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, args if args and args[0] in self.commands else ["run", *args])
+        named = args and args[0] in self.commands
+        asked = not named and {"-h", "--help"} & set(args)
+        return super().parse_args(ctx, ["--help"] if asked else args if named else ["run", *args])
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return ["[COMMAND] [OPTIONS] [SPEC]"]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(ctx, formatter)
+        run = self.commands["run"]
+        with formatter.section("Options of run"):
+            options = [each for each in run.get_params(ctx) if isinstance(each, click.Option)]
+            formatter.write_dl([found for each in options if (found := each.get_help_record(ctx))])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.commands["run"].format_epilog(ctx, formatter)
 
 
 @click.group(cls=BenchGroup)
 def bench() -> None:
-    """Compare solvers and models."""
+    """Measure what every solver costs and what its samples are worth, and compare two such measurements.
+
+    Without the name of a command, `run` is meant.
+    """
+
+
+def fallback(field: str) -> str:
+    """What a field of a benchmark is if neither an option nor its file says so, for the help."""
+    return f"[default: as SPEC says, or {Spec.model_fields[field].default}]"
 
 
 @bench.command(
+    short_help="Measure every solver on every model.",
     epilog="""\b
 SPEC is a TOML file with the keys model, solver, metric, count, batch, seed, dtype, denoise, data, reference,
 likelihood and paths; options replace its keys. Without SPEC the default benchmark runs, on the digits model.
@@ -60,10 +85,14 @@ Examples:
 @click.option("--problem", multiple=True, help="posterior: a problem, such as colour16:task=luma/inpaint.")
 @click.option("--method", multiple=True, help='posterior: such as "covariance:kind=full dpm++:steps=10/20".')
 @click.option("--metric", multiple=True, help="A metric, such as fd:extractor=digits; can be given several times.")
-@click.option("-n", "count", type=int, help="Samples per solver, or per measurement.")
-@click.option("--batch", type=int, help="Samples at a time.")
-@click.option("--seed", type=int, help="Sample i uses seed + i.")
-@click.option("--likelihood", type=int, help="Real images whose likelihood is computed; 0 leaves it out.")
+@click.option("-n", "count", type=int, help=f"Samples per solver, or per measurement. {fallback('count')}")
+@click.option("--batch", type=int, help=f"Samples at a time. {fallback('batch')}")
+@click.option("--seed", type=int, help=f"Sample i uses seed + i. {fallback('seed')}")
+@click.option(
+    "--likelihood",
+    type=int,
+    help=f"Real images whose likelihood is computed; 0 leaves it out. {fallback('likelihood')}",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder. [default: bench/SPEC, or bench/MODEL]")
 @click.option("--layout", type=click.Choice(["table", "tolerance"]), default="table", show_default=True,
               help="Shape of the table that is printed and of table.md.")  # fmt: skip
@@ -100,8 +129,8 @@ def run(
         form = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
         shown = False if quiet else None
         with progress_bar(left, shown, desc="bench", unit="evaluation", bar_format=form) as bar:
-            for row in measure(todo, store, rank=rank, world=world, progress=bar.update):
-                bar.set_postfix_str(f"{row['model']} {row.get('solver', {}).get('name', 'likelihood')}")
+            for _ in measure(todo, store, rank=rank, world=world, progress=bar.update, begin=bar.set_postfix_str):
+                pass
         report = publish(todo, store, chosen, layout)
     if not quiet and rank == 0:
         click.echo(markdown(report, layout))
@@ -112,13 +141,14 @@ def run(
 
 
 @bench.command(
+    short_help="Show what differs between two benchmarks.",
     epilog="""\b
 A difference counts if it exceeds the root of the sum of the squares of both half-widths. Rows are compared if they
 have model, solver, samples, batch, seeds, dtype and device in common; versions and weights may differ.
 \b
 Examples:
   scoresde bench compare bench/before bench/after
-  scoresde bench compare bench/before bench/after --all --json"""
+  scoresde bench compare bench/before bench/after --all --json""",
 )
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))

@@ -116,7 +116,10 @@ def _watched(
 ) -> Samples:
     """Encodes or decodes under a bar."""
     with progress_bar(len(x), progress, desc=move.__name__, leave=False) as bar:
-        return move(model, solver, x, observers=(ProgressBar(model.sde, bar, upwards=move is encode),))
+        watch = ProgressBar(model.sde, bar, upwards=move is encode)
+        found = move(model, solver, x, observers=(watch,))
+        watch.finish(len(x))
+    return found
 
 
 def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
