@@ -48,7 +48,9 @@ def meant(
     numbers = real(x)
     kind = None if labels is None else whole(labels, len(numbers) if numbers.ndim else 0)
     found: Dataset | None = None
-    if not isinstance(like, Tensors):
+    if not numbers.numel():
+        found = Tensors(numbers)  # which refuses them
+    elif not isinstance(like, Tensors):
         pixels = _bytes(numbers, what) if numbers.dtype == torch.uint8 else _levels(numbers, what)
         own = like.levels if isinstance(like, Images) else levels
         found = None if pixels is None else Images(*graded(pixels, own, what), kind)

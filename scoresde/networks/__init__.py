@@ -6,7 +6,9 @@ from .base import NetworkOptions, networks
 
 if TYPE_CHECKING:  # for editors; at run time a class is imported when it is asked for
     from .basic import BasicOptions as BasicOptions
+    from .conv import ConvOptions as ConvOptions
     from .given import GivenNetwork as GivenNetwork
+    from .mlp import MLPOptions as MLPOptions
     from .unet import UNetOptions as UNetOptions
 else:
     __getattr__, __dir__ = networks.members(globals())

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from pydantic import Field
 from torch import nn
 
+from ..core.errors import UsageError
 from ..core.options import Options, Registry
 
 
@@ -12,7 +13,7 @@ class NetworkOptions(Options, ABC):
     """Options of an architecture. `build` makes the module, called as net(x, label), or net(x, label, classes)."""
 
     classes: int = Field(0, ge=0, description="Number of class labels that the network can be given.")
-    extra_channels: int = Field(0, ge=0, description="Input channels beyond the image's, for a condition.")
+    extra_channels: int = Field(0, ge=0, description="Input channels beyond the sample's, for a condition.")
     learned_variance: bool = Field(False, description="Give a second output of the sample's shape, for the variance.")
 
     @abstractmethod
@@ -25,6 +26,20 @@ class NetworkOptions(Options, ABC):
         Raises:
             UsageError: The network does not take this shape.
         """
+
+
+def picture(shape: tuple[int, ...]) -> None:
+    """Refuses a shape that is not that of an image.
+
+    Args:
+        shape: Shape of one sample.
+
+    Raises:
+        UsageError: It is not (C, H, W).
+    """
+    if len(shape) != 3:
+        other = "mlp" if len(shape) < 2 else "conv"
+        raise UsageError(f"this network takes images (C, H, W), and a sample has the shape {shape}: take the {other}")
 
 
 networks: Registry[NetworkOptions] = Registry("network", "scoresde.networks")

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..core.errors import UsageError
-from .base import NetworkOptions, networks
+from .base import NetworkOptions, networks, picture
 from .blocks import sinusoids
 
 
@@ -23,12 +23,14 @@ class BasicOptions(NetworkOptions):
     kernel: int = Field(3, ge=1, le=7, description="Side of the first convolution's kernel.")
     middle: bool = Field(False, description="A convolution at the lowest resolution.")
 
-    def build(self, shape: tuple[int, int, int]) -> "BasicUNet":
+    def build(self, shape: tuple[int, ...]) -> "BasicUNet":
         """The module for images of shape (C, H, W), with fresh weights from torch's global generator.
 
         Raises:
-            UsageError: A side of the images cannot be halved as often as there are resolutions, or classes are asked.
+            UsageError: The samples are no images, a side cannot be halved as often as there are resolutions, or
+                classes are asked for.
         """
+        picture(shape)
         factor = 2 ** (len(self.widths) - 1)
         if shape[1] % factor or shape[2] % factor:
             raise UsageError(f"this network takes sides that {factor} divides, got images of {shape[1]}x{shape[2]}")
@@ -76,7 +78,7 @@ class BasicUNet(nn.Module):
         shape: Channels, height and width of one image.
     """
 
-    def __init__(self, options: BasicOptions, shape: tuple[int, int, int]) -> None:
+    def __init__(self, options: BasicOptions, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.options, widths, embedding = options, options.widths, options.embedding
         self.time = nn.Linear(embedding, embedding)

@@ -36,7 +36,7 @@ class Style(NamedTuple):
         return nn.GroupNorm(max(g for g in range(1, most + 1) if channels % g == 0), channels, eps=1e-6)
 
 
-def zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Module:
+def zeroed(layer: nn.Module) -> nn.Module:
     """The layer with all parameters zero, so that a fresh residual branch adds nothing.
 
     Args:

@@ -32,7 +32,7 @@ class GivenNetwork(NetworkOptions):
         made._net = net
         return made
 
-    def build(self, shape: tuple[int, int, int]) -> nn.Module:
+    def build(self, shape: tuple[int, ...]) -> nn.Module:
         """A copy of the module, with the weights that it has, so that the one that was given stays as it is.
 
         Raises:

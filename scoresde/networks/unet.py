@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..core.errors import UsageError
-from .base import NetworkOptions, networks
+from .base import NetworkOptions, networks, picture
 from .blocks import InceptionStem, Resampling, Style, TimeEmbedding, sinusoids, zeroed
 from .levels import DownBlock, MiddleBlock, UpBlock
 
@@ -54,11 +54,15 @@ class UNetOptions(NetworkOptions):
             raise ValueError(f"heads must divide the {channels} channels, got {heads}")
         return heads
 
-    def build(self, shape: tuple[int, int, int]) -> "UNet":
+    def build(self, shape: tuple[int, ...]) -> "UNet":
         """The module for images of shape (C, H, W), with fresh weights from torch's global generator.
 
         Attention is where a level of an image of height H has one of the heights in `attention`.
+
+        Raises:
+            UsageError: The samples are no images.
         """
+        picture(shape)
         return UNet(self, shape)
 
 
@@ -73,7 +77,7 @@ class UNet(nn.Module):
         shape: Channels, height and width of one image.
     """
 
-    def __init__(self, options: UNetOptions, shape: tuple[int, int, int]) -> None:
+    def __init__(self, options: UNetOptions, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.options, self.inputs = options, shape[0] + options.extra_channels
         first = options.channels * options.multipliers[0]

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core.options import remembered
 from ..core.parallel import ALONE, Processes
 from ..core.random import permutation, rand, randn, stream
-from ..data import Images
+from ..data import Dataset, Images
 from ..observations.masks import Mask
 from .options import TrainOptions
 
@@ -26,7 +26,7 @@ class Batch:
     """What one step is given."""
 
     images: Tensor
-    """x_0 in [-1, 1], (B, C, H, W)."""
+    """x_0 in the units of the network, images in [-1, 1], (B, *)."""
     labels: Tensor | None
     """Class labels, (B,), or None."""
     hidden: Tensor
@@ -34,11 +34,11 @@ class Batch:
     uniform: Tensor
     """Places u of the times, in [0, 1), (B,) in float64, on the CPU; see `TimeLaw`."""
     noise: Tensor
-    """z ~ N(0, I), (B, C, H, W)."""
+    """z ~ N(0, I), (B, *)."""
     known: Tensor | None = None
     """Where pixels are known, (B, 1, H, W), bool, if the task is of images with a mask."""
-    levels: int = 256
-    """Grey levels of the images, evenly spaced in [-1, 1]."""
+    levels: int | None = 256
+    """Grey levels of the images, evenly spaced in [-1, 1]; None if the data are other numbers."""
 
     def parts(self, count: int) -> list["Batch"]:
         """The batch in parts, equal if they can be, one after the other.
@@ -63,7 +63,7 @@ class Draws:
     uniform: Tensor
     """Places u of the times, in [0, 1), (B,), float64."""
     noise: Tensor
-    """z ~ N(0, I), (B, C, H, W)."""
+    """z ~ N(0, I), (B, *)."""
     known: Tensor | None
     """Where pixels are known, (B, 1, H, W), bool; None if the task takes no mask."""
 
@@ -84,22 +84,21 @@ def mask_bank(law: Mask, height: int, width: int, seed: int) -> Tensor:
 class Feed:
     """The batches of a training run; those of a GPU are drawn ahead by threads, and are the same.
 
-    The images are kept on the device as bytes if they take no more than half of its free memory. Of several processes
-    each draws for the whole batch and is given its share, so that their number changes no draw.
+    The data are kept on the device, images as bytes, if they take no more than half of its free memory. Of several
+    processes each draws for the whole batch and is given its share, so that their number changes no draw.
 
     Args:
-        images: The training images.
+        images: The training data.
         options: The options of the training.
         device: Where the batches go.
         group: The processes that share a batch.
     """
 
-    def __init__(self, images: Images, options: TrainOptions, device: torch.device, group: Processes = ALONE) -> None:
+    def __init__(self, images: Dataset, options: TrainOptions, device: torch.device, group: Processes = ALONE) -> None:
         self.options, self.device, self.group = options, device, group
         self.images, self.ahead = images, AHEAD if device.type == "cuda" else 0
-        if device.type == "cuda" and 2 * images.pixels.nbytes <= torch.cuda.mem_get_info(device)[0]:
-            labels = None if images.labels is None else images.labels.to(device)
-            self.images = replace(images, pixels=images.pixels.to(device), labels=labels)
+        if device.type == "cuda" and 2 * images.items.nbytes <= torch.cuda.mem_get_info(device)[0]:
+            self.images = images.to(device)
 
     def draws(self, step: int) -> Draws:
         """The random part of a step's batch.
@@ -120,7 +119,8 @@ class Feed:
         known = None
         if options.condition.masked:
             chosen = rand((count,), stream(options.seed, "masks", step)) * BANK
-            known = mask_bank(options.masks, *self.images.shape[1:], options.seed)[chosen.long()]
+            height, width = self.images.shape[-2:]
+            known = mask_bank(options.masks, height, width, options.seed)[chosen.long()]
         each = count // self.group.world
         mine = slice(each * self.group.rank, each * (self.group.rank + 1))
         index, mirrored, hidden, even, noise = (x[mine] for x in (index, mirrored, hidden, even, noise))
@@ -132,14 +132,15 @@ class Feed:
         Args:
             draws: The random part of the step's batch.
         """
-        here = draws.index.to(self.images.pixels.device)
+        here = draws.index.to(self.images.items.device)
         x = self._moved(self.images.scaled(here))
         labels = None if self.images.labels is None else self._moved(self.images.labels[here])
         if self.options.flip:
             x = torch.where(self._moved(draws.mirrored)[:, None, None, None], x.flip(-1), x)
         known = None if draws.known is None else self._moved(draws.known)
         hidden, noise = map(self._moved, (draws.hidden, draws.noise))
-        return Batch(x, labels, hidden, draws.uniform, noise, known, self.images.levels)
+        levels = self.images.levels if isinstance(self.images, Images) else None
+        return Batch(x, labels, hidden, draws.uniform, noise, known, levels)
 
     def steps(self, first: int) -> Iterator[Batch]:
         """The batches of step first, first + 1, and so on without end.

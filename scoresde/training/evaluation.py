@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.errors import UsageError
 from ..core.random import generators
-from ..data import Images
+from ..data import Dataset, Images
 from ..images.sheets import to_uint8
-from ..likelihood import nll
+from ..likelihood import Exact, Hutchinson, log_likelihood, nll
 from ..metrics import Metric, extractors
 from ..metrics.frechet import DomainFrechet, PixelFrechet
+from ..metrics.sliced import SlicedWasserstein
 from ..models.known import Known
 from ..models.network import NetworkModel
 from ..observations.masks import holes
@@ -27,6 +29,8 @@ REFERENCE = 10_000
 """Most training images that samples are compared with."""
 AT_ONCE = 64
 """Samples and likelihoods that are computed together."""
+FEW = 32
+"""Values of a sample up to which a likelihood that is no picture's is computed exactly."""
 
 
 class Evaluation:
@@ -34,24 +38,31 @@ class Evaluation:
 
     Args:
         config: The training run.
-        images: The training images, with which samples are compared.
+        images: The training data, with which samples are compared.
         device: Where the network is.
 
     Raises:
         UsageError: What train.evaluate_* asks for cannot be measured.
-        DataError: The set holds no images out, or they do not fit the extractor.
+        DataError: The set holds nothing out, or its images do not fit the extractor.
     """
 
-    def __init__(self, config: Config, images: Images, device: torch.device) -> None:
+    def __init__(self, config: Config, images: Dataset, device: torch.device) -> None:
         self.options = options = config.train
         self.held = config.data.load("test")
         self.judged = self.held.drawn(options.evaluate_nll) if options.evaluate_nll else None
         self.known: Tensor | None = None
-        if self.judged and options.condition.masked:
+        if isinstance(self.judged, Images) and options.condition.masked:
             self.known = holes(options.masks, self.judged.shape, len(self.judged), 0)
         self.batch = fixed(self.held, options.evaluate_images, options, device)
         self.metric: Metric | None = None
-        if options.evaluate_samples:
+        self.laws: dict[str, tuple[Metric, Any]] = {}
+        if options.evaluate_samples and not isinstance(images, Images):
+            if options.extractor:
+                raise UsageError(f"train.extractor = {options.extractor} is for images: leave it out for other numbers")
+            real, self.seen = images.drawn(REFERENCE).scaled().flatten(1), None
+            metrics: dict[str, Metric] = {"frechet": PixelFrechet(), "sliced": SlicedWasserstein()}
+            self.laws = {name: (metric, metric.prepare(real, 0)) for name, metric in metrics.items()}
+        elif options.evaluate_samples and isinstance(images, Images):
             self.metric = fitting(options.extractor, images.shape)
             self.reference = to_uint8(images.drawn(REFERENCE).scaled())
             self.metric.check(options.evaluate_samples, images.shape, self.reference)
@@ -72,11 +83,16 @@ class Evaluation:
             "held_out": round(each.mean().item(), 6),
             "buckets": [round(mean, 6) if math.isfinite(mean) else None for mean in means],
         }
-        if self.metric:
+        if self.metric or self.laws:
             x = torch.cat([part.x.cpu() for part in in_batches(self.draw(model, check), range(self.count), AT_ONCE)])
-            for estimate in self.metric.measure(to_uint8(x), self.reference):
+            for estimate in self.metric.measure(to_uint8(x), self.reference) if self.metric else ():
                 found[estimate.name] = round(estimate.value, 6)
-        if some := self.judged:
+            for name, (metric, reference) in self.laws.items():  # in the units of the network
+                found[name] = round(metric.values(x.flatten(1), reference)[0], 6)
+        some = self.judged
+        if some and not isinstance(some, Images):
+            found["log_likelihood"] = round(self.mean_log_likelihood(model, some, check), 6)
+        elif isinstance(some, Images):
             bits = nll(model, some.pixels, levels=some.levels, known=self.known, batch=AT_ONCE, observers=(check,))
             found["bits_per_dim"] = round(bits.value, 6)
         return found
@@ -100,6 +116,22 @@ class Evaluation:
             each.append(losses(model, part, self.options))
         return torch.cat(each).double().cpu(), times(model.sde, self.batch, self.options)
 
+    def mean_log_likelihood(self, model: NetworkModel, held: Dataset, check: Callable[..., None]) -> float:
+        """The mean of log p(x) of held-out data that are no images, in nats, in the data's own units.
+
+        Args:
+            model: The network.
+            held: The data.
+            check: Called after each evaluation of the network; may raise to end the evaluation.
+        """
+        trace, each = Exact() if math.prod(held.shape) <= FEW else Hutchinson(), []
+        for first in range(0, len(held), AT_ONCE):
+            x = held.scaled(slice(first, first + AT_ONCE)).to(model.device)
+            seeds = generators(range(first, first + len(x)))
+            each.append(log_likelihood(model, x, divergence=trace, generator=seeds, observers=(check,)).log_prob)
+        volume = held.units.log_volume(held.shape) if held.units else 0.0
+        return float(torch.cat(each).mean()) - volume
+
     def draw(self, model: NetworkModel, check: Callable[..., None]) -> Callable[[range], Samples]:
         """A function that draws the samples of some rows, each from the seed of its number.
 
@@ -115,7 +147,7 @@ class Evaluation:
         return draw
 
 
-def fixed(images: Images, count: int, options: TrainOptions, device: torch.device) -> Batch:
+def fixed(images: Dataset, count: int, options: TrainOptions, device: torch.device) -> Batch:
     """Images drawn by seed 0, or all if there are fewer, with evenly spread times and fixed noise.
 
     Args:
@@ -130,7 +162,7 @@ def fixed(images: Images, count: int, options: TrainOptions, device: torch.devic
     return feed.batch(feed.draws(0))
 
 
-def condition(config: Config, images: Images, count: int, device: torch.device) -> Known | None:
+def condition(config: Config, images: Dataset, count: int, device: torch.device) -> Known | None:
     """What a network is given of images drawn by seed 0, repeated if need be; None if it is trained for no task.
 
     Args:

@@ -57,7 +57,7 @@ def finetune(
     changed = {"images": steps * config.train.batch, "warmup": 0, "compile": False}
     config = replace(config, train=config.train.model_copy(update=changed))
     images = config.data.load("train")
-    state = start(config, images.shape, model.device)
+    state = start(config, images.shape, model.device, images.units)
     for trained in (state.model, state.ema):
         trained.net.load_state_dict(model.net.state_dict())
     with progress_bar(steps, progress, desc="train further", unit="step", bar_format=None) as bar:

@@ -13,10 +13,11 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from ..core.errors import DataError, NumericalError, UsageError
+from ..core.errors import NumericalError, UsageError
 from ..core.parallel import Processes, grouped, held_back, processes
 from ..core.random import seed_global, stream
-from ..data import Images
+from ..core.units import Units
+from ..data import Dataset
 from ..models.network import NetworkModel
 from .batches import Batch, Feed
 from .config import Config, contradictions
@@ -25,6 +26,7 @@ from .optimisers import optimiser
 from .options import TrainOptions
 from .profiles import share
 from .sharding import everything, local, spread
+from .trainable import check
 
 
 @dataclass
@@ -55,16 +57,17 @@ class TrainState:
     """Averages with the relative widths train.widths, for snapshots."""
 
 
-def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> TrainState:
-    """A fresh run on images of the given shape; its weights depend on the seed alone.
+def start(config: Config, shape: tuple[int, ...], device: torch.device, units: Units | None = None) -> TrainState:
+    """A fresh run on data of the given shape; its weights depend on the seed alone.
 
     Args:
         config: The training run.
-        shape: (C, H, W) of the images.
+        shape: Shape of one item: (C, H, W) of images.
         device: Where the network goes.
+        units: Those of the data, which the model keeps.
 
     Raises:
-        UsageError: The configuration does not go together on such images.
+        UsageError: The configuration does not go together on such data.
     """
     if found := contradictions(config, shape):
         raise UsageError("; ".join(found))
@@ -79,6 +82,7 @@ def start(config: Config, shape: tuple[int, int, int], device: torch.device) -> 
         classes=config.network.classes,
         condition=str(config.train.condition),
         options=config.network,
+        units=units,
     )
     shared = config.train.shard and grouped()  # alone, a process has all the shares
     model = model.to("cpu" if shared else device)  # whole, it may be too large for the device
@@ -128,14 +132,14 @@ def average(state: TrainState, options: TrainOptions) -> None:
             old.copy_(now)
 
 
-def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainState]:
+def train(config: Config, images: Dataset, state: TrainState) -> Iterator[TrainState]:
     """Trains on the state in place and yields it after each step, until config.train.images have been seen.
 
     The objective is that of `objective.losses`.
 
     Args:
         config: The training run.
-        images: The training images.
+        images: The training data.
         state: The run so far, from `start` or a checkpoint.
 
     Raises:
@@ -184,39 +188,6 @@ def train(config: Config, images: Images, state: TrainState) -> Iterator[TrainSt
         if finite:
             average(state, options)
         yield state
-
-
-def check(options: TrainOptions, images: Images, model: NetworkModel, world: int) -> None:
-    """Refuses what cannot be trained on.
-
-    Args:
-        options: The options of the training.
-        images: The training images.
-        model: The network.
-        world: Number of processes.
-
-    Raises:
-        UsageError: The batch cannot be cut into equal parts.
-        DataError: The images do not fit the model.
-    """
-    if options.batch % (options.accumulate * world):
-        among = f" for each of {world} processes" if world > 1 else ""
-        raise UsageError(
-            f"train.batch = {options.batch} cannot be cut into train.accumulate = {options.accumulate} equal parts"
-            f"{among}: choose a multiple of {options.accumulate * world}"
-        )
-    if images.shape != model.shape:
-        raise DataError(f"the images have the shape {images.shape}, the model takes {model.shape}")
-    if options.batch > len(images):
-        raise DataError(f"train.batch = {options.batch} is more than the images, {len(images)}: choose at most so many")
-    if classes := model.classes:
-        if images.labels is None:
-            raise DataError(f"the network has {classes} classes and the images have no labels: set network.classes = 0")
-        if int(images.labels.min()) < 0 or int(images.labels.max()) >= classes:
-            found = f"{int(images.labels.min())} to {int(images.labels.max())}"
-            raise DataError(
-                f"the labels of the images go from {found}: a network of {classes} classes takes 0 to {classes - 1}"
-            )
 
 
 def descend(state: TrainState, model: NetworkModel, batch: Batch, options: TrainOptions, group: Processes) -> Tensor:

@@ -110,13 +110,15 @@ def bits(model: NetworkModel, batch: Batch, x: Tensor, t: Tensor, out: Tensor) -
     Args:
         model: The network with its process.
         batch: The images and their number of grey levels.
-        x: x_t, (B, C, H, W).
+        x: x_t, (B, *).
         t: Times of levels, (B,).
-        out: What the network gives for x_t, (B, 2C, H, W).
+        out: What the network gives for x_t, (B, 2C, *).
 
     Raises:
-        UsageError: The process is no chain.
+        UsageError: The process is no chain, or the data have no grey levels.
     """
+    if batch.levels is None:
+        raise UsageError("the hybrid loss is of images with whole grey levels: choose another train.loss")
     n, steps, channels = model.sde.label(1.0)(t).round().long(), steps_of(model.sde), x.shape[1]
     predicted = denoised(model.sde, x, t, model.as_eps(out.detach(), x, t))
     log_variance = steps.log_variance(n, x, "learned", (out[:, channels:] + 1) / 2)

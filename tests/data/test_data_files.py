@@ -216,7 +216,7 @@ def test_arrays_are_split_with_their_labels(tmp_path: Path, channels: int | None
     [
         ({"images": np.full((2, 4, 4), np.nan)}, "finite 32-bit numbers"),
         ({"images": np.zeros((2, 3, 4, 3), dtype=np.uint8)}, "(N, C, H, W) or (N, H, W, C)"),
-        ({"images": np.zeros((0, 4, 4), dtype=np.uint8)}, "got (0, 1, 4, 4)"),
+        ({"images": np.zeros((0, 4, 4), dtype=np.uint8)}, "got (0, 4, 4)"),
         ({"a": np.zeros((2, 4, 4)), "b": np.zeros((2, 4, 4))}, "holds a, b"),
         ({"images": np.zeros((2, 4, 4), dtype=np.uint8), "labels": np.zeros(3, dtype=int)}, "each of 2 items"),
         ({"images": np.zeros((2, 4, 4), dtype=np.uint8), "labels": np.zeros(2)}, "whole number"),
