@@ -6,14 +6,20 @@ import inspect
 import pkgutil
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FunctionType, ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import scoresde
 from scoresde.core.options import Options
+from scoresde.training.run import Run
+
+ROOT = Path(__file__).parents[1]
 
 ROOMS = [
     *("core", "images", "data", "networks", "models", "solvers", "sampling", "sde", "observations", "conditioners"),
@@ -114,7 +120,7 @@ MOVES = "| before | now, below `scoresde/` |\n"
 
 def moved(file: str) -> str:
     """The table of what moved where in a file of the repository."""
-    text = (Path(__file__).parents[1] / file).read_text(encoding="utf-8")
+    text = (ROOT / file).read_text(encoding="utf-8")
     return text[text.index(MOVES) :].split("\n\n")[0].strip()
 
 
@@ -127,3 +133,45 @@ def test_what_moved_is_said_twice_and_leads_to_what_there_is():
             places = [place + Path(name).name for place in places for name in before]
         root = Path(scoresde.__file__).parent
         assert [place for place in places if not (root / place).exists()] == []
+
+
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
+BLOCK = re.compile(r"(?P<file><!-- [^\n]*\.py -->\n)?^```python(?P<why>[^\n]*)\n(?P<code>.*?)^```$", re.M | re.S)
+"""Some code of a page. An example that is not to be run says why behind `no-run:`, and a file has its path above it."""
+
+
+def examples(page: Path) -> list[re.Match[str]]:
+    """The examples of a page that are to be run."""
+    found = list(BLOCK.finditer(page.read_text(encoding="utf-8")))
+    for block in found:
+        assert re.fullmatch(r"|( no-run: .+)", block["why"]), f"{page.name}: ```python{block['why']}"
+    return [block for block in found if not block["why"] and not block["file"]]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=lambda page: page.stem)
+def test_the_examples_of_a_page_run_as_they_stand_one_after_the_other(page, tmp_path, monkeypatch, capsys):
+    """In a folder with pictures; only a training is made short."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    Path("my-pictures").mkdir()
+    for i in range(12):
+        pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(f"my-pictures/{i}.png")
+    Image.fromarray(pixels).resize((96, 64)).save("photo.jpg")
+    np.save("pixels.npy", rng.integers(0, 256, (32, 1, 8, 8), dtype=np.uint8))
+    short = ["train.images=64", "train.batch=16", "train.warmup=0", "train.sample_every=1_000_000"]
+
+    def fit(*args: Any, overrides: Sequence[str] = (), **kwargs: Any) -> Run:
+        return whole(*args, overrides=[*overrides, *short], **{**kwargs, "seconds": None, "progress": False})
+
+    whole = scoresde.fit
+    monkeypatch.setattr(scoresde, "fit", fit)
+    monkeypatch.setattr("scoresde.training.fit.fit", fit)
+    names: dict[str, object] = {"__name__": "__main__"}
+    text = page.read_text(encoding="utf-8")
+    for block in examples(page):
+        lines = text[: block.start("code")].count("\n")  # so that a traceback has the lines of the page
+        exec(compile("\n" * lines + block["code"], page, "exec"), names)
+    plt.close("all")
