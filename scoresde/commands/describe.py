@@ -29,7 +29,7 @@ Examples:
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--size", type=click.IntRange(1), help="Height and width of the images, if not those of the data set.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images per forward.")
-@click.option("--time/--no-time", "timed", default=True, help="Measure milliseconds per forward.")
+@click.option("--time/--no-time", "timed", default=True, show_default=True, help="Measure milliseconds per forward.")
 @click.option("--all", "every", is_flag=True, help="Also the feature maps inside the blocks.")
 @json_option
 def describe(

@@ -65,7 +65,9 @@ Examples:
         callback=run,
         params=[*own, *training, *field_options(data.all())],
         help=run.__doc__,
-        epilog="\b\nOptions followed by [names] belong to those data sets.\n" + examples,
+        short_help="Train an extractor on a data set.",
+        epilog="\b\nAn option followed by [npz: 0.1] belongs to the data set npz, and is 0.1 unless it is given.\n"
+        + examples,
     )
     help_ = "Make domain extractors, whose features stand in for Inception's where its weights are not at hand."
     return click.Group("features", commands=[fit], help=help_, epilog=examples)

@@ -129,11 +129,15 @@ def command(name: str, callback: Any, own: list[click.Parameter], epilog: str) -
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
     made = click.Command(
-        name, callback=callback, params=[*shared, *own, *field_options(deterministic)], help=callback.__doc__
+        name,
+        callback=callback,
+        params=[*shared, *own, *field_options(deterministic, {SOLVER: {"tol": TOL}})],
+        help=callback.__doc__,
     )
     made.epilog = f"""\b
-Without files, test images of the set that the model was trained on are taken. {SOLVER} has here tol {TOL:g}.
-Options followed by [names] belong to those solvers.
+Without files, test images of the set that the model was trained on are taken. An option followed by [dpm: 0.05]
+belongs to the solver dpm, and is 0.05 unless it is given. Of what the folder holds, the files of an earlier result of
+this command are replaced, and no others.
 \b
 Examples:
 {epilog}"""

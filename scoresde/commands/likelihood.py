@@ -171,13 +171,17 @@ def likelihood() -> click.Command:
             ["--vlb", "steps"], type=click.IntRange(2), metavar="STEPS", help="Instead, the variational bound."
         ),
         click.Option(
-            ["--variance"], type=click.Choice(["small", "large", "learned"]), default="small", help="Its own."
+            ["--variance"],
+            type=click.Choice(["small", "large", "learned"]),
+            default="small",
+            show_default=True,
+            help="Of the steps of --vlb.",
         ),
         click.Option(
             ["--solver"],
             default="rk45",
             show_default=True,
-            help="rk23, rk45 or dop853, at --tol 1e-5 and --controller pi.",
+            help="rk23, rk45 or dop853.",
         ),
         *hole_options("an image's number, by default as in training"),
         click.Option(
@@ -186,7 +190,7 @@ def likelihood() -> click.Command:
         click.Option(["--batch"], type=whole, default=64, show_default=True, help="Images at a time."),
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
-    pairs = field_options({name: solvers[name] for name in PAIRS})
+    pairs = field_options({name: solvers[name] for name in PAIRS}, dict.fromkeys(PAIRS, DEFAULTS))
     command = click.Command("likelihood", callback=run, params=[*own, *pairs], help=run.__doc__)
     command.epilog = """\b
 Examples:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import click
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
+from ..api.handed import pictures
 from ..core.errors import UsageError
 from ..core.options import Options, Registry, describe_type
 from ..models.base import ScoreModel
@@ -47,24 +49,40 @@ def click_type(field: FieldInfo) -> click.ParamType[Any] | type:
     return kinds[0] if kinds and kinds[0] in (bool, int, float, str) else str
 
 
-def field_options(classes: Mapping[str, type[T]]) -> list[click.Option]:
-    """One option per field over all classes; its help names the classes that take it.
+def field_options(
+    classes: Mapping[str, type[T]], changed: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[click.Option]:
+    """One option per field over all classes; its help names the classes that take it, with their defaults.
 
     Args:
         classes: Option classes by their names.
+        changed: Defaults of a command that are not those of a class, by the name of the class.
     """
-    owners: dict[str, list[str]] = {}
+    owners: dict[str, dict[str, list[str]]] = {}
     fields: dict[str, FieldInfo] = {}
     for name, cls in classes.items():
         if name == "given":  # in Python, and nowhere else
             continue
+        own = (changed or {}).get(name, {})
         for field, info in cls.model_fields.items():
-            owners.setdefault(field, []).append(name)
             fields.setdefault(field, info)
+            owners.setdefault(field, {}).setdefault(_written(own.get(field, default(info))), []).append(name)
     return [
-        click.Option([flag(name), name], type=click_type(info), help=f"{info.description} [{', '.join(owners[name])}]")
+        click.Option([flag(name), name], type=click_type(info), help=f"{info.description} {_taken(owners[name])}")
         for name, info in fields.items()
     ]
+
+
+def _written(value: Any) -> str:
+    """A default as the command line would be given it; empty if there is none."""
+    if value is None or value is PydanticUndefined:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _taken(owners: Mapping[str, Sequence[str]]) -> str:
+    """Who takes an option with which default, as "[dpm: 0.05; rk23, rk45: 0.01; scipy]"."""
+    return f"[{'; '.join(', '.join(names) + ': ' * bool(value) + value for value, names in owners.items())}]"
 
 
 def build(registry: Registry[T], name: str, values: Mapping[str, Any]) -> T:
@@ -85,15 +103,6 @@ def build(registry: Registry[T], name: str, values: Mapping[str, Any]) -> T:
             takes = ", ".join(flag(f) for f in sorted(cls.model_fields))
             raise UsageError(f"{flag(field)} is not an option of {name}, which takes {takes}")
     return cls(**given)
-
-
-def pictures(model: ScoreModel) -> bool:
-    """Whether the samples of a model are pictures in [-1, 1], of 1 or 3 channels.
-
-    Args:
-        model: The model.
-    """
-    return model.units is None and len(model.shape) == 3 and model.shape[0] in (1, 3)
 
 
 def drawable(name: str, model: ScoreModel) -> None:

@@ -199,12 +199,13 @@ def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: 
         click.Option(["--out"], type=path, help=f"Folder. [default: {name}/IMAGE, or {name}/MODEL for several]"),
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]  # fmt: skip
-    made = click.Command(name, callback=callback, params=[*shared, *field_options(solvers.all())])
-    made.help = callback.__doc__
+    fields = field_options(solvers.all(), {SOLVER: {"steps": STEPS}})
+    made = click.Command(name, callback=callback, params=[*shared, *fields], help=callback.__doc__)
     made.epilog = f"""\b
-{SOLVER} has here {STEPS} steps. Options followed by [names] belong to those solvers. The model needs the covariance
-of its data, which `scoresde stats` estimates; --conditioner projection does without, and so does a network that was
-trained to colour or to inpaint.
+An option followed by [dpm: 0.05] belongs to the solver dpm, and is 0.05 unless it is given. The model needs the
+covariance of its data, which `scoresde stats` estimates; --conditioner projection does without, and so does a network
+that was trained to colour or to inpaint. Of what the folder holds, the files of an earlier result of this command are
+replaced, and no others. What an interrupted run has done is in .unfinished there until the next run.
 \b
 Examples:
 {examples}"""

@@ -36,7 +36,13 @@ Examples:
 @click.argument("model")
 @click.option("--method", type=click.Choice(get_args(PruneMethod)), default="l1", show_default=True)
 @click.option("--amount", type=float, default=0.5, show_default=True, help="Share of each layer, between 0 and 1.")
-@click.option("--finetune", type=click.IntRange(0), default=0, metavar="STEPS", help="Train what is left so long.")
+@click.option(
+    "--finetune",
+    type=click.IntRange(0),
+    default=0,
+    metavar="STEPS",
+    help="Train what is left so long. [default: not at all]",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Model folder. [default: pruned/MODEL]")
 @click.option("--metric", default="pixel-frechet", show_default=True, metavar="NAME[:KEY=VALUE,...]",
               help="Distance of samples from held-out images.")  # fmt: skip

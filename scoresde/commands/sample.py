@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .. import models
+from ..api.handed import pictures
 from ..bench import tune
 from ..core import files
 from ..core.devices import device
@@ -32,7 +33,7 @@ from ..sampling import sample as sampling
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.trajectory import Trajectory, drawn_way
 from ..solvers import Solver, solvers
-from .options import build, device_option, field_options, pictures
+from .options import build, device_option, field_options
 
 RECORD = "samples.json"
 
@@ -213,17 +214,24 @@ def sample() -> click.Command:
         click.Option(["--batch"], type=click.IntRange(1), default=64, show_default=True, help="Samples at a time."),
         click.Option(["--out"], type=click.Path(path_type=Path), help="Folder. [default: samples/MODEL-SOLVER]"),
         click.Option(["--trajectory"], type=int, metavar="FRAMES", help="Also a strip and an animation of the way."),
-        click.Option(["--animation"], type=click.Choice(["gif", "webp"]), default="gif", help="Its format."),
+        click.Option(
+            ["--animation"], type=click.Choice(["gif", "webp"]), default="gif", show_default=True, help="Its format."
+        ),
         click.Option(["--class", "classes"], metavar="C[,C...]", help="Class of the samples, or classes in turn."),
-        click.Option(["--guidance"], type=float, metavar="W", help="Scale of guidance to the class; 1 is none."),
-        click.Option(["--guidance-interval"], metavar="LOW,HIGH", help="Times between which the scale holds."),
+        click.Option(
+            ["--guidance"], type=float, metavar="W", help="Scale of guidance to the class. [default: 1, which is none]"
+        ),
+        click.Option(
+            ["--guidance-interval"], metavar="LOW,HIGH", help="Times between which the scale holds. [default: 0,1]"
+        ),
         click.Option(["--clip"], is_flag=True, help="Cut the predicted images off at black and white."),
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
     command = click.Command("sample", callback=run, params=[*own, *field_options(solvers.all())], help=run.__doc__)
     command.epilog = """\b
-Options followed by [names] belong to those solvers. With --grid tuned the steps lie where `scoresde tune` has put
-them for this model, solver and number of steps. Under torchrun the batches are shared out.
+An option followed by [dpm: 0.05] belongs to the solver dpm, and is 0.05 unless it is given. With --grid tuned the
+steps lie where `scoresde tune` has put them for this model, solver and number of steps. Under torchrun the batches are
+shared out. What an interrupted run has done is in .unfinished in its folder until the next run there.
 \b
 Examples:
   scoresde sample --solver dpm --tol 1e-2
