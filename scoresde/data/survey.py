@@ -1,5 +1,6 @@
 """What a path of the user's holds, looked at before anything is loaded."""
 
+import difflib
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -9,9 +10,8 @@ from statistics import median_low
 from typing import Any, Literal
 
 from ..core.errors import DataError, UsageError
-from ..core.options import hint
 from ..images.decode import look
-from ..images.listing import counted, printable, some, summary
+from ..images.listing import counted, endings, printable, some, summary
 from .arrays import Arrays
 from .base import DataOptions, Images
 from .files import Folder, Zip
@@ -20,6 +20,9 @@ from .pictures import Pictures
 
 GREY = ("1", "L", "LA", "La", "I", "F")
 """Modes of Pillow without colour, and what the names of others begin with, such as "I;16"."""
+
+ARRAYS = (".npz", ".npy")
+"""Endings of files of arrays."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,11 @@ class Survey:
     sides: tuple[int, int, int]
     """Smallest, median and largest shorter side of the pictures, in pixels; zeros for arrays."""
     channels: int
-    """1 if all pictures are grey, else 3."""
+    """1 if all pictures are grey, else 3; of arrays, the first number of their shape."""
     classes: tuple[str, ...]
     """Names of the classes in the order of their labels; empty without labels."""
     levels: int | None
-    """Grey levels; None for tensors."""
+    """Grey levels, 256 for files of pictures, whose pixels are not looked at; None for tensors."""
     test: int
     """Items of a test split that the path itself carries; 0 if a share is to be held out."""
     said: tuple[str, ...]
@@ -74,31 +77,39 @@ def survey(path: str | Path) -> Survey:
     """What a path holds: a folder or zip file of pictures, of which only the heads are read, or arrays.
 
     Args:
-        path: A folder, a .zip or an .npz.
+        path: A folder, a .zip, an .npz or an .npy.
 
     Raises:
-        UsageError: There is nothing under the path.
+        UsageError: There is nothing under the path, or a single picture.
         DataError: What there is cannot be trained on.
     """
     path = Path(path)
+    shown, end = printable(str(path)), path.suffix.lower()
     if path.is_dir():
         return _pictures(path, Folder(path=str(path)))
     if not path.exists():
-        beside = [p.name for p in path.absolute().parent.iterdir()] if path.absolute().parent.is_dir() else []
-        raise UsageError(f"there is no file or folder {printable(str(path))}. {hint(path.name, beside[:100])}")
-    if path.suffix.lower() in (".npz", ".npy"):
+        beside = [file.name for file in path.absolute().parent.glob("*")]
+        near = difflib.get_close_matches(path.name, beside, n=1)
+        raise UsageError(
+            f"there is no file or folder {shown}" + (f". Did you mean {printable(near[0])!r}?" if near else "")
+        )
+    if end in ARRAYS:
         return _arrays(path)
     if zipfile.is_zipfile(path):
         return _pictures(path, Zip(path=str(path)))
+    if end in endings():
+        raise UsageError(f"{shown} is one picture, and a set of them is needed: give the folder that holds them")
     raise DataError(
-        f"{printable(str(path))} is neither a folder, a .zip of pictures nor an .npz of arrays: "
-        "put pictures into a folder and give the folder"
+        f"{shown} is neither a folder or .zip of pictures nor an .npz or .npy of arrays: put pictures into a folder, "
+        "or save arrays by numpy.savez"
     )
 
 
 def _pictures(path: Path, options: Pictures) -> Survey:
     sizes, modes, bad = Counter[tuple[int, int]](), Counter[str](), list[DataError]()
     with options.opened() as (listing, opener):
+        if not listing.pictures and set(listing.other) == {".npy"} and path.is_file():
+            return _arrays(path)  # an .npz is a zip file of .npy files
         if not listing.pictures:
             raise listing.nothing(printable(str(path)))
         good = []
@@ -123,7 +134,7 @@ def _pictures(path: Path, options: Pictures) -> Survey:
         said.append(f"{summary(bad, len(listing.pictures))}, and are left out")
     said += listing.left_out()
     if listing.other:
-        said.append(f"{counted(listing.other)} are no pictures")
+        said.append(f"{counted(listing.other)} are no pictures, and not read")
     return Survey(
         path=path,
         kind="pictures",
@@ -156,25 +167,37 @@ def _layout_said(found: Layout, count: int, test: int) -> Iterator[str]:
     if found.unused:
         yield f"{found.unused} pictures of its folder of validation pictures are not used"
     if found.classes:
-        yield f"{len(found.classes)} classes, by folder: {some(found.classes)}"
+        sizes = Counter(parts[0] for parts in found.train.values())
+        yield f"{len(found.classes)} classes, by folder: " + some([f"{name} ({sizes[name]})" for name in found.classes])
     else:
         yield f"no classes: {found.why}"
 
 
 def _arrays(path: Path) -> Survey:
     found = Arrays(path=str(path), held_out=0).load("train")
-    labels = () if found.labels is None else tuple(str(i) for i in range(int(found.labels.max()) + 1))
-    what = "images" if isinstance(found, Images) else "items of other numbers"
+    levels = found.levels if isinstance(found, Images) else None
+    classes = 0 if found.labels is None else int(found.labels.max()) + 1
+    try:
+        test = len(Arrays(path=str(path), held_out=0).load("test"))
+    except DataError:  # there is none
+        test = 0
+    what = f"{'x'.join(map(str, found.shape))}, channels first" if len(found.shape) > 1 else f"{found.shape[0]} numbers"
+    said = [f"{len(found)} {'images' if levels else 'items'} of {what}, in {printable(str(path))}"]
+    if levels and levels < 256:
+        said.append(f"its pixels have {levels} grey levels")
+    if test:
+        said.append(f"{test} more to test with")
+    said.append(f"labels of {classes} classes" if classes else "no labels")
     return Survey(
         path=path,
-        kind="images" if isinstance(found, Images) else "tensors",
+        kind="images" if levels else "tensors",
         count=len(found),
         shape=found.shape,
         sides=(0, 0, 0),
         channels=found.shape[0],
-        classes=labels,
-        levels=found.levels if isinstance(found, Images) else None,
-        test=0,
-        said=(f"{len(found)} {what} of shape {found.shape} in {path}", f"{len(labels) or 'no'} classes"),
+        classes=tuple(map(str, range(classes))),
+        levels=levels,
+        test=test,
+        said=tuple(said),
         reader=Arrays,
     )

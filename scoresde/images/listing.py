@@ -62,10 +62,11 @@ class Listing:
         Args:
             where: What the error calls the folder or file.
         """
-        found = [f"{counted(part)} {what}" for part, what in (
-            (self.unread, "that cannot be read"), (self.other, "that are no pictures"),
-        ) if part]  # fmt: skip
+        kinds = ((self.unread, "that cannot be read"), (self.other, "that are no pictures"))
+        found = [f"{counted(part)} {what}" for part, what in kinds if part]
         holds = f", only {' and '.join(found)}" if found else ""
+        if data := next((end for end in (".npz", ".npy", ".zip") if end in self.other), ""):
+            holds += f"; give the {data} file itself"
         return DataError(f"{where} holds no pictures, files that end in .jpg, .png, .webp or the like{holds}")
 
 
