@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 
 import click
 
@@ -95,7 +96,7 @@ def train(
     device_name: str,
 ) -> None:
     """Train a score network on pictures, arrays or what a configuration says."""
-    what, overrides = asked(words, resume)
+    began, (what, overrides) = monotonic(), asked(words, resume)
     overrides += list(changes)
     overrides += [f"train.images={images}"] if images else []
     overrides += [f"train.init_from={init_from}"] if init_from else []
@@ -112,7 +113,7 @@ def train(
             folder,
             resume="never" if resume is None else "auto" if resume == "auto" else "must",
             change=change,
-            seconds=seconds,
+            seconds=seconds and max(seconds - (monotonic() - began), 1.0),
             progress=False if quiet else None,
             device=name,
             command=shlex.join(["scoresde", "train", str(what), *overrides]),

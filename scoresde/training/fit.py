@@ -1,5 +1,6 @@
 """Training from beginning to end: in a run folder, interrupted or not, alone or as one of several processes."""
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -112,6 +113,8 @@ def fit(
         with ExitStack() as claim:
             begun = together.only_first(lambda: _claimed(run, claim, resume))
             claim.push(run.close)
+            if together.first:
+                claim.enter_context(_kept(run.folder / "log.txt"))
             training = wanted.data.load("train")
             run.config = adapted(wanted, len(training), together.world)
             run.digest = together.only_first(lambda: digest(training))
@@ -135,6 +138,21 @@ def _joined(device: str | torch.device) -> Iterator[str | torch.device]:
         return
     with group(str(device)) as name:
         yield name
+
+
+@contextmanager
+def _kept(file: Path) -> Iterator[None]:
+    """A context in which warnings are also added to a file; one that cannot be written is told of elsewhere."""
+    handler = logging.FileHandler(file, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.handleError = lambda record: None  # type: ignore[method-assign]
+    log = logging.getLogger("scoresde")
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
 
 
 def _claimed(run: Run, claim: ExitStack, resume: Resume) -> bool:

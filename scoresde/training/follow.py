@@ -20,8 +20,8 @@ from .options import TrainOptions
 from .run import Run
 
 Callback = Callable[[TrainState], object]
-SPARE = 0.03
-"""Last share of the time of a run, in which it is saved."""
+SPARE, LONGEST = 0.1, 60.0
+"""Last share of the time of a run, and most seconds, in which it is saved."""
 
 
 def early(options: TrainOptions, images: int) -> bool:
@@ -109,7 +109,7 @@ def follow(
         for _ in steps(config, images, state):
             losses += [state.loss] * math.isfinite(state.loss)  # one that is not was left out, and is counted
             bar.update(options.batch)
-            over = end is not None and time.monotonic() > end - SPARE * (end - began)
+            over = end is not None and time.monotonic() > end - min(SPARE * (end - began), LONGEST)
             enough = (bool(callbacks) or end is not None) and together.any(
                 _asked_to_stop(callbacks, state) or over, state.model.device
             )
@@ -131,9 +131,15 @@ def follow(
                 run.save(state)
             if stop:
                 return 0 if last or enough else signals.code or CODES["SIGTERM"]
+
+            def check(*_: object) -> None:
+                signals.check()
+                if end is not None and time.monotonic() > end:
+                    raise Stopped
+
             with suppress(Stopped):  # the next step sees the signal, too, and saves
                 if due(options.sample_every) or early(options, state.images):
-                    run.draw(state, signals.check)  # after the checkpoint, which an error while sampling must not cost
+                    run.draw(state, check)  # after the checkpoint, which an error while sampling must not cost
                 if options.evaluate_every and due(options.evaluate_every):
-                    run.evaluate(state, signals.check)
+                    run.evaluate(state, check)
     return 0

@@ -131,7 +131,8 @@ def timed(config: Config, facts: Facts, device: torch.device, seconds: float | N
         UsageError: The configuration does not fit the data.
     """
     speed = speed_of(config, facts, device) if processes().world == 1 else math.nan
-    many = 500_000.0 if math.isnan(speed) else speed * SHARE * (seconds or SECONDS)
+    whole = 500_000.0 / SHARE if math.isnan(speed) else speed * (seconds or SECONDS)
+    many = min(SHARE * whole, max(0.95 * whole - SHEET, whole / 2))  # the last sheet has to fit in
     given = config.train.model_fields_set
     images = config.train.images if "images" in given else min(many, math.inf if seconds else REPEATS * facts.count)
     return with_length(config, int(images), speed), speed

@@ -289,6 +289,12 @@ def test_what_does_not_fit_the_images_is_adapted_with_a_word(caplog):
     assert adapted(configuration.load("digits", ["train.accumulate=64"]), 50, 1).train.batch == 128  # cannot be
 
 
+def test_warnings_are_kept_with_the_run():
+    fit("digits", "run", overrides=[*SMALL, "train.warmup=100"], device="cpu", progress=False)
+    assert "train.warmup is 6 instead of 100" in Path("run/log.txt").read_text()
+    assert not logging.getLogger("scoresde").handlers
+
+
 def test_a_dry_run_prints_what_would_be_trained(run):
     pictures("mine", 12)
     text = run(f"train mine {' '.join(SMALL)} --dry-run --device cpu")
