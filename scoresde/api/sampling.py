@@ -186,4 +186,6 @@ def _carried(
     chosen = solver_of(solver)
     with progress_bar(len(x), progress, desc=move.__name__, lines=False, delay=DELAY) as bar:
         watch = ProgressBar(model.sde, bar, upwards=move is latent.encode)
-        return move(model, chosen, x, observers=(watch,))
+        found = move(model, chosen, x, observers=(watch,))
+        watch.finish(len(x))
+    return found

@@ -101,7 +101,7 @@ class ProgressBar(Progress):
             rows: Samples of the batch.
         """
         self._move(float(rows))
-        self.share, self.moved = 0.0, 0.0
+        self.calls, self.share, self.moved = 0, 0.0, 0.0
 
     def _move(self, place: float) -> None:
         self.bar.update(min(place - self.moved, self.bar.total - self.bar.n))  # roundings must not exceed the whole
