@@ -1,5 +1,6 @@
 """Models: loaded, saved, and made into models of p(x | y)."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,15 @@ from ..core.devices import device as device_of
 from ..models import NetworkModel, ScoreModel
 from ..models.gaussian import GaussianMixtureModel
 from ..observations import LinearObservation, Observation, Pixels, observations
+from ..observations.covariance import Covariance, estimate
 from ..posterior import store
 from ..posterior.tasks import CONDITIONER, conditioner_for
+from ..sampling.sample import sample
 from .arguments import Model, model_of, source_of
 from .handed import Handed, measured
+
+SMALL, COUNT = 256, 1024
+"""Numbers in a sample up to which a full covariance is made of samples, and how many of these."""
 
 
 def load(
@@ -80,9 +86,9 @@ def condition(
             (C, H, W) or with B in front, or floats in [-1, 1]; other data are numbers in their own units, and so are
             the noise of the observation and a covariance that is given.
         method: How it is imposed: an object, a class or a text; by default "covariance", with that of the data
-            from the model's folder, "trained" for a network that was trained to be given such measurements, "oracle"
-            for a law in closed form, "dps" for what is not linear, and "moment", which needs no covariance, if there is
-            none.
+            from the model's folder, or that of samples for a model of data in their own units, "trained" for a network
+            that was trained to be given such measurements, "oracle" for a law in closed form, and "dps" for what is not
+            linear.
 
     Raises:
         UsageError: A name does not exist, y is not a measurement of the model's samples, the method is not made for
@@ -96,16 +102,40 @@ def condition(
         >>> model = scoresde.condition("digits", top, image)
         >>> scoresde.sample(model, "dpm++", n=4, steps=5).x.shape
         torch.Size([4, 1, 8, 8])
+        >>> table = scoresde.GaussianModel(torch.zeros(2), torch.tensor([[1.0, 0.8], [0.8, 1.0]]), scoresde.VPSDE())
+        >>> second = scoresde.condition(table, [True, False], [1.0, float("nan")])  # the first column is known
+        >>> scoresde.sample(second, n=3).x[:, 0]
+        tensor([1., 1., 1.])
     """
     prior = model_of(model)
     seen = observation_of(observation).of_shape(prior.shape)
     numbers, folder = measured(y, seen, prior), source_of(prior)
-    chosen = conditioners.make(default(prior, seen, folder) if method is None else method, Conditioner)
+    chosen = conditioners.make(default(prior, seen) if method is None else method, Conditioner)
     if isinstance(chosen, CovarianceUser) and chosen.covariance is not None:
         chosen = chosen.given(chosen.covariance.of_units(prior.units))
+    elif (
+        isinstance(chosen, CovarianceUser)
+        and not chosen.optional
+        and prior.units
+        and not (folder and store.every(folder))
+    ):
+        chosen = chosen.given(of_samples(prior))
     elif folder:
         chosen = store.fitted(chosen, folder, seen)
     return PosedModel(chosen, prior, seen, numbers)
+
+
+def of_samples(model: ScoreModel) -> Covariance:
+    """The covariance of a model's samples, of which it takes a second or so to draw enough of at most `SMALL` numbers.
+
+    Of larger ones it is the variances of 1 that the units of the network stand for.
+
+    Args:
+        model: A model of data in their own units.
+    """
+    if model.bound is not None or math.prod(model.shape) > SMALL:
+        return Covariance("diagonal", model.shape, torch.ones(model.shape, dtype=torch.float64), ())
+    return estimate(sample(model, "dpm++:steps=20", model.prior(range(COUNT))).x, "full")
 
 
 def observation_of(observation: Observation | str | Handed) -> Observation:
@@ -123,19 +153,15 @@ def observation_of(observation: Observation | str | Handed) -> Observation:
     return found
 
 
-def default(prior: ScoreModel, observation: Observation, folder: Path | None) -> str:
+def default(prior: ScoreModel, observation: Observation) -> str:
     """The name of the conditioner that is used unless another is asked for.
 
     Args:
         prior: The model of p(x).
         observation: What is measured.
-        folder: That of the model, where a covariance may be.
     """
-    name = conditioner_for(prior)
-    if name != CONDITIONER:
+    if (name := conditioner_for(prior)) != CONDITIONER:
         return name
     if not isinstance(observation, LinearObservation):
         return "dps"
-    if isinstance(prior, GaussianMixtureModel) and observation.bound is None:
-        return "oracle"
-    return CONDITIONER if folder and store.every(folder) else "moment"
+    return "oracle" if isinstance(prior, GaussianMixtureModel) and observation.bound is None else CONDITIONER

@@ -12,6 +12,7 @@ from scoresde.conditioners import conditioners
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators, stream
 from scoresde.core.units import Units
+from scoresde.models.base import WrapperModel
 from scoresde.models.gaussian import GaussianModel
 from scoresde.observations import Downsample, LinearOperator, Luma, NonLinear, Pixels, covariance
 from scoresde.observations.rescaled import rescaled
@@ -127,6 +128,30 @@ def test_known_entries_come_back_bit_for_bit_and_one_mask_is_a_condition(law):
     found = scoresde.sample(around, "dpm++", 5, steps=8, batch=2).x
     assert torch.equal(found[:, mask], y[mask].expand(5, -1)) and found.isfinite().all()
     assert (found[:, ~mask].std(0) > 0).all()
+
+
+class Inside(WrapperModel):
+    """A model of which nothing but its predictions is known."""
+
+
+def test_without_a_covariance_that_of_samples_is_taken():
+    """Which is exact for normal data, up to the error of 1024 samples: a regression of the rest on what is known."""
+    law = LAWS["vector"]
+    mask = torch.tensor([True, False, True, False])
+    y = law.draw(1, "truth").expand(400, 4)
+    x = scoresde.sample(scoresde.condition(Inside(law.model), mask, y), "sde-dpm++", steps=40).x.numpy()
+    known, rest = mask.numpy(), ~mask.numpy()
+    slope = np.linalg.solve(law.c[np.ix_(known, known)], law.c[np.ix_(known, rest)])
+    mean = law.mean[rest] + (y[0].numpy() - law.mean)[known] @ slope
+    spread = np.sqrt(np.diag(law.c[np.ix_(rest, rest)] - law.c[np.ix_(rest, known)] @ slope))
+    assert np.abs((x[:, rest].mean(0) - mean) / spread).max() < 0.25 + 0.1  # five standard errors, and the estimate's
+    assert np.abs(x[:, rest].std(0) / spread - 1).max() < 0.18 + 0.1
+    large = GaussianModel(torch.zeros(300), torch.ones(300), VPSDE())
+    large.units = Units(torch.zeros(300), torch.full((300,), 2.0))
+    found = scoresde.condition(Inside(large), torch.arange(300) < 9, torch.ones(300))
+    assert found.conditioner.covariance.kind == "diagonal"
+    with pytest.raises(UsageError, match="covariance needs that of the data: give covariance=estimate"):
+        scoresde.condition(Inside(GaussianModel(torch.zeros(3), torch.ones(3), VPSDE())), torch.ones(3), torch.ones(3))
 
 
 def test_functions_see_the_data_in_their_own_units():
