@@ -1,5 +1,6 @@
 """How far a work has come, shown as a bar or as lines; and how far a sampling has, seen from its evaluations."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,7 @@ def progress_bar(
         options: Further ones of tqdm.
     """
     first, notebook = leads(), "ipykernel" in sys.modules
-    screen = notebook or (sys.stderr is not None and sys.stderr.isatty())
-    shown = first and progress is not False
+    screen, shown = notebook or _terminal(), first and progress is not False
     aloud = shown and not screen and bool(progress or lines) and sys.stderr is not None
     title = {"desc": f"{desc}: "} if desc else {}
     bar = tqdm(
@@ -50,6 +50,19 @@ def progress_bar(
     )
     log = log if first else None
     return Lines(bar, desc, unit, aloud=aloud, log=log) if aloud or log else bar
+
+
+def _terminal() -> bool:
+    """Whether stderr is a terminal in which a bar has room: that of some containers has the width 0."""
+    try:
+        if sys.stderr is None or not sys.stderr.isatty():
+            return False
+    except ValueError:  # it is closed
+        return False
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):
+        return True
 
 
 class Progress:

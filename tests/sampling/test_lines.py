@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -177,6 +178,26 @@ def test_who_sees_what(monkeypatch):
     monkeypatch.delitem(sys.modules, "ipykernel")
     monkeypatch.setattr(sys, "stderr", None)  # of a program without a console
     assert [kind(None), kind(True)] == ["nothing"] * 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a terminal of POSIX")
+def test_a_terminal_without_a_width_gets_lines(monkeypatch):
+    import fcntl
+    import pty
+    import termios
+
+    master, slave = pty.openpty()
+    with open(master, "rb", 0), open(slave, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        for columns in (0, 80):
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            bar = progress_bar(3, delay=60)
+            assert isinstance(bar, lines.Lines) == (columns == 0)
+            if columns:
+                bar.close()
+    with progress_bar(3) as bar:  # stderr is closed
+        bar.update(3)
+    assert bar.n == 3
 
 
 def test_a_bar_inside_a_bar_doubles_no_line(soon, capsys):
