@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..core.errors import UsageError
+from ..core.files import read_text
 from ..core.options import hint
 from .cells import Cell, cells, distinct, subjects
 from .conditional import spec as conditional
@@ -35,7 +36,7 @@ def load(path: str | Path | None, changes: Mapping[str, Any] | None = None, suit
     """
     file = SUITES[suite or "solvers"][1] if path is None else Path(path)
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        tables = tomllib.loads(read_text(file))
     except FileNotFoundError:
         raise UsageError(f"no benchmark file is called {str(path)!r}; without one the default runs") from None
     except (OSError, ValueError) as error:

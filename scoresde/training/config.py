@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..core.errors import ScoreSDEError, UsageError
+from ..core.files import read_text
 from ..core.options import Options, hint
 from ..data import DataOptions, data
 from ..networks import NetworkOptions, networks
@@ -70,7 +71,7 @@ def read(name: str) -> dict[str, Any]:
             raise UsageError(f"no configuration file is called {name!r}. {hint(name, names())}")
         path = folder() / f"{name}.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows put a mark at the beginning
+        return tomllib.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} is not a configuration: {error}") from None
 

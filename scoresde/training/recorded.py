@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import models
 from ..core.errors import CheckpointError, ScoreSDEError
+from ..core.files import read_text
 from ..core.parallel import processes
 from .config import Config, parse
 from .loop import TrainState
@@ -74,7 +75,7 @@ def recorded_config(folder: Path) -> Config:
     """
     path = folder / "config.toml"
     try:
-        return parse(tomllib.loads(path.read_text(encoding="utf-8-sig")), str(path))
+        return parse(tomllib.loads(read_text(path)), str(path))
     except FileNotFoundError:
         raise CheckpointError(f"{folder} is not a run: it holds no config.toml") from None
     except (ValueError, ScoreSDEError) as error:
