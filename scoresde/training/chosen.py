@@ -17,7 +17,7 @@ from ..data.given import GivenImages, as_images
 from ..data.survey import survey
 from .checkpoints import Checkpoints
 from .config import Config, load, names, override, parse
-from .plan import Facts, planned, side_for, timed
+from .plan import Facts, planned, shape_of, side_for, timed
 from .recorded import recorded_config
 
 Array = Dataset | Tensor | np.ndarray[Any, Any]
@@ -151,11 +151,11 @@ def _for_data(
 ) -> Chosen:
     """The configuration for data, with what was found and chosen."""
     own = override({"data": {}}, overrides)
+    init_from = str(own.get("train", {}).get("init_from", ""))
     if isinstance(source, str | Path):
-        facts, said = _of_path(Path(source), device, own["data"])
+        facts, said = _of_path(Path(source), device, own["data"], init_from)
     else:
         facts, said = _of_array(source)
-    init_from = str(own.get("train", {}).get("init_from", ""))
     tables: dict[str, Any] = planned(facts, device, init_from)
     for kind in ("sde", "network"):
         if "name" in own.get(kind, {}):
@@ -168,19 +168,20 @@ def _for_data(
     return Chosen(config, said, speed)
 
 
-def _of_path(path: Path, device: torch.device, own: dict[str, Any]) -> tuple[Facts, tuple[str, ...]]:
+def _of_path(path: Path, device: torch.device, own: dict[str, Any], init_from: str) -> tuple[Facts, tuple[str, ...]]:
     """What is known of the data of a path, with options of [data] that its user has chosen."""
     found = survey(path)
     if found.kind == "pictures":
-        options = found.options(**{"size": side_for(found.sides[1], device), **own})
+        like = shape_of(init_from) if init_from else (found.channels, side_for(found.sides[1], device))
+        options = found.options(**{"channels": like[0], "size": like[1], **own})
     elif found.kind == "images" and found.shape and "reduce" not in own:
         side, limit = max(found.shape[1:]), 64 if device.type == "cuda" else 32
         options = found.options(**{"reduce": math.ceil(side / limit) if side > 1.5 * limit else 1, **own})
     else:
         options = found.options(**own)
-    shape = options.shape
-    if shape is None:
-        shape = found.shape or ()
+    shape = options.shape or found.shape or ()
+    if options.shape is None and (reduce := getattr(options, "reduce", 1)) > 1:
+        shape = (shape[0], *(side // reduce for side in shape[1:]))
     count = found.count if found.test else found.count - round(found.count * getattr(options, "held_out", 0.0))
     facts = Facts(options, shape, max(count, 1), len(found.classes), found.kind != "tensors")
     return facts, (*found.said, *_few(facts))

@@ -100,6 +100,18 @@ def planned(facts: Facts, device: torch.device, init_from: str = "") -> dict[str
     return {"sde": found["sde"], "network": found["network"], "train": options}
 
 
+def shape_of(name: str) -> tuple[int, ...]:
+    """Shape of what a model makes, such as (C, H, W).
+
+    Args:
+        name: A run, a model folder or a bundled name.
+
+    Raises:
+        UsageError, CheckpointError: There is no such model, or its folder is damaged.
+    """
+    return tuple(read_json(locate(name) / CONFIG)["shape"])
+
+
 def _network(facts: Facts, gpu: bool) -> dict[str, Any]:
     """The table of a network for data of a shape: small on a CPU, so that minutes show something."""
     classes = {"classes": facts.classes} if facts.classes else {}

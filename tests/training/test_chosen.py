@@ -84,6 +84,7 @@ def test_zip_and_npz_are_data_and_names_are_configurations(run):
     large = chosen("set.npz", Path("a"), CPU, SMALL).config
     assert large.data.reduce == 3 and large.network.classes == 4
     assert large.data.load("train").shape == (1, 30, 32)
+    assert large.network.attention == (8,)  # a quarter of 30, rounded up
     assert folder_for("set.npz", None) == Path("runs/set") and folder_for("mine/", None) == Path("runs/mine")
     with pytest.raises(UsageError, match="give the folder"):
         folder_for(np.zeros((4, 2)), None)
@@ -242,7 +243,7 @@ def test_an_npz_written_anew_is_noticed_and_the_same_pixels_are_not(run):
 
 def test_a_run_begins_with_the_weights_of_a_model(run):
     pictures("mine", 24, colour=False)
-    run("train mine --init-from digits train.images=64 data.size=8 train.learning_rate=1e-9 --out run --device cpu")
+    run("train mine --init-from digits train.images=64 train.learning_rate=1e-9 --out run --device cpu")
     bundled, ours = models.load("digits"), models.load("run")
     assert ours.options == bundled.options and ours.sde == bundled.sde and str(ours.predicts) == str(bundled.predicts)
     for name, value in bundled.net.state_dict().items():
