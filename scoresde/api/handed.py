@@ -55,7 +55,7 @@ def measured(y: Handed, observation: Observation, model: ScoreModel) -> Tensor:
     """
     rows = observation.bound or 1
     draft = y if isinstance(y, Tensor) and y.is_floating_point() else torch.zeros(1)
-    shape = tuple(observation.forward(draft.new_zeros(rows, *model.shape, device=model.device)).shape[1:])
+    shape = tuple(observation.of(draft.new_zeros(rows, *model.shape, device=model.device)).shape[1:])
     found = arranged(numbers_of(y, shape, pictures(model), "y"), shape, "y").to(model.device)
     if not pictures(model):
         return found

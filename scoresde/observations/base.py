@@ -81,6 +81,24 @@ class Observation(ABC):
         """
         return self
 
+    def of(self, x: Tensor) -> Tensor:
+        """A x with one row for each sample, (B, *m); `forward`, of a function that may return anything.
+
+        Args:
+            x: Samples, (B, *).
+
+        Raises:
+            UsageError: It returns something else.
+        """
+        found = self.forward(x)
+        if not isinstance(found, Tensor) or not found.ndim or len(found) != len(x):
+            got = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            raise UsageError(
+                f"{type(self).__name__} of {tuple(x.shape)} must be a tensor of {len(x)} rows, one for each sample, "
+                f"got {got}: keep the first axis"
+            )
+        return found
+
     def check(self, y: Tensor, shape: tuple[int, ...]) -> None:
         """Checks that y is a finite measurement of samples of the given shape.
 
@@ -92,7 +110,7 @@ class Observation(ABC):
             UsageError: It is not.
         """
         blank = y.new_zeros(len(y), *shape)
-        expected = tuple(self.forward(blank).shape)
+        expected = tuple(self.of(blank).shape)
         if tuple(y.shape) != expected:
             raise UsageError(f"{type(self).__name__} of {len(y)} samples of shape {shape} is {expected}, got {y.shape}")
         if not bool(torch.isfinite(self.residual(blank, y)).all()):
@@ -109,6 +127,12 @@ class LinearObservation(Observation):
         Args:
             y: The measurement, (B, *m).
         """
+
+    def check(self, y: Tensor, shape: tuple[int, ...]) -> None:
+        super().check(y, shape)
+        if (back := tuple(self.adjoint(torch.zeros_like(y)).shape)) != (len(y), *shape):
+            name = type(self).__name__
+            raise UsageError(f"the adjoint of {name} must return samples, {(len(y), *shape)}, got {back}: reshape them")
 
     def pinv(self, y: Tensor) -> Tensor:
         """A⁺ y, (B, *): among all x with the smallest |A x - y|, the shortest.

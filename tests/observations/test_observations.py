@@ -235,6 +235,7 @@ def test_a_mask_may_be_an_array_and_samples_may_be_chosen():
 
 
 ONE = MASK[0, 0]
+MEAN = LinearOperator(lambda x: x.mean(1, keepdim=True), lambda y: y / 3)
 
 
 @pytest.mark.parametrize(
@@ -307,6 +308,16 @@ def test_a_mask_has_one_meaning_for_samples_of_a_shape(mask, shape, truth):
         (lambda: Downsample().forward(draw((2, 4, 4))), "downsample by 2 takes images"),
         (lambda: Blur(torch.ones(5, 5)).forward(draw(SHAPE)), "kernel of 5x5 does not fit images of 4x6"),
         (lambda: Luma().check(torch.zeros(2, 3, 4, 6), SHAPE[1:]), r"Luma of 2 samples of shape \(3, 4, 6\) is \(2, 1"),
+        (
+            lambda: NonLinear(lambda x: x.mean()).check(torch.zeros(2), (3,)),
+            "must be a tensor of 2 rows, .* keep the firs",
+        ),
+        (lambda: NonLinear(lambda x: x[0]).check(torch.zeros(2, 3), (3,)), r"of \(2, 3\) must be .* got \(3,\)"),
+        (lambda: NonLinear(lambda x: [x]).check(torch.zeros(3, 3), (3,)), "got a list"),
+        (
+            lambda: MEAN.check(torch.zeros(2, 1), (3,)),
+            r"adjoint of LinearOperator must return samples, \(2, 3\), got \(2, 1",
+        ),
         (lambda: Luma().check(torch.full((2, 1, 4, 6), math.nan), SHAPE[1:]), "must be finite"),
     ],
 )
