@@ -107,7 +107,7 @@ def metrics() -> click.Command:
     command = click.Command("metrics", callback=run, params=[*own, *known, *field_options(data.all())])
     command.help = run.__doc__
     command.epilog = f"""\b
-SAMPLES is a folder of PNGs of one size. The metrics: {", ".join(registry.all())}.
+SAMPLES is a folder of pictures of one size, in it or in folders inside it. The metrics: {", ".join(registry.all())}.
 Options followed by [names] belong to those metrics or data sets.
 \b
 Examples:

@@ -75,6 +75,7 @@ def endings() -> frozenset[str]:
 
     A plug-in that has been registered with Pillow adds its own.
     """
+    Image.preinit()  # the common formats come first, also where Pillow goes through all to find the one of a file
     known = Image.registered_extensions()
     return frozenset({".mpo"} | {end for end, kind in known.items() if kind in Image.OPEN and kind not in KEPT_OUT})
 
@@ -122,14 +123,17 @@ def list_folder(root: Path, *, results: bool = False) -> Listing:
             drawn.append(inside)
             continue
         for entry in entries:
-            name, path = f"{inside}{entry.name}", Path(entry.path)
+            name = f"{inside}{entry.name}"
             if entry.name.startswith(HIDDEN):
                 continue
-            if path.is_dir():
-                (links if path.is_symlink() else folders).append(f"{name}/")
-            elif path.is_file():
-                names.append(name)
-            elif path.is_symlink():
+            try:
+                if entry.is_dir():
+                    (links if entry.is_symlink() else folders).append(f"{name}/")
+                elif entry.is_file():
+                    names.append(name)
+                elif entry.is_symlink():
+                    closed.append(name)
+            except OSError:  # a link to itself
                 closed.append(name)
     return replace(sort_out(names), closed=sorted(closed), results=sorted(drawn))
 

@@ -1,8 +1,10 @@
 """Pictures in memory: the middle of long and thin ones, and memory that follows the pixels."""
 
 import json
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from scoresde.core.errors import DataError
 from scoresde.images import read
 from scoresde.images.decode import look, open_picture
 from scoresde.images.pictures import fit
@@ -96,6 +99,19 @@ def test_large_pictures_need_few_bytes_a_pixel(tmp_path: Path) -> None:
     found = needed(files, imports, 'open_picture(file, name, "RGB")')
     # Pillow keeps 1, 2 or 4 bytes of each pixel of the file, and 4 of what is made of it; each copy would add 4.
     assert len(found) == 4 and max(found) < 10.5 * side**2
+
+
+def test_a_small_picture_with_a_text_that_unpacks_to_much_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "text.png")
+    content, packed = (tmp_path / "text.png").read_bytes(), b"zTXtComment\0\0" + zlib.compress(bytes(200_000_000), 1)
+    chunk = struct.pack(">I", len(packed) - 4) + packed + struct.pack(">I", zlib.crc32(packed))
+    at = content.index(b"IDAT") - 4
+    (tmp_path / "text.png").write_bytes(content[:at] + chunk + content[at:])
+    imports = "from contextlib import suppress; from scoresde.images.decode import DataError, open_picture"
+    (found,) = needed([tmp_path / "text.png"], imports, "with suppress(DataError): open_picture(file, name)")
+    assert found < 50e6
+    with (tmp_path / "text.png").open("rb") as file, pytest.raises(DataError, match="a.png cannot be read"):
+        open_picture(file, "a.png")
 
 
 def test_strips_change_no_pixel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
