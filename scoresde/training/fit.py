@@ -17,6 +17,7 @@ from ..core.folders import only_writer, writable
 from ..core.parallel import group, grouped, processes
 from ..data.given import GivenImages, as_images, digest
 from ..networks.given import GivenNetwork
+from ..sampling.progress import progress_bar
 from .adapt import adapted
 from .chosen import Array, Chosen, Source, chosen, folder_for
 from .follow import Callback, follow, shared
@@ -72,7 +73,7 @@ def fit(
             this machine, as measured over its first steps; and it ends then, with a checkpoint, if it still goes on.
         callbacks: Each is called as callback(state) after each step, before the step is logged. The state is not to be
             changed. StopIteration ends the run after this step, with a line of the log and a checkpoint.
-        progress: Whether a bar is shown; by default in a terminal and in a notebook.
+        progress: Whether a bar is shown, or lines; None shows a bar in a terminal or notebook, else lines.
         device: "auto", "cpu", "cuda", "cuda:1" and so on.
         command: How the run came about, for meta.json.
 
@@ -115,7 +116,8 @@ def fit(
             claim.push(run.close)
             if together.first:
                 claim.enter_context(_kept(run.folder / "log.txt"))
-            training = wanted.data.load("train")
+            with progress_bar(None, progress if together.first else False, desc="reading images", delay=1.0):
+                training = wanted.data.load("train")
             run.config = adapted(wanted, len(training), together.world)
             run.digest = together.only_first(lambda: digest(training))
             state = start(run.config, training.shape, device_of(name), training.units)

@@ -109,6 +109,7 @@ def follow(
         for _ in steps(config, images, state):
             losses += [state.loss] * math.isfinite(state.loss)  # one that is not was left out, and is counted
             bar.update(options.batch)
+            bar.set_postfix_str(f"loss {sum(losses) / len(losses):.4f}" if losses else "", refresh=False)
             over = end is not None and time.monotonic() > end - min(SPARE * (end - began), LONGEST)
             enough = (bool(callbacks) or end is not None) and together.any(
                 _asked_to_stop(callbacks, state) or over, state.model.device
@@ -121,7 +122,6 @@ def follow(
 
             if due(options.log_every):
                 mean = sum(losses) / len(losses) if losses else math.nan
-                bar.set_postfix_str(f"loss {mean:.4f}")
                 if together.first:
                     run.log(state, mean)
                 losses.clear()
