@@ -11,7 +11,7 @@ from types import FrameType
 import click
 
 from . import __version__
-from .core.errors import ResourceError, ScoreSDEError
+from .core.errors import ResourceError, ScoreSDEError, UsageError
 from .core.streams import silence, spell
 
 COMMANDS = {
@@ -84,6 +84,10 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except ScoreSDEError as error:
             raise Failure(error) from error
+        except OSError as error:
+            if error.filename is None:  # what is printed was not taken
+                raise
+            raise Failure(UsageError(f"cannot use the path {error.filename}: {error.strerror}")) from error
         except (KeyboardInterrupt, click.Abort):
             click.echo("\nInterrupted.", err=True)
             ctx.exit(130)

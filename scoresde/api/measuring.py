@@ -19,6 +19,7 @@ from ..bench.suites import plan
 from ..bench.tables import PrintedReport
 from ..core.devices import device as device_of
 from ..core.errors import UsageError
+from ..core.folders import only_writer, writable
 from ..core.parallel import share
 from ..models import BUNDLED, ScoreModel
 from ..sampling.progress import progress_bar
@@ -80,10 +81,11 @@ def benchmark(
         own = [cell for i, cell in enumerate(cells) if i % world == rank]
         done = {key for key, row in store.rows().items() if row["status"] == "done"}
         left = sum(cell.cost * cell.subject.count for cell in own if cell.key not in done)
-        with progress_bar(math.ceil(left), progress, desc="benchmark", unit="evaluation", delay=DELAY) as bar:
-            for _ in run(cells, store, rank=rank, world=world, progress=bar.update, begin=bar.set_postfix_str):
-                pass
-        report = publish(cells, store, spec) if folder else Report.of(cells, store.rows())
+        with only_writer(writable(store.folder), f".lock-{rank}"):
+            with progress_bar(math.ceil(left), progress, desc="benchmark", unit="evaluation", delay=DELAY) as bar:
+                for _ in run(cells, store, rank=rank, world=world, progress=bar.update, begin=bar.set_postfix_str):
+                    pass
+            report = publish(cells, store, spec) if folder else Report.of(cells, store.rows())
     return PrintedReport(report.rows)
 
 

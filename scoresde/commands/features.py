@@ -7,7 +7,7 @@ import click
 
 from .. import models
 from ..core.errors import UsageError
-from ..core.folders import writable
+from ..core.folders import only_writer, writable
 from ..data import data
 from ..data.base import pictures
 from ..metrics import extractors
@@ -29,16 +29,17 @@ def run(data_name: str, out: Path | None, quiet: bool, **options: Any) -> None:
     shown = False if quiet else None
     with progress_bar(None, shown, desc="reading images", delay=1):
         images, held_out = (pictures(source.load(split)) for split in ("train", "test"))
-    writable(target)
-    with progress_bar(chosen.images, shown, desc="features", unit_scale=True, bar_format=None) as bar:
-
-        def watch(seen: int, loss: float) -> None:
-            bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-            bar.update(seen - bar.n)
-
-        fitted = extractors.fit(images, held_out, chosen, watch=watch)
     table = {"name": data_name, **source.model_dump(mode="json")}
-    extractors.save(fitted, target, {"data": table, "train": len(images), "test": len(held_out), **chosen.model_dump()})
+    record = {"data": table, "train": len(images), "test": len(held_out), **chosen.model_dump()}
+    with only_writer(writable(target)):
+        with progress_bar(chosen.images, shown, desc="features", unit_scale=True, bar_format=None) as bar:
+
+            def watch(seen: int, loss: float) -> None:
+                bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+                bar.update(seen - bar.n)
+
+            fitted = extractors.fit(images, held_out, chosen, watch=watch)
+        extractors.save(fitted, target, record)
     classified = fitted.kind == "classifier"
     said = "in the right class" if classified else "of the variance restored"
     click.echo(

@@ -122,7 +122,7 @@ def result(folder: Path, record: str, names: Iterable[str] = ()) -> Iterator[Pat
             name that does not belong to an earlier result.
         ResourceError: The disk is full.
     """
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    made = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     try:
         with only_writer(writable(folder)):
             _owned(folder, record, {*names, record})

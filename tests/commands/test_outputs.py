@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
 from scoresde import sample
@@ -129,6 +130,7 @@ def test_codes_and_ways_do_not_mix_with_samples(run, tmp_path):
         "encode -n 1 --tol 1e-1 --out out --quiet",
         "interpolate -n 1 --frames 2 --tol 1e-1 --out out --quiet",
         "bench spec.toml --out out --quiet",
+        "features fit --data digits --images 100 --batch 10 --dimension 2 --width 2 --out out --quiet",
     ],
 )
 def test_a_second_command_in_one_folder_is_refused(run, tmp_path, line):
@@ -169,6 +171,34 @@ def test_pictures_of_any_name_are_done_and_recorded(run, tmp_path):
     drawn = {row["picture"]: row["files"] for row in record["pictures"]}
     assert all((tmp_path / "out" / name).is_file() for files in drawn.values() for name in files)
     assert len({name for files in drawn.values() for name in files}) == 10
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"sample --out {LONG}",
+        f"sample --model {LONG}",
+        f"inpaint {LONG} --box 0,0,4,4",
+        f"inpaint a.png --mask {LONG}",
+        f"encode {LONG}",
+        f"plot {LONG}",
+        f"describe {LONG}",
+        f"train {LONG}",
+        f"bench {LONG}",
+        f"bench compare {LONG} {LONG}",
+        f"metrics {LONG} --data digits",
+        f"likelihood {LONG}",
+        f"stats {LONG}",
+    ],
+)
+def test_a_path_that_no_file_system_takes_is_one_sentence(run, tmp_path, line):
+    Image.new("RGB", (32, 32), "teal").save(tmp_path / "a.png")
+    result = CliRunner().invoke(scoresde, line.split(), prog_name="scoresde")
+    assert result.exit_code in (2, 3) and result.output.count("Error: ") == 1, result.output
+    assert isinstance(result.exception, SystemExit) and [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
