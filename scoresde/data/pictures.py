@@ -95,7 +95,7 @@ class Pictures(HeldOut):
                 if 2 * len(bad) >= len(names):
                     raise DataError(f"{self.path}: {summary(bad.values(), len(names))}: half or more") from error
         if bad:
-            LOG.warning("%s: %s, and are left out", self.path, summary(bad.values(), len(names)))
+            LOG.warning("%s: left out: %s", self.path, summary(bad.values(), len(names)))
             pixels = pixels[torch.tensor([name not in bad for name in names])]
         return [name for name in names if name not in bad], pixels
 

@@ -131,10 +131,10 @@ def _pictures(path: Path, options: Pictures) -> Survey:
     said = [f"{len(good)} pictures in {printable(str(path))}", _sizes(sizes, shorter), _modes(modes)]
     said += _layout_said(found, count, test)
     if bad:
-        said.append(f"{summary(bad, len(listing.pictures))}, and are left out")
+        said.append(f"left out: {summary(bad, len(listing.pictures))}")
     said += listing.left_out()
     if listing.other:
-        said.append(f"{counted(listing.other)} are no pictures, and not read")
+        said.append(f"not read, because they are no pictures: {counted(listing.other)}")
     return Survey(
         path=path,
         kind="pictures",

@@ -49,11 +49,15 @@ class Listing:
         """Sentences that name the pictures that cannot be read here."""
         said = []
         if self.unread:
-            said.append(f"{counted(self.unread)} cannot be read here and are left out: save them as .png or .jpg")
+            said.append(
+                f"left out, because they cannot be read here: {counted(self.unread)}; save them as .png or .jpg"
+            )
         if self.closed:
-            said.append(f"{some(self.closed)} cannot be opened and are left out")
+            said.append(f"left out, because they cannot be opened: {some(self.closed)}")
         if self.results:
-            said.append(f"{some(self.results)} hold what was drawn here and are left out: give such a folder by itself")
+            said.append(
+                f"left out, because they hold what was drawn here: {some(self.results)}; to use one, give it itself"
+            )
         return said
 
     def nothing(self, where: str) -> DataError:

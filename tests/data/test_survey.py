@@ -148,8 +148,8 @@ def test_a_folder_of_mixed_and_damaged_files(tmp_path: Path, caplog: pytest.LogC
     text.encode()  # can be written
     assert found.count == 15 and found.sides == (20, 26, 30) and found.channels == 3
     assert "3 of 18 pictures cannot be read (caf?.png cannot be read as a picture" in text
-    assert "2 files (1 .heic, 1 .svg) cannot be read here" in text and "gone.png cannot be opened" in text
-    assert "2 files (1 .db, 1 .txt) are no pictures" in text
+    assert "cannot be read here: 2 files (1 .heic, 1 .svg)" in text and "cannot be opened: gone.png" in text
+    assert "no pictures: 2 files (1 .db, 1 .txt)" in text
     for split, count in (("train", 12), ("test", 2)):
         loaded = found.options(size=16).load(split)
         assert len(loaded) in (count, count - 1) and loaded.shape == (3, 16, 16)

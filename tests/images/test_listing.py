@@ -63,7 +63,7 @@ def test_names_are_sorted_out_by_their_ending() -> None:
     assert listing.unread == {".heic": 1, ".svg": 2}
     assert listing.other == {".txt": 1, ".db": 1, "": 1}
     assert listing.left_out() == [
-        "3 files (2 .svg, 1 .heic) cannot be read here and are left out: save them as .png or .jpg"
+        "left out, because they cannot be read here: 3 files (2 .svg, 1 .heic); save them as .png or .jpg"
     ]
     text = str(sort_out(["x.heic", "notes.txt"]).nothing("here"))
     assert "1 file (1 .heic) that cannot be read and 1 file (1 .txt) that are no pictures" in text
@@ -95,7 +95,7 @@ def test_linked_folders_are_read_once_and_loops_end(tmp_path: Path) -> None:
     listing = list_folder(root)
     assert listing.pictures == [*(f"again/{i}.png" for i in range(3)), "file.png", "own/a.png"]
     assert listing.closed == ["broken.png", "itself"]
-    assert listing.left_out() == ["broken.png; itself cannot be opened and are left out"]
+    assert listing.left_out() == ["left out, because they cannot be opened: broken.png; itself"]
     assert list_folder(root / "more").pictures == [f"deep/{i}.png" for i in range(3)]
 
 
@@ -107,7 +107,7 @@ def test_what_was_drawn_before_is_no_input(tmp_path: Path, caplog: pytest.LogCap
         (picture(tmp_path / "runs" / "x" / "sheets" / "1.png").parent.parent / file).write_text("")
     (picture(tmp_path / "own" / "c.png").parent / "meta.json").write_text("of somebody else")
     assert found([tmp_path]) == [tmp_path / name for name in ("a.png", "more/b.png", "own/c.png")]
-    assert "colourise.json/; inpaint.json/; runs/x/ and 1 more hold what was drawn here" in caplog.text
+    assert "what was drawn here: colourise.json/; inpaint.json/; runs/x/ and 1 more; to use one" in caplog.text
     assert found([tmp_path / "samples.json"]) == [tmp_path / "samples.json" / "sheet.png"]
 
 
