@@ -166,7 +166,7 @@ def test_other_images_do_not_go_on_with_a_run(pixels):
 def test_commands_say_that_images_were_given(run, pixels):
     short(folder="run", images=pixels)
     said = run("likelihood run", 2)
-    assert "the 64 images were given in Python and are in no file: name another data set" in " ".join(said.split())
+    assert "the 64 items were given in Python and are in no file: name another data set" in " ".join(said.split())
     run("sample --model run -n 1 --solver euler --steps 2 --quiet")
 
 
@@ -191,7 +191,7 @@ def test_an_error_of_a_callback_is_not_swallowed(pixels):
 
 
 def test_evaluation_of_given_images_needs_held_out_ones(pixels):
-    with pytest.raises(UsageError, match="there are no held-out images to measure with: give held_out"):
+    with pytest.raises(UsageError, match="there are no held-out data to measure with: give held_out"):
         short("train.evaluate_every=80", folder="run", images=pixels)
     run = short("train.evaluate_every=80", folder="run", images=pixels, held_out=pixels[:16])
     assert [row["images"] for row in run.metrics if "held_out" in row] == [80, 160]
@@ -209,7 +209,7 @@ def test_a_thread_trains_as_well(pixels):
 def test_the_folder_is_that_of_the_configuration_unless_named(pixels):
     assert short(images=pixels).folder == Path("runs/digits")
     chosen = configuration.load("digits", SMALL)
-    with pytest.raises(UsageError, match="a Config has no name that a run folder could have: give the folder"):
+    with pytest.raises(UsageError, match="what is trained on has no name that a run folder could have: give the folder"):
         fit(chosen)
     run = fit(chosen, "here", overrides=["train.images=16"], device="cpu", progress=False)
     assert run.state.images == 16 and recorded_config(Path("here")) == run.config
@@ -229,7 +229,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(pixels):
     with pytest.raises(DataError, match=r"could be \(N, C, H, W\) or \(N, H, W, C\)"):
         short(images=np.zeros((64, 3, 8, 3), dtype=np.uint8))
     with pytest.raises(DataError, match="more than the images, 8"):
-        short(images=pixels[:8])
+        short("train.accumulate=16", images=pixels[:8])
     short(folder="run", images=pixels)
     with pytest.raises(UsageError, match="run already holds a run"):
         short(folder="run", images=pixels, resume=False)

@@ -65,7 +65,7 @@ def test_the_run_folder_is_a_model_folder(tmp_path):
     chosen = config()
     state = finish(chosen, fresh(chosen))
     folder = Run(tmp_path, chosen, {"command": "scoresde train digits", "seed": 0})
-    folder.open()
+    folder.open(state, chosen.data.load("train"))
     folder.log(state, 0.5)
     folder.draw(state)
     folder.save(state)
