@@ -3,7 +3,6 @@
 import ast
 import doctest
 import importlib
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -419,13 +418,3 @@ def test_a_model_is_saved_and_loaded(tmp_path):
     a, b = (scoresde.sample(m, "euler", 2, steps=3).x for m in (model, copy))
     assert torch.equal(a, b) and copy.source == tmp_path / "copy" and repr(copy) == repr(model)
     assert isinstance(model, torch.nn.Module) and "442,817 parameters" in repr(model)
-
-
-@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
-def test_the_programs_of_a_page_run(page, folder, capsys):
-    """One after the other, as a reader copies them."""
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT.parent / page).read_text(encoding="utf-8"), re.M | re.S)
-    names = {}
-    for block in blocks:
-        exec(compile(block, page, "exec"), names)
-    assert blocks and "Samples(" in capsys.readouterr().out
