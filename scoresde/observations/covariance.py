@@ -195,8 +195,8 @@ def estimate(samples: Tensor, kind: Kind | None = None) -> Covariance:
         kind: "channel", "dct", "diagonal" or "full"; by default `usual`.
 
     Raises:
-        UsageError: There is no such kind, it is one of pictures and these are none, or `full` would be too large.
-        DataError: There are fewer than two samples.
+        UsageError: There is no such kind, or `full` would be too large.
+        DataError: There are fewer than two samples, or the kind is one of pictures, and these are none.
     """
     shape = tuple(samples.shape[1:])
     kind = usual(shape) if kind is None else kind
@@ -205,7 +205,7 @@ def estimate(samples: Tensor, kind: Kind | None = None) -> Covariance:
     if len(samples) < 2 or not shape:
         raise DataError(f"a covariance takes at least two samples, (N, *), got {tuple(samples.shape)}")
     if len(shape) != 3 and kind in ("channel", "dct"):
-        raise UsageError(f"a {kind} covariance is one of pictures, (N, C, H, W), got {tuple(samples.shape)}: use full")
+        raise DataError(f"a {kind} covariance is one of pictures, (N, C, H, W), got {tuple(samples.shape)}: use full")
     offset, size = samples.double() - samples.double().mean(0), math.prod(shape)
     if kind == "diagonal":
         return Covariance(kind, shape, shrunk(offset.square().mean(0)), ())

@@ -9,7 +9,7 @@ import torch
 
 from scoresde.conditioners import conditioners
 from scoresde.conditioners.oracle import PosteriorMixture
-from scoresde.core.errors import UsageError
+from scoresde.core.errors import DataError, UsageError
 from scoresde.core.random import generators, stream
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.observations import Blur, Crop, Downsample, GaussianBlur, LinearOperator, Luma, Pixels, covariance
@@ -221,7 +221,7 @@ def test_what_is_of_pictures_refuses_other_shapes(observation, message, shape):
 def test_covariances_of_pictures_refuse_other_shapes_and_the_others_take_them(shape):
     x = prior(shape).draw(4000, stream(0, "samples"))
     for kind in ("channel", "dct"):
-        with pytest.raises(UsageError, match=f"a {kind} covariance is one of pictures"):
+        with pytest.raises(DataError, match=f"a {kind} covariance is one of pictures"):
             covariance.estimate(x, kind)
     v, variance, truth = draw((1, *shape), "v"), torch.tensor([1e9]).double(), np.cov(x.flatten(1).numpy().T, ddof=0)
     whole, alone = (

@@ -158,18 +158,14 @@ class Measurements:
         """Σ, estimated from draws of the prior.
 
         Args:
-            kind: "channel", "dct" or "full".
+            kind: "channel", "dct", "diagonal" or "full".
 
         Raises:
             UsageError, DataError: As `covariance.estimate`.
         """
         if kind not in self._covariances:
-            x, shape = self.model.draw(IMAGES, stream(0, "images", self.problem.title)), self.model.shape
-            if kind == "full":  # of vectors, too
-                found = dataclasses.replace(covariance.estimate(x.reshape(IMAGES, -1, 1, 1), kind), shape=shape)
-            else:
-                found = covariance.estimate(x, kind)
-            self._covariances[kind] = found
+            x = self.model.draw(IMAGES, stream(0, "images", self.problem.title))
+            self._covariances[kind] = covariance.estimate(x, kind)
         return self._covariances[kind]
 
     @cached_property
