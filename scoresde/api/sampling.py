@@ -109,7 +109,8 @@ def sample(
                 bound, chosen, x, generator=sources, stop=stop, denoise=denoise, observers=(watch, *observers)
             )
             watch.finish(len(x))
-            drawn.append((rows.start, replace(found, x=in_own_units(around, found.x.cpu(), rows), seeds=own)))
+            own_units = in_own_units(around, found.x.cpu(), rows)
+            drawn.append((rows.start, replace(found, x=own_units, seeds=own, numbers=around.units is not None)))
             return found
 
         for _ in in_batches(draw, range(len(numbers)), size, together):
@@ -177,7 +178,8 @@ def decode(model: Model, codes: Array, solver: Method = "adams:tol=1e-5", *, pro
     around = model_of(model)
     state = arranged(numbers_of(codes, around.shape, False, "codes"), around.shape, "codes").to(around.device)
     found = _carried(latent.decode, around, state, solver, progress)
-    return replace(found, x=in_own_units(around, found.x, range(len(state))))
+    x = in_own_units(around, found.x, range(len(state)))
+    return replace(found, x=x, numbers=around.units is not None)
 
 
 def _carried(

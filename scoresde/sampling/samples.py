@@ -19,14 +19,17 @@ from ..core.files import write_json, write_tensors
 from ..core.folders import result
 from ..core.provenance import versions
 from ..images import sheets
+from ..images.drawings import drawing
 
 SHOWN = 64
 """Pictures that a notebook shows."""
+POINTS = 5000
+"""Vectors that a notebook shows."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Samples:
-    """Samples and what they cost. A notebook shows pictures as a sheet with the cost below.
+    """Samples and what they cost. A notebook shows a drawing of them with the cost below.
 
     Example:
         >>> import scoresde
@@ -52,6 +55,8 @@ class Samples:
     """The solver with its options, as text; empty if it is not known."""
     seeds: Sequence[int] = ()
     """The seed of each sample, or none if they were drawn from streams."""
+    numbers: bool = False
+    """Whether x is in units of the data's own, so that even (B, 1|3, H, W) are no pictures."""
 
     @property
     def cost(self) -> float:
@@ -61,7 +66,7 @@ class Samples:
     @property
     def pictures(self) -> bool:
         """Whether the samples are images of 1 or 3 channels, (B, 1|3, H, W)."""
-        return self.x.ndim == 4 and self.x.shape[1] in (1, 3)
+        return not self.numbers and self.x.ndim == 4 and self.x.shape[1] in (1, 3)
 
     @property
     def images(self) -> Tensor:
@@ -136,6 +141,7 @@ class Samples:
             vjps=_mean([part.vjps for part in parts]),
             solver=parts[0].solver,
             seeds=[seed for part in parts for seed in part.seeds],
+            numbers=parts[0].numbers,
         )
 
     def __len__(self) -> int:
@@ -148,12 +154,13 @@ class Samples:
         return f"Samples({len(self.x)} of {shape}{by}: {self.nfe:.4g} NFE{products}, {self.seconds:.2f} s)"
 
     def _repr_html_(self) -> str | None:
-        """The sheet of the first pictures with the cost below, for notebooks; None leaves it at the text."""
-        if not self.pictures or not len(self.x):
+        """A drawing of the first samples with the cost below, for notebooks; None leaves it at the text."""
+        if self.x.ndim < 2 or not self.x.numel():
             return None
-        x, png = self.x[:SHOWN], io.BytesIO()
-        sheets.sheet(x, zoom=sheets.zoom_for(x.shape[-2])).save(png, format="PNG")
-        note = f", the first {SHOWN} are shown" if len(self.x) > SHOWN else ""
+        most = SHOWN if self.x.ndim > 2 else POINTS
+        x, png = self.x[:most], io.BytesIO()
+        drawing(x, own_range=self.numbers).save(png, format="PNG")
+        note = f", the first {most} are shown" if len(self.x) > most else ""
         return (
             f'<figure style="margin:0"><img style="max-width:100%" alt="{len(x)} samples" '
             f'src="data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}">'

@@ -40,7 +40,11 @@ def test_a_notebook_shows_the_sheet_with_the_cost_below():
     assert np.array_equal(tile, samples.images[0, 0].numpy())
     many, text = shown(ramp(100))
     assert many.size == (584, 584) and text.endswith(", the first 64 are shown")
-    assert Samples(torch.zeros(2, 5), 1, 1.0, 0.1, {})._repr_html_() is None  # which leaves it at the text
+    for shape in ((2, 5), (2, 1, 9), (2, 1, 4, 4, 4)):
+        assert "base64" in Samples(torch.rand(shape), 1, 1.0, 0.1, {})._repr_html_()
+    assert Samples(torch.zeros(2), 1, 1.0, 0.1, {})._repr_html_() is None  # which leaves it at the text
+    fields = Samples(1e3 * torch.rand(2, 1, 4, 4), 1, 1.0, 0.1, {}, numbers=True)  # maps in units of their own
+    assert not fields.pictures and "base64" in fields._repr_html_()
     assert ramp(2, (3, 4, 4)).pictures and not ramp(2, (2, 4, 4)).pictures
 
 
