@@ -16,11 +16,11 @@ from .embedding import Embedding
 class MLPOptions(NetworkOptions):
     """Residual blocks of two fully connected layers, scaled and shifted by the time. Other shapes are flattened.
 
-    The defaults have 299,138 parameters on vectors of two values, and were chosen on those of D = 2 and 16.
+    The defaults have 59,074 parameters on vectors of two values, and were chosen on 1,000 points of two moons.
     """
 
-    width: int = Field(128, ge=4, multiple_of=2, description="Features of each layer.")
-    blocks: int = Field(4, ge=1, description="Residual blocks.")
+    width: int = Field(64, ge=4, multiple_of=2, description="Features of each layer.")
+    blocks: int = Field(3, ge=1, description="Residual blocks.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of features dropped in each block while training.")
 
     def build(self, shape: tuple[int, ...]) -> "MLP":
