@@ -28,8 +28,8 @@ FIRST = 40.0
 """Seconds of training before the first sheet."""
 SHEET = 850
 """What a sheet of 64 samples costs, in items of training: some 40 evaluations of each, a third of a step's cost."""
-REPEATS = 2000
-"""Times that an item is seen at most in a run that nobody has given a length."""
+REPEATS, MOST = 2000, 1_000_000
+"""Times that an item is seen at most in a run that nobody has given a length, and most items other than pictures."""
 BY_TIME = ("images", "warmup", "ema", "log_every", "sample_first", "sample_every", "save_every")
 """Options of [train] that follow from the length of a run."""
 
@@ -66,7 +66,8 @@ def planned(facts: Facts, device: torch.device, init_from: str = "") -> dict[str
     """The tables [sde], [network] and [train] for some data, but for what follows from the length of the run.
 
     A network predicts v of a VP process, and its learning rate falls over the second half: what the configurations that
-    come with the package were measured with. Pictures of three channels are mirrored at random.
+    come with the package were measured with. Pictures of three channels are mirrored at random. For vectors and series
+    see benchmarks/results/own-data.md.
 
     Args:
         facts: What is known of the data.
@@ -78,7 +79,7 @@ def planned(facts: Facts, device: torch.device, init_from: str = "") -> dict[str
     """
     gpu, large = device.type == "cuda", facts.pictures and min(facts.shape[1:]) >= 16
     options: dict[str, Any] = {
-        "batch": min(64 if large and not gpu else 128, 1 << (facts.count.bit_length() - 1)),
+        "batch": 64 if large and not gpu else 128,
         "learning_rate": 1e-3,
         "decay": 0.5,
         "predicts": "v",
@@ -86,6 +87,11 @@ def planned(facts: Facts, device: torch.device, init_from: str = "") -> dict[str
         "channels_last": large,
         "precision": "bfloat16" if gpu and facts.pictures else "float32",
     }
+    if not facts.pictures:
+        vectors = len(facts.shape) == 1
+        options |= {"batch": 1024 if vectors else 64, "learning_rate": 4e-3 if vectors else 2e-3, "decay": 1.0}
+        options |= {"optimizer": "adamw", "weight_decay": 0.1}
+    options["batch"] = min(options["batch"], 1 << (facts.count.bit_length() - 1))
     if not init_from:
         return {"sde": {"name": "vp"}, "network": _network(facts, gpu), "train": options}
     found = read_json(locate(init_from) / CONFIG)
@@ -146,7 +152,8 @@ def timed(config: Config, facts: Facts, device: torch.device, seconds: float | N
     whole = 500_000.0 / SHARE if math.isnan(speed) else speed * (seconds or SECONDS)
     many = min(SHARE * whole, max(0.95 * whole - SHEET, whole / 2))  # the last sheet has to fit in
     given = config.train.model_fields_set
-    images = config.train.images if "images" in given else min(many, math.inf if seconds else REPEATS * facts.count)
+    limit = math.inf if seconds else REPEATS * facts.count if facts.pictures else MOST
+    images = config.train.images if "images" in given else min(many, limit)
     return with_length(config, int(images), speed), speed
 
 
