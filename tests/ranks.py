@@ -16,7 +16,7 @@ import torch._dynamo  # an optimiser would import it at its first step, in every
 
 from scoresde.cli import scoresde
 from scoresde.commands import sample, train  # noqa: F401  # so that no process has to import them
-from scoresde.training import run as run_folder
+from scoresde.training import gallery
 
 
 def free_port():
@@ -56,6 +56,6 @@ def run(world, line):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    run_folder.SHEET = 4  # a sheet of 64 would take longer than the training
+    gallery.SHEET = 4  # a sheet of 64 would take longer than the training
     for world, line in json.loads(sys.argv[1]):
         print(json.dumps(run(world, line)))

@@ -75,7 +75,7 @@ def test_a_dropped_in_file_is_a_solver(tmp_path):
     row, usage, page, names = views("midpoint", [tmp_path], tmp_path)
     assert "midpoint" in names and {"euler", "dpm", "rk45"} <= set(names)
     assert (row["kind"], row["order"], row["adaptive"]) == ("ODE", "2", "no") and "--share" in row["options"]
-    assert "--share FLOAT Where in a step the second evaluation lies, in log-SNR. [midpoint]" in usage
+    assert "--share FLOAT Where in a step the second evaluation lies, in log-SNR. [midpoint: 0.5]" in usage
     assert re.search(r"--steps INTEGER Number of steps\. \[[^]]*midpoint", usage)
     assert page.startswith("midpoint: x_s = ") and "--share  float, default 0.5" in page and "2206.00927" in page
     # Two cases, the defaults and share=0.75, through each test for deterministic solvers on a grid.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-NOTEBOOKS = sorted(Path(__file__).parents[1].glob("docs/tutorials/*.md"))
+NOTEBOOKS = sorted(p for p in Path(__file__).parents[1].glob("docs/tutorials/*.md") if p.stem != "index")
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SMALL = re.compile(r"= .*  # in the tests: (.*)$", re.MULTILINE)
 """A line `count = 1000  # in the tests: 10` says what is taken here."""

@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def small_sheets(monkeypatch):
-    monkeypatch.setattr("scoresde.training.run.SHEET", 4)
+    monkeypatch.setattr("scoresde.training.gallery.SHEET", 4)
 
 
 def config(*assignments):

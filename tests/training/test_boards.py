@@ -16,14 +16,14 @@ from scoresde.core.errors import NumericalError
 from scoresde.training.run import Run
 
 SMALL = ["network.channels=4", "network.group_channels=4", "network.multipliers=[1]", "network.blocks=1"]
-SMALL += ["train.batch=16", "train.images=96", "train.log_every=32", "train.evaluate_every=48"]
+SMALL += ["train.batch=16", "train.images=96", "train.warmup=0", "train.log_every=32", "train.evaluate_every=48"]
 LINE = f"train digits {' '.join(SMALL)} --device cpu --quiet --out run"
 KEY = "0123456789abcdef" * 2 + "01234567"
 
 
 @pytest.fixture(autouse=True)
 def small_sheets(monkeypatch):
-    monkeypatch.setattr("scoresde.training.run.SHEET", 4)
+    monkeypatch.setattr("scoresde.training.gallery.SHEET", 4)
 
 
 class StandIn:

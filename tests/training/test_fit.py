@@ -209,7 +209,7 @@ def test_a_thread_trains_as_well(pixels):
 def test_the_folder_is_that_of_the_configuration_unless_named(pixels):
     assert short(images=pixels).folder == Path("runs/digits")
     chosen = configuration.load("digits", SMALL)
-    with pytest.raises(UsageError, match="what is trained on has no name that a run folder could have: give the folder"):
+    with pytest.raises(UsageError, match="has no name that a run folder could have: give the folder"):
         fit(chosen)
     run = fit(chosen, "here", overrides=["train.images=16"], device="cpu", progress=False)
     assert run.state.images == 16 and recorded_config(Path("here")) == run.config

@@ -247,7 +247,7 @@ def test_a_full_disk_leaves_the_old_ones(begun):
 
 
 def test_a_sheet_and_an_evaluation_are_of_the_whole_average(group, tmp_path, monkeypatch):
-    monkeypatch.setattr("scoresde.training.run.SHEET", 2)
+    monkeypatch.setattr("scoresde.training.gallery.SHEET", 2)
     asked = ["train.evaluate_every=36", "train.evaluate_images=24", "train.clip=1e6"]
     for name in ("false", "true"):
         chosen = config(*asked, shard=name)
