@@ -167,13 +167,13 @@ def with_length(config: Config, images: int, speed: float) -> Config:
     """
     given, batch = config.train.model_fields_set, config.train.batch
     images = config.train.images if "images" in given else max(_round(images), batch)
-    second = speed if math.isfinite(speed) else images / SECONDS
+    second, long = speed if math.isfinite(speed) else images / SECONDS, images > 16 * SHEET
     suited = (
         images,
         min(10_000, _round(images / 20)),
         float(min(50_000, max(_round(images / 12), batch))),
         max(_round(min(10 * second, images / 20)), batch),
-        max(_round(min(FIRST * second, images / 8)), SHEET) if images > 16 * SHEET else 0,
+        max(_round(min(FIRST * second, images / 8)), SHEET if long else 4 * SHEET) if images > 8 * SHEET else 0,
         max(_round(images / 5), 8 * SHEET),
         max(_round(min(300 * second, images / 4)), batch),
     )
