@@ -30,7 +30,7 @@ exclude_patterns = ["_build"]
 nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
-nb_execution_timeout = 180  # seconds for a cell
+nb_execution_timeout = 600  # seconds for a cell; a machine may be busy
 nb_output_stderr = "remove"  # bars
 
 myst_enable_extensions = ["dollarmath", "amsmath", "substitution"]
