@@ -16,7 +16,7 @@ ROOMS = [
             "Score models: a network, closed forms, models around models, and the folder a model lives in.",
             "predictions",
         ),
-        "data": ("Sets of images.", "data"),
+        "data": ("Sets of images, and of any other numbers.", "data"),
     },
     {
         "solvers": (
