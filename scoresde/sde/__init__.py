@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING
 
 from .base import SDE, Chain, Level, VariancePreserving, expand, sdes
-from .chain import DDPM
+from .chain import DDPM, DiscreteChain
+from .flow import FlowSDE
+from .given_chain import GivenChain
 from .sub_vp import SubVPSDE
 from .ve import VESDE
 from .vp import VPSDE, LinearBeta
@@ -17,6 +19,9 @@ __all__ = [
     "SDE",
     "VESDE",
     "Chain",
+    "DiscreteChain",
+    "FlowSDE",
+    "GivenChain",
     "Level",
     "LinearBeta",
     "SubVPSDE",

@@ -1,6 +1,7 @@
-"""The discrete chain of DDPM, as points of a continuous process."""
+"""Discrete chains as points of a continuous process, and that of DDPM."""
 
 import math
+from abc import abstractmethod
 from typing import Literal
 
 import torch
@@ -16,16 +17,54 @@ NOISIEST = 0.25
 """The largest ᾱ_N that a chain may end with: above it, its end is not near to pure noise."""
 
 
-@sdes("ddpm")
-class DDPM(VariancePreserving):
-    """x_n = √(1 - β_n) x_{n-1} + √β_n z for n = 1 .. steps: ᾱ_n = Π (1 - β_i), α = √ᾱ_n, σ² = 1 - ᾱ_n.
+class DiscreteChain(VariancePreserving):
+    """Base of the chains x_n = √(1 - β_n) x_{n-1} + √β_n z: ᾱ_n = Π (1 - β_i), α = √ᾱ_n, σ² = 1 - ᾱ_n.
 
     A network is trained at these noise levels alone, and is given n - 1. For the solvers they are points of a process
     in continuous time: any variance-preserving one meets them all, because equal log-SNR is equal α and σ. This one
     has β(t) linear, as `vp` has, and ends at t = 1 with the last level of the chain; its `t_min` is the time of the
-    first. `linear` is DDPM's, 1e-4 to 0.02 for 1,000 steps; `quadratic` is linear in √β, `sigmoid` follows the
-    logistic function from -6 to 6, and `cosine` has ᾱ = cos²(½π (n/steps + 0.008)/1.008), up to its scale, β being at
-    most 0.999.
+    first.
+    """
+
+    @property
+    @abstractmethod
+    def log_ratios(self) -> Tensor:
+        """log ᾱ_n/ᾱ_{n-1} = log(1 - β_n) for n = 1 .. N, (N,), float64."""
+
+    @staticmethod
+    def _ends_in_noise(last: float, advice: str) -> None:
+        if last > NOISIEST:
+            raise ValueError(f"the chain must end in noise, ᾱ ≤ {NOISIEST}, got {last:.3g}: {advice}")
+
+    @property
+    def chain(self) -> Chain:
+        return _chain(self)
+
+    @property
+    def t_min(self) -> float:
+        return float(self.times[0])
+
+    @property
+    def times(self) -> Tensor:
+        """The times of the chain's levels, (N,), float64, rising to 1."""
+        return _chain(self).times
+
+    def log_alpha(self, t: Tensor) -> Tensor:
+        return _axis(self).log_alpha(t)
+
+    def f(self, t: Tensor) -> Tensor:
+        return _axis(self).f(t)
+
+    def time(self, log_snr: Tensor) -> Tensor:
+        return _axis(self).time(log_snr)
+
+
+@sdes("ddpm")
+class DDPM(DiscreteChain):
+    """x_n = √(1 - β_n) x_{n-1} + √β_n z for n = 1 .. steps: ᾱ_n = Π (1 - β_i), α = √ᾱ_n, σ² = 1 - ᾱ_n.
+
+    `linear` is DDPM's, 1e-4 to 0.02 for 1,000 steps; `quadratic` is linear in √β, `sigmoid` follows the logistic
+    function from -6 to 6, and `cosine` has ᾱ = cos²(½π (n/steps + 0.008)/1.008), up to its scale, with β at most 0.999.
 
     References: Ho et al. 2020, https://arxiv.org/abs/2006.11239, equation 4; Nichol and Dhariwal 2021,
     https://arxiv.org/abs/2102.09672, equation 17.
@@ -53,8 +92,7 @@ class DDPM(VariancePreserving):
                 f"β must rise from step to step and stay below 1, got {first:g} to {last:g}: "
                 "set beta_first and beta_last, or more steps"
             )
-        if (end := float(self.alphas_cumprod[-1])) > NOISIEST:
-            raise ValueError(f"the chain must end in noise, ᾱ ≤ {NOISIEST}, got {end:.3g}: raise beta_last or steps")
+        self._ends_in_noise(float(self.alphas_cumprod[-1]), "raise beta_last or steps")
         return self
 
     @property
@@ -79,40 +117,22 @@ class DDPM(VariancePreserving):
     @property
     def alphas_cumprod(self) -> Tensor:
         """ᾱ_1 .. ᾱ_N, (N,), float64."""
-        return torch.log1p(-self.betas).cumsum(0).exp()
+        return self.log_ratios.cumsum(0).exp()
 
     @property
-    def chain(self) -> Chain:
-        return _chain(self)
-
-    @property
-    def t_min(self) -> float:
-        return float(self.times[0])
-
-    @property
-    def times(self) -> Tensor:
-        """The times of the chain's levels, (N,), float64, rising to 1."""
-        return _chain(self).times
-
-    def log_alpha(self, t: Tensor) -> Tensor:
-        return _axis(self).log_alpha(t)
-
-    def f(self, t: Tensor) -> Tensor:
-        return _axis(self).f(t)
-
-    def time(self, log_snr: Tensor) -> Tensor:
-        return _axis(self).time(log_snr)
+    def log_ratios(self) -> Tensor:
+        return torch.log1p(-self.betas)
 
 
 @remembered
-def _axis(chain: DDPM) -> VPSDE:
+def _axis(chain: DiscreteChain) -> VPSDE:
     """The linear process that ends with the last level of the chain: -log ᾱ_N = ½ (beta_min + beta_max)."""
-    return VPSDE(beta_max=-2 * float(torch.log1p(-chain.betas).sum()) - 0.1)
+    return VPSDE(beta_max=-2 * float(chain.log_ratios.sum()) - 0.1)
 
 
 @remembered
-def _chain(chain: DDPM) -> Chain:
-    log_alphas_cumprod = torch.log1p(-chain.betas).cumsum(0)
+def _chain(chain: DiscreteChain) -> Chain:
+    log_alphas_cumprod = chain.log_ratios.cumsum(0)
     log_snr = 0.5 * (log_alphas_cumprod - torch.log(-torch.expm1(log_alphas_cumprod)))
     times = torch.cat([chain.time(log_snr)[:-1], torch.ones(1, dtype=torch.float64)])
-    return Chain(chain.alphas_cumprod, times)
+    return Chain(log_alphas_cumprod.exp(), times)

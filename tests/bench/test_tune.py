@@ -58,7 +58,7 @@ def test_unseen_noise_gains(gm2, name, steps):
 
 
 @pytest.mark.parametrize("grid", ["karras", "quadratic"])
-@pytest.mark.parametrize("process", ["vp", "vp-cosine", "ve"])
+@pytest.mark.parametrize("process", ["vp", "vp-cosine", "ve", "flow"])
 def test_parameters_mean_the_grid_they_were_taken_from(process, grid):
     sde = sdes[process]()
     task, ends = solvers["euler"](steps=6, grid=grid), (sde.t_max, 1e-3)

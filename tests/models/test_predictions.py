@@ -36,7 +36,7 @@ def test_every_prediction_is_defined_here():
     assert set(DEFINED) == set(predictions)
 
 
-@pytest.mark.parametrize("process", ["vp", "sub-vp", "ve", "vp-cosine"])
+@pytest.mark.parametrize("process", ["vp", "sub-vp", "ve", "vp-cosine", "flow"])
 @pytest.mark.parametrize("name", DEFINED)
 def test_the_coefficients_are_those_of_the_definition(name, process):
     """ε = a x + b out for a network that is right; its target is (z - a x)/b, to 1e-11 in float64."""

@@ -3,6 +3,7 @@
 import mpmath
 import pytest
 import torch
+from processes import process
 
 from scoresde.bench.problems import problem, reference
 from scoresde.core.random import stream
@@ -14,10 +15,10 @@ from scoresde.sde import VPSDE, sdes
 from scoresde.solvers import solvers
 
 
-@pytest.mark.parametrize("process", sdes.all())
-def test_data_at_a_point_are_reached_exactly(process):
+@pytest.mark.parametrize("name", sdes.all())
+def test_data_at_a_point_are_reached_exactly(name):
     """If x_0 is known, x̂_0 is constant, and the exponential integral makes no error at any step."""
-    sde = sdes[process]()
+    sde = process(name)
     point = torch.tensor([0.3, -0.8], dtype=torch.float64)
     model = GaussianModel(point, torch.zeros(2, dtype=torch.float64), sde)
     x = model.prior(stream(0, "x"), 5, dtype=torch.float64)

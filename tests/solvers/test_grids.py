@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import process
 
 from scoresde.core.errors import UsageError
 from scoresde.core.options import table
@@ -20,7 +21,7 @@ RULES = {name: cls() for name, cls in grids.all().items() if name != "list"}
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_ends_are_exact_and_order_is_strict(name, data):
-    sde = sdes[data.draw(st.sampled_from(sorted(sdes.all())))]()
+    sde = process(data.draw(st.sampled_from(sorted(sdes.all()))))
     stop = data.draw(st.floats(1e-5, 0.5))
     steps = data.draw(st.integers(1, 300))
     for start, end in ((sde.t_max, stop), (stop, sde.t_max)):

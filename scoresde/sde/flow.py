@@ -1,0 +1,56 @@
+"""The straight way from data to noise, the process of flow matching."""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from .base import SDE, sdes
+
+
+@sdes("flow")
+class FlowSDE(SDE):
+    """x_t = (1 - t) x_0 + t z: α = 1 - t, σ = t; dx = -x/(1 - t) dt + √(2 t/(1 - t)) dw.
+
+    Networks of flow matching predict z - x_0, whose mean is the velocity of the probability flow. At t = 1 there is no
+    signal and λ = -∞, so the process ends at t = 1 - `end`, with noise of the deviation 1 - `end`. What is left of the
+    data there moves a likelihood by about 1e-5 nats for `end` = 1e-3. Below 1e-7 the rounding of 1 - t makes some
+    adaptive solvers wrong without a sign of it, so `end` is at least 1e-6.
+
+    References: Lipman et al. 2023, https://arxiv.org/abs/2210.02747, equation 20; Liu et al. 2023,
+    https://arxiv.org/abs/2209.03003, equation 1.
+
+    Example:
+        >>> import torch
+        >>> from scoresde.sde import FlowSDE
+        >>> sde, t = FlowSDE(), torch.tensor([0.25])
+        >>> float(sde.alpha(t)), float(sde.sigma(t)), sde.t_max
+        (0.75, 0.25, 0.999)
+    """
+
+    end: float = Field(1e-3, ge=1e-6, le=0.1, description="How long before t = 1 the process ends; α is this there.")
+
+    @property
+    def t_max(self) -> float:
+        return 1 - self.end
+
+    @property
+    def prior_std(self) -> float:
+        return 1 - self.end
+
+    def log_alpha(self, t: Tensor) -> Tensor:
+        return torch.log1p(-t)
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return 1 - t
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return t
+
+    def f(self, t: Tensor) -> Tensor:
+        return -1 / (1 - t)
+
+    def g(self, t: Tensor) -> Tensor:
+        return torch.sqrt(2 * t / (1 - t))
+
+    def time(self, log_snr: Tensor) -> Tensor:
+        return torch.sigmoid(-log_snr)
