@@ -13,8 +13,8 @@ from ..core.files import read_json, read_tensors, write_tensors, write_text
 from ..core.options import hint, table
 from ..core.units import Units
 from ..networks import networks
-from ..sde import sdes
-from ..sde.labels import DiscreteLabel, ScaledLabel
+from ..sde import SDE, sdes
+from ..sde.labels import Label
 from .base import ScoreModel
 from .network import NetworkModel
 
@@ -52,17 +52,28 @@ def described(model: NetworkModel) -> dict[str, Any]:
     Raises:
         UsageError: As `save`.
     """
-    chain = model.sde.chain is not None
-    if model.options is None or not isinstance(model.label, DiscreteLabel if chain else ScaledLabel):
-        what = "options=, those that built the network" if model.options is None else "a label of the process"
+    if model.options is None or not isinstance(model.label, Label):
+        what = "options=, those that built the network" if model.options is None else "a registered label"
         raise UsageError(f"a folder could not build this network again: give NetworkModel {what}")
-    scale = model.label.scale if isinstance(model.label, ScaledLabel) else ScaledLabel().scale
     return {
         "sde": table(model.sde),
         "network": table(model.options),
-        "model": {"predicts": str(model.predicts), "time_scale": scale, "condition": model.condition},
+        "model": {"predicts": str(model.predicts), "label": str(model.label), "condition": model.condition},
         **({} if model.units is None else {"units": model.units.lists()}),
     }
+
+
+def label_in(config: Mapping[str, Any], sde: SDE) -> str | None:
+    """The label that a model folder's config names; None for that of the process.
+
+    Args:
+        config: The config. Before labels had names, it held the factor of the time alone, as `time_scale`.
+        sde: Its process.
+    """
+    model = config["model"]
+    old = f"scaled:scale={model['time_scale']}" if "time_scale" in model and sde.chain is None else None
+    label: str | None = model.get("label", old)
+    return label
 
 
 def bundled() -> list[str]:
@@ -107,7 +118,7 @@ def load(name: str | Path = "digits", device: str | torch.device = "cpu", net: n
     try:
         sde, network = sdes.build(config["sde"]), networks.build(config["network"])
         shape = tuple(int(n) for n in config["shape"])
-        label, predicts = sde.label(config["model"]["time_scale"]), config["model"]["predicts"]
+        label, predicts = label_in(config, sde), config["model"]["predicts"]
         sha256 = config["sha256"]
         net = network.build(shape) if net is None else net
         condition = config["model"].get("condition", "none")

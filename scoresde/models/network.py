@@ -1,6 +1,7 @@
 """A trained network as a score model."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -11,7 +12,7 @@ from ..core.errors import UsageError
 from ..core.units import Units
 from ..networks import NetworkOptions
 from ..sde import SDE, expand
-from ..sde.labels import Label, ScaledLabel
+from ..sde.labels import Label, labels
 from .base import ScoreModel
 from .border import tensor_of
 from .known import Known
@@ -27,7 +28,8 @@ class NetworkModel(ScoreModel):
             (B, 2C, H, W) with a learned variance. Of a tuple the first entry is taken, of an object its `sample`.
         sde: The process it was trained on.
         shape: Shape of one sample, (C, H, W).
-        label: Maps times, (B,), to what the network takes as its time input; by default 999 t.
+        label: What the network takes for the time, as an object or its text, such as "scaled:scale=1000", or a function
+            of times, (B,); by default the step of a chain, and 999 t in continuous time.
         predicts: What the network's output means, as an object or its text: eps, x0, v, score, flow, edm.
         classes: Number of class labels that it knows; if any, it is also called as net(x, label, classes).
         condition: What it was trained to be given as further channels of x; see `bind`.
@@ -35,7 +37,7 @@ class NetworkModel(ScoreModel):
         units: What x_0 means in the data's own units; None if they are the same, as for pictures in [-1, 1].
 
     Raises:
-        UsageError: `predicts` is no prediction.
+        UsageError: `predicts` is no prediction, or `label` no label.
 
     Example:
         >>> import scoresde, torch
@@ -58,7 +60,7 @@ class NetworkModel(ScoreModel):
         sde: SDE,
         shape: tuple[int, ...],
         *,
-        label: Label | None = None,
+        label: Label | Callable[[Tensor], Tensor] | str | None = None,
         predicts: Prediction | str = "eps",
         classes: int = 0,
         condition: str = "none",
@@ -68,7 +70,7 @@ class NetworkModel(ScoreModel):
         super().__init__()
         self.net, self.sde, self.shape, self.options = net, sde, tuple(shape), options
         self.predicts: Prediction = predictions.parse(predicts)
-        self.label = ScaledLabel() if label is None else label
+        self.label: Label | Callable[[Tensor], Tensor] = labels.parse(label or ("step" if sde.chain else "scaled"))
         self.classes, self.condition, self.units = classes, condition, units
 
     def bind(self, known: Known) -> Self:
@@ -111,7 +113,7 @@ class NetworkModel(ScoreModel):
         like = next(self.net.parameters(), x)
         dtype, device = like.dtype, like.device
         # The label stays in float32: bfloat16 would merge neighbouring noise levels.
-        label = self.label(t).to(torch.promote_types(dtype, torch.float32)).to(device)
+        label = self.time_input(t).to(torch.promote_types(dtype, torch.float32)).to(device)
         seen = x
         if known is not None and known.mask is not None and known.values is not None:
             seen = torch.where(known.mask, known.values, seen)
@@ -122,6 +124,14 @@ class NetworkModel(ScoreModel):
             seen = torch.cat([seen, known.channels], 1)
         labels = () if classes is None else (classes,)
         return tensor_of(self.net(seen.to(dtype).to(device), label, *labels), x).to(x.device).to(x.dtype)
+
+    def time_input(self, t: Tensor) -> Tensor:
+        """What the network takes for the time, (B,) in float64.
+
+        Args:
+            t: Times, (B,), float64.
+        """
+        return self.label.of(self.sde, t) if isinstance(self.label, Label) else self.label(t)
 
     def as_eps(self, out: Tensor, x: Tensor, t: Tensor) -> Tensor:
         """ε from what the network gave for x_t, (B, C, *).

@@ -11,8 +11,8 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from ..core.options import Options, Registry
-from .labels import DiscreteLabel, Label, ScaledLabel
+from ..core.errors import UsageError
+from ..core.options import Options, Registry, remembered
 
 
 def expand(a: Tensor, x: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class SDE(Options, ABC):
     """A Gaussian diffusion. Every method maps times (B,) to (B,) in the dtype given.
 
     A process in continuous time defines the abstract methods; one that is a discrete chain defines `chain` too. No
-    other module asks which of the two it is: labels, training times and shares are methods of the process.
+    other module asks which of the two it is: steps, training times and shares are methods of the process.
 
     Example:
         >>> import scoresde, torch
@@ -147,13 +147,31 @@ class SDE(Options, ABC):
         """
         return self.log_alpha(t) - self.sigma(t).log()
 
-    def label(self, scale: float) -> Label:
-        """What a network trained on the process takes for the time t: scale · t; in a chain the level n of t.
+    def scale(self, t: Tensor) -> Tensor:
+        """√(α² + σ²), (B,), the deviation of x for data of deviation 1: 1 in the variance-preserving processes.
 
         Args:
-            scale: The factor in continuous time; score_sde's is 999.
+            t: Times, (B,).
         """
-        return ScaledLabel(scale) if self.chain is None else DiscreteLabel(self.chain.alphas_cumprod, self.log_snr)
+        return torch.sqrt(self.alpha(t) ** 2 + self.sigma(t) ** 2)
+
+    def step(self, t: Tensor) -> Tensor:
+        """The level n of t in the chain, (B,) in the dtype of t: that of equal log-SNR, a fraction between two levels.
+
+        Two variance-preserving processes with equal log-SNR have equal α and σ, so a network of the chain always meets
+        a noise level that it was trained on, whatever the time axis. Beyond the ends it is that of the end.
+
+        Args:
+            t: Times, (B,).
+
+        Raises:
+            UsageError: The process is no chain.
+        """
+        knots = _log_snr_of_levels(self).to(t.device)
+        log_snr = self.log_snr(t.double()).clamp(knots[-1], knots[0])
+        after = torch.searchsorted(-knots, -log_snr).clamp(1, len(knots) - 1)
+        share = (knots[after - 1] - log_snr) / (knots[after - 1] - knots[after])
+        return (after - 1 + share).to(t.dtype)
 
     def training_times(self, u: Tensor, earliest: float) -> Tensor:
         """The times of training at the places u: earliest + u (t_max - earliest); in a chain its levels, each as often.
@@ -172,7 +190,7 @@ class SDE(Options, ABC):
         Args:
             t: Times, (B,).
         """
-        return t if self.chain is None else self.chain.times.to(t.device)[self.label(1.0)(t).round().long()]
+        return t if self.chain is None else self.chain.times.to(t.device)[self.step(t).round().long()]
 
     def share(self, t: Tensor) -> Tensor:
         """How much of the process lies before the time t, (B,): t/t_max; in a chain (n + ½)/N at the level n.
@@ -180,7 +198,7 @@ class SDE(Options, ABC):
         Args:
             t: Times, (B,).
         """
-        return t / self.t_max if self.chain is None else (self.label(1.0)(t).round() + 0.5) / len(self.chain.times)
+        return t / self.t_max if self.chain is None else (self.step(t).round() + 0.5) / len(self.chain.times)
 
     def levels(self, times: Sequence[float]) -> list[Level]:
         """The process at each of the times, computed in float64.
@@ -194,6 +212,15 @@ class SDE(Options, ABC):
 
 
 sdes: Registry[SDE] = Registry("SDE", "scoresde.sde")
+
+
+@remembered
+def _log_snr_of_levels(sde: SDE) -> Tensor:
+    """λ of the chain's levels, (N,), falling."""
+    if sde.chain is None:
+        raise UsageError(f"a step is a level of a chain, such as ddpm, and {sde.name} is none: give another label")
+    a = sde.chain.alphas_cumprod
+    return 0.5 * (a.log() - torch.log1p(-a))
 
 
 def softplus(x: Tensor) -> Tensor:

@@ -141,7 +141,7 @@ class ChainGrid(Grid):
     def times(self, sde: SDE, start: float, stop: float, steps: int) -> list[float]:
         if sde.chain is None:
             return QuadraticGrid().times(sde, start, stop, steps)
-        ends = sde.label(1.0)(torch.tensor([start, stop], dtype=torch.float64))
+        ends = sde.step(torch.tensor([start, stop], dtype=torch.float64))
         # A level is whole only to rounding, which would decide where the even spacing ends in a half.
         first, last = torch.where((ends - ends.round()).abs() < 1e-6, ends.round(), ends).tolist()
         index = torch.linspace(first, last, steps + 1, dtype=torch.float64)

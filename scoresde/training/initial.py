@@ -29,7 +29,7 @@ def begin_from(state: TrainState, name: str) -> dict[str, Any]:
         theirs, wanted = (getattr(model, what) for model in (found, ours))
         if what == "label":
             t = torch.linspace(ours.sde.t_min, ours.sde.t_max, 5, dtype=torch.float64)
-            theirs, wanted = theirs(t).tolist(), wanted(t).tolist()
+            theirs, wanted = found.time_input(t).tolist(), ours.time_input(t).tolist()
         if theirs != wanted:
             raise UsageError(
                 f"{name} cannot begin this training: its {what} is {theirs}, that of the configuration {wanted}"

@@ -77,7 +77,7 @@ def start(config: Config, shape: tuple[int, ...], device: torch.device, units: U
         net,
         config.sde,
         shape,
-        label=config.sde.label(config.train.time_scale),
+        label=None if config.train.label == "auto" else config.train.label,
         predicts=config.train.predicts,
         classes=config.network.classes,
         condition=str(config.train.condition),

@@ -119,7 +119,7 @@ def bits(model: NetworkModel, batch: Batch, x: Tensor, t: Tensor, out: Tensor) -
     """
     if batch.levels is None:
         raise UsageError("the hybrid loss is of images with whole grey levels: choose another train.loss")
-    n, steps, channels = model.sde.label(1.0)(t).round().long(), steps_of(model.sde), x.shape[1]
+    n, steps, channels = model.sde.step(t).round().long(), steps_of(model.sde), x.shape[1]
     predicted = denoised(model.sde, x, t, model.as_eps(out.detach(), x, t))
     log_variance = steps.log_variance(n, x, "learned", (out[:, channels:] + 1) / 2)
     nats = steps.nats(n, batch.images, x, predicted, log_variance, levels=batch.levels)

@@ -10,6 +10,7 @@ from ..models.predictions.eps import Noise
 from ..observations.masks import FreeForm, Mask, masks
 from ..observations.tasks import TaskOption
 from ..observations.tasks.none import Unconditional
+from ..sde.labels import Label, labels
 from .profiles import WIDEST
 from .time_laws import TimeLaw, time_laws
 from .weightings import Weighting, weightings
@@ -39,6 +40,20 @@ TimesOption = Annotated[
     PlainSerializer(str),
     Field(description="Law of the times: uniform, logsnr; auto takes that of the weighting."),
 ]
+
+
+LabelOption = Annotated[
+    Label | Literal["auto"],
+    BeforeValidator(lambda value: value if value == "auto" else labels.parse(value)),
+    PlainSerializer(str),
+    Field(
+        description="The network's time: scaled:scale=999, step, sigma, log-sigma; auto is the process's."
+    ),
+]
+
+
+SCALE = 999.0
+"""Factor of the time that "auto" stands for in continuous time."""
 
 
 class TrainOptions(Options):
@@ -74,7 +89,7 @@ class TrainOptions(Options):
     times: TimesOption = "auto"
     condition: TaskOption = Unconditional()
     masks: MaskOption = FreeForm()
-    time_scale: float = Field(999.0, gt=0, description="Factor from time to the network's label.")
+    label: LabelOption = "auto"
     label_dropout: float = Field(0.1, ge=0, le=1, description="Share of class labels that are hidden, for guidance.")
     flip: bool = Field(False, description="Mirror every second image at random.")
     channels_last: bool = Field(False, description="Keep the channels of a pixel together: faster from about 16x16 on.")
@@ -104,12 +119,16 @@ class TrainOptions(Options):
 
     @model_validator(mode="before")
     @classmethod
-    def _snr_cap(cls, values: Any) -> Any:
-        """Before `weighting` was written with its options, the cap of min-snr had a key of its own."""
-        if not isinstance(values, dict) or "snr_cap" not in values:
+    def _former(cls, values: Any) -> Any:
+        """Before `weighting` and `label` were written with their options, two of these had keys of their own."""
+        if not isinstance(values, dict):
             return values
-        cap, rest = values["snr_cap"], {key: value for key, value in values.items() if key != "snr_cap"}
-        return rest | ({"weighting": {"name": "min-snr", "cap": cap}} if rest.get("weighting") == "min-snr" else {})
+        rest = {key: value for key, value in values.items() if key not in ("snr_cap", "time_scale")}
+        if "snr_cap" in values and rest.get("weighting") == "min-snr":
+            rest["weighting"] = {"name": "min-snr", "cap": values["snr_cap"]}
+        if (scale := values.get("time_scale", SCALE)) != SCALE:
+            rest["label"] = f"scaled:scale={scale}"
+        return rest
 
     @property
     def law(self) -> TimeLaw:

@@ -60,7 +60,8 @@ class Exact(nn.Module):
 
 def exact(condition, sde=None, second=False):
     sde = sde or VPSDE()
-    return NetworkModel(Exact(sde, second), sde, SHAPE, label=sde.label(1.0), condition=condition)
+    label = "step" if sde.chain else "scaled:scale=1"
+    return NetworkModel(Exact(sde, second), sde, SHAPE, label=label, condition=condition)
 
 
 def luma(x):
@@ -170,7 +171,7 @@ def test_the_bound_is_of_what_is_left_given_what_is_shown():
         def forward(self, x, label):
             return Exact(VPSDE())(torch.cat([x, grey.expand(-1, 3, -1, -1)], 1), label)
 
-    built = NetworkModel(Built(), VPSDE(), SHAPE, label=VPSDE().label(1.0))
+    built = NetworkModel(Built(), VPSDE(), SHAPE, label="scaled:scale=1")
     ours, truth = (vlb(m, pixels, generator=noise(), **options) for m in (exact("colour"), built))
     assert torch.allclose(ours.total, truth.total) and torch.allclose(ours.decoder, truth.decoder)
     whole = torch.tensor([[1, 0], [1, 0]], dtype=torch.bool).expand(2, 1, 2, 2)

@@ -13,6 +13,7 @@ from scoresde.conditioners import conditioners
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators
 from scoresde.models.base import ObservedModel
+from scoresde.models.classifier import ClassifierGuidedModel
 from scoresde.models.clipped import ClippedModel
 from scoresde.models.evaluations import Evaluations
 from scoresde.models.guided import GuidedModel, LabelledModel
@@ -41,8 +42,7 @@ def network(task="none", classes=10, learned=False, sde=None):
     for parameter in net.parameters():
         if not parameter.any():  # the last layer begins at zero
             torch.nn.init.normal_(parameter, std=0.05)
-    label = process.label(999.0)
-    model = NetworkModel(net, process, SHAPE, label=label, classes=classes, condition=task, options=options)
+    model = NetworkModel(net, process, SHAPE, classes=classes, condition=task, options=options)
     return model.eval().requires_grad_(False)
 
 
@@ -62,9 +62,26 @@ def replaced(model):
     return conditioners["replace"]().condition(model, Pixels(mask), y, generators(range(ROWS)))
 
 
+def classified(model):
+    torch.manual_seed(1)
+    size = model.shape[0] * model.shape[1] * model.shape[2]
+    return ClassifierGuidedModel(model, Classifier(size), 3.0, LABELS)
+
+
+class Classifier(torch.nn.Linear):
+    """The logits of a picture of a size, whatever the noise."""
+
+    def __init__(self, size):
+        super().__init__(size, 10)
+
+    def forward(self, x, label):
+        return super().forward(x.flatten(1))
+
+
 WRAPPERS = {
     "clipped": ClippedModel,
     "guided": lambda model: GuidedModel(model, LABELS, 2.0),
+    "classified": classified,
     "tiled": lambda model: TiledModel(model, LARGE if model.shape == SHAPE else (3, 16, 16), batch=5),
     "conditioned": conditioned,
     "replaced": replaced,
@@ -72,7 +89,7 @@ WRAPPERS = {
 }
 REFUSED = {
     ("guided", "guided"): "guided to classes already",
-    **{("tiled", inner): "bound to 4 samples" for inner in ("guided", "conditioned", "replaced")},
+    **{("tiled", inner): "bound to 4 samples" for inner in ("guided", "classified", "conditioned", "replaced")},
 }
 """(outer, inner) and what is said; all else works."""
 
@@ -88,7 +105,7 @@ def test_every_wrapper_around_every_wrapper(outer, inner):
     large = "tiled" in (outer, inner)
     assert model.sde == net.sde and model.classes == 10 and model.condition == "none"
     assert model.shape == ((3, 16, 16) if outer == inner == "tiled" else LARGE if large else SHAPE)
-    bound = {"guided", "conditioned", "replaced"} & {outer, inner}
+    bound = {"guided", "classified", "conditioned", "replaced"} & {outer, inner}
     assert model.bound == (ROWS if bound else None) and not model.draws
 
     x, t = noise(model), torch.full((ROWS,), 0.4, dtype=torch.float64)
@@ -130,7 +147,7 @@ def test_guidance_with_a_learned_variance_is_that_of_adm():
     """ε_∅ + w (ε_c - ε_∅) with the variance of the class, from two calls of the network itself."""
     net, w = network(learned=True, sde=DDPM(steps=50)), 3.0
     x, t, labels = noise(net), torch.full((ROWS,), 0.3, dtype=torch.float64), torch.tensor(LABELS)
-    label = net.label(t).float()
+    label = net.time_input(t).float()
     of_class, of_none = (net.net(x, label, c) for c in (labels, torch.full_like(labels, 10)))
     out = GuidedModel(net, LABELS, w).evaluate(x, t)
     torch.testing.assert_close(out.eps, of_none[:, :3] + w * (of_class[:, :3] - of_none[:, :3]))
@@ -142,7 +159,7 @@ def test_clipping_under_guidance_clips_each_prediction():
     x, t, labels = 3 * noise(net), torch.full((ROWS,), 0.9, dtype=torch.float64), torch.tensor(LABELS)
     parts = []
     for classes in (labels, torch.full_like(labels, 10)):
-        eps = net.net(x, net.label(t).float(), classes)
+        eps = net.net(x, net.time_input(t).float(), classes)
         x0 = denoised(net.sde, x, t, eps).clamp(-1, 1)
         alpha, sigma = (v(t).float()[:, None, None, None] for v in (net.sde.alpha, net.sde.sigma))
         parts.append((x - alpha * x0) / sigma)
@@ -172,7 +189,7 @@ def test_a_network_with_classes_and_a_task(task, around):
         given = y.expand(-1, 3, -1, -1) if task == "colour" else torch.cat([y, mask.expand(ROWS, -1, -1, -1)], 1)
         seen = x if task == "colour" else torch.where(mask, picture, x)
         of_class, of_none = (
-            net.net(torch.cat([seen, given.float()], 1), net.label(t).float(), c)
+            net.net(torch.cat([seen, given.float()], 1), net.time_input(t).float(), c)
             for c in (labels, torch.full_like(labels, 10))
         )
         expected = of_none + w * (of_class - of_none)

@@ -44,7 +44,7 @@ def net():
 
 def model(net, process="vp"):
     sde = sdes[process]()
-    return NetworkModel(net, sde, (1, 8, 8), label=sde.label(999.0), classes=3)
+    return NetworkModel(net, sde, (1, 8, 8), classes=3)
 
 
 def test_the_mode_notices():

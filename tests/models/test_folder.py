@@ -73,6 +73,7 @@ def test_round_trip(folder, tmp_path):
     x, t = torch.randn(3, 1, 8, 8), torch.rand(3).double()
     assert torch.equal(model.eps(x, t), again.eps(x, t))
     written = files.read_json(tmp_path / "copy" / "config.json")  # which also has the defaults of younger options
+    assert config["model"].pop("time_scale") == 999 and written["model"]["label"] == "scaled"
     for name, rows in config.items():
         assert written[name] == rows if not isinstance(rows, dict) else rows.items() <= written[name].items()
     models.save(again, tmp_path / "third", {"recipe": config["recipe"]})
@@ -106,7 +107,7 @@ def test_no_flipped_bit_and_no_cut_is_ever_used(folder):
         (lambda f: edit(f, network={"name": "unet", "channels": 8}), "does not fit its config"),
         (lambda f: edit(f, shape=["a"]), "does not describe a model"),
         (lambda f: edit(f, sde={"name": "vp", "beta_min": -1}), "beta_min must be greater than 0, got -1"),
-        (lambda f: edit(f, model={}), "lacks the entry 'time_scale'"),
+        (lambda f: edit(f, model={}), "lacks the entry 'predicts'"),
     ],
 )
 def test_a_bad_folder_is_one_sentence(folder, damage, message):

@@ -11,8 +11,8 @@ from scoresde.models.base import ObservedModel
 from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.models.network import NetworkModel
-from scoresde.sde import VESDE, VPSDE, SubVPSDE, VPCosineSDE, expand
-from scoresde.sde.labels import DiscreteLabel, ScaledLabel
+from scoresde.sde import DDPM, VESDE, VPSDE, SubVPSDE, VPCosineSDE, expand
+from scoresde.sde.labels import labels
 
 TIMES = torch.tensor([1e-3, 0.01, 0.2, 0.5, 0.99], dtype=torch.float64)
 PROCESSES = [VPSDE(), SubVPSDE(), VPCosineSDE(), VESDE()]
@@ -137,19 +137,40 @@ def test_network_and_state_may_differ_in_dtype():
         NetworkModel(Net(1, 1, 1), VPSDE(), (1, 4, 4), predicts="noise")
 
 
-def test_discrete_label_meets_each_step_at_its_own_noise_level():
-    """Every step of the DDPM chain is found at the time of equal log-SNR; beyond the ends the label is clamped."""
+@pytest.mark.parametrize(
+    ("text", "sde", "expected"),
+    [
+        ("scaled", VPSDE(), [99.9, 999]),
+        ("scaled:scale=1000", VPSDE(), [100, 1000]),
+        ("sigma", VESDE(sigma_min=0.01, sigma_max=50), [0.01 * 5000**0.1, 50]),
+        ("sigma:scale=0.5", VESDE(sigma_min=0.02, sigma_max=100), [0.01 * 5000**0.1, 50]),
+        ("log-sigma", VESDE(sigma_min=0.002, sigma_max=80), [math.log(0.002 * 40000**0.1) / 4, math.log(80) / 4]),
+        ("reversed", VPSDE(), [0.9, 0]),
+        ("reversed:scale=999", VESDE(), [899.1, 0]),
+    ],
+)
+def test_a_label_is_what_its_formula_says(text, sde, expected):
+    t = torch.tensor([0.1, 1.0], dtype=torch.float64)
+    for label in (text, labels.parse(text)):
+        model = NetworkModel(torch.nn.Identity(), sde, (1, 4, 4), label=label)
+        assert model.time_input(t).numpy() == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    assert str(labels.parse(text)).partition(":")[0] == text.partition(":")[0]
+
+
+def test_the_label_of_a_chain_meets_each_step_at_its_own_noise_level():
+    """Every step of DDPM's chain is found at the time of equal log-SNR; beyond the ends it is that of the end."""
     betas = torch.linspace(1e-4, 2e-2, 1000, dtype=torch.float64)
     alphas_cumprod = torch.cumprod(1 - betas, 0)
-    sde = VPSDE()
-    label = DiscreteLabel(alphas_cumprod, sde.log_snr)
-    t = sde.time(0.5 * (alphas_cumprod / (1 - alphas_cumprod)).log())
-    assert torch.allclose(label(t), torch.arange(1000).double(), atol=1e-6)
-    assert t[0] == pytest.approx(0.00092, abs=1e-5) and t[-1] == pytest.approx(1.0034, abs=1e-4)
-    assert (label(t) - (1000 * t - 1)).abs().max() == pytest.approx(3.4, abs=0.1)  # the simple rule's error
-    assert label(torch.tensor([1e-5, 2.0]).double()).tolist() == [0.0, 999.0]
-    with pytest.raises(UsageError, match="decreasing"):
-        DiscreteLabel(alphas_cumprod.flip(0), sde.log_snr)
+    model = NetworkModel(torch.nn.Identity(), DDPM(), (1, 4, 4))
+    t = DDPM().time(0.5 * (alphas_cumprod / (1 - alphas_cumprod)).log())
+    assert torch.allclose(model.time_input(t), torch.arange(1000).double(), atol=1e-6)
+    assert model.time_input(torch.tensor([1e-5, 2.0]).double()).tolist() == [0.0, 999.0]
+    rescaled = NetworkModel(torch.nn.Identity(), DDPM(), (1, 4, 4), label="step:scale=0.25")
+    assert torch.allclose(rescaled.time_input(t), torch.arange(1000).double() / 4, atol=1e-6)
+    own = NetworkModel(torch.nn.Identity(), VPSDE(), (1, 4, 4), label=lambda t: -t)
+    assert own.time_input(t[:2]).tolist() == (-t[:2]).tolist()
+    with pytest.raises(UsageError, match="no label is called 'sigmoid'. Did you mean 'sigma'"):
+        NetworkModel(torch.nn.Identity(), VPSDE(), (1, 4, 4), label="sigmoid")
 
 
 def test_prior_depends_on_its_seed_alone(mixture):
@@ -168,4 +189,3 @@ def test_observers_see_every_evaluation(mixture):
     for view in (model.eps, model.score, model.denoise, model.velocity):
         view(points(5, 2), TIMES)
     assert (outer.calls, outer.rows, inner.calls) == (4, 20, 4)
-    assert ScaledLabel(999.0)(TIMES)[-1] == pytest.approx(989.01)

@@ -39,8 +39,7 @@ def test_betas_are_those_of_diffusers(schedule, steps):
 
 def test_each_level_has_its_whole_number():
     sde = DDPM(steps=300, beta_first=1e-4, beta_last=0.02)
-    assert torch.allclose(sde.label(999.0)(sde.times), torch.arange(300, dtype=F), atol=1e-6)
-    assert VPSDE().label(999.0)(torch.ones(1)).item() == 999
+    assert torch.allclose(sde.step(sde.times), torch.arange(300, dtype=F), atol=1e-6)
 
 
 class Net(nn.Module):
@@ -64,7 +63,7 @@ class Net(nn.Module):
 def test_samples_are_those_of_diffusers(schedule, variance, count, monkeypatch):
     """With the same network and noise, on all levels and on some: their last step is our final denoising."""
     sde = DDPM(steps=100, schedule=schedule)
-    model = NetworkModel(Net(sde, variance == "learned"), sde, (1, 4, 4), label=sde.label(1.0))
+    model = NetworkModel(Net(sde, variance == "learned"), sde, (1, 4, 4))
     x = randn((3, 1, 4, 4), stream(0, "x"), dtype=F)
     draws = [randn(x.shape, stream(0, i), dtype=F) for i in range(count)]
     given = {} if schedule == "cosine" else {"beta_start": 1e-3, "beta_end": 0.2}
@@ -88,11 +87,11 @@ def test_samples_are_those_of_diffusers(schedule, variance, count, monkeypatch):
 
 def test_the_grid_of_a_chain_stays_on_its_levels():
     sde = DDPM(steps=1000, schedule="cosine")
-    label = sde.label(1.0)
     for steps in (1, 10, 999):
-        found = label(torch.tensor(ChainGrid().times(sde, 1.0, sde.t_min, steps), dtype=F)).numpy()
+        found = sde.step(torch.tensor(ChainGrid().times(sde, 1.0, sde.t_min, steps), dtype=F)).numpy()
         assert found == pytest.approx(np.linspace(999, 0, steps + 1).round(), abs=1e-5)
-    assert label(torch.tensor(ChainGrid().times(sde, 1.0, sde.t_min, 1998), dtype=F))[1].item() == pytest.approx(998.5)
+    halves = torch.tensor(ChainGrid().times(sde, 1.0, sde.t_min, 1998), dtype=F)
+    assert sde.step(halves)[1].item() == pytest.approx(998.5)
     part = ChainGrid().times(sde, 0.5, 0.1, 5)
     assert part[0] == 0.5 and part[-1] == 0.1 and all(a > b for a, b in zip(part, part[1:], strict=False))
     assert ChainGrid().times(VPSDE(), 1.0, 1e-3, 4)[2] == pytest.approx(((1 + 1e-3**0.5) / 2) ** 2)
@@ -102,7 +101,6 @@ def test_the_grid_of_a_chain_stays_on_its_levels():
 def test_continuous_solvers_follow_a_discrete_network(name, options):
     """They call it between its levels too, where the label is a fraction: here an exact network of it."""
     sde = DDPM(steps=1000)
-    label = sde.label(1.0)
 
     class Exact(nn.Module):
         def forward(self, x, n):
@@ -112,7 +110,7 @@ def test_continuous_solvers_follow_a_discrete_network(name, options):
             a = sde.alpha(t).reshape(-1, 1, 1, 1) ** 2
             return (1 - a).sqrt() / (0.25 * a + 1 - a) * x
 
-    model = NetworkModel(Exact(), sde, (1, 1, 1), label=label)
+    model = NetworkModel(Exact(), sde, (1, 1, 1))
     x = randn((8, 1, 1, 1), stream(1), dtype=F)
     found = solvers[name](**options).solve(model, x, start=1.0, stop=sde.t_min)
     truth = GaussianModel(torch.zeros(1, 1, 1, dtype=F), torch.full((1, 1, 1), 0.25, dtype=F), sde)
@@ -121,7 +119,7 @@ def test_continuous_solvers_follow_a_discrete_network(name, options):
 
 def test_a_learned_variance_costs_no_evaluation_and_brownian_noise_refuses_it():
     sde = DDPM(steps=100)
-    model = NetworkModel(Net(sde, True), sde, (1, 4, 4), label=sde.label(1.0))
+    model = NetworkModel(Net(sde, True), sde, (1, 4, 4))
     count, x = Evaluations(), model.prior(generators([0, 1]), dtype=F)
     watched = ObservedModel(model, count)
     solvers["ddpm"](steps=9, variance="learned").solve(watched, x, start=1.0, stop=sde.t_min)
@@ -130,7 +128,7 @@ def test_a_learned_variance_costs_no_evaluation_and_brownian_noise_refuses_it():
     with pytest.raises(UsageError, match="one variance for all values"):
         solver.solve(model, x, start=1.0, stop=sde.t_min, generator=generators([0, 1]))
     with pytest.raises(UsageError, match="the model has no learned variance: choose the variance small or large"):
-        NetworkModel(Net(sde, False), sde, (1, 4, 4), label=sde.label(1.0)).evaluate(x, torch.ones(2)).learned()
+        NetworkModel(Net(sde, False), sde, (1, 4, 4)).evaluate(x, torch.ones(2)).learned()
 
 
 def test_the_bound_is_that_of_the_chain():

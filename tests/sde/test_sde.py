@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import process, sigmoid_levels
 
 from scoresde.core.errors import UsageError
 from scoresde.likelihood import chain as vlb_chain
@@ -40,6 +41,11 @@ def ddpm_log_alpha(t):
     return -(M(t) ** 2) * (ddpm_rate() - M(0.1)) / 4 - M(0.1) * M(t) / 2
 
 
+def chain_log_alpha(t):
+    rate = -2 * mpmath.log(M(sigmoid_levels()[-1])) - M(0.1)
+    return -(M(t) ** 2) * (rate - M(0.1)) / 4 - M(0.1) * M(t) / 2
+
+
 def root_of_rest(log_alpha):
     return lambda t: mpmath.sqrt(-mpmath.expm1(2 * log_alpha(t)))
 
@@ -49,6 +55,8 @@ TRUTH = {  # name: log α and σ from the papers' definitions, in 50 digits
     "sub-vp": (vp_log_alpha, lambda t: -mpmath.expm1(2 * vp_log_alpha(t))),
     "vp-cosine": (cosine_log_alpha, root_of_rest(cosine_log_alpha)),
     "ddpm": (ddpm_log_alpha, root_of_rest(ddpm_log_alpha)),
+    "chain": (chain_log_alpha, root_of_rest(chain_log_alpha)),
+    "flow": (lambda t: mpmath.log(1 - M(t)), lambda t: M(t)),
     "ve": (lambda t: M(0), lambda t: M(0.01) * (M(50) / M(0.01)) ** M(t)),
 }
 
@@ -69,7 +77,7 @@ def test_every_process_has_a_truth():
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
 def test_relative_accuracy(name, quantity, dtype, bound):
     t = torch.tensor(TIMES, dtype=torch.float64).to(dtype)
-    found = getattr(sdes[name](), quantity)(t)
+    found = getattr(process(name), quantity)(t)
     assert found.dtype == dtype
     for time, value in zip(t.tolist(), found.tolist(), strict=True):
         truth = quantities(name)[quantity](M(time))
@@ -80,14 +88,14 @@ def test_relative_accuracy(name, quantity, dtype, bound):
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(share=st.floats(0, 1))
 def test_time_inverts_log_snr(name, share):
-    sde = sdes[name]()
+    sde = process(name)
     t = torch.tensor([1e-6 + share * (sde.t_max - 1e-6)], dtype=torch.float64)
     assert torch.allclose(sde.time(sde.log_snr(t)), t, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", TRUTH)
 def test_log_snr_falls_and_the_prior_is_the_end(name):
-    sde = sdes[name]()
+    sde = process(name)
     t = torch.linspace(1e-6, sde.t_max, 1000, dtype=torch.float64)
     assert (sde.log_snr(t).diff() < 0).all()
     assert abs(float(sde.sigma(t[-1:])) / sde.prior_std - 1) < 1e-4
@@ -121,15 +129,16 @@ def test_bad_options():
 
 @pytest.mark.parametrize("name", TRUTH)
 def test_a_process_says_at_which_times_a_network_is_trained_and_what_it_is_told(name):
-    sde, u = sdes[name](), torch.arange(10_000, dtype=torch.float64) / 10_000
+    sde, u = process(name), torch.arange(10_000, dtype=torch.float64) / 10_000
     t = sde.training_times(u, 0.01)
     assert torch.equal(sde.nearest(t), t)
     if sde.chain is None:
-        assert sde.label(999.0)(t).numpy() == pytest.approx(999 * t.numpy())
+        with pytest.raises(UsageError, match=f"a step is a level of a chain, such as ddpm, and {name} is none"):
+            sde.step(t)
         assert t.numpy() == pytest.approx(0.01 + u.numpy() * (sde.t_max - 0.01))
         assert sde.share(t)[-1].item() == pytest.approx(t[-1].item() / sde.t_max)
     else:  # each of 1,000 levels ten times, by whole numbers
-        levels = sde.label(999.0)(t).numpy()
+        levels = sde.step(t).numpy()
         assert levels == pytest.approx(np.repeat(np.arange(1000), 10), abs=1e-6)
         assert sde.share(t).numpy() == pytest.approx((np.repeat(np.arange(1000), 10) + 0.5) / 1000)
         first, second = sde.chain.times[:-1], sde.chain.times[1:]
@@ -149,7 +158,7 @@ def test_a_process_is_one_class_also_if_it_is_a_chain():
     sde = Even()
     t = sde.training_times(torch.tensor([0, 0.5, 0.999], dtype=torch.float64), 1e-5)
     assert sde.alpha(t).square().numpy() == pytest.approx([0.98, 0.98**151, 0.98**300], rel=1e-12)
-    assert sde.label(999.0)(t).numpy() == pytest.approx([0, 150, 299], abs=1e-6)
-    found = sde.label(1.0)(torch.tensor(ChainGrid().times(sde, t[2].item(), t[0].item(), 13), dtype=torch.float64))
+    assert sde.step(t).numpy() == pytest.approx([0, 150, 299], abs=1e-6)
+    found = sde.step(torch.tensor(ChainGrid().times(sde, t[2].item(), t[0].item(), 13), dtype=torch.float64))
     assert found.numpy() == pytest.approx(np.linspace(299, 0, 14), abs=1e-6)
     assert vlb_chain(sde, 300).numpy() == pytest.approx(sde.chain.alphas_cumprod.numpy())

@@ -67,7 +67,7 @@ def test_the_parts_of_a_chain_are_those_of_its_steps():
             return torch.where(label[:, None, None, None] > 99.5, 3.0, 0.0).expand_as(x)
 
     chosen = config("sde.name=ddpm", "sde.steps=300", "sde.schedule=cosine", "train.evaluate_images=300")
-    model = NetworkModel(Late(), chosen.sde, (1, 8, 8), label=chosen.sde.label(1.0))
+    model = NetworkModel(Late(), chosen.sde, (1, 8, 8))
     assert evaluation(chosen)(model)["buckets"] == pytest.approx([1.0, 10.0, 10.0], rel=0.05)
 
 

@@ -35,6 +35,11 @@ def options(*assignments):
     return config(*assignments).train
 
 
+def label_of(sde):
+    """The label that is the time, or the step."""
+    return "step" if sde.chain else "scaled:scale=1"
+
+
 class Affine(nn.Module):
     """A network whose outputs are known: ½ x + label/10, cut to `channels`."""
 
@@ -56,7 +61,7 @@ def batch(count=8, shape=(1, 4, 4), levels=17, known=None):
 
 
 def model(sde, channels=1, **more):
-    return NetworkModel(Affine(channels), sde, (1, 4, 4), label=sde.label(1.0), **more)
+    return NetworkModel(Affine(channels), sde, (1, 4, 4), label=label_of(sde), **more)
 
 
 def parts(sde, b, t):
@@ -100,7 +105,7 @@ def test_targets_keep_their_digits_near_the_data(predicts):
             alpha, sigma, x0, z, _ = parts(sde, Batch(b.images, None, b.hidden, b.uniform, b.noise), label.double())
             return torch.from_numpy(TARGETS[predicts](alpha, sigma, x0, z)).float()
 
-    found = losses(NetworkModel(Right(), sde, (1, 4, 4), label=sde.label(1.0), predicts=predicts), small, chosen)
+    found = losses(NetworkModel(Right(), sde, (1, 4, 4), label=label_of(sde), predicts=predicts), small, chosen)
     assert found.max().sqrt() < 1e-6
 
 
@@ -124,7 +129,7 @@ def test_likelihood_weighting_estimates_the_weighted_integral(predicts):
     chosen = options("train.weighting=likelihood", f"train.predicts={predicts}", "train.earliest=0.01")
     zero = torch.zeros(count, 1, 1, 1, dtype=F)
     b = Batch(zero + 0.3, None, zero.bool().flatten(), (torch.arange(count, dtype=F) + 0.5) / count, zero + 0.7)
-    net = NetworkModel(Affine(1), sde, (1, 1, 1), label=sde.label(1.0), predicts=predicts)
+    net = NetworkModel(Affine(1), sde, (1, 1, 1), label=label_of(sde), predicts=predicts)
     ends = sde.log_snr(torch.tensor([0.01, 1.0], dtype=F))
     found = 2 * float((ends[0] - ends[1]) * loss(net, b, chosen).detach())
     t = torch.linspace(0.01, 1, count, dtype=F)
@@ -143,7 +148,7 @@ def test_a_chain_is_trained_at_its_levels_each_as_often():
             assert torch.allclose(label, torch.arange(8, dtype=F), atol=1e-5)
             return super().forward(x, label)
 
-    losses(NetworkModel(Whole(1), sde, (1, 4, 4), label=sde.label(1.0)), batch(), options())
+    losses(NetworkModel(Whole(1), sde, (1, 4, 4)), batch(), options())
 
 
 @pytest.mark.parametrize("predicts", ["eps", "x0"])
@@ -187,7 +192,7 @@ def test_hybrid_is_the_square_and_a_thousandth_of_the_bound(predicts):
             return torch.cat([self.mean * x, self.share * x], 1)
 
     def gradients(*assignments):
-        apart = NetworkModel(Apart(), sde, (1, 4, 4), label=sde.label(1.0))
+        apart = NetworkModel(Apart(), sde, (1, 4, 4), label=label_of(sde))
         loss(apart, b, options(*assignments)).backward()
         return [0 if p.grad is None else p.grad.item() for p in (apart.net.mean, apart.net.share)]
 
@@ -206,7 +211,7 @@ def test_inpainting_sees_the_known_pixels_and_learns_the_hole_alone():
             return super().forward(x, label)
 
     sde = VPSDE()
-    net = NetworkModel(Seeing(1), sde, (1, 4, 4), condition="inpaint", label=sde.label(1.0))
+    net = NetworkModel(Seeing(1), sde, (1, 4, 4), condition="inpaint", label="scaled:scale=1")
     found = losses(net, b, options("train.condition=inpaint", "network.extra_channels=2"))
     t = times(sde, b, options())
     *_, z, x = parts(sde, b, t)

@@ -59,7 +59,7 @@ def test_a_chain_is_trained_at_its_levels_whatever_the_law():
     found = times(chain, at(even(1000)), options("train.times=logsnr"))
     assert torch.isin(found, chain.times).all() and len(found.unique()) == 50
     gaps = chain.log_snr(chain.times).diff().abs()  # a level is met as often as the gaps beside it are wide
-    often = torch.bincount(chain.label(1.0)(found).round().long())[1:-1]
+    often = torch.bincount(chain.step(found).round().long())[1:-1]
     assert often.numpy() / 1000 == pytest.approx((gaps[1:] + gaps[:-1]).numpy() / 2 / gaps.sum().item(), abs=2e-3)
 
 
