@@ -1,0 +1,5 @@
+"""Checkpoints of other projects, made into score models. One file per family; adding a file adds a family."""
+
+from .base import Family, Imported, families
+
+__all__ = ["Family", "Imported", "families"]
