@@ -1,6 +1,7 @@
 """The layers of the U-Net. Feature maps are (B, C, H, W), embeddings (B, E); parameters bear diffusers' names."""
 
 import math
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
@@ -15,8 +16,8 @@ class Style(NamedTuple):
 
     embedding: int
     """Length of the time embedding, E."""
-    group_channels: int
-    """Fewest channels in a group of the normalisations."""
+    groups: Callable[[int], int]
+    """How many groups a normalisation of so many channels has."""
     heads: int
     """Heads of each self-attention."""
     scale_shift: bool
@@ -27,13 +28,22 @@ class Style(NamedTuple):
     """How levels are joined: "conv" or "pool"."""
 
     def norm(self, channels: int) -> nn.GroupNorm:
-        """A group normalisation of as many groups, up to 32, as divide the channels and leave each wide enough.
+        """The group normalisation of a feature map.
 
         Args:
             channels: Channels of the feature map.
         """
-        most = max(1, min(32, channels // self.group_channels))
-        return nn.GroupNorm(max(g for g in range(1, most + 1) if channels % g == 0), channels, eps=1e-6)
+        return nn.GroupNorm(self.groups(channels), channels, eps=1e-6)
+
+
+def divisor(channels: int, most: int) -> int:
+    """The largest number of groups, up to 32, that divides the channels and is no larger than `most`, or 1.
+
+    Args:
+        channels: Number that is divided.
+        most: Upper bound.
+    """
+    return max(g for g in range(1, max(1, min(32, most)) + 1) if channels % g == 0)
 
 
 def zeroed(layer: nn.Module) -> nn.Module:

@@ -1,16 +1,18 @@
 """The U-Net of denoising diffusion models, with the parameter names of diffusers' UNet2DModel."""
 
 import functools
+import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
-from pydantic import Field, PositiveInt, ValidationInfo, field_validator
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..core.errors import UsageError
 from .base import NetworkOptions, networks, picture
-from .blocks import InceptionStem, Resampling, Style, TimeEmbedding, sinusoids, zeroed
+from .blocks import InceptionStem, Resampling, Style, TimeEmbedding, divisor, sinusoids, zeroed
 from .levels import DownBlock, MiddleBlock, UpBlock
 
 
@@ -42,8 +44,17 @@ class UNetOptions(NetworkOptions):
     bottleneck: Literal["same", "halved"] = Field(
         "same", description="Whether the middle has the resolution of the last level, or half of it."
     )
-    group_channels: int = Field(
-        4, ge=1, description="Fewest channels in a group of the normalisations, which have at most 32 groups."
+    groups: int | None = Field(
+        None,
+        ge=1,
+        description="Groups of every normalisation; none takes the most, up to 32, with whole groups of 4 channels or "
+        "more at every width.",
+    )
+    group_channels: int | None = Field(
+        None,
+        ge=1,
+        description="In place of one number of groups, at each width the most, up to 32, with so many channels or "
+        "more: as in the models of version 0.1.0.",
     )
 
     @field_validator("heads")
@@ -53,6 +64,21 @@ class UNetOptions(NetworkOptions):
         if channels % heads:
             raise ValueError(f"heads must divide the {channels} channels, got {heads}")
         return heads
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> "UNetOptions":
+        if self.groups is None:
+            return self
+        if self.group_channels is not None:
+            raise ValueError("the groups are chosen by groups or by group_channels: set one of the two")
+        if math.gcd(*self.widths) % self.groups:
+            raise ValueError(f"groups must divide the widths {self.widths} of all levels, got {self.groups}")
+        return self
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each level."""
+        return tuple(self.channels * m for m in self.multipliers)
 
     def build(self, shape: tuple[int, ...]) -> "UNet":
         """The module for images of shape (C, H, W), with fresh weights from torch's global generator.
@@ -64,6 +90,17 @@ class UNetOptions(NetworkOptions):
         """
         picture(shape)
         return UNet(self, shape)
+
+
+def _groups(options: UNetOptions) -> Callable[[int], int]:
+    """How many groups a normalisation of so many channels has.
+
+    Feature maps have the width of a level or, where skips join them, that of two: what divides all levels divides both.
+    """
+    if (least := options.group_channels) is not None:
+        return lambda channels: divisor(channels, channels // least)
+    found = options.groups or divisor(math.gcd(*options.widths), min(options.widths) // 4)
+    return lambda channels: found
 
 
 class UNet(nn.Module):
@@ -83,9 +120,9 @@ class UNet(nn.Module):
         first = options.channels * options.multipliers[0]
         embedding = 4 * first
         style = Style(
-            embedding, options.group_channels, options.heads, options.scale_shift, options.dropout, options.resampling
+            embedding, _groups(options), options.heads, options.scale_shift, options.dropout, options.resampling
         )
-        widths = [options.channels * m for m in options.multipliers]
+        widths = options.widths
         levels, halved = len(widths), options.bottleneck == "halved"
         attention = [-(-shape[1] // 2**level) in options.attention for level in range(levels)]
 

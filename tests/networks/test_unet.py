@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from scoresde.core.errors import UsageError
 from scoresde.core.options import table
 from scoresde.networks import networks
-from scoresde.networks.blocks import Downsample, Resnet, Style, sinusoids
+from scoresde.networks.blocks import Downsample, Resnet, Style, divisor, sinusoids
 from scoresde.networks.unet import UNetOptions
 
 torch.set_num_threads(1)
@@ -105,7 +105,7 @@ def test_odd_sizes_give_finite_outputs(size: tuple[int, int], bottleneck: str) -
 
 
 def test_odd_sides_are_halved_rounding_up() -> None:
-    style = Style(8, 1, 1, False, 0.0, "pool")
+    style = Style(8, lambda channels: 1, 1, False, 0.0, "pool")
     pooled = Downsample(1, style)(torch.arange(9.0).reshape(1, 1, 3, 3))
     torch.testing.assert_close(pooled[0, 0], torch.tensor([[2.0, 3.5], [6.5, 8.0]]))
     conv = Downsample(1, style._replace(resampling="conv"))
@@ -126,10 +126,40 @@ def test_sinusoids_follow_the_formula() -> None:
     assert sinusoids(torch.tensor([3.0], dtype=torch.bfloat16), 4).dtype == torch.float32
 
 
+def norms(**options: object) -> dict[int, int]:
+    """Groups of a network's normalisations, by their channels."""
+    with torch.device("meta"):
+        net = UNetOptions(attention=(), **options).build((1, 8, 8))
+    return {m.num_channels: m.num_groups for m in net.modules() if isinstance(m, nn.GroupNorm)}
+
+
 def test_groups_divide_the_channels() -> None:
-    style = Style(8, 4, 1, False, 0.0, "conv")
-    assert [style.norm(n).num_groups for n in (4, 8, 40, 128, 384, 512)] == [1, 2, 10, 32, 32, 32]
-    assert style._replace(group_channels=1).norm(36).num_groups == 18
+    assert [divisor(n, n // 4) for n in (4, 8, 40, 128, 384, 512)] == [1, 2, 10, 32, 32, 32]
+    assert divisor(36, 36) == 18 and divisor(7, 0) == 1
+    # What models of version 0.1.0 say: 4 channels or more in a group, at each width by itself.
+    old = norms(channels=16, multipliers=(1, 3), group_channels=4)
+    assert old == {16: 4, 32: 8, 48: 12, 64: 16, 96: 24}
+
+
+@pytest.mark.parametrize(
+    ("channels", "multipliers", "groups"),
+    [(128, (1, 2, 2, 2), 32), (64, (1, 2, 2), 16), (16, (1, 3), 4), (4, (1, 2), 1), (24, (2, 3), 12), (36, (1,), 9)],
+)
+def test_all_normalisations_have_one_number_of_groups(channels, multipliers, groups) -> None:
+    found = norms(channels=channels, multipliers=multipliers, blocks=1)
+    assert set(found.values()) == {groups}
+    assert all(n % groups == 0 and n // groups >= 4 for n in found)
+    larger = [g for g in range(groups + 1, 33) if all(n % g == 0 and n // g >= 4 for n in found)]
+    assert not larger, "the most groups that go into every width"
+    assert set(norms(channels=channels, multipliers=multipliers, groups=1).values()) == {1}
+
+
+@torch.no_grad()
+def test_the_number_of_groups_changes_the_function_and_not_the_parameters() -> None:
+    x, label = image(2, 1, 8, 8), torch.tensor([3.0, 500.0])
+    outs = [small(group_channels=None, groups=g)(x, label) for g in (1, 2, 4)]
+    assert small(group_channels=None, groups=1).state_dict().keys() == small().state_dict().keys()
+    assert all((a - b).abs().max() > 1e-3 for i, a in enumerate(outs) for b in outs[:i])
 
 
 @torch.no_grad()
@@ -137,7 +167,7 @@ def test_a_fresh_network_gives_zero_and_its_branches_add_nothing() -> None:
     net = UNetOptions(**SMALL).build((1, 8, 8))
     assert net(image(2, 1, 8, 8), torch.ones(2)).count_nonzero() == 0
     x = image(2, 8, 4, 4)
-    assert torch.equal(Resnet(8, 8, Style(16, 4, 1, True, 0.0, "conv"))(x, torch.ones(2, 16)), x)
+    assert torch.equal(Resnet(8, 8, Style(16, lambda channels: 2, 1, True, 0.0, "conv"))(x, torch.ones(2, 16)), x)
     assert torch.equal(net.mid_block.attentions[0](image(1, 16, 4, 4)), image(1, 16, 4, 4))
 
 
@@ -214,6 +244,8 @@ def test_wrong_inputs_are_refused_by_name() -> None:
         ({"heads": 3}, "heads must divide the 128"),
         ({"channels": 6}, "multiple of 4"),
         ({"multipliers": ()}, "mult"),
+        ({"groups": 24}, r"must divide the widths \(128, 256, 256, 256\) of all levels, got 24"),
+        ({"groups": 8, "group_channels": 4}, "set one of the two"),
     ],
 )
 def test_wrong_options_are_refused_by_name(options: dict[str, object], words: str) -> None:
