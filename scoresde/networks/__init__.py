@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # for editors; at run time a class is imported when it is ask
     from .basic import BasicOptions as BasicOptions
     from .conv import ConvOptions as ConvOptions
     from .given import GivenNetwork as GivenNetwork
+    from .lucidrains import LucidrainsOptions as LucidrainsOptions
     from .mlp import MLPOptions as MLPOptions
     from .unet import UNetOptions as UNetOptions
 else:
