@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .likelihood import NLL as NLL
     from .likelihood import Likelihood as Likelihood
     from .models.base import ScoreModel as ScoreModel
+    from .models.classifier import ClassifierGuidedModel as ClassifierGuidedModel
     from .models.clipped import ClippedModel as ClippedModel
     from .models.gaussian import GaussianMixtureModel as GaussianMixtureModel
     from .models.gaussian import GaussianModel as GaussianModel
@@ -90,6 +91,7 @@ _PLACES = {
     "models.network": "NetworkModel",
     "models.gaussian": "GaussianModel GaussianMixtureModel",
     "models.guided": "GuidedModel",
+    "models.classifier": "ClassifierGuidedModel",
     "models.clipped": "ClippedModel",
     "models.tiled": "TiledModel",
     "solvers": "Solver",

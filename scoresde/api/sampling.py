@@ -89,7 +89,9 @@ def sample(
         raise UsageError("guidance needs classes: say which class the samples are guided to")
     labels = [] if classes is None else torch.as_tensor(classes).reshape(-1).tolist()
     together, drawn = processes(), list[tuple[int, Samples]]()
-    size = len(numbers) if around.bound is not None and not posed(around) else batch
+    measured = posed(around)
+    prior = around if measured is None else measured.unconditional  # which may be guided to a class for each sample
+    size = batch if prior.bound is None else len(numbers)
     shown = progress if together.first else False
     with progress_bar(len(numbers), shown, desc="sample", lines=False, delay=DELAY) as bar:
 

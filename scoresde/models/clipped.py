@@ -14,7 +14,8 @@ class ClippedModel(WrapperModel):
     A network that predicts ε misses x̂_0 by its error times σ/α, a hundredfold at the start of the process, and short
     training or few steps end in saturated colours. Data in the range are not changed by it, so an exact model of such
     data is, nearly. It bends the probability flow: an adaptive solver may take more steps, and a likelihood is not the
-    network's any more. Guide first, then clip, then condition: what is known may lie beyond the range.
+    network's any more. Guide first, then clip, then condition: what is known may lie beyond the range. The other rule,
+    which keeps ε where x̂_0' is cut off, has a meaning in `ddim` alone: its option clip_x0.
 
     References: Ho et al. 2020, https://arxiv.org/abs/2006.11239, whose code clips so; Saharia et al. 2022,
     https://arxiv.org/abs/2205.11487, section 2.3 (static thresholding).

@@ -6,6 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from ..core.errors import UsageError
 from ..models.base import ScoreModel
 from ..sde import Level
 from .base import MarkovSolver, Steps, solvers
@@ -17,7 +18,10 @@ from .grids import GridOption, LogSNRGrid
 class DDIM(MarkovSolver):
     """x_s = α_s x̂_0 + √(σ_s² - v²) ε + v z, where v = eta σ_s √(1 - exp(-2h)), h = λ_s - λ_t.
 
-    Without noise, eta = 0, it is `euler`; at eta = 1, v² is the variance of x_s given x_t and x_0.
+    Without noise, eta = 0, it is `euler`; at eta = 1, v² is the variance of x_s given x_t and x_0. With clip_x0, x̂_0 is
+    cut off while ε stays what the network says, so that the two no longer make up x_t: the rule of diffusers' DDIM with
+    `clip_sample`. A `ClippedModel` computes ε anew from what it has cut off, as its `use_clipped_model_output` does;
+    solvers that use x̂_0 and x_t, such as `ancestral`, have only that rule.
 
     Reference: Song et al. 2021, https://arxiv.org/abs/2010.02502, equations 12 and 16.
     """
@@ -27,6 +31,7 @@ class DDIM(MarkovSolver):
     steps: Steps = 50
     grid: GridOption = LogSNRGrid()
     eta: float = Field(0.0, ge=0, le=1, description="Share of the noise: 0 adds none, 1 as much as the reverse SDE.")
+    clip_x0: bool = Field(False, description="Cut the predicted data off at -1 and 1 in each step, and keep ε.")
 
     @property
     def noisy(self) -> bool:
@@ -36,5 +41,12 @@ class DDIM(MarkovSolver):
         h = s.log_snr - t.log_snr
         kept = math.sqrt(1 + self.eta**2 * math.expm1(-2 * h)) if self.eta else 1.0
         weight = s.sigma * (math.expm1(h) + 1 - kept)
-        mean = combine(s.alpha / t.alpha, x, [-weight], [model.eps(x, t.rows(x))])
+        eps = model.eps(x, t.rows(x))
+        mean = combine(s.alpha / t.alpha, x, [-weight], [eps])
+        if self.clip_x0:
+            if model.units is not None:
+                raise UsageError("clip_x0 cuts off at -1 and 1, and these data have another range: leave it out")
+            x0 = (x - t.sigma * eps) / t.alpha
+            # As a change of the step, so that where nothing is cut off it stays what it was, bit for bit.
+            mean = mean + s.alpha * (x0.clamp(-1, 1) - x0)
         return mean, self.eta and self.eta * s.sigma * math.sqrt(-math.expm1(-2 * h))

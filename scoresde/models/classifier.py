@@ -1,0 +1,120 @@
+"""Guidance by the gradient of a classifier: a model around a model."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..core.devices import like
+from ..core.errors import UsageError
+from ..sde import expand
+from ..sde.labels import Label, labels
+from .base import ScoreModel, WrapperModel
+from .output import Output
+
+
+class ClassifierGuidedModel(WrapperModel):
+    """ε - w σ ∇ log p(c | x_t) for the class c of each row, p(c | x_t) being what a classifier says of noisy data.
+
+    By Bayes' rule w = 1 is the model of p(x | c), if the classifier is exact; above 1, samples become more typical of
+    their class and less diverse. The model needs to know no classes; one that does is told them by a `GuidedModel`
+    inside this one. Each evaluation takes one gradient of the classifier. The NFE counts those of the model alone.
+
+    Reference: Dhariwal and Nichol 2021, https://arxiv.org/abs/2105.05233, section 4.2 and algorithm 2.
+
+    Args:
+        model: The model of p(x).
+        classifier: Called as classifier(x, label), x (B, *) in its own dtype and label (B,); it returns logits, (B, K).
+        scale: w, at least 0.
+        classes: Class of each row, (B,), from 0.
+        label: What the classifier takes for the time, as for `NetworkModel`.
+
+    Raises:
+        UsageError: The classes are no whole numbers from 0, or the scale is not allowed.
+
+    Example:
+        >>> import scoresde, torch
+        >>> class Sign(torch.nn.Module):  # whether the first value is negative or positive
+        ...     def forward(self, x, label):
+        ...         return torch.stack([-x[:, 0], x[:, 0]], 1)
+        >>> normal = scoresde.GaussianModel(torch.zeros(2), torch.eye(2), scoresde.VPSDE())
+        >>> model = scoresde.ClassifierGuidedModel(normal, Sign(), 5.0, [0, 1])
+        >>> (scoresde.sample(model, n=2).x[:, 0] > 0).tolist()
+        [False, True]
+    """
+
+    def __init__(
+        self,
+        model: ScoreModel,
+        classifier: nn.Module,
+        scale: float,
+        classes: Tensor | Sequence[int],
+        *,
+        label: Label | Callable[[Tensor], Tensor] | str | None = None,
+    ) -> None:
+        super().__init__(model)
+        wanted = torch.as_tensor(classes, dtype=torch.int64, device=model.device)
+        if wanted.ndim != 1 or not len(wanted) or wanted.min() < 0:
+            raise UsageError(f"classes are whole numbers from 0, one per sample, got {classes}")
+        if not 0 <= scale < math.inf:
+            raise UsageError(f"the scale of guidance is a number of at least 0, got {scale}")
+        if model.bound not in (None, len(wanted)):
+            raise UsageError(f"the model is bound to {model.bound} samples, got classes for {len(wanted)}")
+        self.classifier, self.scale, self.labels = classifier, scale, wanted
+        self.label: Label | Callable[[Tensor], Tensor] | None = labels.parse(label)
+        self.bound = len(wanted)
+
+    def _adopt(self, model: ScoreModel) -> None:
+        bound = self.bound
+        super()._adopt(model)
+        self.bound = bound or model.bound
+
+    def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
+        if len(x) != len(self.labels):
+            raise UsageError(f"the model is guided to the classes of {len(self.labels)} samples, got {len(x)}")
+        out = self.model.evaluate(x, t, classes)
+        if not self.scale:
+            return out
+        return out._replace(eps=out.eps - expand(self.scale * self.sde.sigma(t), x) * self.gradient(x, t))
+
+    def gradient(self, x: Tensor, t: Tensor) -> Tensor:
+        """∇ log p(c | x_t) of each row's class, (B, *); with its own derivative where x requires one.
+
+        Args:
+            x: States, (B, *).
+            t: Their times, (B,), float64.
+
+        Raises:
+            UsageError: The classifier does not return logits (B, K) of the classes asked for.
+        """
+        again = torch.is_grad_enabled() and x.requires_grad
+        with torch.enable_grad():
+            seen = x if again else x.detach().requires_grad_()
+            logits = self.logits(seen, t)
+            rows = torch.arange(len(x), device=logits.device)
+            log_p = logits.log_softmax(1)[rows, self.labels.to(logits.device)].sum()
+            (found,) = torch.autograd.grad(log_p, seen, create_graph=again)
+        return like(found, x)
+
+    def logits(self, x: Tensor, t: Tensor) -> Tensor:
+        """What the classifier says of x_t, (B, K).
+
+        Args:
+            x: States, (B, *).
+            t: Their times, (B,), float64.
+
+        Raises:
+            UsageError: It is something else, or there are fewer classes than asked for.
+        """
+        parameter = next(self.classifier.parameters(), x)
+        label = labels.parse(self.label or ("step" if self.sde.chain else "scaled"))
+        time = label.of(self.sde, t) if isinstance(label, Label) else label(t)
+        wide = torch.promote_types(parameter.dtype, torch.float32)
+        found = self.classifier(like(x, parameter), time.to(wide).to(parameter.device))
+        if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(x):
+            got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise UsageError(f"the classifier must return logits of shape ({len(x)}, K), got {got}")
+        if (last := int(self.labels.max())) >= found.shape[1]:
+            raise UsageError(f"classes are whole numbers from 0 to {found.shape[1] - 1}, one per sample, got {last}")
+        return found
