@@ -44,6 +44,8 @@ class ScoreModel(nn.Module, ABC):
     """Whether an evaluation draws noise, so that two of them at one point differ."""
     classes: int = 0
     """Number of class labels that the model knows; 0 if it knows none."""
+    null_class: bool = True
+    """Whether it also knows samples of no class; if not, one that knows classes is asked for one of them."""
     condition: str = "none"
     """What it was trained to be given with x: "colour", "inpaint" or "none"."""
     bound: int | None = None
@@ -187,7 +189,7 @@ class WrapperModel(ScoreModel):
     """
 
     model: ScoreModel
-    forwarded: ClassVar[tuple[str, ...]] = ("sde", "shape", "draws", "classes", "condition", "bound", "units")
+    forwarded: ClassVar[list[str]] = ["sde", "shape", "draws", "classes", "null_class", "condition", "bound", "units"]
 
     def __init__(self, model: ScoreModel) -> None:
         super().__init__()

@@ -72,6 +72,7 @@ class NetworkModel(ScoreModel):
         self.predicts: Prediction = predictions.parse(predicts)
         self.label: Label | Callable[[Tensor], Tensor] = labels.parse(label or ("step" if sde.chain else "scaled"))
         self.classes, self.condition, self.units = classes, condition, units
+        self.null_class = options is None or options.null_class
 
     def bind(self, known: Known) -> Self:
         if self.condition == "none":
@@ -110,6 +111,11 @@ class NetworkModel(ScoreModel):
         Raises:
             UsageError: The network's output has another shape.
         """
+        if self.classes and not self.null_class and (classes is None or int(classes.max()) == self.classes):
+            raise UsageError(
+                f"this network was never shown a sample of no class: give each a class from 0 to {self.classes - 1}, "
+                "without guidance (scoresde sample --class 0)"
+            )
         like = next(self.net.parameters(), x)
         dtype, device = like.dtype, like.device
         # The label stays in float32: bfloat16 would merge neighbouring noise levels.

@@ -46,7 +46,7 @@ class TiledModel(WrapperModel):
     row_weights: Tensor
     column_weights: Tensor
 
-    forwarded = ("sde", "draws", "classes", "condition")  # a picture has a shape of its own
+    forwarded = ["sde", "draws", "classes", "null_class", "condition"]  # a picture has a shape of its own
     known: Known | None = None
     """What the inner model is given of each picture, if it is bound."""
 

@@ -16,6 +16,11 @@ class NetworkOptions(Options, ABC):
     extra_channels: int = Field(0, ge=0, description="Input channels beyond the sample's, for a condition.")
     learned_variance: bool = Field(False, description="Give a second output of the sample's shape, for the variance.")
 
+    @property
+    def null_class(self) -> bool:
+        """Whether class number `classes` means no class. If not, a network with classes needs one for each sample."""
+        return True
+
     @abstractmethod
     def build(self, shape: tuple[int, ...]) -> nn.Module:
         """The module for samples of a shape, with fresh weights from torch's global generator.

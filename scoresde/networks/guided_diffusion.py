@@ -1,0 +1,138 @@
+"""The U-Net of guided-diffusion and improved-diffusion (ADM), with the parameter names of OpenAI's code."""
+
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from ..core.errors import UsageError
+from .base import NetworkOptions, networks, picture
+from .blocks import zeroed
+from .guided_diffusion_blocks import Attention, Build, Order, Residual, Stage, encoder, middle, norm, resizing, waves
+
+
+@networks("guided-diffusion")
+class GuidedDiffusionOptions(NetworkOptions):
+    """Residual blocks and self-attention at falling, then rising resolution, told the time and if wanted a class.
+
+    The defaults are improved-diffusion's network for 64x64 pixels. There is no "no class": a network with classes is
+    given one for every sample.
+
+    References: Nichol and Dhariwal 2021, https://arxiv.org/abs/2102.09672; Dhariwal and Nichol 2021,
+    https://arxiv.org/abs/2105.05233, section 3.
+    """
+
+    channels: int = Field(
+        128, ge=32, multiple_of=2, description="Channels of the time's waves, and unit of the widths."
+    )
+    multipliers: tuple[PositiveFloat, ...] = Field(
+        (1.0, 2.0, 3.0, 4.0), min_length=1, description="Channels of each level, as multiples of channels."
+    )
+    blocks: int = Field(3, ge=1, description="Residual blocks of each level on the way down; one more on the way up.")
+    attention: tuple[PositiveInt, ...] = Field(
+        (16, 8), description="Heights of the feature maps that self-attention is applied to, besides the smallest."
+    )
+    heads: int = Field(4, ge=1, description="Heads of each self-attention.")
+    heads_up: int | None = Field(None, ge=1, description="Heads on the way up; none takes heads.")
+    head_channels: int | None = Field(
+        None, ge=1, description="Channels of a head, which then says how many heads there are; none takes heads."
+    )
+    order: Order = Field(
+        "legacy", description="Whether queries, keys and values lie head by head, or one by one (new)."
+    )
+    scale_shift: bool = Field(True, description="Let the time scale and shift features instead of adding to them.")
+    resample_blocks: bool = Field(False, description="Join levels by residual blocks, and not by convolutions.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Share of features dropped in each block while training.")
+
+    @property
+    def null_class(self) -> bool:
+        return False
+
+    def build(self, shape: tuple[int, ...]) -> "GuidedDiffusion":
+        """The module for images of shape (C, H, W), with fresh weights from torch's global generator.
+
+        Attention is where a level of an image of height H has one of the heights in `attention`.
+
+        Raises:
+            UsageError: The samples are no images that can be halved often enough, or groups or heads do not divide
+                the channels.
+        """
+        picture(shape)
+        return GuidedDiffusion(self, shape)
+
+
+class GuidedDiffusion(nn.Module):
+    """net(x, label): x (B, C + extra, H, W) and label (B,) -> (B, C, H, W), or (B, 2C, H, W) with the variance.
+
+    Height and width are multiples of 2^(levels - 1). With classes it is called as net(x, label, classes).
+
+    Args:
+        options: The architecture.
+        shape: Channels, height and width of one image.
+    """
+
+    def __init__(self, options: GuidedDiffusionOptions, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        o = self.options = options
+        self.inputs = shape[0] + o.extra_channels
+        self._fits(shape[1:])
+        widths = [int(m * o.channels) for m in o.multipliers]
+        attends = [shape[1] // 2**level in o.attention for level in range(len(widths))]
+        build = Build(4 * o.channels, o.heads, o.head_channels, o.order, o.scale_shift, o.dropout)
+        first = nn.Linear(o.channels, build.embedding), nn.SiLU(), nn.Linear(build.embedding, build.embedding)
+        self.time_embed = nn.Sequential(*first)
+        self.label_emb = nn.Embedding(o.classes, build.embedding) if o.classes else None
+        down = list(encoder(self.inputs, widths, o.blocks, attends, build, blocks=o.resample_blocks))
+        self.input_blocks = nn.ModuleList([stage for stage, _ in down])
+        skips, width = [outputs for _, outputs in down], widths[-1]
+        self.middle_block = middle(width, build)
+        self.output_blocks = nn.ModuleList()
+        upward = build._replace(heads=o.heads_up or o.heads)
+        for level in reversed(range(len(widths))):
+            for i in range(o.blocks + 1):
+                layers: list[nn.Module] = [Residual(width + skips.pop(), widths[level], build)]
+                width = widths[level]
+                layers += [Attention(width, upward)] if attends[level] else []
+                if level and i == o.blocks:
+                    layers.append(resizing(width, build, up=True, blocks=o.resample_blocks))
+                self.output_blocks.append(Stage(layers))
+        outputs = (2 if o.learned_variance else 1) * shape[0]
+        self.out = nn.Sequential(norm(width), nn.SiLU(), zeroed(nn.Conv2d(width, outputs, 3, padding=1)))
+
+    def _fits(self, size: tuple[int, ...]) -> None:
+        levels = len(self.options.multipliers)
+        if any(side % 2 ** (levels - 1) for side in size):
+            need = f"height and width must be multiples of {2 ** (levels - 1)}, for {levels} levels"
+            raise UsageError(f"{need}, got {tuple(size)}")
+
+    def forward(self, x: Tensor, label: Tensor, classes: Tensor | None = None) -> Tensor:
+        """The network's output.
+
+        Args:
+            x: The image and the channels of a condition, (B, C + extra, H, W).
+            label: The time as the network takes it, (B,); it may be fractional.
+            classes: Class of each row, (B,), from 0; None only for a network without classes.
+
+        Raises:
+            UsageError: x has not the expected channels or size, label not one entry per row, or the classes are missing
+                or too many.
+        """
+        if x.ndim != 4 or x.shape[1] != self.inputs:
+            raise UsageError(f"guided-diffusion takes inputs of shape (B, {self.inputs}, H, W), got {tuple(x.shape)}")
+        if label.shape != x.shape[:1]:
+            raise UsageError(f"the label must be one number for each of {len(x)} rows, got shape {tuple(label.shape)}")
+        self._fits(x.shape[2:])
+        emb = self.time_embed(waves(label, self.options.channels).to(x.dtype))
+        if (self.label_emb is None) != (classes is None):
+            what = "was built without classes: give none" if classes is not None else "needs a class for each sample"
+            raise UsageError(f"this network {what}")
+        if self.label_emb is not None:
+            emb = emb + self.label_emb(classes)
+        h, skips = x, list[Tensor]()
+        for stage in self.input_blocks:
+            h = stage(h, emb)
+            skips.append(h)
+        h = self.middle_block(h, emb)
+        for stage in self.output_blocks:
+            h = stage(torch.cat([h, skips.pop()], dim=1), emb)
+        out: Tensor = self.out(h)
+        return out
