@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from . import sde as sde
     from . import solvers as solvers
     from . import training as training
+    from .api.importing import import_model as import_model
     from .api.likelihood import bits_per_dim as bits_per_dim
     from .api.likelihood import log_likelihood as log_likelihood
     from .api.measuring import benchmark as benchmark
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "api.models": "load save condition",
     "api.sampling": "sample encode decode",
+    "api.importing": "import_model",
     "api.likelihood": "log_likelihood bits_per_dim",
     "api.measuring": "benchmark check",
     "training.fit": "fit",

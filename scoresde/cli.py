@@ -31,6 +31,7 @@ COMMANDS = {
     "check-solver": ("check:check_solver", "Measure whether a solver keeps its promises."),
     "bench": ("bench:bench", "Measure what every solver costs and what its samples are worth."),
     "tune": ("tune:tune", "Find the time grid on which a solver needs the fewest evaluations."),
+    "import": ("importing:command", "Make a model of a checkpoint of another project, and check it."),
     "stats": ("stats:statistics", "Estimate the covariance of a model's data, for conditioning."),
     "prune": ("prune:prune", "Take weights away from a model, and say what that costs."),
     "describe": ("describe:describe", "Show every feature map, the size and the cost of a network."),

@@ -10,7 +10,8 @@ from ..core import files
 from ..core.errors import UsageError
 from ..core.options import Options, hint
 from ..data import data
-from ..models.folder import CONFIG, bundled, load, locate
+from ..models.folder import CONFIG
+from ..models.names import bundled, load, locate
 from ..observations import observations
 from ..observations.masks import masks
 from ..posterior import posteriors

@@ -1,7 +1,8 @@
 """Score models: a network, closed forms, models around models, and the folder a model lives in."""
 
 from .base import ScoreModel
-from .folder import BUNDLED, CONFIG, WEIGHTS, bundled, load, locate, save
+from .folder import CONFIG, WEIGHTS, save
+from .names import BUNDLED, bundled, load, locate
 from .network import NetworkModel
 
 __all__ = [

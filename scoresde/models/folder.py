@@ -8,20 +8,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..core.errors import CheckpointError, ScoreSDEError, UsageError
+from ..core.errors import CheckpointError, ResourceError, ScoreSDEError, UsageError
 from ..core.files import read_json, read_tensors, write_tensors, write_text
-from ..core.options import hint, table
+from ..core.options import table
 from ..core.units import Units
 from ..networks import networks
 from ..sde import SDE, sdes
 from ..sde.labels import Label
+from . import latent
 from .base import ScoreModel
 from .network import NetworkModel
 
 FORMAT = 1
 """Version of the folder's layout. A reader refuses any other."""
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-BUNDLED = Path(__file__).parent.parent / "bundled"
 
 
 def save(model: ScoreModel, folder: Path, record: Mapping[str, Any] | None = None) -> None:
@@ -40,6 +40,8 @@ def save(model: ScoreModel, folder: Path, record: Mapping[str, Any] | None = Non
         raise UsageError(f"a {type(model).__name__} has no folder: save the network inside it")
     content = {"format": FORMAT, "shape": list(model.shape), "sha256": "", **described(model), **(record or {})}
     content["sha256"] = write_tensors(folder / WEIGHTS, model.net.state_dict())
+    if model.autoencoder is not None:
+        content["autoencoder"] = latent.write(folder, model.autoencoder)
     write_text(folder / CONFIG, json.dumps(content, indent=2) + "\n")
 
 
@@ -76,42 +78,19 @@ def label_in(config: Mapping[str, Any], sde: SDE) -> str | None:
     return label
 
 
-def bundled() -> list[str]:
-    """Names of the models that come with the package."""
-    return sorted(path.parent.name for path in BUNDLED.glob(f"*/{CONFIG}"))
-
-
-def locate(name: str | Path) -> Path:
-    """The folder of a model: a path, or the name of a bundled one.
+def read(folder: Path, device: str | torch.device = "cpu", net: nn.Module | None = None) -> NetworkModel:
+    """The model of a run or of a model folder, ready to sample.
 
     Args:
-        name: The path or the name.
-
-    Raises:
-        UsageError: There is neither.
-    """
-    folder = Path(name)
-    if folder.is_dir():
-        return folder
-    if str(name) in bundled():
-        return BUNDLED / str(name)
-    raise UsageError(f"no model folder or bundled model is called {str(name)!r}. {hint(str(name), bundled())}")
-
-
-def load(name: str | Path = "digits", device: str | torch.device = "cpu", net: nn.Module | None = None) -> NetworkModel:
-    """The model of a run, of a model folder, or bundled under a name, ready to sample.
-
-    Args:
-        name: The folder of the run or model, or a bundled name.
+        folder: The folder.
         device: Where its tensors go.
         net: The network, which is given the weights; by default the one that the folder describes. The folder of a
             network that was handed to `fit` as a module cannot build it.
 
     Raises:
-        UsageError: There is no such folder or name.
         CheckpointError: The folder is incomplete, damaged, or of another version.
+        ResourceError: It needs a package that is not installed.
     """
-    folder = locate(name)
     config = read_json(folder / CONFIG)
     if config.get("format") != FORMAT:
         raise CheckpointError(f"{folder} has the format {config.get('format')}; this version reads format {FORMAT}")
@@ -122,6 +101,7 @@ def load(name: str | Path = "digits", device: str | torch.device = "cpu", net: n
         sha256 = config["sha256"]
         net = network.build(shape) if net is None else net
         condition = config["model"].get("condition", "none")
+        autoencoder = latent.described(config["autoencoder"]) if "autoencoder" in config else None
         model = NetworkModel(
             net,
             sde,
@@ -132,16 +112,35 @@ def load(name: str | Path = "digits", device: str | torch.device = "cpu", net: n
             condition=condition,
             options=network,
             units=Units.of(config["units"]) if "units" in config else None,
+            autoencoder=autoencoder,
         )
     except KeyError as error:
         raise CheckpointError(f"{folder / CONFIG} lacks the entry {error}") from None
+    except ResourceError:
+        raise
     except (ScoreSDEError, TypeError, ValueError, IndexError) as error:
         raise CheckpointError(f"{folder / CONFIG} does not describe a model: {error}") from None
-    tensors = read_tensors(folder / WEIGHTS, sha256)
+    fill(net, folder / WEIGHTS, sha256)
+    if autoencoder is not None:
+        fill(autoencoder.coder, folder / latent.WEIGHTS, str(config["autoencoder"].get("sha256")))
+    model.source = folder
+    return model.to(device).eval().requires_grad_(False)
+
+
+def fill(net: nn.Module, path: Path, sha256: str) -> None:
+    """Puts the weights of a file into a network.
+
+    Args:
+        net: The network.
+        path: The file.
+        sha256: The digest that it must have.
+
+    Raises:
+        CheckpointError: The file is missing or damaged, or does not fit.
+    """
+    tensors = read_tensors(path, sha256)
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise CheckpointError(f"{folder / WEIGHTS} does not fit its config: {reason}") from None
-    model.source = folder
-    return model.to(device).eval().requires_grad_(False)
+        raise CheckpointError(f"{path} does not fit its config: {reason}") from None

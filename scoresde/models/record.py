@@ -10,8 +10,10 @@ from ..core.errors import UsageError
 from ..core.folders import writable
 from ..core.options import table
 from ..core.provenance import versions
+from . import latent
 from .base import ScoreModel
-from .folder import BUNDLED, CONFIG, WEIGHTS, locate
+from .folder import CONFIG, WEIGHTS
+from .names import BUNDLED, locate
 
 
 def recipe(name: str | Path) -> dict[str, Any]:
@@ -34,8 +36,10 @@ def record(model: ScoreModel, folder: Path) -> dict[str, Any]:
         model: The model that gave it.
         folder: The model's folder.
     """
+    config = files.read_json(folder / CONFIG)
+    of_latents = {"autoencoder": config["autoencoder"]["sha256"]} if "autoencoder" in config else {}
     return {
-        "model": {"name": folder.name, "sha256": files.read_json(folder / CONFIG)["sha256"]},
+        "model": {"name": folder.name, "sha256": config["sha256"], **of_latents},
         "sde": table(model.sde),
         "device": str(model.device),
         **versions(),
@@ -56,7 +60,8 @@ def home(folder: Path, out: Path | None = None) -> Path:
     """
     target = writable(out or (Path("models") / folder.name if folder.parent == BUNDLED else folder))
     if not (target / CONFIG).exists():
-        for name in (WEIGHTS, CONFIG):
+        whole = [WEIGHTS, latent.WEIGHTS] if "autoencoder" in files.read_json(folder / CONFIG) else [WEIGHTS]
+        for name in (*whole, CONFIG):
             files.write(target / name, partial(shutil.copyfile, folder / name))
     elif files.read_json(target / CONFIG) != files.read_json(folder / CONFIG):
         raise UsageError(f"{target} holds another model than {folder}: choose another folder")

@@ -13,7 +13,8 @@ from ..core.errors import UsageError
 from ..core.files import read_json
 from ..core.parallel import processes
 from ..data import DataOptions, Dataset, Images, Tensors
-from ..models.folder import CONFIG, label_in, locate
+from ..models.folder import CONFIG, label_in
+from ..models.names import locate
 from ..sde import sdes
 from .config import Config
 from .loop import start, train

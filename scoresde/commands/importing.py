@@ -1,0 +1,68 @@
+"""`scoresde import`: a checkpoint of another project made into a model folder."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..data.recipes import images_of
+from ..models.folder import read
+from ..models.foreign import families
+from ..models.foreign.base import family_of
+from ..models.foreign.importing import brought
+from .options import build, field_options, json_option, print_table
+
+
+def run_import(
+    source: Path, out: Path, family: str | None, data_name: str | None, force: bool, as_json: bool, **options: Any
+) -> None:
+    """Make a model folder of SOURCE, a checkpoint of another project, and check that it denoises.
+
+    Families: a folder of diffusers; .pth of score_sde; .pt of guided-diffusion, improved-diffusion, lucidrains or SiT;
+    .pkl of EDM. Nothing of a checkpoint is run. What a file does not say is an option, and asked for by name.
+    The model that comes out is used like any other: --model FOLDER.
+    """
+    chosen = build(families, family or family_of(source).name, options)
+    images = None if data_name is None else images_of({}, str(source), data_name, "train")[1].drawn(16).scaled()
+    record = brought(source, out, chosen, images, force=force)
+    model, checked = read(out), record["check"]
+    click.echo(f"{out}: {model!r}, label {model.label}", err=as_json)
+    for name, note in record["notes"].items():
+        click.echo(f"  {name}: {note}", err=as_json)
+    if "noise" not in checked:
+        click.echo(f"not checked: {checked['reason']}", err=True)
+        return
+    columns = ("noise", "errors", "told_less", "told_more")
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*(checked[name] for name in columns), strict=True)]
+    print_table([{name: float(f"{value:.3g}") for name, value in row.items()} for row in rows], as_json)
+    click.echo("passed" if checked["passed"] else f"not passed: {'; '.join(checked['faults'])}", err=True)
+
+
+def command() -> click.Command:
+    """The command with one option for each field of the families."""
+    made = click.Command(
+        "import",
+        callback=run_import,
+        params=[
+            click.Argument(["source"], type=click.Path(path_type=Path)),
+            click.Option(["--out"], type=click.Path(path_type=Path), required=True, help="Folder of the model."),
+            click.Option(["--as", "family"], metavar="FAMILY", help=f"One of {', '.join(families)}. [default: seen]"),
+            click.Option(
+                ["--data", "data_name"], metavar="NAME[:KEY=VALUE,...]",
+                help="Images of the kind that the model makes, for the check. [default: two photographs]",
+            ),
+            click.Option(["--force"], is_flag=True, help="Keep the model although the check fails or cannot be made."),
+            *field_options(families),
+        ],
+        help=run_import.__doc__,
+        epilog="""\b
+The table: root mean square error of the denoised pictures at each level of noise, with the
+label of that level, and with those of half and of twice the noise, which a right model likes less.
+\b
+Examples:
+  scoresde import ddpm-cifar10-32 --out models/ddpm
+  scoresde import checkpoint_26.pth --out models/ddpmpp --config cifar10_ddpmpp_continuous
+  scoresde sample --model models/ddpm --solver dpm++ --steps 20""",
+    )  # fmt: skip
+    json_option(made)
+    return made
