@@ -1,0 +1,183 @@
+"""Milestones of denoising-diffusion-pytorch."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from ...core.errors import CheckpointError, UsageError
+from ...networks.lucidrains import LucidrainsOptions
+from ...sde import SDE
+from ...sde.chain import DDPM
+from ...sde.given_chain import GivenChain
+from ..network import NetworkModel
+from .base import Family, Imported, families
+from .glance import mentions
+from .weights import fill, read_weights
+
+Objective = Literal["pred_noise", "pred_x0", "pred_v"]
+PREDICTS = {"pred_noise": "eps", "pred_x0": "x0", "pred_v": "v"}
+
+
+@families("lucidrains")
+class Lucidrains(Family):
+    """`model-N.pt`, as the Trainer of denoising-diffusion-pytorch from version 2 on writes it.
+
+    The file says the network by the shapes of its weights, the chain, and by the weights of its loss the objective. It
+    does not say the size of the images. They are taken to be in [-1, 1], as with `auto_normalize`, its default.
+
+    Reference: https://github.com/lucidrains/denoising-diffusion-pytorch.
+    """
+
+    image_size: tuple[PositiveInt, ...] = Field(
+        (), max_length=2, description="Side of the images, or height and width."
+    )
+    objective: Objective | None = Field(
+        None, description="What the network predicts; none reads it from the weights of the loss."
+    )
+    weights: Literal["averages", "raw"] = Field(
+        "averages", description="The averages of the weights, or the last ones."
+    )
+    channels: PositiveInt | None = Field(None, description="Channels of the images; none reads them from the network.")
+    theta: float = Field(10_000.0, gt=1, description="The option sinusoidal_pos_emb_theta of the Unet.")
+
+    @classmethod
+    def claims(cls, source: Path) -> bool:
+        return mentions(source, "alphas_cumprod", "model.init_conv.weight", "model.time_mlp.1.weight", "mem_kv")
+
+    def read(self, source: Path) -> Imported:
+        found = read_weights(source)
+        if not self.image_size:
+            raise UsageError(f"{source} does not say the size of its images: give image_size, such as --image-size 64")
+        diffusion = found.get("model")
+        if not isinstance(diffusion, dict) or "alphas_cumprod" not in diffusion:
+            raise CheckpointError(f"{source} has no alphas_cumprod: only GaussianDiffusion, on a chain, can be read")
+        part, prefix = ("ema", "ema_model.model.") if self.weights == "averages" else ("model", "model.")
+        stored = {k.removeprefix(prefix): v for k, v in (found.get(part) or {}).items() if k.startswith(prefix)}
+        if "init_conv.weight" not in stored:
+            raise CheckpointError(f"{source} has no {self.weights}, entries {prefix}* of {part}: choose other weights")
+        network, channels = self.network(stored, source)
+        shape = (channels, self.image_size[0], self.image_size[-1])
+        net = network.build(shape)
+        fill(net, stored, source)
+        # With a learned variance the original trains the first half on the noise, whatever its objective says.
+        objective = "pred_noise" if network.learned_variance else self._objective(diffusion, source)
+        model = NetworkModel(
+            net, process(diffusion), shape, label="step", predicts=PREDICTS[objective], options=network
+        )  # fmt: skip
+        notes = {
+            "weights": self.weights,
+            "step": found.get("step"),
+            "version": found.get("version"),
+            "objective": objective,
+            "assumed": {"auto_normalize": True, "sinusoidal_pos_emb_theta": self.theta},
+            "sampling": "the original clips x_0 to [-1, 1] at each step and recomputes the noise from it",
+            **(
+                {"self_condition": "given zeros, as in the first step of the original"}
+                if network.self_condition
+                else {}
+            ),
+        }
+        return Imported(model.eval().requires_grad_(False), notes)
+
+    def network(self, weights: Mapping[str, Tensor], source: Path) -> tuple[LucidrainsOptions, int]:
+        """The options of the Unet, and the channels of its images, by the shapes of its weights.
+
+        Args:
+            weights: Its weights by name.
+            source: Where they are from, for messages.
+
+        Raises:
+            UsageError: The network is of another version or kind, or its channels are not clear.
+            CheckpointError: Weights are missing.
+        """
+        if "downs.0.0.block1.norm.g" not in weights or "time_mlp.0.weights" in weights:
+            raise UsageError(f"{source} is of a version before 2, or of another Unet, which is not covered")
+        try:
+            inputs, outputs = weights["init_conv.weight"].shape[1], len(weights["final_conv.weight"])
+            dim, first = len(weights["time_mlp.1.weight"]) // 4, len(weights["init_conv.weight"])
+            levels = range(sum(name.endswith(".2.mem_kv") and name.startswith("downs.") for name in weights))
+            out = [len(weights.get(f"downs.{i}.3.1.weight", weights.get(f"downs.{i}.3.weight", ()))) for i in levels]
+            full = tuple(f"downs.{i}.2.to_out.weight" in weights for i in levels)
+            memories = [weights[f"downs.{i}.2.mem_kv"].shape for i in levels]
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise CheckpointError(f"{source} lacks weights of the Unet: {error}") from None
+        if self.channels is None and inputs == outputs and inputs in (2, 6):
+            raise UsageError(
+                f"{source} has a network from {inputs} to {outputs} channels, which may be self-conditioned with a "
+                f"learned variance: give channels, {inputs} or {inputs // 2}"
+            )
+        channels = self.channels or min(inputs, outputs)
+        if inputs not in (channels, 2 * channels) or outputs not in (channels, 2 * channels):
+            raise UsageError(f"{source} has a network from {inputs} to {outputs} channels, which {channels} do not fit")
+        if any(width % dim for width in out):
+            raise UsageError(f"{source} has levels of {out} channels, which are not multiples of its dim, {dim}")
+        options = LucidrainsOptions(
+            dim=dim,
+            init_dim=None if first == dim else first,
+            dim_mults=tuple(width // dim for width in out),
+            attn_heads=tuple(shape[1] for shape in memories),
+            attn_dim_head=tuple(shape[3 if all_ else 2] for shape, all_ in zip(memories, full, strict=True)),
+            full_attn=full,
+            self_condition=inputs > channels,
+            learned_variance=outputs > channels,
+            theta=self.theta,
+        )
+        return options, channels
+
+    def _objective(self, diffusion: Mapping[str, Tensor], source: Path) -> str:
+        said = objective_of(diffusion)
+        if said is None and self.objective is None:
+            raise UsageError(
+                f"{source} does not say what its network predicts: give objective, {' or '.join(PREDICTS)}"
+            )
+        if said is not None and self.objective not in (None, said):
+            raise UsageError(f"the weights of the loss in {source} are those of {said}, not of {self.objective}")
+        return said or str(self.objective)
+
+
+def objective_of(diffusion: Mapping[str, Any]) -> str | None:
+    """The objective by its weights of the loss, m/s, m and m/(s + 1) for a signal-to-noise ratio s and m = min(s, γ).
+
+    γ is that of `min_snr_loss_weight`, or infinite. No two of the three can be confused.
+
+    Args:
+        diffusion: The buffers of GaussianDiffusion.
+    """
+    weight, alphas_cumprod = diffusion.get("loss_weight"), levels(diffusion)
+    if not isinstance(weight, Tensor) or weight.shape != alphas_cumprod.shape:
+        return None
+    ratio = alphas_cumprod / (1 - alphas_cumprod)
+    limits = {"pred_noise": weight * ratio, "pred_x0": weight.double(), "pred_v": weight * (ratio + 1)}
+    fitting = [name for name, m in limits.items() if torch.allclose(m, ratio.clamp_max(m.max()), rtol=1e-4, atol=0)]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def levels(diffusion: Mapping[str, Tensor]) -> Tensor:
+    """ᾱ of the chain, (N,), float64: from whichever of the float32 buffers ᾱ and √(1 - ᾱ) has more digits of it.
+
+    Args:
+        diffusion: The buffers of GaussianDiffusion.
+    """
+    alphas_cumprod = diffusion["alphas_cumprod"].double()
+    noise = diffusion["sqrt_one_minus_alphas_cumprod"].double()
+    return torch.where(alphas_cumprod > 0.5, 1 - noise.square(), alphas_cumprod)
+
+
+def process(diffusion: Mapping[str, Tensor]) -> SDE:
+    """The chain: `ddpm` where its formula gives the levels, else the levels themselves.
+
+    Args:
+        diffusion: The buffers of GaussianDiffusion.
+    """
+    given = levels(diffusion)
+    for schedule in ("linear", "cosine"):
+        with suppress(UsageError):
+            chain = DDPM(steps=len(given), schedule=schedule)
+            if torch.allclose(torch.logit(chain.alphas_cumprod), torch.logit(given), rtol=0, atol=1e-5):
+                return chain
+    return GivenChain(alphas_cumprod=tuple(given.tolist()))
