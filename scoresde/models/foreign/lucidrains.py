@@ -33,9 +33,7 @@ class Lucidrains(Family):
     Reference: https://github.com/lucidrains/denoising-diffusion-pytorch.
     """
 
-    image_size: tuple[PositiveInt, ...] = Field(
-        (), max_length=2, description="Side of the images, or height and width."
-    )
+    image_size: PositiveInt | None = Field(None, description="Side of the images, in pixels.")
     objective: Objective | None = Field(
         None, description="What the network predicts; none reads it from the weights of the loss."
     )
@@ -51,7 +49,7 @@ class Lucidrains(Family):
 
     def read(self, source: Path) -> Imported:
         found = read_weights(source)
-        if not self.image_size:
+        if self.image_size is None:
             raise UsageError(f"{source} does not say the size of its images: give image_size, such as --image-size 64")
         diffusion = found.get("model")
         if not isinstance(diffusion, dict) or "alphas_cumprod" not in diffusion:
@@ -61,7 +59,7 @@ class Lucidrains(Family):
         if "init_conv.weight" not in stored:
             raise CheckpointError(f"{source} has no {self.weights}, entries {prefix}* of {part}: choose other weights")
         network, channels = self.network(stored, source)
-        shape = (channels, self.image_size[0], self.image_size[-1])
+        shape = (channels, self.image_size, self.image_size)
         net = network.build(shape)
         fill(net, stored, source)
         # With a learned variance the original trains the first half on the noise, whatever its objective says.

@@ -17,7 +17,7 @@ CASES = {"lucidrains-v-sigmoid": ("v", "chain"), "lucidrains-eps-cosine": ("eps"
 
 
 def imported(case, **options):
-    return Lucidrains(image_size=[16], **options).read(GOLDEN / case / "model-1.pt")
+    return Lucidrains(image_size=16, **options).read(GOLDEN / case / "model-1.pt")
 
 
 def relative(found, truth):
@@ -111,8 +111,8 @@ AVERAGE = "ema/ema_model.model."
 @pytest.mark.parametrize(
     "changes, options, error, reason",
     [
-        ({}, {"image_size": []}, UsageError, "give image_size"),
-        ({}, {"image_size": [15]}, UsageError, "sides that 2 divides"),
+        ({}, {"image_size": None}, UsageError, "give image_size"),
+        ({}, {"image_size": 15}, UsageError, "sides that 2 divides"),
         ({}, {"objective": "pred_noise"}, UsageError, "are those of pred_v, not of pred_noise"),
         ({"model/loss_weight": None}, {}, UsageError, "give objective, pred_noise or pred_x0 or pred_v"),
         ({"model/alphas_cumprod": None}, {}, CheckpointError, "no alphas_cumprod"),
@@ -126,12 +126,12 @@ AVERAGE = "ema/ema_model.model."
 )
 def test_what_it_refuses(tmp_path, changes, options, error, reason):
     with pytest.raises(error, match=reason):
-        Lucidrains(**{"image_size": [16], **options}).read(written(tmp_path, **changes))
+        Lucidrains(**{"image_size": 16, **options}).read(written(tmp_path, **changes))
 
 
 def test_an_objective_that_the_file_does_not_say_is_taken_from_the_option(tmp_path):
     source = written(tmp_path, **{"model/loss_weight": None})
-    assert str(Lucidrains(image_size=[16], objective="pred_x0").read(source).model.predicts) == "x0"
+    assert str(Lucidrains(image_size=16, objective="pred_x0").read(source).model.predicts) == "x0"
 
 
 def test_channels_that_are_not_clear_are_asked_for(tmp_path):
@@ -139,10 +139,10 @@ def test_channels_that_are_not_clear_are_asked_for(tmp_path):
     more = {"final_conv.weight": torch.ones(6, 8, 1, 1), "final_conv.bias": torch.ones(6), "init_conv.weight": double}
     source = written(tmp_path, **{AVERAGE + name: tensor for name, tensor in more.items()})
     with pytest.raises(UsageError, match="give channels, 6 or 3"):
-        Lucidrains(image_size=[16]).read(source)
-    plain = Lucidrains(image_size=[16], channels=6).read(source).model
+        Lucidrains(image_size=16).read(source)
+    plain = Lucidrains(image_size=16, channels=6).read(source).model
     assert plain.shape == (6, 16, 16) and not plain.options.learned_variance
-    both = Lucidrains(image_size=[16], channels=3).read(source)
+    both = Lucidrains(image_size=16, channels=3).read(source)
     assert both.model.options.self_condition and both.model.options.learned_variance and both.notes["self_condition"]
     assert str(both.model.predicts) == "eps"  # whatever the objective, the original trains it on the noise
 
@@ -150,4 +150,4 @@ def test_channels_that_are_not_clear_are_asked_for(tmp_path):
 def test_nothing_that_runs_code_is_read(tmp_path):
     torch.save({"model": torch.nn.Linear(2, 2)}, tmp_path / "model-1.pt")
     with pytest.raises(CheckpointError, match="more than tensors and plain values"):
-        Lucidrains(image_size=[16]).read(tmp_path / "model-1.pt")
+        Lucidrains(image_size=16).read(tmp_path / "model-1.pt")
