@@ -32,6 +32,7 @@ nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600  # seconds for a cell; a machine may be busy
 nb_output_stderr = "remove"  # bars
+nb_render_markdown_format = "myst"  # which has tables
 
 myst_enable_extensions = ["dollarmath", "amsmath", "substitution"]
 myst_heading_anchors = 3
