@@ -78,9 +78,23 @@ class DiffusersOptions(NetworkOptions):
     @property
     def rows(self) -> int:
         """Rows of the class embedding; 0 without one."""
-        if self.kind == "DiTTransformer2DModel":
-            return int(self.config["num_embeds_ada_norm"]) + 1
-        return int(self.config["num_class_embeds"] or 0) if self.config["class_embed_type"] is None else 0
+        return self.rows_of(self.kind, self.config)
+
+    @staticmethod
+    def rows_of(kind: str, config: Mapping[str, Any]) -> int:
+        """Rows of the class embedding of a network; 0 without one.
+
+        Args:
+            kind: Its class in diffusers.
+            config: Its whole config.
+        """
+        if kind == "DiTTransformer2DModel":
+            return int(config["num_embeds_ada_norm"]) + 1
+        return int(config["num_class_embeds"] or 0) if config["class_embed_type"] is None else 0
+
+    @property
+    def null_class(self) -> bool:
+        return not self.classes or self.rows > self.classes
 
     def build(self, shape: tuple[int, ...]) -> nn.Module:
         """The module for images of shape (C, H, W), with fresh weights from torch's global generator.
@@ -147,11 +161,11 @@ def _classes(options: DiffusersOptions, x: Tensor, classes: Tensor | None) -> Te
         if classes is not None:
             raise UsageError("this network was built without classes: give none")
         return None
-    if options.rows > options.classes:  # the last row stands for no class
-        return torch.full((len(x),), options.classes, device=x.device) if classes is None else classes
-    if classes is None or bool((classes >= options.classes).any()):
+    if classes is not None:
+        return classes
+    if not options.null_class:
         raise UsageError(f"this network knows {options.classes} classes and not the lack of one: give a class")
-    return classes
+    return torch.full((len(x),), options.classes, device=x.device)
 
 
 def library() -> Any:

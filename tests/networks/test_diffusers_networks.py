@@ -106,9 +106,9 @@ def test_no_class_is_the_last_row_or_refused():
         net.load_state_dict(theirs(config).state_dict())
     last = torch.tensor([4, 4])
     assert torch.equal(null(image(), LABELS), known(image(), LABELS, last))
-    for classes in (None, torch.tensor([1, 5])):
-        with pytest.raises(UsageError, match="knows 5 classes and not the lack of one: give a class"):
-            known(image(), LABELS, classes)
+    with pytest.raises(UsageError, match="knows 5 classes and not the lack of one: give a class"):
+        known(image(), LABELS)
+    assert null.options.null_class and not known.options.null_class
 
 
 @pytest.mark.parametrize(
