@@ -8,7 +8,7 @@ from torch import Tensor
 from ..core.random import Seeds, generators, whole_seeds
 from ..data import Images
 from ..data.base import pictures
-from ..data.given import as_images
+from ..data.given import as_dataset
 from ..data.recipes import images_of
 from ..likelihood import NLL, Likelihood, nll
 from ..likelihood import log_likelihood as likelihood_of
@@ -120,7 +120,7 @@ def bits_per_dim(
         folder = source_of(around)
         _, whole = images_of({} if folder is None else recipe(folder), str(folder or "the model"), images, "test")
     else:
-        whole = pictures(as_images(images))
+        whole = pictures(as_dataset(images))
     some = whole if n is None else whole.drawn(n, seed)
     with progress_bar(len(some) * draws, progress, desc="likelihood", lines=False, delay=DELAY) as bar:
         watch = ProgressBar(around.sde, bar, upwards=True, start=eps)

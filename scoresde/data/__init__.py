@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # for editors; at run time a class is imported when it is ask
     from .embedded import Photos as Photos
     from .files import Folder as Folder
     from .files import Zip as Zip
-    from .given import GivenImages as GivenImages
+    from .given import GivenData as GivenData
 else:
     __getattr__, __dir__ = data.members(globals())
 

@@ -18,7 +18,7 @@ from .tensors import Tensors
 
 
 @data("given")
-class GivenImages(DataOptions):
+class GivenData(DataOptions):
     """Data that Python has handed over: no file holds them, so only their number and a digest can be written down."""
 
     count: int = Field(ge=1, description="Number of training items.")
@@ -76,7 +76,7 @@ def digest(found: Dataset) -> str:
     return sha256.hexdigest()
 
 
-def as_images(x: Any, like: Dataset | None = None) -> Dataset:
+def as_dataset(x: Any, like: Dataset | None = None) -> Dataset:
     """Data as they are, or what an array, a list or a data set of PyTorch or Hugging Face means; see `meant`.
 
     Args:

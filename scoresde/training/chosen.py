@@ -13,7 +13,7 @@ from torch import Tensor
 from ..core.errors import UsageError
 from ..core.options import table
 from ..data import Dataset, Images
-from ..data.given import GivenImages, as_images
+from ..data.given import GivenData, as_dataset
 from ..data.survey import survey
 from .checkpoints import Checkpoints
 from .config import Config, load, names, override, parse
@@ -141,9 +141,9 @@ def _same_data(source: str | Path | Array, config: Config) -> Config:
     """The configuration of a run with the data that are given for it once more."""
     if isinstance(source, str | Path):
         return config
-    if not isinstance(config.data, GivenImages):
+    if not isinstance(config.data, GivenData):
         raise UsageError(f"the run was trained on {config.data}, not on an array: go on from its folder")
-    return replace(config, data=GivenImages.of(as_images(source)))
+    return replace(config, data=GivenData.of(as_dataset(source)))
 
 
 def _for_data(
@@ -189,9 +189,9 @@ def _of_path(path: Path, device: torch.device, own: dict[str, Any], init_from: s
 
 def _of_array(source: Array) -> tuple[Facts, tuple[str, ...]]:
     """What is known of an array."""
-    loaded = as_images(source)
+    loaded = as_dataset(source)
     classes = 0 if loaded.labels is None else int(loaded.labels.max()) + 1
-    facts = Facts(GivenImages.of(loaded), loaded.shape, len(loaded), classes, isinstance(loaded, Images))
+    facts = Facts(GivenData.of(loaded), loaded.shape, len(loaded), classes, isinstance(loaded, Images))
     return facts, (
         f"{len(loaded)} items of shape {loaded.shape}" + f" in {classes} classes" * bool(classes),
         *_few(facts),

@@ -15,7 +15,7 @@ from ..core.devices import device as device_of
 from ..core.errors import UsageError
 from ..core.folders import only_writer, writable
 from ..core.parallel import group, grouped, processes
-from ..data.given import GivenImages, as_images, digest
+from ..data.given import GivenData, as_dataset, digest
 from ..networks.given import GivenNetwork
 from ..sampling.progress import progress_bar
 from .adapt import adapted
@@ -103,9 +103,9 @@ def fit(
                 lambda: chosen(source, place, device_of(name), overrides, seconds, goes_on)
             ).config
         if images is not None:
-            given = as_images(images)
-            held = None if held_out is None else as_images(held_out, given)
-            wanted = replace(wanted, data=GivenImages.of(given, held))
+            given = as_dataset(images)
+            held = None if held_out is None else as_dataset(held_out, given)
+            wanted = replace(wanted, data=GivenData.of(given, held))
         elif held_out is not None:
             raise UsageError("held_out goes with images: without them, the test set of config.data is held out")
         if net is not None:

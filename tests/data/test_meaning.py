@@ -7,7 +7,7 @@ from torch.utils.data import TensorDataset
 
 from scoresde.core.errors import DataError
 from scoresde.data import Images, Tensors, data
-from scoresde.data.given import GivenImages, as_images
+from scoresde.data.given import GivenData, as_dataset
 
 RANDOM = np.random.default_rng(0)
 BYTES = RANDOM.integers(0, 256, (20, 8, 9, 3), dtype=np.uint8)
@@ -32,14 +32,14 @@ MOONS = RANDOM.normal(size=(100, 2))
     ids=range(10),
 )
 def test_pictures_are_found_however_they_are_written(x):
-    found = as_images(x)
+    found = as_dataset(x)
     assert isinstance(found, Images) and torch.equal(found.pixels, FIRST)
 
 
 def test_grey_bytes_have_one_channel():
-    assert torch.equal(as_images(BYTES[..., 0]).pixels, FIRST[:, :1])
-    assert as_images(BYTES[..., :1]).shape == (1, 8, 9) == as_images(BYTES.transpose(0, 3, 1, 2)[:, :1]).shape
-    assert as_images(RANDOM.integers(0, 256, (5, 8, 8, 4), dtype=np.uint8)).shape == (4, 8, 8)
+    assert torch.equal(as_dataset(BYTES[..., 0]).pixels, FIRST[:, :1])
+    assert as_dataset(BYTES[..., :1]).shape == (1, 8, 9) == as_dataset(BYTES.transpose(0, 3, 1, 2)[:, :1]).shape
+    assert as_dataset(RANDOM.integers(0, 256, (5, 8, 8, 4), dtype=np.uint8)).shape == (4, 8, 8)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_grey_bytes_have_one_channel():
     ids=range(9),
 )
 def test_other_numbers_stay_what_they_are(x):
-    found = as_images(x)
+    found = as_dataset(x)
     assert isinstance(found, Tensors) and np.allclose(found.values, x, atol=1e-6)
 
 
@@ -77,7 +77,7 @@ def test_other_numbers_stay_what_they_are(x):
 )
 def test_what_could_be_two_things_is_refused_with_the_way_out(x, reason):
     with pytest.raises(DataError, match=reason):
-        as_images(x)
+        as_dataset(x)
 
 
 class Rows(torch.utils.data.Dataset):
@@ -120,29 +120,29 @@ LABELS = np.arange(20) % 3
     ids=["tuple", "TensorDataset", "torchvision", "ToTensor", "hugging face"],
 )
 def test_data_sets_come_with_their_labels(x):
-    found = as_images(x)
+    found = as_dataset(x)
     assert torch.equal(found.pixels, FIRST) and found.labels.tolist() == LABELS.tolist()
 
 
 def test_data_sets_without_labels_or_with_items_of_several_shapes():
-    assert as_images(TensorDataset(torch.from_numpy(MOONS))).labels is None
+    assert as_dataset(TensorDataset(torch.from_numpy(MOONS))).labels is None
     with pytest.raises(DataError, match="several shapes"):
-        as_images(Rows([np.zeros((3, 4)), np.zeros((3, 5))], [0, 1]))
+        as_dataset(Rows([np.zeros((3, 4)), np.zeros((3, 5))], [0, 1]))
 
 
 def test_held_out_data_mean_what_the_training_data_mean():
-    train = as_images(MOONS)
-    held = as_images(MOONS[:5] * 3, like=train)
+    train = as_dataset(MOONS)
+    held = as_dataset(MOONS[:5] * 3, like=train)
     assert held.units is train.units
-    given = GivenImages.of(train, Tensors(MOONS[:5] * 3))
+    given = GivenData.of(train, Tensors(MOONS[:5] * 3))
     assert given.load("test").units is train.units and given.shape == (2,)
     noise = RANDOM.random((20, 8, 9, 3))
     with pytest.raises(DataError, match="Tensors of shape"):
-        as_images(noise, like=as_images(BYTES))
-    flat = as_images(np.round(255 * noise) / 255, like=Tensors(FIRST.float()))  # whole levels, and yet numbers
+        as_dataset(noise, like=as_dataset(BYTES))
+    flat = as_dataset(np.round(255 * noise) / 255, like=Tensors(FIRST.float()))  # whole levels, and yet numbers
     assert isinstance(flat, Tensors) and flat.shape == (3, 8, 9)
     with pytest.raises(DataError, match="give both"):
-        GivenImages.of(train, as_images(BYTES))
+        GivenData.of(train, as_dataset(BYTES))
 
 
 def load(path, split="train", **options):

@@ -15,7 +15,7 @@ from scoresde import models
 from scoresde.core.errors import CheckpointError, DataError, UsageError
 from scoresde.core.random import generators, numpy_stream
 from scoresde.data import Images, data
-from scoresde.data.given import GivenImages, as_images, digest
+from scoresde.data.given import GivenData, as_dataset, digest
 from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
 from scoresde.training import config as configuration
@@ -236,10 +236,10 @@ def test_what_cannot_be_done_is_said_in_a_sentence(pixels):
 
 
 def test_a_digest_tells_images_apart(pixels):
-    images = as_images(pixels)
+    images = as_dataset(pixels)
     labelled = Images(images.pixels, labels=torch.zeros(64, dtype=torch.int64))
     found = {
-        digest(each) for each in (images, as_images(pixels[::-1]), labelled, as_images(pixels.reshape(32, 2, 8, 8)))
+        digest(each) for each in (images, as_dataset(pixels[::-1]), labelled, as_dataset(pixels.reshape(32, 2, 8, 8)))
     }
-    assert len(found) == 4 and digest(as_images(torch.from_numpy(pixels))) == digest(images)
-    assert GivenImages.of(images).shape == (1, 8, 8)
+    assert len(found) == 4 and digest(as_dataset(torch.from_numpy(pixels))) == digest(images)
+    assert GivenData.of(images).shape == (1, 8, 8)

@@ -7,7 +7,7 @@ import torch
 import scoresde
 from scoresde.core.errors import UsageError
 from scoresde.data import Tensors
-from scoresde.data.given import GivenImages
+from scoresde.data.given import GivenData
 from scoresde.training.config import parse
 
 RANDOM = np.random.default_rng(0)
@@ -82,4 +82,4 @@ def test_a_resumed_run_keeps_its_units(tmp_path):
     scoresde.fit(config(small, images=320), tmp_path / "run", images=x, progress=False)
     run = scoresde.fit(config(small), tmp_path / "run", images=x, progress=False)
     assert run.state.images == 640 and torch.equal(run.model.units.centre, Tensors(x).units.centre)
-    assert isinstance(run.config.data, GivenImages)
+    assert isinstance(run.config.data, GivenData)
