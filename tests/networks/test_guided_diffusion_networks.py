@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
+from seeded import pictures, seeded
 from torch import nn
 
 from scoresde.core.errors import UsageError
@@ -14,12 +16,15 @@ from scoresde.core.random import seed_global
 from scoresde.models.network import NetworkModel
 from scoresde.networks import networks
 from scoresde.networks.describe import describe
+from scoresde.networks.guided_classifier import ClassifierOptions
 from scoresde.networks.guided_diffusion import GuidedDiffusionOptions
 from scoresde.networks.guided_diffusion_blocks import attended
 from scoresde.sde import VPSDE
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "foreign"
 SMALL = {"channels": 32, "multipliers": (1, 2), "blocks": 1, "attention": (4,), "heads": 2}
+SEEDED = safe_open(GOLDEN / "guided-diffusion-seeded.safetensors", "pt")
+LABEL = torch.tensor([3.0, 721.5])
 
 
 def small(shape=(3, 8, 8), **options):
@@ -47,6 +52,47 @@ def test_the_output_is_the_originals(name):
     classes = (golden["y"],) if "y" in golden else ()
     for ours, theirs in zip(module(golden["x"], golden["label"], *classes), golden["output"], strict=True):
         assert (ours - theirs).norm() < 5e-6 * theirs.norm()
+
+
+def common(original):
+    """What the U-Net and the classifier have of the original's options in common."""
+    assert (original["image_size"], original["in_channels"]) == (8, 3)
+    return {
+        "channels": original["model_channels"],
+        "multipliers": original["channel_mult"],
+        "blocks": original["num_res_blocks"],
+        "attention": [8 // factor for factor in original["attention_resolutions"]],
+        "scale_shift": original.get("use_scale_shift_norm", False),
+        "resample_blocks": original.get("resblock_updown", False),
+    }
+
+
+@pytest.mark.parametrize("name, original", json.loads(SEEDED.metadata()["networks"]).items())
+def test_further_options_compute_what_the_original_computes(name, original):
+    net = GuidedDiffusionOptions(
+        **common(original),
+        heads=original["num_heads"],
+        heads_up=original.get("num_heads_upsample"),
+        head_channels=original.get("num_head_channels"),
+        order="new" if original.get("use_new_attention_order") else "legacy",
+        classes=original.get("num_classes", 0),
+        learned_variance=original["out_channels"] == 6,
+    ).build((3, 8, 8))
+    classes = (torch.tensor([2, 0]),) if original.get("num_classes") else ()
+    found, expected = seeded(net)(pictures(2, 3, 8, 8), LABEL, *classes), SEEDED.get_tensor(name)
+    torch.testing.assert_close(found, expected, atol=2e-5 * float(expected.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize("name, original", json.loads(SEEDED.metadata()["classifiers"]).items())
+def test_classifiers_compute_what_the_original_computes(name, original):
+    options = {"classes": original["out_channels"], "head_channels": original["num_head_channels"]}
+    net = seeded(ClassifierOptions(**common(original), **options, pool=original["pool"]).build((3, 8, 8)))
+    expected = SEEDED.get_tensor(name)
+    torch.testing.assert_close(net(pictures(2, 3, 8, 8), LABEL), expected, atol=1e-5, rtol=1e-5)
+    with pytest.raises(UsageError, match="takes images of shape \\(3, 8, 8\\)"):
+        net(pictures(2, 3, 16, 16), LABEL)
+    with pytest.raises(UsageError, match="multiples of 2, for 2 levels"):
+        ClassifierOptions(multipliers=(1, 1)).build((3, 7, 8))
 
 
 @pytest.mark.parametrize("order", ["legacy", "new"])
