@@ -137,13 +137,13 @@ def log_likelihood(
         t = moment(theta)
         with torch.enable_grad():
             y = state[:, :dims].reshape(x.shape).detach().requires_grad_()
-            out = watched.eps(expand(scale(sde, t), y) * y, t)
+            out = watched.eps(expand(sde.scale(t), y) * y, t)
             drift = (out - expand(torch.sin(theta), y) * y) / expand(torch.cos(theta), y)
             trace = estimator.trace(drift, y, probes)
         return torch.cat([drift.detach().flatten(1), trace.repeat(1, copies) / dims], dim=1)
 
     ends = torch.tensor([eps, sde.t_max], dtype=torch.float64)
-    (first, last), (nu0, nu1) = angle(sde, ends).tolist(), scale(sde, ends).tolist()
+    (first, last), (nu0, nu1) = angle(sde, ends).tolist(), sde.scale(ends).tolist()
     y = torch.cat([start.flatten(1) / nu0, start.new_zeros(len(x), len(probes) * copies)], dim=1)
     found: dict[str, Tensor] = {}
 
@@ -179,23 +179,13 @@ def log_likelihood(
     )
 
 
-def scale(sde: SDE, t: Tensor) -> Tensor:
-    """√(α² + σ²), (B,): 1 for the variance-preserving processes.
-
-    Args:
-        sde: The process.
-        t: Times, (B,).
-    """
-    return torch.sqrt(sde.alpha(t) ** 2 + sde.sigma(t) ** 2)
-
-
 def _to_zero(sde: SDE, t: Tensor, y: Tensor, slope: Tensor) -> Tensor:
     """log p_0(x) - log p_t(x) at x = √(α² + σ²) y, y (B, D), for each probe, (B, R), from the slope there.
 
     p_t is p_0 scaled by α and blurred by the heat equation for the time ½ α² (r_t² - r_0²), r = σ/α. To first order,
     log p_0 = log p_t + log α (D + x·s) - ½ α² (r_t² - r_0²) (∇·s + s·s) with s = ∇log p_t.
     """
-    dims, theta, nu, sigma, start = y.shape[1], angle(sde, t), scale(sde, t), sde.sigma(t), torch.zeros_like(t)
+    dims, theta, nu, sigma, start = y.shape[1], angle(sde, t), sde.scale(t), sde.sigma(t), torch.zeros_like(t)
     eps = slope[:, :dims] * torch.cos(theta) + y * torch.sin(theta)
     trace = dims * (slope[:, dims:] * torch.cos(theta) + torch.sin(theta)) / nu
     along, length = ((v * eps).sum(1, keepdim=True) / sigma for v in (nu * y, eps / sigma))

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..models.base import ScoreModel, WrapperModel
 from ..models.output import Output
 from ..sde import expand
-from .flow import Likelihood, log_likelihood, scale
+from .flow import Likelihood, log_likelihood
 
 
 class GaussianKnownPixels(WrapperModel):
@@ -28,7 +28,7 @@ class GaussianKnownPixels(WrapperModel):
 
     def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
         out = self.model.evaluate(x, t, classes)
-        sigma, variance = expand(self.sde.sigma(t), x), expand(scale(self.sde, t) ** 2, x)
+        sigma, variance = expand(self.sde.sigma(t), x), expand(self.sde.scale(t) ** 2, x)
         return out._replace(eps=torch.where(self.known.to(x.device), sigma / variance * x, out.eps))
 
 
@@ -52,7 +52,7 @@ def hole_likelihood(model: ScoreModel, known: Tensor, x: Tensor, **options: Any)
     found = log_likelihood(GaussianKnownPixels(model, known), x, **options)
     sde, mask = model.sde, known.to(found.latent).expand_as(found.latent)
     ends = torch.tensor([options.get("eps", 1e-5), sde.t_max], dtype=torch.float64)
-    stretch = math.log(float(scale(sde, ends[1:]) / scale(sde, ends[:1])))
+    stretch = math.log(float(sde.scale(ends[1:]) / sde.scale(ends[:1])))
     each = -0.5 * (found.latent / sde.prior_std) ** 2 - math.log(sde.prior_std) - 0.5 * math.log(2 * math.pi)
     prior = (each * mask).flatten(1).sum(1)
     divergence = stretch * mask.flatten(1).sum(1)

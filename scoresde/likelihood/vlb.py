@@ -15,7 +15,6 @@ from ..models.base import ObservedModel, Observer, ScoreModel
 from ..models.evaluations import Evaluations
 from ..sde import SDE, expand
 from .bits import _check
-from .flow import scale
 from .steps import Steps, Variance
 from .task import shown, told
 
@@ -123,7 +122,7 @@ def vlb(
     for n in range(len(a)):
         t = times[n].expand(len(x0))
         x = a[n].sqrt() * x0 + (1 - a[n]).sqrt() * randn_like(x0, generator)
-        out = watched.evaluate(expand(scale(model.sde, t), x) * x, t)
+        out = watched.evaluate(expand(model.sde.scale(t), x) * x, t)
         share = out.learned() if variance == "learned" else None
         predicted = (x - (1 - a[n]).sqrt() * out.eps) / a[n].sqrt()
         predicted = predicted.clamp(-1, 1) if clip else predicted

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..core.random import Generators
 from ..models.base import ScoreModel
+from ..sde import expand
 from .adaptive import PerSampleSolver
 from .base import Order, Ordered, solvers
 from .controllers import ControllerOption, Integral
@@ -31,8 +32,10 @@ class DPMSolver(Ordered, PerSampleSolver):
     """DPM-Solver-12 or -23 in λ = log α/σ: the linear part exactly, the noise by a Taylor expansion.
 
     x_s = α_s/α_t x - σ_s (eʰ - 1) ε - ..., h = λ_s - λ_t. The error is the distance of the two orders over
-    max(atol, tol max(|x|, |x'|)), with x' the lower-order state of the step before. A value at the start of a
-    step is kept when the step is rejected, so NFE is lower than published by the rejected steps.
+    max(atol, tol max(|x|, |x'|)), with x' the lower-order state of the step before. All of them are first divided by
+    √(α² + σ²), each at its own time: where the variance explodes, x' would else be so much larger than x that any step
+    passes. A value at the start of a step is kept when the step is rejected, so NFE is lower than published by the
+    rejected steps.
 
     Reference: Lu et al. 2022, https://arxiv.org/abs/2206.00927, algorithms 1 and 2, and appendix C for the steps.
     """
@@ -75,11 +78,11 @@ class DPMSolver(Ordered, PerSampleSolver):
             low, high = euler, torch.addcmul(euler, constant[-1], first, value=0.5 / points[1])
             if self.order == 3:
                 low, high = high, torch.addcmul(euler, slope[-1], second, value=1 / points[2])
+            unit = expand(sde.scale(t[-1]), x)
+            error, low = (high - low).div_(unit), low / unit
             scale = torch.maximum(low.abs(), memory[0].abs()).mul_(self.tol).clamp_min_(self.absolute)
-            return Trial(high, rms((high - low).div_(scale), self.control), memory=(low,))
+            return Trial(high, rms(error.div_(scale), self.control), memory=(low,))
 
-        at_start = sde.log_snr(torch.full((len(x),), start, dtype=torch.float64))
-        f = eps(x, at_start)
-        return Stepping(
-            eps, attempt, x, position=sde.log_snr, time=sde.time, order=self.order, first=FIRST, f=f, memory=(x,)
-        )
+        begin = torch.full((len(x),), start, dtype=torch.float64)
+        f, memory = eps(x, sde.log_snr(begin)), (x / expand(sde.scale(begin), x),)
+        return Stepping(eps, attempt, x, sde.log_snr, sde.time, order=self.order, first=FIRST, f=f, memory=memory)

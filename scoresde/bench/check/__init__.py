@@ -7,10 +7,10 @@ solver quickly, and `scoresde check-solver` those of one solver thoroughly.
 from collections.abc import Iterator
 
 from ...solvers import Solver
-from . import accuracy, conduct
+from . import accuracy, conduct, processes
 from .base import Build, Promise, Verdict
 
-PROMISES: tuple[Promise, ...] = (*accuracy.PROMISES, *conduct.PROMISES)
+PROMISES: tuple[Promise, ...] = (*accuracy.PROMISES, *processes.PROMISES, *conduct.PROMISES)
 
 
 def applying(solver: Solver) -> list[Promise]:

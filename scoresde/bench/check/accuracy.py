@@ -1,7 +1,7 @@
 """Promises about accuracy: the order of a path, its error, and the law of samples."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -11,8 +11,7 @@ from ...core.random import stream
 from ...models.base import ObservedModel, ScoreModel
 from ...models.evaluations import Evaluations
 from ...models.gaussian import GaussianModel
-from ...sampling.sample import sample
-from ...sde import SDE, VPSDE, sdes
+from ...sde import VPSDE
 from ...solvers import GridSolver, MarkovSolver, PerSampleSolver, Solver
 from .base import (
     STOP,
@@ -227,22 +226,3 @@ def _samples_of_the_chain(build: Build, fast: bool) -> Finding:
     spread = float(((out.var(0) / cov.diagonal() - 1).abs() / math.sqrt(2 / (count - 1))).max())
     measured = f"mean off by {off:.1f}, variance by {spread:.1f} standard errors of {count} samples"
     return Finding(measured, max(off, spread) < Z)
-
-
-def _law_on(sde: SDE) -> Callable[[Build, bool], Finding]:
-    """The measurement of the law on another process."""
-
-    def measure(build: Build, fast: bool) -> Finding:
-        # Sixty-four dimensions: the Langevin rule's step depends on the state, a bias of the order of 1/dimension.
-        mean, std, rows = torch.linspace(-0.3, 0.3, 64, dtype=torch.float64), 0.5, 200 if fast else 800
-        model = GaussianModel(mean, torch.full((64,), std**2, dtype=torch.float64), sde)
-        solver = finely(build, 180 if fast else 500)
-        out = sample(model, solver, sde.prior_std * noise(rows, 64), generator=stream(2, "process")).x
-        ratio, bias = float((out - mean).std() / std), abs(float((out - mean).mean() / std))
-        return Finding(f"mean off by {bias:.3f} sd, sd ratio {ratio:.3f}", bias < 0.05 and abs(ratio - 1) < 0.05)
-
-    return measure
-
-
-for _name in ("vp-cosine", "sub-vp", "ve"):
-    promises(f"law on {_name}")(_law_on(sdes[_name]()))
