@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from . import sde as sde
     from . import solvers as solvers
     from . import training as training
+    from .api.exporting import export_model as export_model
     from .api.importing import import_model as import_model
     from .api.likelihood import bits_per_dim as bits_per_dim
     from .api.likelihood import log_likelihood as log_likelihood
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "api.models": "load save condition",
     "api.sampling": "sample encode decode",
+    "api.exporting": "export_model",
     "api.importing": "import_model",
     "api.likelihood": "log_likelihood bits_per_dim",
     "api.measuring": "benchmark check",

@@ -32,6 +32,8 @@ COMMANDS = {
     "bench": ("bench:bench", "Measure what every solver costs and what its samples are worth."),
     "tune": ("tune:tune", "Find the time grid on which a solver needs the fewest evaluations."),
     "import": ("importing:command", "Make a model of a checkpoint of another project, and check it."),
+    "export": ("export:export", "Write a model as a folder of diffusers, and check it."),
+    "push": ("export:push", "Send an exported folder to the Hugging Face hub."),
     "stats": ("stats:statistics", "Estimate the covariance of a model's data, for conditioning."),
     "prune": ("prune:prune", "Take weights away from a model, and say what that costs."),
     "describe": ("describe:describe", "Show every feature map, the size and the cost of a network."),
