@@ -117,7 +117,18 @@ def read_text(path: Path) -> str:
         OSError: It cannot be read.
         ValueError: It is in another encoding.
     """
-    content = path.read_bytes()
+    return text_of(path.read_bytes())
+
+
+def text_of(content: bytes) -> str:
+    """The text of a file's content, which is in UTF-8, or in UTF-16 if it begins with that mark.
+
+    Args:
+        content: The bytes.
+
+    Raises:
+        ValueError: They are in another encoding.
+    """
     return content.decode("utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
 
 

@@ -1,4 +1,4 @@
-"""Picture files that become images of one size, with what their folders say of them."""
+"""Picture files that become images of one size, with what their folders and tables say of them."""
 
 import logging
 from abc import abstractmethod
@@ -15,8 +15,9 @@ from ..images.listing import Listing, printable, summary
 from ..images.read import read_picture
 from .base import Images, Split
 from .held_out import HeldOut
-from .layout import layout
+from .layout import Labels, layout
 from .levels import Levels, graded, levels_of
+from .tables import tables
 
 LOG = logging.getLogger("scoresde")
 
@@ -28,13 +29,15 @@ class Pictures(HeldOut):
     """Base of the sets of picture files. Each is resized by its shorter side, and its middle square cut out.
 
     Folders called train and test, or val, are the splits, in place of a share held out; folders that hold all
-    pictures, each in one, are their classes.
+    pictures, each in one, are their classes. So is what the column `label` of metadata.csv or metadata.jsonl says; the
+    column `file_name` of such a table names the pictures, and those below its folder without a row are left out.
     """
 
     size: int = Field(32, ge=8, description="Height and width that the images get.")
     channels: Literal[1, 3] = Field(3, description="3 for colour, 1 for grey.")
-    labels: bool | None = Field(
-        None, description="Whether the folders that pictures lie in are classes; without it, if they look like them."
+    labels: Labels = Field(
+        None,
+        description="Where classes come from: folders, table or, for none, false; without it, what looks like them.",
     )
     levels: Levels = None
     skip_bad: bool = Field(False, description="Leave out pictures that cannot be read, if they are fewer than half.")
@@ -48,36 +51,36 @@ class Pictures(HeldOut):
         return self.channels, self.size, self.size
 
     def load(self, split: Split) -> Images:
-        """The images (channels, size, size) of a split, with labels where folders are classes.
+        """The images (channels, size, size) of a split, with labels where folders or a table name classes.
 
         Raises:
-            DataError: There are no pictures, or one of them cannot be read, or half of them with `skip_bad`.
+            DataError: There are no pictures, or one of them cannot be read, or half of them with `skip_bad`; or a table
+                does not fit them.
         """
         with self.opened() as (listing, opener):
             if not listing.pictures:
                 raise listing.nothing(self.path)
-            for sentence in listing.left_out():
+            beside = tables(listing, opener, self.path)
+            for sentence in (*listing.left_out(), *beside.left_out):
                 LOG.warning("%s: %s", self.path, sentence)
-            found = layout(listing.pictures)
+            found = layout(beside.pictures, beside, self.labels, self.path)
             if self.labels and not found.classes:
-                raise DataError(f"the folders of {self.path} are no classes of its pictures: {found.why}")
+                raise DataError(f"{self.path} names no classes of its pictures: {found.why}")
 
             def names(split: Split) -> list[str]:
                 if found.test:
-                    return list(found.train if split == "train" else found.test)
-                every = list(found.train)
-                return [every[i] for i in self.chosen(len(every), split).tolist()]
+                    return found.train if split == "train" else found.test
+                return [found.train[i] for i in self.chosen(len(found.train), split).tolist()]
 
             def read(name: str) -> Tensor:
                 with opener(name) as file:
                     return read_picture(file, printable(name), self.size, self.channels)
 
-            folders = found.test if found.test and split == "test" else found.train
             good, pixels = self._read(names(split), read)
             levels = self.levels
             if levels is None and split == "test":  # those of the training pictures, of which few show that it is 256
                 levels = levels_of(picture for name in names("train") for picture in _if_good(read, name))
-        labels = None if self.labels is False else found.labels([folders[name] for name in good])
+        labels = found.labels(good)
         kept, levels = graded(pixels, levels, f"the pictures of {self.path}")
         return Images(kept, levels, None if labels is None else torch.tensor(labels))
 

@@ -15,8 +15,9 @@ from ..images.listing import counted, endings, printable, some, summary
 from .arrays import Arrays
 from .base import DataOptions, Images
 from .files import Folder, Zip
-from .layout import Layout, layout
+from .layout import Labels, Layout, layout
 from .pictures import Pictures
+from .tables import tables
 
 GREY = ("1", "L", "LA", "La", "I", "F")
 """Modes of Pillow without colour, and what the names of others begin with, such as "I;16"."""
@@ -73,11 +74,12 @@ class Survey:
         return self.reader(**{**own, **changes})
 
 
-def survey(path: str | Path) -> Survey:
+def survey(path: str | Path, labels: Labels = None) -> Survey:
     """What a path holds: a folder or zip file of pictures, of which only the heads are read, or arrays.
 
     Args:
         path: A folder, a .zip, an .npz or an .npy.
+        labels: Where the classes of pictures are taken from, as `Pictures.labels`.
 
     Raises:
         UsageError: There is nothing under the path, or a single picture.
@@ -86,7 +88,7 @@ def survey(path: str | Path) -> Survey:
     path = Path(path)
     shown, end = printable(str(path)), path.suffix.lower()
     if path.is_dir():
-        return _pictures(path, Folder(path=str(path)))
+        return _pictures(path, Folder(path=str(path), labels=labels))
     if not path.exists():
         beside = [file.name for file in path.absolute().parent.glob("*")]
         near = difflib.get_close_matches(path.name, beside, n=1)
@@ -96,7 +98,7 @@ def survey(path: str | Path) -> Survey:
     if end in ARRAYS:
         return _arrays(path)
     if zipfile.is_zipfile(path):
-        return _pictures(path, Zip(path=str(path)))
+        return _pictures(path, Zip(path=str(path), labels=labels))
     if end in endings():
         raise UsageError(f"{shown} is one picture, and a set of them is needed: give the folder that holds them")
     raise DataError(
@@ -112,8 +114,8 @@ def _pictures(path: Path, options: Pictures) -> Survey:
             return _arrays(path)  # an .npz is a zip file of .npy files
         if not listing.pictures:
             raise listing.nothing(printable(str(path)))
-        good = []
-        for name in listing.pictures:
+        beside, good = tables(listing, opener, printable(str(path))), []
+        for name in beside.pictures:
             try:
                 with opener(name) as file:
                     size, mode = look(file, printable(name))
@@ -123,16 +125,16 @@ def _pictures(path: Path, options: Pictures) -> Survey:
                 sizes[size] += 1
                 modes[mode] += 1
                 good.append(name)
-    if 2 * len(good) <= len(listing.pictures):
-        raise DataError(f"{printable(str(path))}: {summary(bad, len(listing.pictures))}: half or more")
-    found = layout(listing.pictures)
-    count, test = (len(good), 0) if not found.test else (len(found.train.keys() & good), len(found.test.keys() & good))
+    if 2 * len(good) <= len(beside.pictures):
+        raise DataError(f"{printable(str(path))}: {summary(bad, len(beside.pictures))}: half or more")
+    found = layout(beside.pictures, beside, options.labels, printable(str(path)))
+    count, test = (len({*part} & {*good}) for part in (found.train, found.test))
     shorter = sorted(side for size, n in sizes.items() for side in [min(size)] * n)
     said = [f"{len(good)} pictures in {printable(str(path))}", _sizes(sizes, shorter), _modes(modes)]
     said += _layout_said(found, count, test)
     if bad:
-        said.append(f"left out: {summary(bad, len(listing.pictures))}")
-    said += listing.left_out()
+        said.append(f"left out: {summary(bad, len(beside.pictures))}")
+    said += [*listing.left_out(), *beside.left_out, *beside.notes]
     if listing.other:
         said.append(f"not read, because they are no pictures: {counted(listing.other)}")
     return Survey(
@@ -167,8 +169,11 @@ def _layout_said(found: Layout, count: int, test: int) -> Iterator[str]:
     if found.unused:
         yield f"{found.unused} pictures of its folder of validation pictures are not used"
     if found.classes:
-        sizes = Counter(parts[0] for parts in found.train.values())
-        yield f"{len(found.classes)} classes, by folder: " + some([f"{name} ({sizes[name]})" for name in found.classes])
+        sizes = Counter(found.place[name] for name in found.train)
+        listed = some([f"{name} ({sizes[label]})" for label, name in enumerate(found.classes)])
+        yield f"{len(found.classes)} classes, by {found.source}: {listed}"
+        if found.why:
+            yield f"not taken for classes: {found.why}"
     else:
         yield f"no classes: {found.why}"
 

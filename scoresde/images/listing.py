@@ -20,6 +20,9 @@ UNREADABLE = frozenset(
 """Endings of files that hold pictures, which are named where they cannot be read."""
 
 
+TABLES = ("metadata.csv", "metadata.jsonl")
+"""Names of files that say something of the pictures beside them."""
+
 HIDDEN = (".", "__MACOSX")
 """What the names of hidden files and folders begin with."""
 
@@ -38,6 +41,8 @@ class Listing:
     """The pictures, sorted, with / between folders."""
     unread: Counter[str] = field(default_factory=Counter)
     """Files that hold pictures but cannot be read, by their ending."""
+    tables: list[str] = field(default_factory=list)
+    """Tables of what is known of the pictures, sorted."""
     other: Counter[str] = field(default_factory=Counter)
     """All other files, by their ending."""
     closed: list[str] = field(default_factory=list)
@@ -66,7 +71,8 @@ class Listing:
         Args:
             where: What the error calls the folder or file.
         """
-        kinds = ((self.unread, "that cannot be read"), (self.other, "that are no pictures"))
+        other = self.other + Counter(PurePosixPath(name).suffix for name in self.tables)
+        kinds = ((self.unread, "that cannot be read"), (other, "that are no pictures"))
         found = [f"{counted(part)} {what}" for part, what in kinds if part]
         holds = f", only {' and '.join(found)}" if found else ""
         if data := next((end for end in (".npz", ".npy", ".zip") if end in self.other), ""):
@@ -98,6 +104,8 @@ def sort_out(names: Iterable[str]) -> Listing:
         end = path.suffix.lower()
         if end in read:
             listing.pictures.append(name)
+        elif path.name in TABLES:
+            listing.tables.append(name)
         else:
             (listing.unread if end in UNREADABLE else listing.other)[end] += 1
     return listing

@@ -170,7 +170,7 @@ def _for_data(
 
 def _of_path(path: Path, device: torch.device, own: dict[str, Any], init_from: str) -> tuple[Facts, tuple[str, ...]]:
     """What is known of the data of a path, with options of [data] that its user has chosen."""
-    found = survey(path)
+    found = survey(path, own.get("labels"))
     if found.kind == "pictures":
         like = shape_of(init_from) if init_from else (found.channels, side_for(found.sides[1], device))
         options = found.options(**{"channels": like[0], "size": like[1], **own})

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from scoresde import models
-from scoresde.core.errors import CheckpointError, UsageError
+from scoresde.core.errors import CheckpointError, DataError, UsageError
 from scoresde.core.random import numpy_stream
 from scoresde.data import Images, data
 from scoresde.models.record import recipe as recipe_of
@@ -68,6 +68,22 @@ def test_a_folder_of_pictures_is_trained_on_by_one_command(run):
     assert list(Path("run/samples").glob("*.png"))
     assert models.load("run").classes == 2
     assert "images" in Path("run/log.txt").read_text()
+
+
+def test_the_classes_of_a_table_reach_the_network():
+    pictures("mine", 8)
+    rows = [f'{{"file_name": "{i:03d}.png", "label": "{"ab"[i % 2]}", "text": "x"}}\n' for i in range(8)]
+    Path("mine/metadata.jsonl").write_text("".join(rows))
+    for extra, classes in (([], 2), (["data.labels=table"], 2), (["data.labels=false"], 0)):
+        found = chosen("mine/", Path("run"), CPU, ["data.size=8", *SMALL, *extra])
+        labels = found.config.data.load("train").labels
+        assert found.config.network.classes == classes and (labels is None) == (not classes)
+    assert "2 classes, by the column label of metadata.jsonl: a (4); b (4)" in str(chosen("mine/", Path(), CPU).said)
+    state = fit("mine/", "run", overrides=["data.size=8", *SMALL], progress=False).state
+    assert state.images == 64 and state.model.classes == 2
+    Path("mine/000.png").unlink()
+    with pytest.raises(DataError, match="metadata.jsonl, line 1 names the picture '000.png', which is not there"):
+        chosen("mine/", Path(), CPU)
 
 
 def test_zip_and_npz_are_data_and_names_are_configurations(run):
