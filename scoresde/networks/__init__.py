@@ -8,8 +8,11 @@ if TYPE_CHECKING:  # for editors; at run time a class is imported when it is ask
     from .basic import BasicOptions as BasicOptions
     from .conv import ConvOptions as ConvOptions
     from .given import GivenNetwork as GivenNetwork
+    from .guided_diffusion import GuidedDiffusionOptions as GuidedDiffusionOptions
     from .lucidrains import LucidrainsOptions as LucidrainsOptions
     from .mlp import MLPOptions as MLPOptions
+    from .ncsnpp import NCSNppOptions as NCSNppOptions
+    from .sit import SiTOptions as SiTOptions
     from .unet import UNetOptions as UNetOptions
 else:
     __getattr__, __dir__ = networks.members(globals())

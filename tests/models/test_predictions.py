@@ -49,6 +49,13 @@ def test_the_coefficients_are_those_of_the_definition(name, process):
     np.testing.assert_allclose((z - skip * x) / out, right, rtol=1e-10, atol=1e-9)
 
 
+def test_a_flow_from_noise_to_data_is_minus_the_other():
+    x0, z, alpha, sigma = drawn("flow")
+    _, skip, out = predictions.parse("flow:reversed=true").coefficients(alpha, sigma)
+    x = alpha.numpy() * x0 + sigma.numpy() * z
+    np.testing.assert_allclose(skip.numpy() * x + out.numpy() * (x0 - z), z, rtol=1e-10, atol=1e-10)
+
+
 def test_the_input_of_edm_has_variance_1():
     x0, z, alpha, sigma = drawn("ve")
     scale = predictions["edm"](data_std=S).coefficients(alpha, sigma).scale.numpy()

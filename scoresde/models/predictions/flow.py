@@ -1,5 +1,6 @@
 """The velocity of a straight line from data to noise."""
 
+from pydantic import Field
 from torch import Tensor
 
 from .base import Coefficients, Prediction, predictions
@@ -12,5 +13,8 @@ class Flow(Prediction):
     Reference: Lipman et al. 2023, https://arxiv.org/abs/2210.02747, equation 23, from data to noise.
     """
 
+    reversed: bool = Field(False, description="Whether it gives x_0 - z, as where time runs from noise to data.")
+
     def coefficients(self, alpha: Tensor, sigma: Tensor) -> Coefficients:
-        return Coefficients(1.0, 1 / (alpha + sigma), alpha / (alpha + sigma))
+        sign = -1 if self.reversed else 1
+        return Coefficients(1.0, 1 / (alpha + sigma), sign * alpha / (alpha + sigma))
