@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..core.devices import double, like
 from ..core.errors import UsageError
 from ..core.random import randn
 
@@ -119,8 +120,8 @@ class Fourier(nn.Module):
             sigma: The noise level, (B,).
         """
         # Angles reach thousands: in 32 bits they would depend on how the processor rounds a logarithm.
-        angles = 2 * math.pi * self.W.double() * sigma.double().log()[:, None]
-        return torch.cat([angles.sin(), angles.cos()], dim=1).to(sigma.dtype)
+        angles = 2 * math.pi * double(self.W) * double(sigma).log()[:, None]
+        return like(torch.cat([angles.sin(), angles.cos()], dim=1), sigma)
 
 
 class NIN(nn.Module):

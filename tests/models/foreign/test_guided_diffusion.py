@@ -11,12 +11,16 @@ from safetensors.torch import load_file
 
 import scoresde
 from scoresde.core.errors import CheckpointError, UsageError
+from scoresde.core.random import seed_global
 from scoresde.models.folder import read, save
 from scoresde.models.foreign import families
 from scoresde.models.foreign.base import family_of
+from scoresde.models.foreign.guided_classifier import read_classifier
 from scoresde.models.foreign.guided_diffusion import GuidedDiffusion
 from scoresde.models.foreign.guided_diffusion_flags import PUBLISHED, read_flags, setting
 from scoresde.models.guided import LabelledModel
+from scoresde.networks.guided_classifier import ClassifierOptions
+from scoresde.networks.guided_diffusion import GuidedDiffusionOptions
 from scoresde.solvers.ddpm import DDPMSampling
 from scoresde.solvers.reverse_diffusion import forward_step
 
@@ -226,3 +230,38 @@ def test_by_command(run, tmp_path):
     said = run("import ema.pt --out model --flags flags.json --num-heads 1 --force")
     assert json.loads((tmp_path / "model" / "config.json").read_text())["network"]["heads"] == 1
     assert "give flags" in run("import ema.pt --out other", code=2)
+
+
+def test_a_classifier_is_read_and_guides(tmp_path):
+    options = ClassifierOptions(
+        classes=4, channels=32, multipliers=(1, 2, 2, 2), blocks=1, attention=(8,), resample_blocks=False
+    )
+    seed_global(0)
+    net = options.build((3, 32, 32))
+    torch.save(net.state_dict(), tmp_path / "classifier.pt")
+    flags = {"image_size": 32, "num_classes": 4, "classifier_width": 32, "classifier_depth": 1}
+    flags |= {"classifier_attention_resolutions": "8", "classifier_resblock_updown": False}
+    found = read_classifier(tmp_path / "classifier.pt", **flags)
+    x, label = torch.randn(2, 3, 32, 32), torch.tensor([3.0, 700.0])
+    assert torch.equal(found(x, label), net.eval()(x, label)) and not found.training
+    small = GuidedDiffusionOptions(channels=32, multipliers=(1, 1), blocks=1, attention=(), heads=1)
+    model = scoresde.NetworkModel(small.build((3, 32, 32)).eval(), scoresde.DDPM(), (3, 32, 32), options=small)
+    guided = scoresde.ClassifierGuidedModel(model, found, 2.0, [1, 3])
+    t = model.sde.chain.times[[3, 700]]
+    seen = x.clone().requires_grad_()
+    log_p = net(seen, label).log_softmax(1)[[0, 1], [1, 3]].sum()
+    sigma = torch.sqrt(1 - model.sde.alphas_cumprod[[3, 700]]).float()[:, None, None, None]
+    expected = model.eps(x, t) - 2 * sigma * torch.autograd.grad(log_p, seen)[0]  # algorithm 2 of the paper
+    torch.testing.assert_close(guided.eps(x, t), expected.detach(), atol=1e-5, rtol=1e-5)
+    with pytest.raises(CheckpointError, match="do not fit the network"):
+        read_classifier(tmp_path / "classifier.pt", **flags | {"classifier_pool": "adaptive"})
+    with pytest.raises(UsageError, match="no classifier is called '64x64'. Did you mean|There are"):
+        read_classifier(tmp_path / "classifier.pt", "64x64")
+    with pytest.raises(
+        UsageError, match="classifier_depht is not a flag of a classifier. Did you mean 'classifier_depth'"
+    ):
+        read_classifier(tmp_path / "classifier.pt", **flags, classifier_depht=2)
+    with pytest.raises(UsageError, match="image_size must be one of 32, 64, 128, 256, 512, got None"):
+        read_classifier(tmp_path / "classifier.pt")
+    with pytest.raises(UsageError, match="pool must be one of"):
+        read_classifier(tmp_path / "classifier.pt", **flags | {"classifier_pool": "spatial"})

@@ -14,6 +14,7 @@ from scoresde.models.foreign import families
 from scoresde.models.foreign.base import family_of
 from scoresde.models.foreign.score_sde import ScoreSDE
 from scoresde.models.foreign.score_sde_configs import PUBLISHED, configuration, setting
+from scoresde.sde.labels.reversed import ReversedLabel
 
 GOLDEN = Path(__file__).parent.parent.parent / "golden" / "foreign"
 NAMES = ["ddpmpp-vp-cont", "ddpmpp-subvp-cont", "ddpmpp-vp-disc", "ncsnpp-ve-cont"]
@@ -77,6 +78,30 @@ def test_other_processes_and_labels_are_seen():
     x, t, _ = states(model, golden)
     narrow = scoresde.NetworkModel(model.net, scoresde.VESDE(), model.shape, label="sigma", predicts="score")
     assert error(narrow.eps(x, t), golden["eps"]) > 0.4
+
+
+@torch.no_grad()
+def test_discrete_levels_of_exploding_variance(tmp_path):
+    """The original: label (1 - t)(N - 1), rounded, from the highest σ on; the score is the output over σ of the label.
+
+    There is no golden checkpoint of it; the weights are those of the discrete `vpsde`, which has the same network.
+    """
+    config = json.loads((source("ddpmpp-vp-disc") / "config.json").read_text())
+    config["training"]["sde"], config["data"]["centered"], config["model"]["scale_by_sigma"] = "vesde", False, True
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = imported("ddpmpp-vp-disc", config=str(tmp_path / "config.json")).model
+    plain = imported("ddpmpp-vp-disc").model.net
+    sigmas = torch.load(source("ddpmpp-vp-disc") / "checkpoint_3.pth", weights_only=True)["model"]["module.sigmas"]
+    t = torch.tensor([0, 1, 500, 998, 999], dtype=torch.float64) / 999
+    label = torch.round((1 - t) * 999)
+    of_label = sigmas[label.long()]
+    assert model.label == ReversedLabel(scale=999)
+    torch.testing.assert_close(model.sde.sigma(t), 2 * of_label, rtol=1e-9, atol=0)  # data in [-1, 1]: twice as wide
+    x = torch.rand(5, 3, 16, 16)
+    expected = plain(2 * x - 1, label.float()) / of_label.float()[:, None, None, None]
+    assert error(2 * model.score(2 * x - 1, t), expected) < 2e-5
+    between = (t[:1] + t[1:2]) / 2  # where the original would round, σ goes on in equal ratios
+    torch.testing.assert_close(model.sde.sigma(between), 2 * (of_label[:1] * of_label[1:2]).sqrt(), rtol=1e-9, atol=0)
 
 
 def test_the_folder_gives_the_same_model(tmp_path):
