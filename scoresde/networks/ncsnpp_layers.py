@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -112,6 +112,14 @@ class Fourier(nn.Module):
         super().__init__()
         # No parameter: it is not trained, and the averages of score_sde do not hold it.
         self.register_buffer("W", scale * randn((channels,), None))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # Frequencies that are rounded to 16 bits are others: the network keeps those that it was trained with.
+        kept = self.W
+        super()._apply(fn, recurse)
+        if self.W.dtype.itemsize < kept.dtype.itemsize:
+            self.W = kept.to(self.W.device)
+        return self
 
     def forward(self, sigma: Tensor) -> Tensor:
         """The waves, (B, 2 channels).

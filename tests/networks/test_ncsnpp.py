@@ -201,9 +201,10 @@ CHOICES = {
     "progressive_input": ["none", "skip", "residual"],
     "combine": ["sum", "cat"],
 }
+COMBINED = [v for v in itertools.product(*CHOICES.values()) if v[-1] == "sum" or v[-2] == "skip"]
 
 
-@pytest.mark.parametrize("values", [*itertools.product(*CHOICES.values())], ids=lambda v: "-".join(map(str, v)))
+@pytest.mark.parametrize("values", COMBINED, ids=lambda v: "-".join(map(str, v)))
 def test_every_combination_runs_and_trains(values):
     options = NCSNppOptions(**SMALL, **dict(zip(CHOICES, values, strict=True)), dropout=0.0)
     assert networks.build(table(options)) == options
@@ -260,6 +261,16 @@ def test_fresh_weights_follow_the_global_generator_and_give_almost_nothing():
     assert all(torch.equal(a, b) for a, b in zip(*(net.state_dict().values() for net in nets), strict=True))
     assert "all_modules.0.W" not in dict(nets[0].named_parameters())  # frequencies are not trained
     assert nets[0](torch.randn(2, 3, 8, 8), torch.ones(2)).abs().max() < 1e-3
+
+
+@torch.no_grad()
+def test_sixteen_bits_keep_the_frequencies():
+    net = small(embedding="fourier", scale_by_sigma=True, fir=True)
+    x, sigma = torch.randn(2, 3, 8, 8), torch.tensor([0.0123, 31.0])
+    expected = net(x, sigma)
+    found = net.bfloat16()(x.bfloat16(), sigma)
+    assert found.dtype == torch.bfloat16 and net.all_modules[0].W.dtype == torch.float32
+    assert (found.float() - expected).norm() < 0.02 * expected.norm()
 
 
 def test_what_it_cannot_take_is_refused():

@@ -257,9 +257,7 @@ def test_a_classifier_is_read_and_guides(tmp_path):
         read_classifier(tmp_path / "classifier.pt", **flags | {"classifier_pool": "adaptive"})
     with pytest.raises(UsageError, match="no classifier is called '64x64'. Did you mean|There are"):
         read_classifier(tmp_path / "classifier.pt", "64x64")
-    with pytest.raises(
-        UsageError, match="classifier_depht is not a flag of a classifier. Did you mean 'classifier_depth'"
-    ):
+    with pytest.raises(UsageError, match="classifier_depht is not a flag .* 'classifier_depth'"):
         read_classifier(tmp_path / "classifier.pt", **flags, classifier_depht=2)
     with pytest.raises(UsageError, match="image_size must be one of 32, 64, 128, 256, 512, got None"):
         read_classifier(tmp_path / "classifier.pt")
