@@ -14,7 +14,7 @@ ROOMS = [
     {
         "models": (
             "Score models: a network, closed forms, models around models, and the folder a model lives in.",
-            "predictions",
+            "predictions, autoencoders, families",
         ),
         "data": ("Sets of images, and of any other numbers.", "data"),
     },

@@ -15,6 +15,7 @@ from ..core.random import randn, stream
 from ..data.numbers import real
 from ..images.pictures import scaled
 from ..models import ScoreModel
+from ..models.latent import coded, data_shape
 from ..observations import Blur, LinearObservation, NamedObservation, Observation, Pixels
 
 Array = Tensor | np.ndarray[Any, Any]
@@ -27,7 +28,7 @@ FAR = 20.0
 
 
 def data_of(x: Handed, model: ScoreModel) -> Tensor:
-    """Data as a model of them takes it, (B, *), in the units of its network.
+    """Data as a model of them takes it, (B, *), in the units of its network; as their latents, for a model of these.
 
     Args:
         x: Data in their own units: those of the training data; for pictures uint8 of 256 levels, or [-1, 1].
@@ -36,10 +37,11 @@ def data_of(x: Handed, model: ScoreModel) -> Tensor:
     Raises:
         UsageError: They have another shape, or are numbers that cannot be such data.
     """
-    found = arranged(numbers_of(x, model.shape, pictures(model), "x"), model.shape, "x").to(model.device)
+    shape = data_shape(model)
+    found = arranged(numbers_of(x, shape, pictures(model), "x"), shape, "x").to(model.device)
     if pictures(model):
         in_range(found, "x", 1.0)
-    return found if model.units is None else model.units.to_model(found)
+    return coded(model, found) if model.units is None else model.units.to_model(found)
 
 
 def measured(y: Handed, observation: Observation, model: ScoreModel) -> Tensor:
@@ -47,7 +49,7 @@ def measured(y: Handed, observation: Observation, model: ScoreModel) -> Tensor:
 
     Args:
         y: The measurement.
-        observation: How it was made, of samples of the model's shape.
+        observation: How it was made, of the model's data.
         model: The model.
 
     Raises:
@@ -55,7 +57,7 @@ def measured(y: Handed, observation: Observation, model: ScoreModel) -> Tensor:
     """
     rows = observation.bound or 1
     draft = y if isinstance(y, Tensor) and y.is_floating_point() else torch.zeros(1)
-    shape = tuple(observation.of(draft.new_zeros(rows, *model.shape, device=model.device)).shape[1:])
+    shape = tuple(observation.of(draft.new_zeros(rows, *data_shape(model), device=model.device)).shape[1:])
     found = arranged(numbers_of(y, shape, pictures(model), "y"), shape, "y").to(model.device)
     if not pictures(model):
         return found
@@ -66,7 +68,7 @@ def measured(y: Handed, observation: Observation, model: ScoreModel) -> Tensor:
         gain = float(observation.kernel.abs().sum()) if isinstance(observation, Blur) else 1.0
         in_range(found, "y", gain, observation.noise)
     elif isinstance(observation, LinearObservation):
-        possible(found, observation, model.shape)
+        possible(found, observation, data_shape(model))
     return found
 
 
@@ -76,7 +78,8 @@ def pictures(model: ScoreModel) -> bool:
     Args:
         model: The model.
     """
-    return model.units is None and len(model.shape) == 3 and model.shape[0] in (1, 3)
+    shape = data_shape(model)
+    return model.units is None and len(shape) == 3 and shape[0] in (1, 3)
 
 
 def numbers_of(x: Handed, shape: tuple[int, ...], picture: bool, name: str) -> Tensor:

@@ -15,6 +15,7 @@ from ..conditioners.posed import PosedModel
 from ..core.devices import device as device_of
 from ..models import NetworkModel, ScoreModel
 from ..models.gaussian import GaussianMixtureModel
+from ..models.latent import data_shape
 from ..observations import LinearObservation, Observation, Pixels, observations
 from ..observations.covariance import Covariance, estimate
 from ..posterior import store
@@ -88,7 +89,7 @@ def condition(
         method: How it is imposed: an object, a class or a text; by default "covariance", with that of the data
             from the model's folder, or that of samples for a model of data in their own units, "trained" for a network
             that was trained to be given such measurements, "oracle" for a law in closed form, and "dps" for what is not
-            linear.
+            linear, as no measurement of pictures is for a model of their latents.
 
     Raises:
         UsageError: A name does not exist, y is not a measurement of the model's samples, the method is not made for
@@ -108,7 +109,7 @@ def condition(
         tensor([1., 1., 1.])
     """
     prior = model_of(model)
-    seen = observation_of(observation).of_shape(prior.shape)
+    seen = observation_of(observation).of_shape(data_shape(prior))
     numbers, folder = measured(y, seen, prior), source_of(prior)
     chosen = conditioners.make(default(prior, seen) if method is None else method, Conditioner)
     if isinstance(chosen, CovarianceUser) and chosen.covariance is not None:
@@ -120,7 +121,7 @@ def condition(
         and not (folder and store.every(folder))
     ):
         chosen = chosen.given(of_samples(prior))
-    elif folder:
+    elif folder and prior.autoencoder is None:
         chosen = store.fitted(chosen, folder, seen)
     return PosedModel(chosen, prior, seen, numbers)
 

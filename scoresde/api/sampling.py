@@ -14,6 +14,7 @@ from ..core.random import Seeds, generators, whole_seeds
 from ..models.base import Observer, ScoreModel
 from ..models.clipped import ClippedModel
 from ..models.guided import GuidedModel
+from ..models.latent import decoded
 from ..sampling import latent
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.sample import Samples, in_batches
@@ -42,6 +43,8 @@ def sample(
     progress: bool | None = None,
 ) -> Samples:
     """Samples of a model in the units of its data, each a function of its own seed, and what they cost.
+
+    Those of a model of latents are decoded to pictures, after the time that they took was taken.
 
     Sample i is the same whatever n and batch are, each time, and the same as that of `scoresde sample`. A batch that
     does not fit into the memory is halved. Where several processes have joined, they share the batches.
@@ -111,8 +114,7 @@ def sample(
                 bound, chosen, x, generator=sources, stop=stop, denoise=denoise, observers=(watch, *observers)
             )
             watch.finish(len(x))
-            own_units = in_own_units(around, found.x.cpu(), rows)
-            drawn.append((rows.start, replace(found, x=own_units, seeds=own, numbers=around.units is not None)))
+            drawn.append((rows.start, replace(as_data(around, found, rows), seeds=own)))
             return found
 
         for _ in in_batches(draw, range(len(numbers)), size, together):
@@ -121,18 +123,20 @@ def sample(
     return together.only_first(lambda: Samples.joined([part for _, part in parts]))
 
 
-def in_own_units(model: ScoreModel, x: Tensor, rows: Sequence[int]) -> Tensor:
-    """Samples, (B, *), as a model hands them out, in the data's own units, with what is known of them as it was given.
+def as_data(model: ScoreModel, found: Samples, rows: Sequence[int]) -> Samples:
+    """Samples as they are handed out, on the CPU: data in their own units, with what is known of them as it was given.
 
     Args:
         model: The model.
-        x: Its samples.
+        found: What a solver made of it.
         rows: Their numbers, which tell whose measurement each has.
     """
-    if model.units is None:
-        return x
-    found, bound = model.units.to_data(x), posed(model)
-    return found if bound is None else bound.written(found, rows)
+    end = found.x.cpu()
+    if model.units is None and model.autoencoder is None:
+        return replace(found, x=end)
+    x, bound = decoded(model, end) if model.units is None else model.units.to_data(end), posed(model)
+    x = x if bound is None else bound.written(x, rows)
+    return replace(found, x=x, numbers=model.units is not None, latents=end if model.autoencoder else None)
 
 
 def encode(model: Model, x: Handed, solver: Method = "adams:tol=1e-5", *, progress: bool | None = None) -> Samples:
@@ -180,8 +184,7 @@ def decode(model: Model, codes: Array, solver: Method = "adams:tol=1e-5", *, pro
     around = model_of(model)
     state = arranged(numbers_of(codes, around.shape, False, "codes"), around.shape, "codes").to(around.device)
     found = _carried(latent.decode, around, state, solver, progress)
-    x = in_own_units(around, found.x, range(len(state)))
-    return replace(found, x=x, numbers=around.units is not None)
+    return as_data(around, found, range(len(state)))
 
 
 def _carried(

@@ -20,6 +20,7 @@ from ..likelihood import Likelihood, dequantise, task
 from ..metrics.base import Estimate
 from ..metrics.moments import Statistics
 from ..models.base import ScoreModel
+from ..models.latent import data_shape, decoded, of_data
 from ..observations.masks import holes, trained_masks
 from ..observations.tasks import trained_task
 from ..sampling.sample import sample
@@ -58,13 +59,16 @@ class NetworkSubject(ModelSubject):
         if spec.data is None and trained_on is None:
             raise UsageError(f'the model {name} does not say what it was trained on: give data = {{ name = "..." }}')
         self.data = data.build(trained_on) if spec.data is None else spec.data
-        described = {key: config[key] for key in ("sha256", "sde", "network", "model")}
+        if spec.likelihood:
+            of_data(self.model, "the likelihood of a benchmark is that of pixels, in bits per dimension")
+        of = ("sha256", "sde", "network", "model", "autoencoder")
+        described: dict[str, Any] = {key: config[key] for key in of if key in config}
         self.identity = {**described, "data": table(self.data), "reference": spec.reference}
         if isinstance(self.reference, Statistics):
             self.identity["statistics"] = files.digest(Path(spec.reference))
         if self.task.conditional:
             self.identity["shown"] = ["test", config.get("recipe", {}).get("masks", "")]
-        channels, height, width = self.model.shape
+        channels, height, width = data_shape(self.model)
         if spec.likelihood and self.own[0].shape[1:] != self.model.shape:
             theirs, ours = ("x".join(map(str, s)) for s in (self.own[0].shape[1:], self.model.shape))
             raise DataError(f"{name} makes images of {ours}, and the data {self.data.name} are of {theirs}")
@@ -124,7 +128,7 @@ class NetworkSubject(ModelSubject):
         return None
 
     def keep(self, x: Tensor) -> Tensor:
-        return sheets.to_uint8(x)
+        return sheets.to_uint8(decoded(self.model, x))
 
     @cached_property
     def flowed(self) -> Tensor:

@@ -17,6 +17,7 @@ from ..data.recipes import trained_on
 from ..images import sheets
 from ..images.read import read_squares
 from ..models import NetworkModel
+from ..models.latent import of_data
 from ..models.record import recipe, record
 from ..sampling.latent import interpolate, round_trip
 from ..solvers import Solver, solvers
@@ -45,6 +46,7 @@ def prepare(
     chosen, folder = build(solvers, solver, options), models.locate(model)
     network = models.load(folder, device(device_name))
     drawable(model, network)
+    of_data(network, "codes are those that pictures flow into")
     return network, chosen, pictures(files, network, folder, count).to(network.device), folder
 
 

@@ -16,8 +16,9 @@ from ..core.options import table
 from ..core.provenance import versions
 from ..data.base import Split
 from ..data.recipes import images_of
-from ..likelihood import Divergence, Exact, Hutchinson, mean_vlb, nll
+from ..likelihood import NLL, Divergence, Exact, Hutchinson, LatentNLL, latent_nll, mean_vlb, nll
 from ..likelihood.steps import Variance
+from ..models.latent import data_shape
 from ..models.record import recipe
 from ..observations.holes import Hole
 from ..observations.masks import trained_masks
@@ -58,7 +59,8 @@ def run(
     """Bits per dimension of images under MODEL, a run, model folder or bundled name [default: digits].
 
     Under a network trained to colour: of an image given its luma. Under one trained to inpaint: of what fills a hole
-    given what is around it.
+    given what is around it. Under a model of latents: nats per number of a latent, a density of latents, which is not
+    to be compared with bits per dimension.
     """
     if solver not in PAIRS:
         raise UsageError(f"--solver must be {', '.join(PAIRS[:-1])} or {PAIRS[-1]}, got {solver!r}")
@@ -71,8 +73,8 @@ def run(
     if count is not None and count > len(whole):
         raise UsageError(f"{title} has {len(whole)} images, got -n {count}: leave out -n for all of them")
     images = whole if count is None else whole.drawn(count, seed)
-    if images.shape != network.shape:
-        raise DataError(f"{model} takes images of shape {network.shape}, those of {title} have {images.shape}")
+    if images.shape != (takes := data_shape(network)):
+        raise DataError(f"{model} takes images of shape {takes}, those of {title} have {images.shape}")
     head: dict[str, Any] = {
         "model": model,
         "images": title,
@@ -110,27 +112,21 @@ def run(
     divergence: Divergence = Exact() if exact else Hutchinson(probes=probes, classes=classes)
     with progress_bar(len(images) * draws, False if quiet else None, desc="likelihood") as bar:
         watch = ProgressBar(network.sde, bar, upwards=True, start=eps)
-        found = nll(
-            network,
-            images.pixels,
-            levels=images.levels,
-            known=known,
-            draws=draws,
-            solver=chosen,
-            divergence=divergence,
-            eps=eps,
-            seed=seed,
-            batch=batch,
-            observers=(watch,),
-            progress=watch.finish,
-        )
+        common: dict[str, Any] = {"draws": draws, "solver": chosen, "divergence": divergence, "eps": eps, "seed": seed}
+        common |= {"batch": batch, "observers": (watch,), "progress": watch.finish}
+        if network.autoencoder is None:
+            found: NLL | LatentNLL = nll(network, images.pixels, levels=images.levels, known=known, **common)
+        else:
+            found = latent_nll(network, images, **common)
+            head |= {"of": f"latents of shape {network.shape}", "unit": "nats per number of a latent"}
     method = {"solver": table(chosen), "divergence": {"name": type(divergence).__name__.lower(), **dict(divergence)}}
-    show({**head, **method, "eps": eps, **shown(dataclasses.asdict(found), "images")}, tail, as_json)
+    value = "bits_per_dim" if network.autoencoder is None else "nats_per_latent_dim"
+    show({**head, **method, "eps": eps, **shown(dataclasses.asdict(found), "images", value=value)}, tail, as_json)
 
 
-def shown(figures: Mapping[str, Any], *but: str) -> dict[str, Any]:
-    """Figures as a record, without some of them: `value` is called bits_per_dim, and what is not known is None."""
-    named = {"bits_per_dim" if key == "value" else key: figures[key] for key in figures if key not in but}
+def shown(figures: Mapping[str, Any], *but: str, value: str = "bits_per_dim") -> dict[str, Any]:
+    """Figures as a record, without some of them: `value` is called by its unit, and what is not known is None."""
+    named = {value if key == "value" else key: figures[key] for key in figures if key not in but}
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in named.items()}
 
 
@@ -162,7 +158,9 @@ def likelihood() -> click.Command:
             type=whole,
             help="Images, drawn by --seed from all over the split; more begin with fewer. [default: all, in order]",
         ),
-        click.Option(["--draws"], type=whole, default=1, show_default=True, help="Dequantisations of each image."),
+        click.Option(
+            ["--draws"], type=whole, default=1, show_default=True, help="Dequantisations, or latents, of each image."
+        ),
         click.Option(["--exact"], is_flag=True, help="Exact divergence: one vjp for each value of an image."),
         click.Option(["--probes"], type=whole, default=1, show_default=True, help="Independent random probes."),
         click.Option(["--classes"], type=whole, default=1, show_default=True, help="Interleaved classes of a probe."),

@@ -15,6 +15,7 @@ from ..api.handed import pictures
 from ..core.errors import UsageError
 from ..core.options import Options, Registry, describe_type
 from ..models.base import ScoreModel
+from ..models.latent import data_shape
 from ..observations.holes import Hole
 from ..observations.masks import masks
 
@@ -116,8 +117,9 @@ def drawable(name: str, model: ScoreModel) -> None:
         UsageError: They are none.
     """
     if not pictures(model):
+        shape = data_shape(model)
         raise UsageError(
-            f"{name} makes no pictures of 1 or 3 channels, but samples of shape {model.shape}: choose another --model"
+            f"{name} makes no pictures of 1 or 3 channels, but samples of shape {shape}: choose another --model"
         )
 
 

@@ -27,6 +27,7 @@ from ..images.drawings import drawing
 from ..models.base import Observer, ScoreModel
 from ..models.clipped import ClippedModel
 from ..models.guided import GuidedModel
+from ..models.latent import decoded, of_data
 from ..models.network import NetworkModel
 from ..models.record import record as noted
 from ..sampling import sample as sampling
@@ -113,6 +114,8 @@ def run(
         network = models.load(folder, device(name))
         if clip and not pictures(network):
             raise UsageError(f"--clip cuts off at black and white, and the samples of {model} are no pictures: drop it")
+        if clip:
+            of_data(network, "--clip cuts off at black and white")
         asked = labels(classes, count, guidance, guidance_interval)
         if asked:
             asked.around(network, 0, count)  # says what is wrong before a folder is made
@@ -134,7 +137,7 @@ def run(
                 guided: ScoreModel = asked.around(network, rows[0], len(rows)) if asked else network
                 guided, x = ClippedModel(guided) if clip else guided, network.prior(sources)
                 part = sampling.sample(guided, chosen, x, generator=sources, observers=tuple(observers))
-                drawn.append((rows[0], replace(part, x=part.x.cpu())))
+                drawn.append((rows[0], replace(part, x=in_own_units(network, part.x.cpu()))))
                 return part
 
             for _ in sampling.in_batches(draw, range(count), batch, together):
@@ -147,9 +150,8 @@ def run(
         x = torch.cat([part.x for part in batches])
         write(place, network, x, seed)
         if recorder:
-            strip, frames = drawn_way(
-                [*recorder.states, x[: len(recorder.states[0])]], network.units
-            )  # the first batch
+            states = [in_own_units(network, state.cpu()) for state in recorder.states]
+            strip, frames = drawn_way([*states, x[: len(states[0])]], own_range=network.units is not None)
             sheets.save(strip, place / "trajectory.png")
             sheets.save_animation(frames, place / f"trajectory.{animation}")
         record = describe(chosen, network, batches, folder, seed) | (asked.record if asked else {}) | {"clip": clip}
@@ -161,8 +163,8 @@ def run(
 
 
 def in_own_units(model: NetworkModel, x: Tensor) -> Tensor:
-    """x, (B, *), in the units of the data of a model."""
-    return x if model.units is None else model.units.to_data(x)
+    """x, (B, *), in the units of the data of a model; decoded, for a model of latents."""
+    return decoded(model, x) if model.units is None else model.units.to_data(x)
 
 
 def picture(seed: int) -> str:
@@ -171,13 +173,13 @@ def picture(seed: int) -> str:
 
 
 def write(place: Path, model: NetworkModel, x: Tensor, seed: int) -> None:
-    """The samples, one picture each or one array in the data's own units, and all of them drawn on a sheet."""
+    """The samples, one picture each or one array, and all of them drawn on a sheet."""
     if pictures(model):
         for i, image in enumerate(x):
             sheets.save(sheets.single(image), place / picture(seed + i))
     else:
-        files.write(place / "samples.npz", partial(save_array, in_own_units(model, x)))
-    sheets.save(drawing(in_own_units(model, x), own_range=model.units is not None), place / "sheet.png")
+        files.write(place / "samples.npz", partial(save_array, x))
+    sheets.save(drawing(x, own_range=model.units is not None), place / "sheet.png")
 
 
 def save_array(x: Tensor, path: Path) -> None:

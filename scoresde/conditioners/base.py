@@ -15,6 +15,7 @@ from ..models.base import ScoreModel, WrapperModel
 from ..models.guided import LabelledModel
 from ..models.output import Output
 from ..observations import LinearObservation, Observation
+from ..observations.decoded import Decoded
 from ..observations.krylov import Precondition, Solution, conjugate_gradients, same, scaled
 from ..sde import expand
 
@@ -123,6 +124,10 @@ def linear(method: Options, observation: Observation) -> LinearObservation:
     Raises:
         UsageError: The observation is not linear.
     """
+    if isinstance(observation, Decoded):
+        raise UsageError(
+            f"{method.name} takes linear observations, and pictures are not linear in their latents: use dps"
+        )
     if not isinstance(observation, LinearObservation):
         raise UsageError(f"{method.name} takes linear observations, {type(observation).__name__} is none; use dps")
     return observation

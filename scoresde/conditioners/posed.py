@@ -6,7 +6,9 @@ from torch import Tensor
 
 from ..core.random import Generators
 from ..models.base import ScoreModel, WrapperModel
+from ..models.latent import data_shape
 from ..observations import Observation, Pixels
+from ..observations.decoded import Decoded
 from ..observations.rescaled import rescaled
 from .base import ConditionedModel, Conditioner
 
@@ -16,7 +18,7 @@ class PosedModel(WrapperModel):
 
     As it stands it is bound to one sample for each measurement, and what its conditioner draws comes from torch's
     global generator. The measurement is one of data in their own units, and the model is in those of its network, as
-    every model is.
+    every model is. What is measured of a model of latents are pictures.
 
     Args:
         conditioner: How y is imposed.
@@ -29,9 +31,11 @@ class PosedModel(WrapperModel):
     """
 
     def __init__(self, conditioner: Conditioner, prior: ScoreModel, observation: Observation, y: Tensor) -> None:
-        measured = observation.of_shape(prior.shape)
-        measured.check(y, prior.shape)
+        measured = observation.of_shape(data_shape(prior))
+        measured.check(y, data_shape(prior))
         seen, inner = rescaled(measured, y, prior.units, prior.shape)
+        if prior.autoencoder is not None:
+            seen = Decoded(measured, prior.autoencoder)
         super().__init__(conditioner.condition(prior, seen, inner))
         self.conditioner, self.observation, self.y = conditioner, seen, inner
         self.unconditional, self.measured = prior, (measured, y)
@@ -52,14 +56,14 @@ class PosedModel(WrapperModel):
         )
 
     def written(self, x: Tensor, rows: Sequence[int]) -> Tensor:
-        """Samples in the data's own units, (B, *), with the entries that are known exactly bit for bit as in y.
+        """Samples as data, in their own units, (B, *), with the entries that are known exactly bit for bit as in y.
 
         Args:
             x: The samples.
             rows: Their numbers, as for `of_rows`.
         """
         observation, y = self.measured
-        if not isinstance(observation, Pixels):
+        if not isinstance(observation, Pixels) and self.autoencoder is None:
             return x  # the network's units have it written to their rounding
         own = [row % len(y) for row in rows]
         return observation.of_rows(own).write(x, y[own].to(x))

@@ -5,6 +5,7 @@ from .bound import Bound, mean_vlb
 from .divergence import Divergence, Exact, Hutchinson, interleaved
 from .flow import Likelihood, log_likelihood
 from .hole import hole_likelihood
+from .latents import LatentNLL, latent_nll
 from .vlb import VLB, chain, vlb
 
 __all__ = [
@@ -14,12 +15,14 @@ __all__ = [
     "Divergence",
     "Exact",
     "Hutchinson",
+    "LatentNLL",
     "Likelihood",
     "bits_per_dim",
     "chain",
     "dequantise",
     "hole_likelihood",
     "interleaved",
+    "latent_nll",
     "log_likelihood",
     "mean_vlb",
     "nll",

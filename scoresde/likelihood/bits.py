@@ -11,6 +11,7 @@ from ..core import devices
 from ..core.errors import DataError, UsageError
 from ..core.random import rand, stream
 from ..models.base import Observer, ScoreModel
+from ..models.latent import of_data
 from ..solvers import Solver
 from .divergence import Divergence, Exact
 from .task import shown, task_likelihood, told
@@ -147,6 +148,7 @@ def nll(
 
     Reference: Burda, Grosse and Salakhutdinov 2016, https://arxiv.org/abs/1509.00519, for the tighter bound.
     """
+    of_data(model, "bits per dimension are those of pixels")
     _check(pixels, levels)
     if tuple(pixels.shape[1:]) != model.shape:
         raise DataError(f"the model takes images of shape {model.shape}, got {tuple(pixels.shape[1:])}")

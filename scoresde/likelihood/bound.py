@@ -10,6 +10,7 @@ from torch import Tensor
 from ..core.random import stream
 from ..data import Images
 from ..models.base import ScoreModel
+from ..models.latent import of_data
 from .steps import Variance
 from .vlb import chain, vlb
 
@@ -60,6 +61,7 @@ def mean_vlb(
     Raises:
         DataError, UsageError: As `vlb` and `chain`.
     """
+    of_data(model, "bits per dimension are those of pixels")
     alphas_cumprod, parts = chain(model.sde, steps), []
     for first in range(0, len(images), batch):
         part = slice(first, first + batch)

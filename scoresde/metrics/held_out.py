@@ -9,6 +9,7 @@ from ..core.random import generators
 from ..data.recipes import images_of
 from ..images import sheets
 from ..models.base import ScoreModel
+from ..models.latent import decoded
 from ..models.record import recipe
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.sample import sample
@@ -56,7 +57,8 @@ def distance(model: ScoreModel, metric: Metric, count: int, real: Tensor, *, pro
         for first in range(0, count, BATCH):
             sources = generators(range(first, min(first + BATCH, count)))
             x = model.prior(sources)
-            parts.append(sample(model, UniPC(steps=10), x, generator=sources, observers=(watch,)).x)
+            found = sample(model, UniPC(steps=10), x, generator=sources, observers=(watch,))
+            parts.append(decoded(model, found.x))
             watch.finish(len(x))
         bar.set_postfix_str(metric.name)
         return metric.measure(sheets.to_uint8(torch.cat(parts)), real.to(model.device))[0]

@@ -12,6 +12,7 @@ from ..core.errors import UsageError
 from ..core.random import Generators, Seeds, randn, sources_of
 from ..core.units import Units
 from ..sde import SDE, expand
+from .autoencoders import Autoencoder
 from .border import checked
 from .known import Known
 from .output import Output, denoised
@@ -52,6 +53,8 @@ class ScoreModel(nn.Module, ABC):
     """Number of samples that the model is bound to, such as one measurement for each; None if any batch will do."""
     units: Units | None = None
     """What x_0 means in the data's own units; None if they are the same, as for pictures in [-1, 1]."""
+    autoencoder: Autoencoder | None = None
+    """What makes pictures of x_0, for a model of latents; None if x_0 are the data."""
 
     @abstractmethod
     def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
@@ -116,8 +119,7 @@ class ScoreModel(nn.Module, ABC):
             UsageError: The seeds are no whole numbers, or a single generator comes without a count.
         """
         sources, rows = sources_of(seeds, count)
-        z = randn((rows, *self.shape), sources, dtype=dtype).to(self.device)
-        return self.begin(self.sde.prior_std * z)
+        return self.begin(self.sde.prior_std * randn((rows, *self.shape), sources, dtype=dtype).to(self.device))
 
     def begin(self, x: Tensor) -> Tensor:
         """Noise as the model starts from it, (B, *); a conditioned model may put what is known into it.
@@ -180,16 +182,14 @@ class ScoreModel(nn.Module, ABC):
 
 
 class WrapperModel(ScoreModel):
-    """A model around a model. It is what the inner one is; a subclass states only what it changes.
-
-    What a subclass adds must not depend on the inner model, since `around` puts the wrapper around another one.
+    """A model around a model: what the inner one is but for what a subclass states, which holds around any other too.
 
     Args:
         model: The inner model.
     """
 
     model: ScoreModel
-    forwarded: ClassVar[list[str]] = ["sde", "shape", "draws", "classes", "null_class", "condition", "bound", "units"]
+    forwarded: ClassVar[list[str]] = "sde shape draws classes null_class condition bound units autoencoder".split()
 
     def __init__(self, model: ScoreModel) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from torch import Tensor
 from ..core.errors import UsageError
 from ..sde import expand
 from .base import ScoreModel, WrapperModel
+from .latent import of_data
 from .output import Output, denoised
 
 
@@ -26,7 +27,7 @@ class ClippedModel(WrapperModel):
         high: Upper end.
 
     Raises:
-        UsageError: The range is empty.
+        UsageError: The range is empty, or the data are latents, which have no range.
 
     Example:
         >>> import scoresde
@@ -39,6 +40,7 @@ class ClippedModel(WrapperModel):
         super().__init__(model)
         if not low < high:
             raise UsageError(f"predictions are cut off at a lower and a higher value, got {low:g} and {high:g}")
+        of_data(model, "predictions are cut off at the ends of the range of pictures")
         self.low, self.high = low, high
 
     def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:

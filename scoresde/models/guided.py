@@ -46,8 +46,9 @@ class GuidedModel(WrapperModel):
         interval: The times between which the scale holds.
 
     Raises:
-        UsageError: The model knows no classes, is guided already, or draws noise of its own at each evaluation; a
-            class does not exist, or the scale or the interval is not allowed.
+        UsageError: The model knows no classes, or a scale other than 1 needs a lack of them that it does not know; it
+            is guided already, or draws noise of its own at each evaluation; a class does not exist, or the scale or the
+            interval is not allowed.
 
     Example:
         >>> import scoresde, torch
@@ -70,6 +71,11 @@ class GuidedModel(WrapperModel):
         labels = torch.as_tensor(classes, dtype=torch.int64, device=model.device)
         if not model.classes:
             raise UsageError("this model knows no classes: train one with network.classes on images with labels")
+        if scale != 1 and not model.null_class:
+            raise UsageError(
+                "guidance compares with samples of no class, and this network was never shown one: leave the scale at "
+                "1, or guide it by a ClassifierGuidedModel"
+            )
         if guided(model):
             raise UsageError("this model is guided to classes already: guide the model inside it")
         if model.draws:

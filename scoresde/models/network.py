@@ -13,6 +13,7 @@ from ..core.units import Units
 from ..networks import NetworkOptions
 from ..sde import SDE, expand
 from ..sde.labels import Label, labels
+from .autoencoders import Autoencoder
 from .base import ScoreModel
 from .border import tensor_of
 from .known import Known
@@ -35,9 +36,10 @@ class NetworkModel(ScoreModel):
         condition: What it was trained to be given as further channels of x; see `bind`.
         options: What built the network, which `save` writes down; None if it was made by other means.
         units: What x_0 means in the data's own units; None if they are the same, as for pictures in [-1, 1].
+        autoencoder: What makes pictures of x_0, for a model of latents.
 
     Raises:
-        UsageError: `predicts` is no prediction, or `label` no label.
+        UsageError: `predicts` is no prediction, `label` no label, or latents have units besides their autoencoder.
 
     Example:
         >>> import scoresde, torch
@@ -66,8 +68,13 @@ class NetworkModel(ScoreModel):
         condition: str = "none",
         options: NetworkOptions | None = None,
         units: Units | None = None,
+        autoencoder: Autoencoder | None = None,
     ) -> None:
         super().__init__()
+        if units is not None and autoencoder is not None:
+            raise UsageError("latents have the scale and shift of their autoencoder: leave out units")
+        self.autoencoder = autoencoder
+        self.coder = None if autoencoder is None else autoencoder.coder  # a part, which goes where the network goes
         self.net, self.sde, self.shape, self.options = net, sde, tuple(shape), options
         self.predicts: Prediction = predictions.parse(predicts)
         self.label: Label | Callable[[Tensor], Tensor] = labels.parse(label or ("step" if sde.chain else "scaled"))

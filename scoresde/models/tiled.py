@@ -58,6 +58,8 @@ class TiledModel(WrapperModel):
                 f"tiles share one model, and this one is bound to {model.bound} samples: "
                 "make tiles of the model inside it, then guide or condition them"
             )
+        if model.autoencoder is not None:
+            raise UsageError("tiles are parts of pictures, and this is a model of latents: draw pictures of its size")
         if len(shape) != 3 or len(tile) != 3 or shape[0] != tile[0] or shape[1] < tile[1] or shape[2] < tile[2]:
             raise UsageError(f"images of shape {tuple(shape)} cannot be laid out with tiles of shape {tuple(tile)}")
         if batch < 1 or not 0 <= overlap < 1:

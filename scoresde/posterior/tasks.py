@@ -1,7 +1,7 @@
 """Pictures with something missing: problems made of them, and samples of p(x | y) for each."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from ..core.options import table
 from ..core.random import generators
 from ..images import pictures
 from ..models.base import Observer, ScoreModel
+from ..models.latent import data_shape
 from ..models.tiled import TiledModel
 from ..observations import Luma, Observation, Pixels
+from ..observations.decoded import Decoded
 from ..observations.tasks import trained_task
 from ..sampling.sample import Samples, sample
 from ..solvers import Solver
@@ -32,7 +34,9 @@ def conditioner_for(model: ScoreModel) -> str:
     Args:
         model: A model of p(x), or a network that was trained for a task.
     """
-    return "trained" if trained_task(model).conditional else CONDITIONER
+    if trained_task(model).conditional:
+        return "trained"
+    return CONDITIONER if model.autoencoder is None else "dps"
 
 
 HOLE = -0.5
@@ -126,7 +130,7 @@ def of_size(model: ScoreModel, shape: tuple[int, ...], batch: int) -> ScoreModel
         shape: (C, H, W).
         batch: Tiles that are computed at a time.
     """
-    return model if shape == model.shape else TiledModel(model, shape, batch=batch)
+    return model if shape == data_shape(model) else TiledModel(model, shape, batch=batch)
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,9 @@ class Method:
             return [Samples(case.y.expand(len(seeds), *case.shape), 0, 0.0, 0.0, {})]
         seen, y, parts = case.observation, case.y.to(model.device), list[Samples]()
         chosen = self.posterior or self.conditioner
-        fitted = store.fitted(chosen, folder, seen, case.shape) if seen else chosen
+        fitted = store.fitted(chosen, folder, seen, case.shape) if seen and model.autoencoder is None else chosen
+        if seen and model.autoencoder is not None:
+            seen = Decoded(seen.of_shape(case.shape), model.autoencoder)
         for first in range(0, len(seeds), batch):
             sources, around = generators(seeds[first : first + batch]), model
             many, inner = y.expand(len(sources), *y.shape[1:]), observer()
@@ -187,5 +193,10 @@ class Method:
             if seen and isinstance(fitted, Conditioner):
                 around = fitted.condition(model, seen, many, sources)
             x = around.prior(sources)
-            parts.append(sample(around, self.solver, x, generator=sources, observers=(watch,)))
+            found = sample(around, self.solver, x, generator=sources, observers=(watch,))
+            if model.autoencoder is not None:
+                drawn = model.autoencoder.decode(found.x)
+                known = drawn if case.observation is None else case.observation.write(drawn, many.to(drawn))
+                found = replace(found, x=known, latents=found.x)
+            parts.append(found)
         return parts

@@ -57,6 +57,8 @@ class Samples:
     """The seed of each sample, or none if they were drawn from streams."""
     numbers: bool = False
     """Whether x is in units of the data's own, so that even (B, 1|3, H, W) are no pictures."""
+    latents: Tensor | None = None
+    """What x was decoded from, (B, *); None where x is what the solver ended with."""
 
     @property
     def cost(self) -> float:
@@ -132,6 +134,7 @@ class Samples:
             parts: At least one batch.
         """
         count = sum(len(part.x) for part in parts)
+        latents = [part.latents.cpu() for part in parts if part.latents is not None]
         return cls(
             x=torch.cat([part.x.cpu() for part in parts]),
             nfe=_mean([part.nfe for part in parts]),
@@ -142,6 +145,7 @@ class Samples:
             solver=parts[0].solver,
             seeds=[seed for part in parts for seed in part.seeds],
             numbers=parts[0].numbers,
+            latents=torch.cat(latents) if latents else None,
         )
 
     def __len__(self) -> int:

@@ -7,7 +7,6 @@ from PIL import Image
 from torch import Tensor
 
 from ..core.errors import UsageError
-from ..core.units import Units
 from ..images import sheets
 from ..images.drawings import drawing
 from ..models.output import denoised
@@ -66,19 +65,18 @@ class Trajectory:
                 kept[rows] = seen[rows].to(kept)  # some solvers evaluate in float64, and denoise in the noise's dtype
 
 
-def drawn_way(states: Sequence[Tensor], units: Units | None = None) -> tuple[Image.Image, list[Image.Image]]:
+def drawn_way(states: Sequence[Tensor], own_range: bool = False) -> tuple[Image.Image, list[Image.Image]]:
     """The states of samples on their way, and the samples themselves: as a strip, and as the frames of an animation.
 
     Args:
-        states: As a `Trajectory` keeps them, (B, *) at each of its frames, and the samples as the last.
-        units: Of the data; none for pictures in [-1, 1].
+        states: As a `Trajectory` keeps them, (B, *) at each of its frames, and the samples as the last; as data.
+        own_range: Whether the data have a range of their own; if not, they are in [-1, 1].
     """
     states = [state.cpu() for state in states]
-    if states[0].ndim == 4 and states[0].shape[1] in (1, 3) and units is None:
+    if states[0].ndim == 4 and states[0].shape[1] in (1, 3) and not own_range:
         zoom = sheets.zoom_for(states[0].shape[-2])
         rows = torch.stack([state[:8] for state in states], 1).flatten(0, 1)
         return sheets.sheet(rows, len(states), zoom=zoom), [sheets.sheet(state[:64], zoom=zoom) for state in states]
-    states = states if units is None else [units.to_data(state) for state in states]
     frames = [drawing(state, own_range=True, room=torch.cat(states)) for state in states]
     strip = Image.new("RGB", (sum(frame.width for frame in frames), frames[0].height))
     for i, frame in enumerate(frames):

@@ -44,7 +44,7 @@ class DDIM(MarkovSolver):
         eps = model.eps(x, t.rows(x))
         mean = combine(s.alpha / t.alpha, x, [-weight], [eps])
         if self.clip_x0:
-            if model.units is not None:
+            if model.units is not None or model.autoencoder is not None:
                 raise UsageError("clip_x0 cuts off at -1 and 1, and these data have another range: leave it out")
             x0 = (x - t.sigma * eps) / t.alpha
             # As a change of the step, so that where nothing is cut off it stays what it was, bit for bit.

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from .. import models
 from ..core.errors import ResourceError, ScoreSDEError, UsageError
 from ..core.random import generators
+from ..models.latent import data_shape
 from ..observations.tasks import trained_task
 from . import uploads
 from .catalogue import Catalogue
@@ -105,8 +106,8 @@ def load(name: str, device: torch.device) -> Served:
     """
     folder = models.locate(name)
     model = models.load(folder, device)
-    if model.shape[0] not in (1, 3):
-        raise UsageError(f"{name} makes images of {model.shape[0]} channels; only 1 or 3 can be drawn")
+    if (channels := data_shape(model)[0]) not in (1, 3):
+        raise UsageError(f"{name} makes images of {channels} channels; only 1 or 3 can be drawn")
     if not trained_task(model).conditional:
         with torch.no_grad():
             model.eps(

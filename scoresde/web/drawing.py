@@ -61,7 +61,7 @@ def serve_drawing(app: FastAPI, models: Sequence[Served], queue: JobQueue) -> No
 
     @app.post("/api/fit")
     async def fit(request: Request, model_name: str = "", grey: bool = False) -> dict[str, Any]:
-        channels, height, width = model(model_name).model.shape
+        channels, height, width = model(model_name).shape
         data = await content(request)
 
         def fitted() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..core.errors import NumericalError
 from ..models.base import ScoreModel
+from ..models.latent import decoded
 from ..models.output import denoised
 from ..sampling.progress import Progress
 from ..sampling.sample import Samples
@@ -46,7 +47,7 @@ class Watcher(Progress):
             share=round(self.share, 4),
             nfe=self.calls,
             seconds=round(now - self.began, 3),
-            pictures=encoded(denoised(self.model.sde, x.detach(), t, eps.detach())),
+            pictures=encoded(decoded(self.model, denoised(self.model.sde, x.detach(), t, eps.detach()))),
             **self.data,
         )
         shown = time.perf_counter()

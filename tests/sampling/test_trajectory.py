@@ -12,7 +12,8 @@ from scoresde.sampling.trajectory import drawn_way
 def test_a_point_that_rests_is_drawn_at_one_pixel_while_the_others_move(units):
     rest = torch.tensor([[0.25, -0.5]])
     states = [torch.cat([rest, torch.full((4, 2), 3.0) * scale]) for scale in (1.0, -0.6, 0.3)]
-    strip, frames = drawn_way(states, units)
+    states = [state if units is None else units.to_data(state) for state in states]
+    strip, frames = drawn_way(states, own_range=units is not None)
     assert len(frames) == 3 and strip.size == (sum(frame.width for frame in frames), frames[0].height)
     # Blue where the point is, in the colour of all points: what is blue in every frame is the point that rests.
     blue = [np.asarray(frame).astype(int)[..., 2] - np.asarray(frame).astype(int)[..., 0] > 100 for frame in frames]

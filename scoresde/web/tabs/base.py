@@ -10,6 +10,7 @@ from pydantic import Field
 from ...core.options import Options, Registry
 from ...models.base import ScoreModel
 from ...models.clipped import ClippedModel
+from ...models.latent import data_shape
 from ...models.network import NetworkModel
 from ...observations.tasks import trained_task
 from ...posterior.tasks import conditioner_for
@@ -33,9 +34,14 @@ class Served:
     """The model."""
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of its pictures, (C, H, W)."""
+        return data_shape(self.model)
+
+    @property
     def description(self) -> dict[str, Any]:
         """The description that the page gets."""
-        channels, height, width = self.model.shape
+        channels, height, width = self.shape
         return {
             "name": self.name,
             "channels": channels,

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from ...models.latent import data_shape
 from ...models.network import NetworkModel
 from ...observations.tasks import trained_task
 from ...posterior.tasks import colourful, grey
@@ -19,9 +20,9 @@ class Colourise(Restore):
 
     @classmethod
     def serves(cls, model: NetworkModel) -> bool:
-        return model.shape[0] == 3 and trained_task(model).name in ("none", "colour")
+        return data_shape(model)[0] == 3 and trained_task(model).name in ("none", "colour")
 
     def work(self, served: Served) -> Work:
-        colourful(served.name, served.model.shape)
+        colourful(served.name, served.shape)
         picture = self.opened(served, "RGB")
         return self.restored(served, grey(picture, "{}x{}".format(*picture.size)))

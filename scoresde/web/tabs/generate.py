@@ -7,6 +7,7 @@ from pydantic import Field
 from ...core.random import generators
 from ...models.base import Observer, ScoreModel
 from ...models.guided import GuidedModel
+from ...models.latent import decoded
 from ...sampling import sample as sampling
 from ...sampling.trajectory import Trajectory
 from ...solvers import solvers
@@ -35,15 +36,16 @@ class Generate(Tab):
 
         def work(job: Job) -> dict[str, Any]:
             sources = generators(self.seeds)
-            recorder = Trajectory(model.sde, frames((self.count, *model.shape)))
+            recorder = Trajectory(model.sde, frames((self.count, *served.shape)))
             observers: tuple[Observer, ...] = (Watcher(job, model), recorder)
             done = sampling.sample(model, solver, model.prior(sources), generator=sources, observers=observers)
+            x = decoded(model, done.x)
             path = {
                 "frames": len(recorder.states),
-                "states": strip(recorder.states),
-                "denoised": strip([*recorder.denoised[:-1], done.x]),
+                "states": strip([decoded(model, state) for state in recorder.states]),
+                "denoised": strip([*(decoded(model, state) for state in recorder.denoised[:-1]), x]),
             }
-            return {"pictures": encoded(done.x), "path": path, **cost(done)}
+            return {"pictures": encoded(x), "path": path, **cost(done)}
 
         return work
 

@@ -31,7 +31,7 @@ class Inpaint(Restore):
         return trained_task(model).name in ("none", "inpaint")
 
     def work(self, served: Served) -> Work:
-        channels, height, width = served.model.shape
+        channels, height, width = served.shape
         known = self.known(height, width)
         if bool(known.all()):
             raise UsageError("nothing is painted yet: paint over what is to be drawn anew")

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...core.errors import NumericalError
 from ...core.random import generators
+from ...models.latent import decoded
 from ...sampling import sample as sampling
 from ...solvers import Solver, solvers
 from .. import schema
@@ -52,8 +53,9 @@ class Race(Tab):
                         raise
                     lanes.append({"lane": lane, "failed": str(error)})
                 else:
-                    truth = done.x if truth is None else truth
-                    lanes.append({"lane": lane, "pictures": encoded(done.x), **_compared(done.x, truth), **cost(done)})
+                    x = decoded(model, done.x)
+                    truth = x if truth is None else truth
+                    lanes.append({"lane": lane, "pictures": encoded(x), **_compared(x, truth), **cost(done)})
                 job.emit("lane", **lanes[-1])
             return {"lanes": lanes, "gain": GAIN}
 

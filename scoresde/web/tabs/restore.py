@@ -37,7 +37,7 @@ class Restore(Tab, ABC):
             UploadError: It is no picture.
         """
         picture = picture_of(uploads.decode(decoded("picture", self.picture))).convert(mode)
-        _, height, width = served.model.shape
+        _, height, width = served.shape
         if picture.size != (width, height):
             ours, theirs = f"{width}x{height}", "{}x{}".format(*picture.size)
             raise UsageError(f"the model draws pictures of {ours}, and this one is {theirs}: fit it first")
