@@ -7,6 +7,8 @@ from .base import NetworkOptions, networks
 if TYPE_CHECKING:  # for editors; at run time a class is imported when it is asked for
     from .basic import BasicOptions as BasicOptions
     from .conv import ConvOptions as ConvOptions
+    from .edm_adm import DhariwalOptions as DhariwalOptions
+    from .edm_song import SongOptions as SongOptions
     from .given import GivenNetwork as GivenNetwork
     from .guided_diffusion import GuidedDiffusionOptions as GuidedDiffusionOptions
     from .lucidrains import LucidrainsOptions as LucidrainsOptions

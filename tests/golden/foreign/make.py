@@ -62,9 +62,11 @@ def edm(found):
     from physicsnemo.diffusion.preconditioners.legacy import EDMPrecond
 
     for case, options in EDM.items():
-        model = EDMPrecond(**options)
+        model = EDMPrecond(**options, dropout=0.0)
         buffers = ["model.map_noise.freqs"] if options.get("embedding_type") == "fourier" else []
-        seeded(model, *buffers, rename=old)
+        # In training mode, which without dropout differs in one thing: there its GroupNorm is torch's, as in EDM, and
+        # not a formula of its own that divides variances by n - 1.
+        seeded(model, *buffers, rename=old).train()
         sigma, side = torch.tensor([0.02, 0.7, 70.0]), options["img_resolution"]
         x = pictures(3, options["img_channels"], side, side) * (1 + sigma[:, None, None, None])
         none = torch.zeros(3, options.get("label_dim", 0))
