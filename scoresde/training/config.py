@@ -161,6 +161,11 @@ def contradictions(config: Config, shape: tuple[int, ...] | None) -> list[str]:
         found.append("train.loss = hybrid needs sde.name = ddpm and network.learned_variance = true")
     if learned and options.loss != "hybrid":
         found.append(f"network.learned_variance = true needs train.loss = hybrid, got {options.loss}")
+    if network.classes and not network.null_class:
+        found.append(
+            f"network.classes must be 0 for {network.name}, which cannot be given a sample of no class: training draws "
+            "and evaluates such samples"
+        )
     if options.weighting.squares and options.loss not in ("l2", "hybrid"):
         found.append(f"train.weighting = {options.weighting} weighs a squared error, {options.loss} is none")
     found += options.weighting.mistakes(config.sde, options.law)

@@ -20,6 +20,7 @@ from scoresde.networks.guided_classifier import ClassifierOptions
 from scoresde.networks.guided_diffusion import GuidedDiffusionOptions
 from scoresde.networks.guided_diffusion_blocks import attended
 from scoresde.sde import VPSDE
+from scoresde.training.config import parse
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "foreign"
 SMALL = {"channels": 32, "multipliers": (1, 2), "blocks": 1, "attention": (4,), "heads": 2}
@@ -161,6 +162,14 @@ def test_a_network_without_a_null_class_is_asked_for_a_class():
     for classes in (None, torch.tensor([0, 3])):
         with pytest.raises(UsageError, match="never shown a sample of no class: give each a class from 0 to 2"):
             model.evaluate(x, t, classes)
+
+
+def test_training_it_with_classes_is_refused_before_it_begins():
+    network = {"name": "guided-diffusion", **SMALL, "classes": 10}
+    with pytest.raises(UsageError, match="network.classes must be 0 for guided-diffusion"):
+        parse({"data": {"name": "digits"}, "network": network}, "mine")
+    without = {**network, "classes": 0}
+    assert parse({"data": {"name": "digits"}, "network": without}, "mine").network.name == "guided-diffusion"
 
 
 def test_what_it_cannot_take_is_refused():
