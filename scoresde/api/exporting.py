@@ -22,6 +22,14 @@ def export_model(model: Model, folder: str | Path) -> Exported:
         UsageError: Diffusers has no such network or process, or the folder holds something.
         NumericalError: The exported network computes something else.
         ResourceError: The package diffusers is missing, or the folder cannot be written to.
+
+    Example:
+        >>> import scoresde
+        >>> options = scoresde.networks.UNetOptions(channels=8, multipliers=(1, 2), blocks=1)
+        >>> net = options.build((1, 8, 8))
+        >>> model = scoresde.NetworkModel(net, scoresde.VPSDE(), (1, 8, 8), options=options)
+        >>> scoresde.export_model(model, "exported").pipeline
+        'DDIMPipeline'
     """
     chosen = model_of(model)
     source = source_of(chosen)

@@ -39,8 +39,9 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 class DiffusersOptions(NetworkOptions):
     """A UNet2DModel or a DiTTransformer2DModel of diffusers, with all that its config.json can say.
 
-    Its class embedding has a row for each class, or one more, the last, which then stands for "no class". What the
-    config does not say has the default of diffusers' class. It needs the package diffusers.
+    Its class embedding has a row for each class, or one more, the last, which then stands for "no class". A learned
+    time embedding has a row for each step, and takes the one next to a label between two. What the config does not say
+    has the default of diffusers' class. It needs the package diffusers.
     """
 
     kind: Literal["UNet2DModel", "DiTTransformer2DModel"] = Field("UNet2DModel", description="Its class in diffusers.")
@@ -114,6 +115,9 @@ class DiffusersOptions(NetworkOptions):
             net = cls(**self.config)
         except (ValueError, TypeError, AttributeError, NotImplementedError, RuntimeError, ZeroDivisionError) as error:
             raise UsageError(f"diffusers cannot build a {self.kind} of this config: {error}") from None
+        for module in net.modules():
+            if hasattr(module, "dropout_prob"):  # whether a class is left out is drawn by the training
+                module.dropout_prob = 0.0
         net.options = self
         made: nn.Module = net
         return made

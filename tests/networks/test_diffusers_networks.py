@@ -89,6 +89,9 @@ def test_a_transformer_gives_what_it_gives_in_diffusers():
     expected = original(x, LABELS, class_labels=classes).sample
     assert torch.equal(net(x, LABELS, classes), expected)
     assert torch.equal(net(x, LABELS)[1], expected[1])
+    several = torch.arange(10).repeat(3)
+    many = x[:1].expand(30, -1, -1, -1), LABELS[:1].expand(30), several
+    assert torch.equal(net.train()(*many), net.eval()(*many)), "no class is left out behind the training's back"
 
 
 @torch.no_grad()

@@ -35,6 +35,7 @@ class Exported:
     """A folder of diffusers, and how well it agrees with the model."""
 
     folder: Path
+    """Where it is."""
     pipeline: str
     """The class that loads it."""
     error: float

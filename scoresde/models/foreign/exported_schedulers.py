@@ -27,6 +27,7 @@ class SchedulerOf:
     kind: str
     """Its class."""
     options: Mapping[str, Any]
+    """What it is made with."""
     times: Tensor
     """Times of its levels 0 .. N - 1 in our process, (N,), or three times of one without levels."""
     chain: bool

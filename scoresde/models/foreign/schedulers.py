@@ -69,8 +69,11 @@ class Scheduled:
     """What a scheduler's config says of the network."""
 
     sde: SDE
+    """The process."""
     label: str
+    """What the network takes for the time."""
     predicts: str
+    """What the network's output means."""
     unit_interval: bool = False
     """Whether the data lie in [0, 1]; the process is that of the same data in [-1, 1]."""
     sampling: Mapping[str, Any] = field(default_factory=dict)
