@@ -165,11 +165,12 @@ def test_a_network_without_a_null_class_is_asked_for_a_class():
 
 
 def test_training_it_with_classes_is_refused_before_it_begins():
+    others = {"data": {"name": "digits"}, "sde": {"name": "vp"}}
     network = {"name": "guided-diffusion", **SMALL, "classes": 10}
     with pytest.raises(UsageError, match="network.classes must be 0 for guided-diffusion"):
-        parse({"data": {"name": "digits"}, "network": network}, "mine")
+        parse({**others, "network": network}, "mine")
     without = {**network, "classes": 0}
-    assert parse({"data": {"name": "digits"}, "network": without}, "mine").network.name == "guided-diffusion"
+    assert parse({**others, "network": without}, "mine").network.name == "guided-diffusion"
 
 
 def test_what_it_cannot_take_is_refused():
