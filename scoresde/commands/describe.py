@@ -52,5 +52,6 @@ def describe(
     height, width = size or height, size or width
     with torch.device("cpu" if timed else "meta"):  # without a clock, no weight is needed
         net = options.build((channels, height, width))
-    result = measure(net, (channels + options.extra_channels, height, width), batch=batch, timed=timed)
+    shape, classes = (channels + options.extra_channels, height, width), options.classes > 0 and not options.null_class
+    result = measure(net, shape, batch=batch, timed=timed, classes=classes)
     click.echo(json.dumps(result.to_dict(), indent=2) if as_json else result.text(None if every else 2))

@@ -77,7 +77,13 @@ def _times(shape: tuple[int, ...]) -> str:
 
 
 def describe(
-    net: nn.Module, shape: tuple[int, ...], *, batch: int = 1, timed: bool = True, repeats: int = 5
+    net: nn.Module,
+    shape: tuple[int, ...],
+    *,
+    batch: int = 1,
+    timed: bool = True,
+    repeats: int = 5,
+    classes: bool = False,
 ) -> Description:
     """Runs net(x, label) and reports what comes out of each of its parts.
 
@@ -90,6 +96,7 @@ def describe(
         batch: Inputs in one forward.
         timed: Whether to measure the time as well, in eval mode and without gradients.
         repeats: Forwards that are timed, after one that is not.
+        classes: Whether the network needs a class for each input: then it is called as net(x, label, classes).
 
     Raises:
         UsageError: batch or repeats is below 1, or the network does not take an input of this shape.
@@ -100,20 +107,23 @@ def describe(
     with _evaluating(net), _recording(net, rows), FlopCounterMode(display=False) as counter:
         tensors = {name: t.to("meta") for name, t in [*net.named_parameters(), *net.named_buffers()]}
         try:
-            torch.func.functional_call(net, tensors, _inputs(net, shape, batch, torch.device("meta")))
+            torch.func.functional_call(net, tensors, _inputs(net, shape, batch, torch.device("meta"), classes))
         except (RuntimeError, ValueError) as error:
             raise UsageError(f"the network does not take an input of shape {_times(shape)}: {error}") from error
     parameters = sum(p.numel() for p in net.parameters())
-    milliseconds = _milliseconds(net, shape, batch, repeats) if timed else None
+    milliseconds = _milliseconds(net, shape, batch, repeats, classes) if timed else None
     return Description(tuple(shape), batch, rows, parameters, counter.get_total_flops(), milliseconds)
 
 
-def _inputs(net: nn.Module, shape: tuple[int, ...], batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _inputs(
+    net: nn.Module, shape: tuple[int, ...], batch: int, device: torch.device, classes: bool
+) -> tuple[Tensor, ...]:
     dtype = next((p.dtype for p in net.parameters()), torch.float32)
     x = torch.empty(batch, *shape, dtype=dtype, device=device)
     # A ramp: some processors multiply zeros faster.
     torch.linspace(-1, 1, x.numel(), dtype=dtype, device=device, out=x.view(-1))
-    return x, torch.full((batch,), 500.0, dtype=dtype, device=device)
+    of_class = (torch.zeros(batch, dtype=torch.int64, device=device),) if classes else ()
+    return x, torch.full((batch,), 500.0, dtype=dtype, device=device), *of_class
 
 
 @contextmanager
@@ -150,10 +160,10 @@ def _recording(net: nn.Module, rows: list[FeatureMap]) -> Iterator[None]:
         yield
 
 
-def _milliseconds(net: nn.Module, shape: tuple[int, ...], batch: int, repeats: int) -> float:
+def _milliseconds(net: nn.Module, shape: tuple[int, ...], batch: int, repeats: int, classes: bool) -> float:
     """Median over `repeats` forwards on the device of the network's parameters."""
     device = next((p.device for p in net.parameters()), torch.device("cpu"))
-    inputs, seconds = _inputs(net, shape, batch, device), []
+    inputs, seconds = _inputs(net, shape, batch, device, classes), []
     with _evaluating(net):
         for _ in range(repeats + 1):
             start = time.perf_counter()

@@ -139,8 +139,8 @@ def test_every_option_runs_and_trains(options):
     out.square().sum().backward()
     assert x.grad.abs().min() > 0
     assert all(p.grad is not None and p.grad.any() for p in net.parameters())
-    if not classes:
-        assert describe(net, tuple(x.shape[1:]), timed=False).rows[-1].shape == tuple(out.shape[1:])
+    found = describe(net, tuple(x.shape[1:]), repeats=1, classes=bool(classes))
+    assert found.rows[-1].shape == tuple(out.shape[1:]) and found.parameters == sum(p.numel() for p in net.parameters())
 
 
 def test_heads_of_the_way_up_are_their_own():

@@ -109,6 +109,8 @@ def test_a_model_of_classes_is_asked_for_one(tmp_path):
     model = imported("class-sigma").model
     with pytest.raises(UsageError, match="never shown a sample of no class: give each a class from 0 to 9"):
         scoresde.sample(model, "ddim", n=2, steps=2)
+    with pytest.raises(UsageError, match="give each a class from 0 to 9"):
+        scoresde.log_likelihood(model, torch.zeros(1, 3, 16, 16))
     found = scoresde.sample(model, "ancestral", n=2, steps=3, classes=[3, 9])
     assert found.x.shape == (2, 3, 16, 16) and found.x.isfinite().all()
     with pytest.raises(UsageError, match="class"):
@@ -230,6 +232,12 @@ def test_by_command(run, tmp_path):
     said = run("import ema.pt --out model --flags flags.json --num-heads 1 --force")
     assert json.loads((tmp_path / "model" / "config.json").read_text())["network"]["heads"] == 1
     assert "give flags" in run("import ema.pt --out other", code=2)
+    shutil.copy(source("class-sigma") / "ema_0.9999_000003.pt", tmp_path / "classes.pt")
+    shutil.copy(source("class-sigma") / "flags.json", tmp_path / "flags.json")
+    run("import classes.pt --out classes --flags flags.json --num-classes 10 --force")
+    assert "GuidedDiffusion  6 x 16 x 16" in run("describe classes --no-time")
+    said = run("sample --model classes --solver ddim --steps 2 -n 1 --out o", code=2)
+    assert "give each a class from 0 to 9" in said
 
 
 def test_a_classifier_is_read_and_guides(tmp_path):
