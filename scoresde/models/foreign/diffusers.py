@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor
 
-from ...core.errors import CheckpointError, UsageError
+from ...core.errors import CheckpointError, ScoreSDEError, UsageError
 from ...core.files import read_json
 from ...networks import NetworkOptions
 from ...networks.diffusers import DEFAULTS, DiffusersOptions
@@ -20,6 +20,7 @@ from .schedulers import Scheduled, scheduled
 from .weights import fill, read_weights
 
 INDEX, CONFIG, STEM = "model_index.json", "config.json", "diffusion_pytorch_model"
+SCHEDULER = "scheduler_config.json"
 NETWORKS, CODERS = ("unet", "transformer"), ("vae", "vqvae")
 OTHERS = ("scheduler", "id2label", "safety_checker", "feature_extractor", "image_encoder", "requires_safety_checker")
 """Entries of model_index.json that say nothing of the network."""
@@ -57,15 +58,23 @@ class Diffusers(Family):
             return False
 
     def read(self, source: Path) -> Imported:
+        try:
+            return self._read(source)
+        except ScoreSDEError:
+            raise
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+            raise CheckpointError(f"{source} is no folder that diffusers has written: {error}") from None
+
+    def _read(self, source: Path) -> Imported:
         parts = _parts(source)
-        place = source / parts["network"]
+        place = parts["network"]
         config = {key: value for key, value in read_json(place / CONFIG).items() if key not in IGNORED}
         kind = str(read_json(place / CONFIG).get("_class_name"))
         if kind not in DEFAULTS:
             raise UsageError(
                 f"{place} is a {kind}: {' and '.join(DEFAULTS)} are supported, without text, unconditional or by class"
             )
-        said = self._scheduled(source, parts.get("scheduler"))
+        said = self._scheduled(source, parts.get("scheduler", source))
         options, shape = self._network(kind, config, said)
         network: NetworkOptions = native(options, shape) or options
         net = network.build(shape)
@@ -79,11 +88,11 @@ class Diffusers(Family):
             predicts=said.predicts,
             classes=network.classes,
             options=network,
-            autoencoder=_autoencoder(source, parts.get("coder"), shape, self.variant),
+            autoencoder=_autoencoder(parts.get("coder"), shape, self.variant),
         )
         notes = {
             "network": kind,
-            "weights": [f"{place.name}/{name}" for name in names],
+            "weights": [str((place / name).relative_to(source)) for name in names],
             "sampling": said.sampling,
             "sampling_note": "what diffusers' pipeline does by itself; here it is chosen by the solver and its options",
         }
@@ -91,14 +100,14 @@ class Diffusers(Family):
             notes["no_class"] = f"class {network.classes}" if network.null_class else "was not trained"
         return Imported(model.eval().requires_grad_(False), notes)
 
-    def _scheduled(self, source: Path, part: str | None) -> Scheduled:
-        place = Path(self.scheduler) if self.scheduler else None if part is None else source / part
-        if place is None:
+    def _scheduled(self, source: Path, there: Path) -> Scheduled:
+        place = Path(self.scheduler) if self.scheduler else there
+        file = place / SCHEDULER if place.is_dir() else place
+        if not self.scheduler and not file.is_file():
             raise UsageError(
                 f"{source} is a network without a scheduler, which says what it was trained for: give scheduler, the "
-                "folder or file of its scheduler_config.json"
+                f"folder or file of its {SCHEDULER}"
             )
-        file = place / "scheduler_config.json" if place.is_dir() else place
         return scheduled(read_json(file, "scheduler of diffusers"))
 
     def _network(
@@ -135,10 +144,13 @@ class Diffusers(Family):
         return options, (channels, int(height), int(width))
 
 
-def _parts(source: Path) -> dict[str, str]:
-    """Folders inside a source: of the network, and, if there are any, of the scheduler and the autoencoder."""
+def _parts(source: Path) -> dict[str, Path]:
+    """Folders of the network, and, if there are any, of the scheduler and the autoencoder.
+
+    In the oldest repositories the network and the scheduler lie beside the index.
+    """
     if not (source / INDEX).is_file():
-        return {"network": ""}
+        return {"network": source}
     index = read_json(source / INDEX)
     there = {
         name: value for name, value in index.items() if not name.startswith("_") and value not in (None, [None] * 2)
@@ -160,14 +172,14 @@ def _parts(source: Path) -> dict[str, str]:
         raise UsageError(
             f"{source} must name one network, {' or '.join(NETWORKS)}, got {', '.join(there) or 'nothing'}"
         )
-    parts = {part: names[0] for part, names in found.items() if names}
-    return {**parts, **({"scheduler": "scheduler"} if "scheduler" in there else {})}
+    folders = {part: source / names[0] for part, names in found.items() if names}
+    folders |= {"scheduler": source / "scheduler"} if "scheduler" in there else {}
+    return {part: place if place.is_dir() else source for part, place in folders.items()}
 
 
-def _autoencoder(source: Path, part: str | None, shape: tuple[int, ...], variant: str) -> Autoencoder | None:
-    if part is None:
+def _autoencoder(place: Path | None, shape: tuple[int, ...], variant: str) -> Autoencoder | None:
+    if place is None:
         return None
-    place = source / part
     return autoencoder_of(read_json(place / CONFIG), stored(place, variant)[0], shape, place)
 
 

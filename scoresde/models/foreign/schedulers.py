@@ -137,6 +137,8 @@ def _chain(kind: str, rest: dict[str, Any]) -> Scheduled:
 def _levels(kind: str, rest: dict[str, Any]) -> SDE:
     """The chain: ours of the same name where its levels are the same, else one whose levels are given."""
     steps, given = int(_number(kind, rest, "num_train_timesteps")), rest.pop("trained_betas", None)
+    if not 2 <= steps <= 1_000_000:
+        raise UsageError(f"num_train_timesteps of {kind} must be from 2 to 1,000,000, got {steps:g}")
     schedule, zero = rest.pop("beta_schedule", "linear"), rest.pop("rescale_betas_zero_snr", False)
     ends: dict[str, Any] = {key: rest.pop(key) for key in ("beta_start", "beta_end") if key in rest}
     named: SDE | None = None

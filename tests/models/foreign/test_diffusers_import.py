@@ -10,11 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from scoresde import models
-from scoresde.core.errors import CheckpointError, UsageError
+from scoresde.core.errors import CheckpointError, ScoreSDEError, UsageError
 from scoresde.core.random import seed_global, undisturbed
 from scoresde.models.foreign import families
 from scoresde.models.foreign.base import family_of
 from scoresde.models.foreign.diffusers import Diffusers
+from scoresde.networks.diffusers import DiffusersOptions
+from scoresde.networks.exchange import native
+from scoresde.networks.unet import UNetOptions
 from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
 
@@ -201,6 +204,58 @@ def test_a_network_alone_is_given_its_scheduler():
     for place in (said, said / "scheduler_config.json"):
         model = families.parse(f"diffusers:scheduler={place}").read(source).model
         assert max(errors(model, "diffusers-vp").values()) < TOLERANCE
+
+
+@torch.no_grad()
+def test_the_oldest_repositories_have_everything_in_one_folder(tmp_path):
+    """The layout and the configs of google/ddpm-cifar10-32 as it was published, with a smaller network."""
+    folder = copy("diffusers-vp", tmp_path)
+    for part in ("unet", "scheduler"):
+        for path in (folder / part).iterdir():
+            path.rename(folder / path.name)
+        (folder / part).rmdir()
+    younger = "downsample_type upsample_type dropout attn_norm_num_groups resnet_time_scale_shift add_attention "
+    younger += "class_embed_type num_class_embeds num_train_timesteps time_embedding_dim mid_block_type"
+    edit(folder / "config.json", _diffusers_version="0.1.1", **dict.fromkeys(younger.split(), "-"))
+    known = ["beta_end", "beta_schedule", "beta_start", "clip_sample", "num_train_timesteps", "trained_betas"]
+    said = json.loads((folder / "scheduler_config.json").read_text())
+    edit(folder / "scheduler_config.json", **{key: "-" for key in said if key[0] != "_" and key not in known})
+    found = Diffusers().read(folder)
+    assert found.model.options.name == "unet" and max(errors(found.model, "diffusers-vp").values()) < TOLERANCE
+    (folder / "model_index.json").unlink()
+    assert Diffusers().read(folder).model.sde == found.model.sde, "without an index, too"
+
+
+def test_the_networks_of_google_become_ours():
+    """Their configs: the CIFAR-10 network of Ho et al. 2020, and that for 256 pixels."""
+    rules = {"attention_head_dim": None, "downsample_padding": 0, "flip_sin_to_cos": False, "freq_shift": 1,
+             "norm_eps": 1e-6}  # fmt: skip
+    for size, widths, ours in (
+        (32, [128, 256, 256, 256], UNetOptions(groups=32)),
+        (256, [128, 128, 256, 256, 512, 512], UNetOptions(multipliers=(1, 1, 2, 2, 4, 4), groups=32)),
+    ):
+        kinds = ["AttnDownBlock2D" if size / 2**i == 16 else "DownBlock2D" for i in range(len(widths))]
+        up = [kind.replace("Down", "Up") for kind in reversed(kinds)]
+        config = {**rules, "sample_size": size, "block_out_channels": widths, "down_block_types": kinds}
+        assert native(DiffusersOptions(config={**config, "up_block_types": up}), (3, size, size)) == ours
+
+
+@pytest.mark.parametrize("number", range(60))
+def test_a_damaged_folder_is_refused_and_nothing_else_happens(number, tmp_path):
+    """One value of one of the three files is something else, or is gone."""
+    draw = random.Random(number)
+    folder = copy(draw.choice(sorted(CASES)), tmp_path)
+    path = draw.choice(
+        [folder / "model_index.json", folder / "unet/config.json", folder / "scheduler/scheduler_config.json"]
+    )
+    key = draw.choice(sorted(json.loads(path.read_text())))
+    edit(path, **{key: draw.choice(["-", None, "x", [], {}, -1, 0, 1e300, True, [["a"]], [0, 1]])})
+    try:
+        model = Diffusers().read(folder).model
+    except ScoreSDEError as error:
+        assert str(error) and "\n" not in str(error)
+    else:
+        assert model.shape[0] == 3
 
 
 @pytest.mark.parametrize("how", ["bin", "fp16", "sharded", "old names"])

@@ -148,6 +148,7 @@ def test_every_option_is_used_or_noted_and_a_new_one_refused(kind):
         ("FlowMatchEulerDiscreteScheduler", {"invert_sigmas": True}, "invert_sigmas = True"),
         ("DDPMScheduler", {"num_train_timesteps": "1000"}, "must say num_train_timesteps, a number, got '1000'"),
         ("DDPMScheduler", {"beta_end": 1e-3}, "must end in noise"),
+        ("DDPMScheduler", {"num_train_timesteps": 10**12}, "from 2 to 1,000,000"),
     ],
 )
 def test_what_is_not_covered_is_refused_by_name(kind, changes, words):
