@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal, NamedTuple, Self, TypeVar
+from typing import Any, Literal, NamedTuple, Self, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -115,8 +115,8 @@ class Fourier(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # Frequencies that are rounded to 16 bits are others: the network keeps those that it was trained with.
-        kept = self.W
-        super()._apply(fn, recurse)
+        kept, untyped = self.W, cast(Any, super())
+        untyped._apply(fn, recurse)
         if self.W.dtype.itemsize < kept.dtype.itemsize:
             self.W = kept.to(self.W.device)
         return self
