@@ -32,13 +32,13 @@ WeightingOption = Annotated[
     Weighting,
     BeforeValidator(weightings.parse),
     PlainSerializer(str),
-    Field(description="Weight of a time: simple (none), min-snr:cap=5, likelihood."),
+    Field(description="Weight of a time: simple (none), min-snr:cap=5, edm:data_std=0.5, likelihood."),
 ]
 TimesOption = Annotated[
     TimeLaw | Literal["auto"],
     BeforeValidator(lambda value: value if value == "auto" else time_laws.parse(value)),
     PlainSerializer(str),
-    Field(description="Law of the times: uniform, logsnr; auto takes that of the weighting."),
+    Field(description="Law of the times: uniform, logsnr, log-normal, logit-normal; auto takes that of the weighting."),
 ]
 
 
@@ -46,9 +46,7 @@ LabelOption = Annotated[
     Label | Literal["auto"],
     BeforeValidator(lambda value: value if value == "auto" else labels.parse(value)),
     PlainSerializer(str),
-    Field(
-        description="The network's time: scaled:scale=999, step, sigma, log-sigma; auto is the process's."
-    ),
+    Field(description="The network's time: scaled:scale=999, step, sigma, log-sigma; auto is the process's."),
 ]
 
 

@@ -13,8 +13,8 @@ FILES = {
     "sde/edm",
     "networks/tiny",
     "models/predictions/residual",
-    "training/weightings/edm",
-    "training/time_laws/lognormal",
+    "training/weightings/p2",
+    "training/time_laws/mode",
     "observations/tasks/sharpen",
 }
 CONFIG = """
@@ -29,7 +29,7 @@ extra_channels = 1
 batch = 16
 images = 48
 predicts = "residual"
-weighting = "edm:data_std=0.6"
+weighting = "p2:k=0.6"
 times = "auto"
 condition = "sharpen:factor=4"
 evaluate_every = 48
@@ -72,5 +72,5 @@ def test_six_files_are_six_plugins(tmp_path):
     run("-m", "scoresde", "train", "all.toml", "--out", "run", "--device", "cpu", "--quiet")
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["images"] == 48 and rows[-1]["held_out"] > 0
-    assert 'weighting = "edm:data_std=0.6"' in (tmp_path / "run" / "config.toml").read_text()
+    assert 'weighting = "p2:k=0.6"' in (tmp_path / "run" / "config.toml").read_text()
     assert run("-c", SAMPLE).split("\n")[0] == "edm residual sharpen:factor=4 (3, 1, 8, 8) True"

@@ -224,8 +224,7 @@ class Witness(ScoreModel):
     def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
         self.calls += 1
         form = t.shape == x.shape[:1] and t.dtype == torch.float64
-        last = self.sde.t_max * (1 + 1e-14)  # from t to λ and back is not exact
-        self.inside = self.inside and form and bool(((t > 0) & (t <= last)).all())
+        self.inside = self.inside and form and bool(((t > 0) & (t <= self.sde.t_max * (1 + 1e-14))).all())  # rounds
         return self.model.evaluate(x, t, classes)
 
 
