@@ -183,7 +183,7 @@ def test_check_solver(run, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     rows = {row["promise"]: row["verdict"] for row in json.loads(run("check-solver wrong:Wrong --fast --json", 1))}
     failed = {"order on a Gaussian", "order on a mixture", "a function of its seed", "independent of its batch"}
-    failed |= {"gradients flow", "law on ve", "law on wide ve", "law on edm"}  # where plain Euler steps in t are too long
+    failed |= {"gradients flow", "law on ve", "law on wide ve", "law on edm"}  # plain Euler steps in t are too long
     assert {promise for promise, verdict in rows.items() if verdict == "FAILED"} == failed
     assert "is not a class of solvers" in run("check-solver pathlib:Path", 2)
     assert "cannot import" in run("check-solver nowhere:Solver", 2)
