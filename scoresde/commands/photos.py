@@ -4,7 +4,6 @@ What is missing is all in which the three differ: the colours, what is in a hole
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -19,6 +18,7 @@ from ..core.errors import DataError, UsageError
 from ..core.folders import apart
 from ..images import pictures
 from ..images.pictures import FitMode
+from ..models.latent import data_shape
 from ..observations import NamedObservation, observations
 from ..posterior import posteriors, reading, tasks
 from ..posterior.album import restore_files
@@ -146,13 +146,13 @@ def run(
     chosen, folder = method(solver, conditioner, posterior, options), models.locate(model)
     network = models.load(folder, device(device_name))
     if conditioner is None:
-        chosen = replace(chosen, conditioner=conditioners[tasks.conditioner_for(network)]())
+        chosen = tasks.suited(chosen, network, steps=solver is None and options.get("steps") is None)
     drawable(model, network)
     found = pictures.found(files)
     target = apart(out or Path(name) / (files[0].stem if len(files) == 1 else folder.name), [*found, *inputs])
     album = restore_files(
         found,
-        lambda file: prepare(file, network.shape),
+        lambda file: prepare(file, data_shape(network)),
         network,
         folder,
         chosen,
@@ -203,8 +203,8 @@ def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: 
     made = click.Command(name, callback=callback, params=[*shared, *fields], help=callback.__doc__)
     made.epilog = f"""\b
 An option followed by [dpm: 0.05] belongs to the solver dpm, and is 0.05 unless it is given. The model needs the
-covariance of its data, which `scoresde stats` estimates; --conditioner projection does without, and so does a network
-that was trained to colour or to inpaint. Of what the folder holds, the files of an earlier result of this command are
+covariance of its data, which a training keeps and `scoresde stats` estimates; --conditioner projection does without,
+and so does a network that was trained to colour or to inpaint. Of what the folder holds, the files of an earlier result of this command are
 replaced, and no others. What an interrupted run has done is in .unfinished there until the next run.
 \b
 Examples:

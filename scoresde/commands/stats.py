@@ -6,9 +6,11 @@ import click
 
 from .. import models
 from ..core import files
+from ..core.devices import device
 from ..core.errors import UsageError
 from ..core.options import hint
 from ..data.recipes import images_of
+from ..models.latent import coded
 from ..models.record import home, recipe
 from ..observations.covariance import KINDS, Kind, estimate
 from ..posterior import store
@@ -40,15 +42,20 @@ Examples:
 )
 @click.argument("model")
 @click.option("--data", "data_name", metavar="NAME[:KEY=VALUE,...]", help="Images. [default: the model's training set]")
-@click.option("-n", "count", type=click.IntRange(2), default=50_000, show_default=True, help="Images, drawn at random.")
-@click.option("--kinds", default="channel,dct", show_default=True, help="Any of channel, dct and full.")
+@click.option(
+    "-n", "count", type=click.IntRange(2), default=store.COUNT, show_default=True, help="Images, drawn at random."
+)
+@click.option("--kinds", default=",".join(store.USUAL), show_default=True, help="Any of channel, dct and full.")
 @click.option("--out", type=click.Path(path_type=Path), help="Model folder for the files. [default: the model's]")
 @click.option("--quiet", is_flag=True, help="No progress bar or lines.")
 @json_option
 def statistics(
     model: str, data_name: str | None, count: int, kinds: str, out: Path | None, quiet: bool, as_json: bool
 ) -> None:
-    """Estimate the covariance of MODEL's data and keep it beside the weights, for the conditioners."""
+    """Estimate the covariance of MODEL's data and keep it beside the weights, for the conditioners.
+
+    For a model of latents it is the covariance of the latents of the images.
+    """
     folder = models.locate(model)
     names = chosen(kinds)
     found = []
@@ -56,6 +63,9 @@ def statistics(
         bar.set_postfix_str("reading")
         title, images = images_of(recipe(folder), model, data_name, "train")
         x = images.drawn(count).scaled()
+        if "autoencoder" in files.read_json(folder / models.CONFIG):
+            bar.set_postfix_str("encoding")
+            title, x = f"{title}, as latents", coded(models.load(folder, device("auto")), x)
         for kind in names:
             bar.set_postfix_str(f"{kind} of {len(x)} images")
             found.append(estimate(x, kind))

@@ -18,6 +18,10 @@ from ..observations.named import Grey
 
 MethodT = TypeVar("MethodT", bound=Options)
 """A conditioner or a posterior sampler."""
+USUAL: tuple[Kind, ...] = ("channel", "dct")
+"""The kinds that are made of images unless others are asked for."""
+COUNT = 50_000
+"""Images of which they are made, drawn at random."""
 TENSORS, RECORD = "covariance.safetensors", "covariance.json"
 FORMAT = 1
 """Version of the files' layout. A reader refuses any other."""

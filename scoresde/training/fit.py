@@ -20,6 +20,7 @@ from ..networks.given import GivenNetwork
 from ..sampling.progress import progress_bar
 from .adapt import adapted
 from .chosen import Array, Chosen, Source, chosen, folder_for
+from .covariances import keep_covariances
 from .follow import Callback, follow, shared
 from .initial import begin_from
 from .loop import start
@@ -48,7 +49,8 @@ def fit(
     """Trains a score network in a run folder, and returns the run, whose `model` is the averaged network.
 
     It is what `scoresde train` does: config.toml, meta.json and metrics.jsonl, sheets of samples, evaluations,
-    checkpoints, snapshots and boards, as the configuration asks for them. Ctrl-C, SIGTERM and SIGUSR1 end the run after
+    checkpoints, snapshots and boards, as the configuration asks for them, and at the end the covariance of the images,
+    with which `condition` and `scoresde inpaint` impose a measurement. Ctrl-C, SIGTERM and SIGUSR1 end the run after
     the step that is at work, with a checkpoint, and `Run.code` is then not 0. Under torchrun, all processes call it.
 
     Args:
@@ -126,9 +128,12 @@ def fit(
             elif wanted.train.init_from:
                 run.recipe["init_from"] = begin_from(state, wanted.train.init_from)
             together.only_first(lambda: run.open(state, training))
-            end = None if seconds is None else began + seconds
+            end, seen = None if seconds is None else began + seconds, state.images
             run.code = shared(lambda: follow(training, state, run, callbacks, progress, end), together)
+            if state.images > seen and not run.code:
+                together.only_first(lambda: keep_covariances(run, training))
         run.state, run.averaged = state, whole(state.ema)
+        run.averaged.source = run.folder
     return run
 
 

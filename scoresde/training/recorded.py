@@ -42,6 +42,16 @@ def rows(log: Path) -> list[dict[str, Any]]:
     return found
 
 
+def folders(folder: Path, config: Config) -> list[Path]:
+    """The folders of the models of a run: its own, and those of the averages of train.ema_also.
+
+    Args:
+        folder: The run.
+        config: What is trained.
+    """
+    return [folder, *(folder / f"ema_{half_life:g}" for half_life in config.train.ema_also)]
+
+
 def publish(folder: Path, config: Config, recipe: Mapping[str, Any], state: TrainState) -> None:
     """Writes the model of the averaged weights, which makes a run a model folder, and those of other averages.
 
@@ -57,8 +67,7 @@ def publish(folder: Path, config: Config, recipe: Mapping[str, Any], state: Trai
     recipe = {**recipe, "images": state.images, "data": tables["data"]}
     if config.train.condition.masked:
         recipe["masks"] = tables["train"]["masks"]
-    folders = [folder, *(folder / f"ema_{half_life:g}" for half_life in config.train.ema_also)]
-    for place, mean in zip(folders, [state.ema, *state.also], strict=True):
+    for place, mean in zip(folders(folder, config), [state.ema, *state.also], strict=True):
         model = whole(mean)
         if processes().first:
             models.save(model, place, {"recipe": recipe})
