@@ -8,7 +8,8 @@ from torch.nn import functional
 from ..core.errors import UsageError
 from .base import networks
 from .edm_base import EDMNetwork, EDMOptions, Multipliers
-from .edm_blocks import Conv, Style, cosines, norm
+from .edm_blocks import Conv, Style, norm
+from .embedding import cosines
 
 
 @networks("edm-adm")

@@ -1,6 +1,5 @@
 """The layers of EDM's networks, with its parameter names. Feature maps are (B, C, H, W), embeddings (B, E)."""
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -153,17 +152,3 @@ class Block(nn.Module):
         seen = functional.scaled_dot_product_attention(q, k, v)
         out: Tensor = self.proj(seen.transpose(2, 3).reshape(x.shape))
         return out
-
-
-def cosines(label: Tensor, channels: int, *, endpoint: bool) -> Tensor:
-    """[cos(ω label), sin(ω label)] with ω from 1 down to 10⁻⁴, or just short of it, in equal ratios: (B, channels).
-
-    Args:
-        label: The time as the network takes it, (B,).
-        channels: Length of the result.
-        endpoint: Whether the last ω is 10⁻⁴.
-    """
-    half = channels // 2
-    steps = torch.arange(half, dtype=torch.float32, device=label.device) / (half - endpoint)
-    angles = label.to(torch.promote_types(label.dtype, torch.float32))[:, None] * torch.exp(-math.log(10_000) * steps)
-    return torch.cat([angles.cos(), angles.sin()], dim=1)

@@ -11,7 +11,8 @@ from torch.nn import functional
 from ..core.random import randn
 from .base import networks
 from .edm_base import EDMNetwork, EDMOptions
-from .edm_blocks import Conv, Style, cosines, norm
+from .edm_blocks import Conv, Style, norm
+from .embedding import cosines
 
 
 @networks("edm-song")

@@ -1,10 +1,26 @@
 """What the blocks of a network are told beside x: the time, and the class."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from ..core.errors import UsageError
 from .blocks import TimeEmbedding, sinusoids
+
+
+def cosines(label: Tensor, channels: int, *, endpoint: bool) -> Tensor:
+    """[cos(ω label), sin(ω label)] with ω from 1 down to 10⁻⁴, or just short of it, in equal ratios: (B, channels).
+
+    Args:
+        label: The time as the network takes it, (B,).
+        channels: Length of the result.
+        endpoint: Whether the last ω is 10⁻⁴.
+    """
+    half = channels // 2
+    steps = torch.arange(half, dtype=torch.float32, device=label.device) / (half - endpoint)
+    angles = label.to(torch.promote_types(label.dtype, torch.float32))[:, None] * torch.exp(-math.log(10_000) * steps)
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
 
 
 class Embedding(nn.Module):

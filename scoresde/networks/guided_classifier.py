@@ -11,7 +11,8 @@ from ..core.options import Options
 from ..core.random import randn
 from .base import picture
 from .blocks import zeroed
-from .guided_diffusion_blocks import Build, attended, encoder, middle, norm, waves
+from .embedding import cosines
+from .guided_diffusion_blocks import Build, attended, encoder, middle, norm
 
 
 class ClassifierOptions(Options):
@@ -124,7 +125,7 @@ class GuidedClassifier(nn.Module):
         """
         if x.shape[1:] != self.shape:
             raise UsageError(f"the classifier takes images of shape {self.shape}, got {tuple(x.shape[1:])}")
-        emb = self.time_embed(waves(label, self.channels).to(x.dtype))
+        emb = self.time_embed(cosines(label, self.channels, endpoint=False).to(x.dtype))
         for stage in self.input_blocks:
             x = stage(x, emb)
         out: Tensor = self.out(self.middle_block(x, emb))

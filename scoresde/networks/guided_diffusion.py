@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from ..core.errors import UsageError
 from .base import NetworkOptions, networks, picture
 from .blocks import zeroed
-from .guided_diffusion_blocks import Attention, Build, Order, Residual, Stage, encoder, middle, norm, resizing, waves
+from .embedding import cosines
+from .guided_diffusion_blocks import Attention, Build, Order, Residual, Stage, encoder, middle, norm, resizing
 
 
 @networks("guided-diffusion")
@@ -121,7 +122,7 @@ class GuidedDiffusion(nn.Module):
         if label.shape != x.shape[:1]:
             raise UsageError(f"the label must be one number for each of {len(x)} rows, got shape {tuple(label.shape)}")
         self._fits(x.shape[2:])
-        emb = self.time_embed(waves(label, self.options.channels).to(x.dtype))
+        emb = self.time_embed(cosines(label, self.options.channels, endpoint=False).to(x.dtype))
         if (self.label_emb is None) != (classes is None):
             what = "was built without classes: give none" if classes is not None else "needs a class for each sample"
             raise UsageError(f"this network {what}")

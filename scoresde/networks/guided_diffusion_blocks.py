@@ -1,10 +1,8 @@
 """The blocks of guided-diffusion. Feature maps are (B, C, H, W), embeddings (B, E); names are the original's."""
 
-import math
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -46,20 +44,6 @@ class Build(NamedTuple):
                 f"{what} must divide the {channels} channels of a self-attention: change heads or channels"
             )
         return heads
-
-
-def waves(label: Tensor, channels: int) -> Tensor:
-    """[cos(ω label), sin(ω label)] with ω = 10⁻⁴ to the powers 0, 2/channels, 4/channels, ...; (B,) -> (B, channels).
-
-    Args:
-        label: The time as the network takes it, (B,).
-        channels: Length of the result, an even number.
-    """
-    half = channels // 2
-    label = label.to(torch.promote_types(label.dtype, torch.float32))  # in 16 bits, neighbouring labels can be equal
-    steps = torch.arange(half, dtype=torch.float32, device=label.device)
-    angles = label[:, None] * torch.exp(-math.log(10_000) / half * steps)
-    return torch.cat([angles.cos(), angles.sin()], dim=1)
 
 
 def norm(channels: int) -> nn.GroupNorm:

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from ..core.errors import UsageError
 from .base import NetworkOptions, networks, picture
+from .embedding import cosines
 
 FREQUENCIES = 128
 """Wavelengths by which the time enters, from 2π to nearly 2π 10⁴."""
@@ -208,9 +209,7 @@ class SiT(nn.Module):
         Raises:
             UsageError: The network knows no classes, or needs them.
         """
-        omega = 10_000.0 ** -(torch.arange(FREQUENCIES, device=label.device) / FREQUENCIES)
-        angles = label.to(torch.promote_types(label.dtype, torch.float32))[:, None] * omega
-        emb: Tensor = self.t_embedder["mlp"](torch.cat([angles.cos(), angles.sin()], dim=1).to(dtype))
+        emb: Tensor = self.t_embedder["mlp"](cosines(label, 2 * FREQUENCIES, endpoint=False).to(dtype))
         if not self.options.classes:
             if classes is not None:
                 raise UsageError("this network was built without classes: set its option classes, or give none")
