@@ -38,7 +38,7 @@ def import_model(
             two photographs.
         force: Keep the model although the check fails or cannot be made.
         device: As for `load`.
-        options: What the checkpoint does not say itself, such as config="cifar10_ddpmpp_continuous" for score_sde.
+        options: What the checkpoint does not say itself, such as config="vp/cifar10_ddpmpp_continuous" for score_sde.
 
     Raises:
         UsageError: It is of no known family, an option is missing, does not exist or is not covered, the folder holds

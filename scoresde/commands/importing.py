@@ -61,7 +61,7 @@ label of that level, and with those of half and of twice the noise, which a righ
 \b
 Examples:
   scoresde import ddpm-cifar10-32 --out models/ddpm
-  scoresde import checkpoint_26.pth --out models/ddpmpp --config cifar10_ddpmpp_continuous
+  scoresde import checkpoint_26.pth --out models/ddpmpp --config vp/cifar10_ddpmpp_continuous
   scoresde sample --model models/ddpm --solver dpm++ --steps 20""",
     )  # fmt: skip
     json_option(made)
