@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from scoresde.core.errors import UsageError
+from scoresde.likelihood import Exact, log_likelihood
 from scoresde.models.gaussian import GaussianModel
 from scoresde.sde import FlowSDE, sdes
 
@@ -42,6 +43,17 @@ def test_its_probability_flow_is_the_mean_of_z_minus_x0():
     eps = model.eps(x, t)
     field = sde.f(t)[:, None] * x + 0.5 * sde.g(t)[:, None] ** 2 * eps / sde.sigma(t)[:, None]
     assert torch.allclose(field, velocity, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("end", "bound"), [(1e-3, 1e-3), (1e-6, 1e-6)])
+def test_its_likelihood_is_the_density(end, bound):
+    """Of two values with the means 0.3 and -0.2, which have not quite gone where the process ends."""
+    mean, variance = torch.tensor([0.3, -0.2], dtype=F), torch.tensor([0.25, 0.09], dtype=F)
+    model = GaussianModel(mean, variance, FlowSDE(end=end))
+    x = mean + variance.sqrt() * torch.linspace(-1.5, 1.5, 5, dtype=F)[:, None]
+    found = log_likelihood(model, x, divergence=Exact(), eps=1e-5).at_zero
+    truth = torch.distributions.Normal(mean, variance.sqrt()).log_prob(x).sum(1)
+    assert (found - truth).abs().max() < bound
 
 
 def test_where_it_ends():
