@@ -54,11 +54,11 @@ class FIR(nn.Module):
 
         Args:
             x: The feature map, with even sides.
-            conv: Whose weight (C', C, 3, 3) and bias are taken.
+            conv: From C to C' channels, of 3x3 pixels with stride 2 and no padding.
         """
         taps = len(self.kernel)
-        x = self._filtered(x, (taps + 1) // 2, taps // 2)
-        return functional.conv2d(x, conv.weight, conv.bias, stride=2)
+        out: Tensor = conv(self._filtered(x, (taps + 1) // 2, taps // 2))
+        return out
 
     def conv_up(self, x: Tensor, conv: nn.Conv2d) -> Tensor:
         """(B, C, H, W) -> (B, C', 2H, 2W): a convolution of the pixels with zeros between them, then filtered.

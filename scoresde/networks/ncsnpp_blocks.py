@@ -47,10 +47,13 @@ class Resample(nn.Module):
         self.up, self.fir = up, FIR(look.taps) if look.taps else None
         self.Conv_0: nn.Conv2d | None = None
         self.Conv2d_0: nn.Conv2d | None = None
-        if channels and look.taps:
-            self.Conv2d_0 = conv3(*channels)
-        elif channels:
-            self.Conv_0 = conv3(*channels) if up else fresh(nn.Conv2d(*channels, 3, stride=2))
+        conv = None
+        if channels:
+            conv = conv3(*channels) if up else fresh(nn.Conv2d(*channels, 3, stride=2))
+        if look.taps:
+            self.Conv2d_0 = conv
+        else:
+            self.Conv_0 = conv
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', 2H, 2W) or (B, C', H/2, W/2).

@@ -83,8 +83,11 @@ def test_filters_are_those_of_scipy(taps):
 
 @torch.no_grad()
 def test_filters_with_convolutions_are_those_of_diffusers():
-    x, conv, fir = torch.randn(2, 4, 6, 8), nn.Conv2d(4, 5, 3, padding=1), FIR((1, 3, 3, 1))
-    for theirs, ours in [(FirUpsample2D(4, 5, True), fir.conv_up), (FirDownsample2D(4, 5, True), fir.conv_down)]:
+    x, fir = torch.randn(2, 4, 6, 8), FIR((1, 3, 3, 1))
+    for theirs, ours, conv in [
+        (FirUpsample2D(4, 5, True), fir.conv_up, nn.Conv2d(4, 5, 3, padding=1)),
+        (FirDownsample2D(4, 5, True), fir.conv_down, nn.Conv2d(4, 5, 3, stride=2)),
+    ]:
         theirs.Conv2d_0.load_state_dict(conv.state_dict())
         torch.testing.assert_close(ours(x, conv), theirs(x), atol=1e-5, rtol=0)
     torch.testing.assert_close(fir.up(x), FirUpsample2D(4)(x), atol=1e-6, rtol=0)
