@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -46,11 +47,23 @@ class DiffusersOptions(NetworkOptions):
 
     kind: Literal["UNet2DModel", "DiTTransformer2DModel"] = Field("UNet2DModel", description="Its class in diffusers.")
     config: dict[str, Any] = Field(
-        default_factory=dict, validate_default=True, description="Its config.json, a table; the rest has the defaults."
+        default_factory=dict,
+        validate_default=True,
+        description="Its config.json, a table or its text; the rest has the defaults.",
     )
     unit_interval: bool = Field(
         False, description="It gives the score of pictures in [0, 1]: it is given (x + 1)/2, and its output is halved."
     )
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _of_text(cls, config: Any) -> Any:
+        if not isinstance(config, str):
+            return config
+        try:
+            return json.loads(config)  # as in TOML, which has no null
+        except ValueError as error:
+            raise ValueError(f"config must be a table or the text of a JSON object, got {config!r}: {error}") from None
 
     @field_validator("config")
     @classmethod

@@ -204,7 +204,11 @@ def to_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _written(value: Any) -> str:
-    """A value as TOML: JSON writes numbers, booleans, lists and texts as TOML does, but for one control character."""
+    """A value as TOML: JSON writes numbers, booleans, lists and texts as TOML does, but for one control character.
+
+    A table is a text of JSON, which can say null.
+    """
+    value = json.dumps(value) if isinstance(value, dict) else value
     text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if any("\ud800" <= letter <= "\udfff" for letter in text):  # how Python keeps such bytes of a file's name
         raise UsageError(

@@ -2,12 +2,15 @@
 
 import inspect
 import itertools
+import json
 import sys
+import tomllib
 
 import pytest
 import torch
 from torch import nn
 
+import scoresde
 from scoresde.core.errors import ResourceError, UsageError
 from scoresde.core.options import table
 from scoresde.core.random import seed_global, undisturbed
@@ -15,6 +18,7 @@ from scoresde.networks import networks
 from scoresde.networks.diffusers import DEFAULTS, DiffusersOptions, adapted
 from scoresde.networks.exchange import configured, native
 from scoresde.networks.unet import UNetOptions
+from scoresde.training import config as configuration
 
 diffusers = pytest.importorskip("diffusers")
 SHAPE, LABELS = (3, 16, 16), torch.tensor([20.0, 700.5])
@@ -150,6 +154,31 @@ def test_the_table_of_the_options_builds_them_again():
     assert options.config["act_fn"] == "silu", "what the config does not say is written down"
 
 
+def test_a_configuration_keeps_what_is_none(tmp_path):
+    """TOML has no null, and attention_head_dim is 8 where nothing is said."""
+    tables = {"data": {"name": "digits"}, "sde": {"name": "vp"}, "train": {}, "network": {"name": "diffusers"}}
+    config = configuration.parse({**tables, "network": {"name": "diffusers", "config": DDPM}}, "here")
+    again = configuration.parse(tomllib.loads(configuration.to_toml(config.tables())), "there")
+    assert again.network == config.network and again.network.config["attention_head_dim"] is None
+    said = configuration.override(tables, [f"network.config={json.dumps(DDPM)}"])
+    assert configuration.parse(said, "here").network == config.network
+    with pytest.raises(UsageError, match="config must be a table or the text of a JSON object, got '{'"):
+        DiffusersOptions(config="{")
+
+
+def test_it_is_trained_and_a_run_goes_on(tmp_path):
+    config = {**DDPM, "sample_size": 8, "in_channels": 1, "out_channels": 1, "dropout": 0.1}
+    tables = {"data": {"name": "digits"}, "sde": {"name": "vp"}, "network": {"name": "diffusers", "config": config}}
+    chosen = configuration.parse({**tables, "train": {"images": 128, "batch": 32}}, "here")
+    first = scoresde.fit(chosen, tmp_path / "run", device="cpu", progress=False)
+    again = scoresde.fit(chosen, tmp_path / "run", overrides=["train.images=192"], device="cpu", progress=False)
+    assert again.model.options == chosen.network == scoresde.load(tmp_path / "run").options
+    moved = [
+        not torch.equal(a, b) for a, b in zip(first.model.net.parameters(), again.model.net.parameters(), strict=True)
+    ]
+    assert any(moved)
+
+
 def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
     adapted.cache_clear()
@@ -158,9 +187,9 @@ def test_a_missing_library_is_named(monkeypatch):
 
 
 GRID = {
-    "block_out_channels": ([8, 8], [8, 16], [16, 24]),
+    "block_out_channels": ([8, 8], [16, 24]),
     "down_block_types": (["DownBlock2D", "AttnDownBlock2D"], ["AttnDownBlock2D", "DownBlock2D"]),
-    "norm_num_groups": (1, 4),
+    "norm_num_groups": (4,),
     "attention_head_dim": (None, 4, 8),
     "resnet_time_scale_shift": ("default", "scale_shift"),
     "attn_norm_num_groups": (None, 4),
@@ -169,7 +198,7 @@ GRID = {
 
 @torch.no_grad()
 def test_our_unet_computes_the_same_wherever_it_takes_the_place_of_theirs():
-    """Of 144 configs of two levels: random weights, whole and fractional labels."""
+    """Of 48 configs of two levels: random weights, whole and fractional labels."""
     taken = 0
     for values in itertools.product(*GRID.values()):
         config = {**DDPM, **dict(zip(GRID, values, strict=True))}
@@ -182,7 +211,7 @@ def test_our_unet_computes_the_same_wherever_it_takes_the_place_of_theirs():
         net = ours.build(SHAPE).eval()
         net.load_state_dict(original.state_dict())
         torch.testing.assert_close(net(image(), LABELS), original(image(), LABELS).sample, atol=2e-5, rtol=2e-5)
-    assert taken >= 40
+    assert taken >= 20
 
 
 @torch.no_grad()
