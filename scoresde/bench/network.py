@@ -20,7 +20,7 @@ from ..likelihood import Likelihood, dequantise, task
 from ..metrics.base import Estimate
 from ..metrics.moments import Statistics
 from ..models.base import ScoreModel
-from ..models.latent import data_shape, decoded, of_data
+from ..models.latent import data_shape, decoded
 from ..observations.masks import holes, trained_masks
 from ..observations.tasks import trained_task
 from ..sampling.sample import sample
@@ -59,8 +59,8 @@ class NetworkSubject(ModelSubject):
         if spec.data is None and trained_on is None:
             raise UsageError(f'the model {name} does not say what it was trained on: give data = {{ name = "..." }}')
         self.data = data.build(trained_on) if spec.data is None else spec.data
-        if spec.likelihood:
-            of_data(self.model, "the likelihood of a benchmark is that of pixels, in bits per dimension")
+        if spec.likelihood and self.model.autoencoder is not None:
+            raise UsageError(f"{name} is a model of latents, which has no likelihood of images: give --likelihood 0")
         of = ("sha256", "sde", "network", "model", "autoencoder")
         described: dict[str, Any] = {key: config[key] for key in of if key in config}
         self.identity = {**described, "data": table(self.data), "reference": spec.reference}

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..conditioners import Conditioner
+from ..conditioners import Conditioner, conditioners
 from ..core.errors import UsageError
 from ..core.options import table
 from ..core.random import generators
@@ -37,6 +37,15 @@ def conditioner_for(model: ScoreModel) -> str:
     if trained_task(model).conditional:
         return "trained"
     return CONDITIONER if model.autoencoder is None else "dps"
+
+
+def steps_for(model: ScoreModel) -> int:
+    """The steps of `SOLVER` that a model is used with unless others are asked for: more for `dps`, which needs them.
+
+    Args:
+        model: A model of p(x), or a network that was trained for a task.
+    """
+    return STEPS if conditioner_for(model) != "dps" else 5 * STEPS
 
 
 HOLE = -0.5
@@ -200,3 +209,16 @@ class Method:
                 found = replace(found, x=known, latents=found.x)
             parts.append(found)
         return parts
+
+
+def suited(method: Method, model: ScoreModel, *, steps: bool) -> Method:
+    """A method with the conditioner that a model is used with unless another is asked for.
+
+    Args:
+        method: The method.
+        model: The model.
+        steps: Whether its solver gets the steps of `steps_for`, too.
+    """
+    given = {name: getattr(method.solver, name) for name in method.solver.model_fields_set}
+    solver = type(method.solver)(**given | {"steps": steps_for(model)}) if steps else method.solver
+    return replace(method, conditioner=conditioners[conditioner_for(model)](), solver=solver)

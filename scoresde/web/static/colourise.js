@@ -8,7 +8,7 @@ import { Source } from "./source.js";
 export default function colourise(section, about) {
   about.models.sort((a, b) => b.parameters - a.parameters); // the ablest first
   if (!about.models.length) return nothing(section, "None of the models that are served can colour a picture.");
-  const solver = new Chooser("Solver", about.solvers, about.defaults.solver);
+  const solver = new Chooser("Solver", about.solvers, about.models[0].solver);
   const conditioner = new Chooser("Conditioner", about.conditioners, { name: about.models[0].conditioner });
   const options = new Options(about, { count: 4, choosers: { solver } });
   let given = null;
@@ -31,7 +31,8 @@ export default function colourise(section, about) {
   const drawing = new Drawing("colourise", "Colourise", { asked, before: inputs, shown: () => options.next() });
   drawing.button.disabled = true;
   options.model.addEventListener("change", () => {
-    conditioner.begin(options.chosen.conditioner);
+    conditioner.begin({ name: options.chosen.conditioner });
+    solver.begin(options.chosen.solver);
     source.again();
   });
 

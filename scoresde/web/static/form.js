@@ -67,11 +67,11 @@ export class Chooser {
     this.rest.replaceChildren(...made.filter((each) => !first(each)).map(([, each]) => each));
   }
 
-  // Another class as the one to begin with.
-  begin(name) {
-    if (name === this.preset.name) return;
-    this.preset = { name };
-    this.show(this.preset);
+  // Another class, or other options, as what to begin with.
+  begin(table) {
+    if (JSON.stringify(table) === JSON.stringify(this.preset)) return;
+    this.preset = table;
+    this.show(table);
   }
 
   get value() {

@@ -9,7 +9,7 @@ import { Source } from "./source.js";
 export default function inpaint(section, about) {
   about.models.sort((a, b) => b.channels - a.channels || b.parameters - a.parameters); // the ablest first
   if (!about.models.length) return nothing(section, "None of the models that are served can fill a hole.");
-  const solver = new Chooser("Solver", about.solvers, about.defaults.solver);
+  const solver = new Chooser("Solver", about.solvers, about.models[0].solver);
   const conditioner = new Chooser("Conditioner", about.conditioners, { name: about.models[0].conditioner });
   const options = new Options(about, { count: 4, choosers: { conditioner, solver } });
   let png = null;
@@ -52,7 +52,8 @@ export default function inpaint(section, about) {
   const drawing = new Drawing("inpaint", "Fill the hole", { asked, before: input, shown: () => options.next() });
   drawing.button.disabled = true;
   options.model.addEventListener("change", () => {
-    conditioner.begin(options.chosen.conditioner);
+    conditioner.begin({ name: options.chosen.conditioner });
+    solver.begin(options.chosen.solver);
     png = null;
     editor.hidden = true;
     drawing.button.disabled = true;

@@ -13,7 +13,7 @@ from ...models.clipped import ClippedModel
 from ...models.latent import data_shape
 from ...models.network import NetworkModel
 from ...observations.tasks import trained_task
-from ...posterior.tasks import conditioner_for
+from ...posterior.tasks import SOLVER, conditioner_for, steps_for
 from ..jobs import Work
 
 MOST_PICTURES = 16
@@ -49,6 +49,7 @@ class Served:
             "width": width,
             "classes": self.model.classes,
             "conditioner": conditioner_for(self.model),
+            "solver": {"name": SOLVER, "steps": steps_for(self.model)},
             "parameters": sum(p.numel() for p in self.model.parameters()),
         }
 
