@@ -9,7 +9,7 @@ from .. import models
 from ..core import files
 from ..core.devices import device
 from ..core.errors import UsageError
-from ..core.folders import writable
+from ..core.folders import claimed
 from ..metrics import metrics
 from ..metrics.held_out import distance, held_out
 from ..observations.tasks import tasks
@@ -67,11 +67,11 @@ def average(
     real = held_out(run, chosen, samples) if samples else None
     rows, shown = list[dict[str, Any]](), False if quiet else None
     for width in widths:
-        with progress_bar(None, shown, desc=f"average of width {width:g}", delay=1):
-            model, end, error = averaged(run, width, at)
         folder = out or run / (f"width_{width:g}" if at is None else f"width_{width:g}_at_{at}")
-        recipe = {**content.get("recipe", {}), "images": end, "average": {"width": width, "profile_error": error}}
-        models.save(model, writable(folder), {"recipe": recipe})
+        with claimed(folder), progress_bar(None, shown, desc=f"average of width {width:g}", delay=1):
+            model, end, error = averaged(run, width, at)
+            recipe = {**content.get("recipe", {}), "images": end, "average": {"width": width, "profile_error": error}}
+            models.save(model, folder, {"recipe": recipe})
         rows.append({"width": width, "images": end, "profile error": f"{error:.2g}", "model": str(folder)})
         if real is not None:
             rows[-1] |= compared(distance(model.to(device(device_name)), chosen, samples, real, progress=shown))

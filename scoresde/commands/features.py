@@ -7,7 +7,7 @@ import click
 
 from .. import models
 from ..core.errors import UsageError
-from ..core.folders import only_writer, writable
+from ..core.folders import claimed
 from ..data import data
 from ..data.base import pictures
 from ..metrics import extractors
@@ -31,7 +31,7 @@ def run(data_name: str, out: Path | None, quiet: bool, **options: Any) -> None:
         images, held_out = (pictures(source.load(split)) for split in ("train", "test"))
     table = {"name": data_name, **source.model_dump(mode="json")}
     record = {"data": table, "train": len(images), "test": len(held_out), **chosen.model_dump()}
-    with only_writer(writable(target)):
+    with claimed(target):
         with progress_bar(chosen.images, shown, desc="features", unit_scale=True, bar_format=None) as bar:
 
             def watch(seen: int, loss: float) -> None:

@@ -204,8 +204,9 @@ def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: 
     made.epilog = f"""\b
 An option followed by [dpm: 0.05] belongs to the solver dpm, and is 0.05 unless it is given. The model needs the
 covariance of its data, which a training keeps and `scoresde stats` estimates; --conditioner projection does without,
-and so does a network that was trained to colour or to inpaint. Of what the folder holds, the files of an earlier result of this command are
-replaced, and no others. What an interrupted run has done is in .unfinished there until the next run.
+and so does a network that was trained to colour or to inpaint. Of what the folder holds, the files of an earlier result
+of this command are replaced, and no others. What an interrupted run has done is in .unfinished there until the next
+run.
 \b
 Examples:
 {examples}"""

@@ -10,7 +10,7 @@ from .. import models
 from ..core import files
 from ..core.devices import device
 from ..core.errors import UsageError
-from ..core.folders import writable
+from ..core.folders import claimed
 from ..metrics import Metric, metrics
 from ..metrics.held_out import distance, held_out
 from ..models import NetworkModel
@@ -75,14 +75,15 @@ def prune(
         raise UsageError(f"--out {target} is the model itself: choose another")
     real = held_out(model, chosen, samples) if samples and not trained_task(network).conditional else None
     shown = False if quiet else None
-    rows = [row("as it was", network, chosen, samples, real, shown)]
-    kept = take(network.net, method, amount, seed=seed)
-    rows.append(row("pruned", network, chosen, samples, real, shown))
-    if config:
-        train_further(config, network, kept, finetune, progress=shown)
-        rows.append(row(f"after {finetune} steps", network, chosen, samples, real, shown))
-    recipe = {**content.get("recipe", {}), "pruned": {"method": method, "amount": amount, "finetune": finetune}}
-    models.save(network, writable(target), {"recipe": recipe})
+    with claimed(target):
+        rows = [row("as it was", network, chosen, samples, real, shown)]
+        kept = take(network.net, method, amount, seed=seed)
+        rows.append(row("pruned", network, chosen, samples, real, shown))
+        if config:
+            train_further(config, network, kept, finetune, progress=shown)
+            rows.append(row(f"after {finetune} steps", network, chosen, samples, real, shown))
+        recipe = {**content.get("recipe", {}), "pruned": {"method": method, "amount": amount, "finetune": finetune}}
+        models.save(network, target, {"recipe": recipe})
     print_table(rows, as_json)
     if not as_json:
         click.echo(f"\nThe pruned model is in {target}.")

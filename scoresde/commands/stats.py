@@ -8,10 +8,11 @@ from .. import models
 from ..core import files
 from ..core.devices import device
 from ..core.errors import UsageError
+from ..core.folders import claimed
 from ..core.options import hint
 from ..data.recipes import images_of
 from ..models.latent import coded
-from ..models.record import home, recipe
+from ..models.record import home, place, recipe
 from ..observations.covariance import KINDS, Kind, estimate
 from ..posterior import store
 from ..sampling.progress import progress_bar
@@ -58,8 +59,8 @@ def statistics(
     """
     folder = models.locate(model)
     names = chosen(kinds)
-    found = []
-    with progress_bar(len(names), False if quiet else None, desc="stats", unit="kind", delay=1) as bar:
+    found, shown = [], False if quiet else None
+    with claimed(place(folder, out)), progress_bar(len(names), shown, desc="stats", unit="kind", delay=1) as bar:
         bar.set_postfix_str("reading")
         title, images = images_of(recipe(folder), model, data_name, "train")
         x = images.drawn(count).scaled()
@@ -70,10 +71,10 @@ def statistics(
             bar.set_postfix_str(f"{kind} of {len(x)} images")
             found.append(estimate(x, kind))
             bar.update()
-    for covariance in found:
-        covariance.check(tuple(files.read_json(folder / models.CONFIG)["shape"]))
-    target = home(folder, out)
-    store.save(target, found, {"data": title, "images": len(x)})
+        for covariance in found:
+            covariance.check(tuple(files.read_json(folder / models.CONFIG)["shape"]))
+        target = home(folder, out)
+        store.save(target, found, {"data": title, "images": len(x)})
     rows = [
         {
             "kind": covariance.kind,

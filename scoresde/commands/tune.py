@@ -10,7 +10,8 @@ from ..bench.tune import search, store
 from ..bench.tune.run import SEED, tune_budgets
 from ..core.devices import device
 from ..core.errors import UsageError
-from ..models.record import home
+from ..core.folders import claimed
+from ..models.record import home, place
 from ..solvers import GridSolver, solvers
 from .options import build, device_option, field_options, json_option, print_table
 
@@ -54,17 +55,18 @@ def run(
     network = models.load(folder, device(device_name))
     chosen = search.tunable(build(solvers, solver, options))
     tasks = [search.with_budget(chosen, budget, network.sde) for budget in budgets(nfe)]
-    target = home(folder, out)
-    found = tune_budgets(
-        network,
-        folder,
-        tasks,
-        target,
-        seed=seed,
-        trajectories=trajectories,
-        held_out=held_out,
-        progress=False if quiet else None,
-    )
+    with claimed(place(folder, out)):
+        target = home(folder, out)
+        found = tune_budgets(
+            network,
+            folder,
+            tasks,
+            target,
+            seed=seed,
+            trajectories=trajectories,
+            held_out=held_out,
+            progress=False if quiet else None,
+        )
     print_table([summary(entry) for entry in found], as_json)
     if not as_json:
         given_as = store.flags(store.essential(tasks[-1]))

@@ -103,6 +103,26 @@ def _locked(folder: Path, lock: str) -> TextIO | None:
 
 
 @contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[Path]:
+    """A context that gives a folder into which no other process writes meanwhile.
+
+    Args:
+        folder: The folder. It is made if need be, and taken away again if it stays empty.
+
+    Raises:
+        UsageError: The folder cannot be written to, or another process is at work there.
+    """
+    made = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
+    try:
+        with only_writer(writable(folder)):
+            yield folder
+    finally:
+        for place in made:
+            with contextlib.suppress(OSError):
+                place.rmdir()  # if it is empty
+
+
+@contextlib.contextmanager
 def result(folder: Path, record: str, names: Iterable[str] = ()) -> Iterator[Path]:
     """A context that gives an empty folder, whose files become the result in `folder` in place of the earlier one.
 
@@ -122,28 +142,22 @@ def result(folder: Path, record: str, names: Iterable[str] = ()) -> Iterator[Pat
             name that does not belong to an earlier result.
         ResourceError: The disk is full.
     """
-    made = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
-    try:
-        with only_writer(writable(folder)):
-            _owned(folder, record, {*names, record})
-            place = folder / UNFINISHED
-            try:
-                shutil.rmtree(place, ignore_errors=True)  # of a process that was killed
-                place.mkdir()
-            except OSError as error:
-                raise UsageError(f"cannot write into {place}: {error.strerror}; remove it") from None
-            try:
-                yield place
-                _replace(place, folder, record)
-            finally:
-                with contextlib.suppress(OSError):
-                    place.rmdir()
-                if place.exists():
-                    logging.getLogger("scoresde").warning("what was done is in %s until the next run there", place)
-    finally:
-        for place in made:
+    with claimed(folder):
+        _owned(folder, record, {*names, record})
+        place = folder / UNFINISHED
+        try:
+            shutil.rmtree(place, ignore_errors=True)  # of a process that was killed
+            place.mkdir()
+        except OSError as error:
+            raise UsageError(f"cannot write into {place}: {error.strerror}; remove it") from None
+        try:
+            yield place
+            _replace(place, folder, record)
+        finally:
             with contextlib.suppress(OSError):
-                place.rmdir()  # if it is empty
+                place.rmdir()
+            if place.exists():
+                logging.getLogger("scoresde").warning("what was done is in %s until the next run there", place)
 
 
 def _replace(place: Path, folder: Path, record: str) -> None:

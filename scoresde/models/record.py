@@ -46,6 +46,16 @@ def record(model: ScoreModel, folder: Path) -> dict[str, Any]:
     }
 
 
+def place(folder: Path, out: Path | None = None) -> Path:
+    """Which folder gets the further files of a model: `out`, else its own; models/NAME for a bundled one.
+
+    Args:
+        folder: The model's folder.
+        out: Another folder.
+    """
+    return out or (Path("models") / folder.name if folder.parent == BUNDLED else folder)
+
+
 def home(folder: Path, out: Path | None = None) -> Path:
     """The folder of a model that gets further files: its own, or a copy of it in another folder.
 
@@ -58,7 +68,7 @@ def home(folder: Path, out: Path | None = None) -> Path:
     Raises:
         UsageError: The folder cannot be written to, or holds another model.
     """
-    target = writable(out or (Path("models") / folder.name if folder.parent == BUNDLED else folder))
+    target = writable(place(folder, out))
     if not (target / CONFIG).exists():
         whole = [WEIGHTS, latent.WEIGHTS] if "autoencoder" in files.read_json(folder / CONFIG) else [WEIGHTS]
         for name in (*whole, CONFIG):

@@ -21,6 +21,7 @@ from scoresde.core.units import Units
 from scoresde.images.samples import find_samples
 from scoresde.models import NetworkModel, save
 from scoresde.networks import networks
+from scoresde.posterior import store
 from scoresde.sde import VPSDE
 
 QUICK = "--solver euler --steps 2 --quiet --out out"
@@ -131,16 +132,37 @@ def test_codes_and_ways_do_not_mix_with_samples(run, tmp_path):
         "interpolate -n 1 --frames 2 --tol 1e-1 --out out --quiet",
         "bench spec.toml --out out --quiet",
         "features fit --data digits --images 100 --batch 10 --dimension 2 --width 2 --out out --quiet",
+        "stats digits --kinds channel --out out --quiet",
+        "prune digits --samples 0 --out out --quiet",
+        "average run --width 0.1 --out out --quiet",
     ],
 )
 def test_a_second_command_in_one_folder_is_refused(run, tmp_path, line):
     spec = 'model = "gm2"\nsolver = ["euler:steps=2"]\npaths = 0\nlikelihood = 0\ncount = 8\n'
     (tmp_path / "spec.toml").write_text(spec)
     (tmp_path / "out").mkdir()
+    if line.startswith("average"):
+        small = "network.channels=4 network.group_channels=4 network.multipliers=[1] network.blocks=1 train.images=64"
+        run(f"train digits {small} train.batch=16 train.snapshot_every=16 --out run --quiet")
     with only_writer(tmp_path / "out", ".lock-0" if line.startswith("bench") else ".lock"):
         assert f"out is in use by process {os.getpid()}; wait for its end" in run(line, 2)
     run(line)
     assert not [name for name in names(tmp_path / "out") if name.startswith(".")]
+
+
+@pytest.mark.parametrize("line", ["stats digits --data nothing", "stats digits --out x/y --data npz:path=no.npz"])
+def test_a_command_that_fails_leaves_no_folder(run, tmp_path, line):
+    run(line, 2 if "nothing" in line else 3)
+    assert not names(tmp_path)
+
+
+def test_a_run_at_work_keeps_others_out_of_its_folder(run, tmp_path):
+    """Kinds of covariance, and tuned grids, of a model whose weights are being written over."""
+    run("stats digits --out models/own --kinds channel --quiet")
+    with only_writer(tmp_path / "models" / "own"):
+        for line in ("stats models/own --kinds dct --data digits", "tune models/own --nfe 5 --trajectories 1"):
+            assert "models/own is in use by process" in run(f"{line} --quiet", 2)
+    assert set(store.every(tmp_path / "models" / "own")) == {"channel"}
 
 
 def test_fewer_fillings_and_fewer_pictures_leave_none_of_those_before(run, tmp_path):
