@@ -51,11 +51,10 @@ class Lucidrains(Family):
         found = read_weights(source)
         if self.image_size is None:
             raise UsageError(f"{source} does not say the size of its images: give image_size, such as --image-size 64")
-        diffusion = found.get("model")
-        if not isinstance(diffusion, dict) or "alphas_cumprod" not in diffusion:
-            raise CheckpointError(f"{source} has no alphas_cumprod: only GaussianDiffusion, on a chain, can be read")
+        diffusion = buffers_of(found.get("model"), source)
         part, prefix = ("ema", "ema_model.model.") if self.weights == "averages" else ("model", "model.")
-        stored = {k.removeprefix(prefix): v for k, v in (found.get(part) or {}).items() if k.startswith(prefix)}
+        whole = found.get(part) if isinstance(found.get(part), Mapping) else {}
+        stored = {str(k).removeprefix(prefix): v for k, v in whole.items() if str(k).startswith(prefix)}
         if "init_conv.weight" not in stored:
             raise CheckpointError(f"{source} has no {self.weights}, entries {prefix}* of {part}: choose other weights")
         network, channels = self.network(stored, source)
@@ -101,8 +100,11 @@ class Lucidrains(Family):
             levels = range(sum(name.endswith(".2.mem_kv") and name.startswith("downs.") for name in weights))
             out = [len(weights.get(f"downs.{i}.3.1.weight", weights.get(f"downs.{i}.3.weight", ()))) for i in levels]
             full = tuple(f"downs.{i}.2.to_out.weight" in weights for i in levels)
-            memories = [weights[f"downs.{i}.2.mem_kv"].shape for i in levels]
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            memories = [tuple(weights[f"downs.{i}.2.mem_kv"].shape) for i in levels]
+            heads = tuple(shape[1] for shape in memories)
+            widths = tuple(shape[3 if whole else 2] for shape, whole in zip(memories, full, strict=True))
+            multiples = tuple(width // dim for width in out if width % dim == 0)
+        except (KeyError, TypeError, AttributeError, IndexError, ZeroDivisionError) as error:
             raise CheckpointError(f"{source} lacks weights of the Unet: {error}") from None
         if self.channels is None and inputs == outputs and inputs in (2, 6):
             raise UsageError(
@@ -112,14 +114,14 @@ class Lucidrains(Family):
         channels = self.channels or min(inputs, outputs)
         if inputs not in (channels, 2 * channels) or outputs not in (channels, 2 * channels):
             raise UsageError(f"{source} has a network from {inputs} to {outputs} channels, which {channels} do not fit")
-        if any(width % dim for width in out):
+        if len(multiples) < len(out):
             raise UsageError(f"{source} has levels of {out} channels, which are not multiples of its dim, {dim}")
         options = LucidrainsOptions(
             dim=dim,
             init_dim=None if first == dim else first,
-            dim_mults=tuple(width // dim for width in out),
-            attn_heads=tuple(shape[1] for shape in memories),
-            attn_dim_head=tuple(shape[3 if all_ else 2] for shape, all_ in zip(memories, full, strict=True)),
+            dim_mults=multiples,
+            attn_heads=heads,
+            attn_dim_head=widths,
             full_attn=full,
             self_condition=inputs > channels,
             learned_variance=outputs > channels,
@@ -136,6 +138,25 @@ class Lucidrains(Family):
         if said is not None and self.objective not in (None, said):
             raise UsageError(f"the weights of the loss in {source} are those of {said}, not of {self.objective}")
         return said or str(self.objective)
+
+
+def buffers_of(diffusion: Any, source: Path) -> Mapping[str, Any]:
+    """What a file holds of its GaussianDiffusion, with the two buffers that say the chain.
+
+    Args:
+        diffusion: Its entry model.
+        source: The file, for messages.
+
+    Raises:
+        CheckpointError: The chain is missing or damaged.
+    """
+    names = ("alphas_cumprod", "sqrt_one_minus_alphas_cumprod")
+    parts: list[Any] = [diffusion.get(name) for name in names] if isinstance(diffusion, Mapping) else []
+    if not parts or not all(isinstance(part, Tensor) and part.ndim == 1 and len(part) > 1 for part in parts):
+        raise CheckpointError(f"{source} has no {' and '.join(names)}: only GaussianDiffusion, on a chain, can be read")
+    if parts[0].shape != parts[1].shape:
+        raise CheckpointError(f"{source} has a chain of {len(parts[0])} levels with the noise of {len(parts[1])}")
+    return dict(diffusion)
 
 
 def objective_of(diffusion: Mapping[str, Any]) -> str | None:

@@ -87,7 +87,7 @@ class Transformers(Family):
             rows, tokens = len(weights["y_embedder.embedding_table.weight"]), weights["pos_embed"].shape[1]
             outputs = len(weights["final_layer.linear.weight"]) // patch**2
             inner = len(weights["blocks.0.mlp.fc1.weight"])
-        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError, ZeroDivisionError) as error:
             raise CheckpointError(f"{source} lacks weights of the transformer: {error}") from None
         depth = len({name.split(".")[1] for name in weights if name.startswith("blocks.")})
         heads, known = self.num_heads, HEADS.get((depth, width))

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from scoresde import models
 from scoresde.core.errors import CheckpointError, UsageError
+from scoresde.models.foreign import lucidrains
 from scoresde.models.foreign.base import family_of
 from scoresde.models.foreign.lucidrains import Lucidrains, objective_of, process
 from scoresde.sde.chain import DDPM
@@ -127,6 +128,21 @@ AVERAGE = "ema/ema_model.model."
 def test_what_it_refuses(tmp_path, changes, options, error, reason):
     with pytest.raises(error, match=reason):
         Lucidrains(**{"image_size": 16, **options}).read(written(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("bad", [None, 3, "x", [], torch.tensor(1.0), torch.zeros(0), torch.zeros(1, 1, 1, 1, 1, 1)])
+def test_a_damaged_entry_is_an_error_of_ours(bad, tmp_path, monkeypatch):
+    whole = torch.load(GOLDEN / "lucidrains-v-sigmoid/model-1.pt", weights_only=True)
+    names = ["model", "ema", "model/alphas_cumprod", "model/sqrt_one_minus_alphas_cumprod"]
+    names += [
+        AVERAGE + name for name in ("time_mlp.1.weight", "downs.0.2.mem_kv", "downs.0.3.1.weight", "ups.0.2.norm.g")
+    ]
+    for name in names:
+        part, _, key = name.partition("/")
+        changed = {**whole, part: {**whole[part], key: bad} if key else bad}
+        monkeypatch.setattr(lucidrains, "read_weights", lambda _, found=changed: found)
+        with pytest.raises((UsageError, CheckpointError)):
+            Lucidrains(image_size=16).read(tmp_path)
 
 
 def test_an_objective_that_the_file_does_not_say_is_taken_from_the_option(tmp_path):

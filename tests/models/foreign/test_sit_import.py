@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from scoresde import models
 from scoresde.core.errors import CheckpointError, UsageError
+from scoresde.models.foreign import sit
 from scoresde.models.foreign.base import family_of
 from scoresde.models.foreign.dit import DiTFamily
 from scoresde.models.foreign.sit import SiTFamily
@@ -128,6 +129,17 @@ def test_what_it_refuses(name, options, error, reason):
 def test_what_a_file_may_not_say(tmp_path, args, weights, error, reason):
     with pytest.raises(error, match=reason):
         SiTFamily(num_heads=2).read(written(tmp_path, weights, **args))
+
+
+@pytest.mark.parametrize("bad", [None, 3, "x", [], torch.tensor(1.0), torch.zeros(0), torch.zeros(0, 0, 0, 0)])
+def test_a_damaged_entry_is_an_error_of_ours(bad, tmp_path, monkeypatch):
+    whole = torch.load(GOLDEN / "released-layout.pt", weights_only=True)
+    names = ("x_embedder.proj.weight", "pos_embed", "y_embedder.embedding_table.weight", "final_layer.linear.weight")
+    for name in (*names, "blocks.0.mlp.fc1.weight", "blocks.1.attn.qkv.bias"):
+        monkeypatch.setattr(sit, "read_weights", lambda _, found={**whole, name: bad}: found)
+        for family in (SiTFamily(num_heads=2, prediction="velocity"), DiTFamily(num_heads=2)):
+            with pytest.raises((UsageError, CheckpointError)):
+                family.read(tmp_path)
 
 
 def test_all_rows_may_be_classes():
