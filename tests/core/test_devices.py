@@ -56,11 +56,11 @@ def test_the_mode_notices():
 
 
 @pytest.mark.parametrize("name", sorted(set(solvers) - {"scipy", "torchdiffeq"}))
-@pytest.mark.parametrize("process", ["vp", "ve", "ddpm"])
+@pytest.mark.parametrize("process", ["vp", "ve", "flow", "ddpm"])
 def test_no_float64_meets_the_state_of_a_solver(net, name, process):
     cls = solvers[name]
     fixed = {"steps", "nfe"} & set(cls.model_fields)
-    if process == "ve" and not fixed:
+    if process in ("ve", "flow") and not fixed:
         process = "vp-cosine"  # a random network on a wide process takes adaptive solvers thousands of steps
     options = dict.fromkeys(fixed, 6) or {"tol": 0.5, "atol": 0.5}
     subject, seeds = model(net, process), generators(range(2))
