@@ -72,7 +72,10 @@ def card(model: NetworkModel, pipeline: str, name: str, error: float, record: Ma
 
 def _call(model: NetworkModel, pipeline: str) -> str:
     if pipeline == "DiTPipeline":
-        return "image = pipeline(class_labels=[0], num_inference_steps=50).images[0]"
+        free = (
+            "" if model.classes == 1000 else ", guidance_scale=1"
+        )  # it guides by class number 1000, whatever there are
+        return f"image = pipeline(class_labels=[0], num_inference_steps=50{free}).images[0]"
     if model.classes:
         return "output = pipeline.unet(x, timestep, class_labels).sample  # the pipeline itself gives no classes"
     if pipeline == "ScoreSdeVePipeline":

@@ -18,6 +18,7 @@ from ...core.random import randn, stream
 from ...networks.diffusers import DiffusersOptions, library
 from ...networks.exchange import configured
 from ...networks.unet import UNetOptions
+from ..autoencoders import Autoencoder
 from ..autoencoders.diffusers import DiffusersAutoencoder, DiffusersCoder
 from ..base import ScoreModel
 from ..network import NetworkModel
@@ -114,10 +115,7 @@ def _written(model: NetworkModel, kind: str, net: Any, scheduler: SchedulerOf, p
     parts = {name: net, "scheduler": getattr(library(), scheduler.kind)(**scheduler.options)}
     pipeline = {"DDIMScheduler": "DDIMPipeline", "ScoreSdeVeScheduler": "ScoreSdeVePipeline"}.get(scheduler.kind)
     if model.autoencoder is not None:
-        coder = model.autoencoder.coder
-        if not (isinstance(coder, DiffusersCoder) and isinstance(model.autoencoder.options, DiffusersAutoencoder)):
-            raise UsageError("diffusers has nothing like the autoencoder of this model of latents")
-        parts["vae" if name == "transformer" else "vqvae"] = coder.net
+        parts["vae" if name == "transformer" else "vqvae"] = _coder(model.autoencoder)
         pipeline = "LDMPipeline"
     pipeline = "DiTPipeline" if name == "transformer" else pipeline or "DDPMPipeline"
     index: dict[str, Any] = {"_class_name": pipeline, "_diffusers_version": library().__version__}
@@ -128,6 +126,20 @@ def _written(model: NetworkModel, kind: str, net: Any, scheduler: SchedulerOf, p
         index = {**index, "vae": index.get("vae", [None, None])}
     (place / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     return index
+
+
+def _coder(autoencoder: Autoencoder) -> Any:
+    """The autoencoder of diffusers, whose config has to say the scale and shift of the latents, too."""
+    options, coder = autoencoder.options, autoencoder.coder
+    if not (isinstance(coder, DiffusersCoder) and isinstance(options, DiffusersAutoencoder)):
+        raise UsageError("diffusers has nothing like the autoencoder of this model of latents")
+    said = DiffusersAutoencoder.of({"_class_name": options.kind, **options.config})
+    if (said.scale, said.shift) != (options.scale, options.shift):
+        raise UsageError(
+            f"the latents have scale {options.scale:g} and shift {options.shift:g}, and the config of the autoencoder "
+            f"says {said.scale:g} and {said.shift:g}: diffusers would take those"
+        )
+    return coder.net
 
 
 @torch.no_grad()
@@ -155,7 +167,8 @@ def compared(model: NetworkModel, scheduler: SchedulerOf, folder: Path) -> float
     if scheduler.chain:
         pipeline.scheduler.set_timesteps(len(scheduler.times))
         n, row = levels[1], slice(1, 2)
-        step = pipeline.scheduler.step(out[row], n, x[row], generator=stream(0, "export-check", n))
+        shown = out[row] if "variance_type" in scheduler.options else out[row, : x.shape[1]]
+        step = pipeline.scheduler.step(shown, n, x[row], generator=stream(0, "export-check", n))
         eps = model.evaluate(x[row], times[row], *(each[row] for each in classes)).eps
         errors.append(_difference(step.pred_original_sample, denoised(model.sde, x[row], times[row], eps)))
     return max(errors)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...core.errors import UsageError
+from ...networks.diffusers import DiffusersOptions
 from ...sde import DDPM, SDE, VESDE, FlowSDE, VariancePreserving
 from ...sde.labels.log_sigma import LogSigmaLabel
 from ...sde.labels.scaled import ScaledLabel
@@ -70,7 +71,10 @@ def scheduler_of(model: NetworkModel, unit_interval: bool) -> SchedulerOf:
 
 
 def _with_levels(model: NetworkModel, times: Tensor, options: Mapping[str, Any]) -> SchedulerOf:
-    learned = model.options is not None and model.options.learned_variance
+    network = model.options
+    transformer = isinstance(network, DiffusersOptions) and network.kind == "DiTTransformer2DModel"
+    # A transformer's pipeline shows its scheduler the noise alone.
+    learned = network is not None and network.learned_variance and not transformer
     said = {
         "num_train_timesteps": len(times),
         **options,

@@ -195,6 +195,34 @@ def test_a_pipeline_of_latents_goes_there_and_back(tmp_path):
     assert torch.equal(again.autoencoder.decode(x), model.autoencoder.decode(x))
 
 
+@torch.no_grad()
+def test_a_transformer_of_latents_goes_there_and_back(tmp_path):
+    with undisturbed():
+        seed_global(0)
+        net = diffusers.DiTTransformer2DModel(num_attention_heads=2, attention_head_dim=8, num_layers=1, sample_size=8,
+                                              out_channels=8, num_embeds_ada_norm=5)  # fmt: skip
+        coder = diffusers.AutoencoderKL(block_out_channels=(8, 8), norm_num_groups=4, latent_channels=4,
+                                        down_block_types=("DownEncoderBlock2D",) * 2,
+                                        up_block_types=("UpDecoderBlock2D",) * 2)  # fmt: skip
+        for parameter in net.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape)
+    diffusers.DiTPipeline(net, coder, diffusers.DDIMScheduler()).save_pretrained(tmp_path / "in")
+    model = Diffusers().read(tmp_path / "in").model
+    found = export(model, tmp_path / "out")
+    assert found.pipeline == "DiTPipeline" and found.error < 1e-5
+    again = Diffusers().read(tmp_path / "out").model
+    x, t, classes = torch.linspace(-1, 1, 256).reshape(1, 4, 8, 8), model.sde.chain.times[[300]], torch.tensor([3])
+    assert torch.equal(again.evaluate(x, t, classes).eps, model.evaluate(x, t, classes).eps)
+    assert torch.equal(again.autoencoder.decode(x), model.autoencoder.decode(x))
+    picture = pipeline_of("DiTPipeline", tmp_path / "out")(
+        class_labels=[2], guidance_scale=1, num_inference_steps=2
+    ).images[0]
+    assert picture.size == (16, 16)
+    model.autoencoder.options = model.autoencoder.options.model_copy(update={"scale": 0.5})
+    with pytest.raises(UsageError, match=r"scale 0.5 and shift 0, .* says 0.18215 and 0"):
+        export(model, tmp_path / "other")
+
+
 REFUSED = {
     "groups": (dict(group_channels=2), "has one number of groups for all normalisations"),
     "stem": (dict(stem="inception"), "nothing like stem = inception"),
