@@ -12,7 +12,7 @@ from scoresde.conditioners import conditioners
 from scoresde.core.errors import DataError, UsageError
 from scoresde.core.random import generators, stream
 from scoresde.data import Images
-from scoresde.models.base import ScoreModel
+from scoresde.models.base import ObservedModel, ScoreModel
 from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.models.guided import GuidedModel
@@ -127,6 +127,16 @@ def test_a_guided_model_can_be_conditioned():
 def test_what_is_not_allowed_is_said(call, message):
     with pytest.raises(UsageError, match=message):
         call()
+
+
+def test_guidance_needs_a_network_that_knows_the_lack_of_a_class():
+    model = ByMode()
+    model.null_class = False
+    around = GuidedModel(ObservedModel(model), [0, 1])  # which is no guidance
+    assert torch.isfinite(around.eps(noise(2), torch.full((2,), 0.5, dtype=torch.float64))).all()
+    for scale in (0.0, 2.0):
+        with pytest.raises(UsageError, match="never shown one: leave the scale at 1"):
+            GuidedModel(ObservedModel(model), [0, 1], scale)
 
 
 SMALL = ["network.channels=8", "network.multipliers=[1,1]", "network.blocks=1", "train.batch=16", "network.classes=2"]
