@@ -118,7 +118,8 @@ def bits_per_dim(
     around = model_of(model)
     if images is None or isinstance(images, str):
         folder = source_of(around)
-        _, whole = images_of({} if folder is None else recipe(folder), str(folder or "the model"), images, "test")
+        with progress_bar(None, progress, desc="reading images", lines=False, delay=DELAY):
+            _, whole = images_of({} if folder is None else recipe(folder), str(folder or "the model"), images, "test")
     else:
         whole = pictures(as_dataset(images))
     some = whole if n is None else whole.drawn(n, seed)

@@ -64,8 +64,8 @@ def average(
     task = tasks.parse(content["model"].get("condition", "none"))
     if samples and task.conditional:
         raise UsageError(f"--samples {samples} are of networks without a condition, and {run} has {task}")
-    real = held_out(run, chosen, samples) if samples else None
     rows, shown = list[dict[str, Any]](), False if quiet else None
+    real = held_out(run, chosen, samples, progress=shown) if samples else None
     for width in widths:
         folder = out or run / (f"width_{width:g}" if at is None else f"width_{width:g}_at_{at}")
         with claimed(folder), progress_bar(None, shown, desc=f"average of width {width:g}", delay=1):

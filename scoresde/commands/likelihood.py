@@ -69,7 +69,9 @@ def run(
         raise UsageError("--exact leaves nothing to estimate: drop --probes and --classes")
     network = models.load(model, device(device_name))
     came = recipe(model)
-    title, whole = images_of(came, model, data_name, split)
+    seen = False if quiet else None
+    with progress_bar(None, seen, desc="reading images", delay=1):
+        title, whole = images_of(came, model, data_name, split)
     if count is not None and count > len(whole):
         raise UsageError(f"{title} has {len(whole)} images, got -n {count}: leave out -n for all of them")
     images = whole if count is None else whole.drawn(count, seed)
@@ -94,7 +96,7 @@ def run(
         head |= {"given": given, "unit": f"bits per value of the {'image' if known is None else 'hole'}"}
     tail = {"seed": seed, "batch": batch, "sde": table(network.sde), "device": str(network.device), **versions()}
     if steps is not None:
-        with progress_bar(len(images) * steps, False if quiet else None, desc="likelihood", unit="step") as bar:
+        with progress_bar(len(images) * steps, seen, desc="likelihood", unit="step") as bar:
             bound = mean_vlb(
                 network,
                 images,
@@ -110,7 +112,7 @@ def run(
         show({**head, **shown(figures, "images", "by_step")}, tail, as_json)
         return
     divergence: Divergence = Exact() if exact else Hutchinson(probes=probes, classes=classes)
-    with progress_bar(len(images) * draws, False if quiet else None, desc="likelihood") as bar:
+    with progress_bar(len(images) * draws, seen, desc="likelihood") as bar:
         watch = ProgressBar(network.sde, bar, upwards=True, start=eps)
         common: dict[str, Any] = {"draws": draws, "solver": chosen, "divergence": divergence, "eps": eps, "seed": seed}
         common |= {"batch": batch, "observers": (watch,), "progress": watch.finish}

@@ -73,8 +73,8 @@ def prune(
     target = out or Path("pruned") / folder.name
     if target.resolve() == folder.resolve():
         raise UsageError(f"--out {target} is the model itself: choose another")
-    real = held_out(model, chosen, samples) if samples and not trained_task(network).conditional else None
-    shown = False if quiet else None
+    shown, measured = False if quiet else None, samples and not trained_task(network).conditional
+    real = held_out(model, chosen, samples, progress=shown) if measured else None
     with claimed(target):
         rows = [row("as it was", network, chosen, samples, real, shown)]
         kept = take(network.net, method, amount, seed=seed)

@@ -2,14 +2,11 @@
 
 import contextlib
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import click
-import numpy as np
-import torch
 from torch import Tensor
 
 from .. import models
@@ -23,7 +20,6 @@ from ..core.options import table
 from ..core.parallel import group, processes
 from ..core.random import generators
 from ..images import sheets
-from ..images.drawings import drawing
 from ..models.base import Observer, ScoreModel
 from ..models.clipped import ClippedModel
 from ..models.guided import GuidedModel
@@ -32,6 +28,7 @@ from ..models.network import NetworkModel
 from ..models.record import record as noted
 from ..sampling import sample as sampling
 from ..sampling.progress import ProgressBar, progress_bar
+from ..sampling.samples import names_of
 from ..sampling.trajectory import Trajectory, drawn_way
 from ..solvers import Solver, solvers
 from .options import build, device_option, field_options
@@ -121,7 +118,7 @@ def run(
             asked.around(network, 0, count)  # says what is wrong before a folder is made
         target = out or Path("samples") / f"{folder.name}-{solver}"
         seeds = range(seed, seed + count)
-        names = ["sheet.png", *(map(picture, seeds) if pictures(network) else ["samples.npz"])]
+        names = names_of(seeds, pictures(network))
         names += ["trajectory.png", f"trajectory.{animation}"] if trajectory else []
         place = together.only_first(lambda: stack.enter_context(result(target, RECORD, names)))
         recorder = Trajectory(network.sde, trajectory) if trajectory else None
@@ -147,11 +144,11 @@ def run(
         if not together.first:
             return
         batches = [part for _, part in everything]
-        x = torch.cat([part.x for part in batches])
-        write(place, network, x, seed)
+        whole = sampling.Samples.joined(batches)
+        replace(whole, seeds=seeds, numbers=network.units is not None).write(place)
         if recorder:
             states = [in_own_units(network, state.cpu()) for state in recorder.states]
-            strip, frames = drawn_way([*states, x[: len(states[0])]], own_range=network.units is not None)
+            strip, frames = drawn_way([*states, whole.x[: len(states[0])]], own_range=network.units is not None)
             sheets.save(strip, place / "trajectory.png")
             sheets.save_animation(frames, place / f"trajectory.{animation}")
         record = describe(chosen, network, batches, folder, seed) | (asked.record if asked else {}) | {"clip": clip}
@@ -165,27 +162,6 @@ def run(
 def in_own_units(model: NetworkModel, x: Tensor) -> Tensor:
     """x, (B, *), in the units of the data of a model; decoded, for a model of latents."""
     return decoded(model, x) if model.units is None else model.units.to_data(x)
-
-
-def picture(seed: int) -> str:
-    """The name of the file of a sample."""
-    return f"{seed:06d}.png"
-
-
-def write(place: Path, model: NetworkModel, x: Tensor, seed: int) -> None:
-    """The samples, one picture each or one array, and all of them drawn on a sheet."""
-    if pictures(model):
-        for i, image in enumerate(x):
-            sheets.save(sheets.single(image), place / picture(seed + i))
-    else:
-        files.write(place / "samples.npz", partial(save_array, x))
-    sheets.save(drawing(x, own_range=model.units is not None), place / "sheet.png")
-
-
-def save_array(x: Tensor, path: Path) -> None:
-    """An npz file with the array `samples`."""
-    with path.open("wb") as file:
-        np.savez(file, samples=x.numpy())
 
 
 def describe(

@@ -20,20 +20,22 @@ BATCH = 64
 """Samples that are drawn at a time."""
 
 
-def held_out(name: str | Path, metric: Metric, count: int) -> Tensor:
+def held_out(name: str | Path, metric: Metric, count: int, *, progress: bool | None = False) -> Tensor:
     """The held-out images with which samples of a model are compared, (N, C, H, W) uint8.
 
     Args:
         name: The model: a run, a model folder or a bundled name.
         metric: What compares them.
         count: Number of samples.
+        progress: As for `distance`, while the images are read.
 
     Raises:
         UsageError: The model does not say what it was trained on, or the metric takes other numbers of samples.
         DataError: The metric cannot be measured on such images.
     """
-    _, found = images_of(recipe(name), str(name), None, "test")
-    real = sheets.to_uint8(found.scaled())
+    with progress_bar(None, progress, desc="reading images", delay=1):
+        _, found = images_of(recipe(name), str(name), None, "test")
+        real = sheets.to_uint8(found.scaled())
     metric.check(count, found.shape, real)
     return real
 

@@ -4,18 +4,19 @@ import base64
 import html
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Self
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ..core.errors import UsageError
-from ..core.files import write_json, write_tensors
+from ..core.files import write, write_json
 from ..core.folders import result
 from ..core.provenance import versions
 from ..images import sheets
@@ -95,8 +96,8 @@ class Samples:
     def save(self, folder: str | Path) -> Path:
         """Writes the samples into a folder, which is made if need be, and returns it. They replace those saved there.
 
-        That is one PNG for each sample, named by its seed, and a sheet; or, if they are no pictures,
-        samples.safetensors with the tensor `x`; and samples.json with what they cost.
+        That is one PNG for each sample, named by its seed; or, if they are no pictures, samples.npz with the array
+        `samples`; and all of them drawn as sheet.png; and samples.json with what they cost.
 
         Args:
             folder: Where to.
@@ -106,15 +107,8 @@ class Samples:
             ResourceError: The disk is full.
         """
         target = Path(folder)
-        pictures = {f"{name:06d}.png": x for name, x in zip(self.seeds or range(len(self.x)), self.x, strict=True)}
-        names = ["sheet.png", *pictures] if self.pictures else ["samples.safetensors"]
-        with result(target, "samples.json", names) as place:
-            if self.pictures:
-                for name, image in pictures.items():
-                    sheets.save(sheets.single(image), place / name)
-                sheets.save(self.sheet(), place / "sheet.png")
-            else:
-                write_tensors(place / "samples.safetensors", {"x": self.x})
+        with result(target, "samples.json", names_of(self._numbers, self.pictures)) as place:
+            self.write(place)
             record = {
                 "solver": self.solver,
                 "shape": list(self.x.shape),
@@ -125,6 +119,21 @@ class Samples:
             }
             write_json(place / "samples.json", record)
         return target
+
+    def write(self, place: Path) -> None:
+        """Writes the samples alone into a folder, as `save` does.
+
+        Args:
+            place: The folder, whose files of the same names are written over.
+        """
+        sheet, *names = names_of(self._numbers, self.pictures)
+        if self.pictures:
+            for name, image in zip(names, self.x, strict=True):
+                sheets.save(sheets.single(image), place / name)
+        else:
+            write(place / names[0], self._array)
+        if self.x.ndim > 1 and self.x.numel():
+            sheets.save(drawing(self.x, own_range=self.numbers), place / sheet)
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -171,10 +180,29 @@ class Samples:
             f"<figcaption>{html.escape(repr(self))}{note}</figcaption></figure>"
         )
 
+    @property
+    def _numbers(self) -> Sequence[int]:
+        """What the samples are named by."""
+        return self.seeds or range(len(self.x))
+
+    def _array(self, path: Path) -> None:
+        with path.open("wb") as file:  # to a path without the ending .npz, numpy would add it
+            np.savez(file, samples=self.x.detach().cpu().numpy())
+
     def _drawable(self) -> Tensor:
         if not self.pictures:
             raise UsageError(f"samples of shape {tuple(self.x.shape)} are no pictures, which are (B, 1|3, H, W): use x")
         return self.x
+
+
+def names_of(seeds: Iterable[int], pictures: bool) -> list[str]:
+    """The files that samples are written to: a sheet, and one for each picture, or one for all that are none.
+
+    Args:
+        seeds: What each sample is named by.
+        pictures: Whether they are pictures.
+    """
+    return ["sheet.png", *([f"{seed:06d}.png" for seed in seeds] if pictures else ["samples.npz"])]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -12,16 +12,18 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from scoresde import sample
+from scoresde import load, sample
 from scoresde.cli import scoresde
 from scoresde.core.errors import UsageError
 from scoresde.core.folders import only_writer
 from scoresde.core.random import generators
 from scoresde.core.units import Units
+from scoresde.data import Digits
 from scoresde.images.samples import find_samples
 from scoresde.models import NetworkModel, save
 from scoresde.networks import networks
 from scoresde.posterior import store
+from scoresde.sampling import lines
 from scoresde.sde import VPSDE
 
 QUICK = "--solver euler --steps 2 --quiet --out out"
@@ -86,6 +88,9 @@ def test_samples_that_are_no_pictures_are_an_array_and_a_drawing(run, tmp_path, 
     assert found.shape == (3, *shape) and np.allclose(found, own, rtol=1e-4)
     with Image.open(tmp_path / "out" / "sheet.png") as sheet:
         assert min(sheet.size) > 16 and len(sheet.convert("L").getcolors()) > 2
+    sample(load(tmp_path / kind, "cpu"), "ddim", seeds=[2, 3, 4], steps=3, batch=2).save(tmp_path / "python")
+    assert np.array_equal(np.load(tmp_path / "python" / "samples.npz")["samples"], found)
+    assert (tmp_path / "python" / "sheet.png").read_bytes() == (tmp_path / "out" / "sheet.png").read_bytes()
     assert "are no pictures: drop it" in run(f"{line} --clip", 2)
     run(line)
     assert names(tmp_path / "out") == ["samples.json", "samples.npz", "sheet.png"]
@@ -154,6 +159,25 @@ def test_a_second_command_in_one_folder_is_refused(run, tmp_path, line):
 def test_a_command_that_fails_leaves_no_folder(run, tmp_path, line):
     run(line, 2 if "nothing" in line else 3)
     assert not names(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "likelihood -n 1 --solver rk23 --tol 0.1",
+        "stats digits --kinds channel --out out",
+        "prune digits --samples 4 --metric sw --out out",
+        "metrics drawn --data digits --metric sw",
+    ],
+)
+def test_a_line_is_written_while_images_are_read(run, monkeypatch, line):
+    if line.startswith("metrics"):
+        run("sample -n 4 --solver euler --steps 2 --quiet --out drawn")
+    load = Digits.load
+    monkeypatch.setattr(Digits, "load", lambda self, split: (time.sleep(0.5), load(self, split))[1])
+    monkeypatch.setattr(lines, "FIRST", (0.05,))
+    assert "reading" in run(line)
+    assert "reading" not in run(f"{line} --quiet")
 
 
 def test_a_run_at_work_keeps_others_out_of_its_folder(run, tmp_path):

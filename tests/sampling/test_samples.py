@@ -7,7 +7,6 @@ import re
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from PIL import Image
 
@@ -69,11 +68,21 @@ def test_pictures_are_saved_by_their_seeds(tmp_path):
     assert record["info"] == {"steps": 10.0} and record["versions"]["torch"] == torch.__version__
 
 
-def test_vectors_are_saved_as_numbers(tmp_path):
-    samples = Samples(torch.randn(3, 2, generator=torch.Generator().manual_seed(0)), 1, 1.0, 0.1, {})
+@pytest.mark.parametrize(
+    ("shape", "numbers", "names"),
+    [
+        ((3, 2), False, ["samples.json", "samples.npz", "sheet.png"]),
+        ((3, 1, 9), True, ["samples.json", "samples.npz", "sheet.png"]),
+        ((3, 1, 4, 4), True, ["samples.json", "samples.npz", "sheet.png"]),
+        ((3,), False, ["samples.json", "samples.npz"]),
+    ],
+)
+def test_other_samples_are_saved_as_numbers(tmp_path, shape, numbers, names):
+    x = 50 + torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    samples = Samples(x, 1, 1.0, 0.1, {}, numbers=numbers)
     samples.save(str(tmp_path))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["samples.json", "samples.safetensors"]
-    assert torch.equal(safetensors.torch.load_file(tmp_path / "samples.safetensors")["x"], samples.x)
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert np.array_equal(np.load(tmp_path / "samples.npz")["samples"], x.numpy())
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot write into"):
         samples.save(tmp_path / "file")
