@@ -118,13 +118,26 @@ def meaning(kind: str, told: Mapping[str, Any]) -> tuple[SDE, str, str]:
     Raises:
         UsageError: A value is not allowed.
     """
-    try:
-        if kind == "VPPrecond":
-            least = float(told.get("beta_min", 0.1))
-            sde = VPSDE(beta_min=least, beta_max=least + float(told.get("beta_d", 19.9)))
-            return sde, f"scaled:scale={int(told.get('M', 1000)) - 1}", "eps"
-        low, high = max(0.002, float(told.get("sigma_min", 0))), min(80.0, float(told.get("sigma_max", 80)))
-        std = float(told.get("sigma_data", 0.5))
-        return VESDE(sigma_min=low, sigma_max=high), "log-sigma:scale=0.25", f"edm:data_std={std}"
-    except TypeError as error:
-        raise UsageError(f"the {kind} has a value that is no number: {error}") from None
+    if kind == "VPPrecond":
+        least, most = (number(told, name, default) for name, default in (("beta_min", 0.1), ("beta_d", 19.9)))
+        return VPSDE(beta_min=least, beta_max=least + most), f"scaled:scale={number(told, 'M', 1000) - 1}", "eps"
+    low, high = max(0.002, number(told, "sigma_min", 0)), min(80.0, number(told, "sigma_max", 80))
+    predicts = f"edm:data_std={number(told, 'sigma_data', 0.5)}"
+    return VESDE(sigma_min=low, sigma_max=high), "log-sigma:scale=0.25", predicts
+
+
+def number(told: Mapping[str, Any], name: str, default: float) -> float:
+    """An option that is a number.
+
+    Args:
+        told: Options by name.
+        name: The option.
+        default: What it is if it is not there.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    value = told.get(name, default)
+    if not isinstance(value, int | float):
+        raise UsageError(f"{name} of the pickle is no number but a {type(value).__name__}")
+    return float(value)

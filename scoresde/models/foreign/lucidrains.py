@@ -53,7 +53,8 @@ class Lucidrains(Family):
             raise UsageError(f"{source} does not say the size of its images: give image_size, such as --image-size 64")
         diffusion = buffers_of(found.get("model"), source)
         part, prefix = ("ema", "ema_model.model.") if self.weights == "averages" else ("model", "model.")
-        whole = found.get(part) if isinstance(found.get(part), Mapping) else {}
+        whole: Any = found.get(part)
+        whole = whole if isinstance(whole, Mapping) else {}
         stored = {str(k).removeprefix(prefix): v for k, v in whole.items() if str(k).startswith(prefix)}
         if "init_conv.weight" not in stored:
             raise CheckpointError(f"{source} has no {self.weights}, entries {prefix}* of {part}: choose other weights")
