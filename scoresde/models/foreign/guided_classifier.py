@@ -6,7 +6,7 @@ from typing import Any
 from ...core.errors import UsageError
 from ...core.options import hint
 from ...networks.guided_classifier import ClassifierOptions, GuidedClassifier
-from .guided_diffusion_flags import MULTIPLIERS
+from .guided_diffusion_flags import MULTIPLIERS, numbers
 from .weights import fill, read_weights
 
 PUBLISHED: dict[str, dict[str, Any]] = {
@@ -50,8 +50,8 @@ def read_classifier(source: Path, name: str = "", **flags: Any) -> GuidedClassif
         raise UsageError(f"{unknown[0]} is not a flag of a classifier. {hint(unknown[0], ['image_size', *DEFAULTS])}")
     if size not in MULTIPLIERS:
         raise UsageError(f"image_size must be one of {', '.join(map(str, sorted(MULTIPLIERS)))}, got {size}")
-    multipliers = tuple(float(part) for part in MULTIPLIERS[size].split("/"))
-    factors = {size // int(part) for part in str(own["classifier_attention_resolutions"]).split(",")}
+    multipliers = tuple(numbers(MULTIPLIERS[size]))
+    factors = {size // n for n in numbers(str(own["classifier_attention_resolutions"]))}
     options = ClassifierOptions(
         classes=own["num_classes"],
         channels=own["classifier_width"],

@@ -81,10 +81,23 @@ class Flags(Options):
     @field_validator("attention_resolutions", "channel_mult")
     @classmethod
     def _slashed(cls, text: str | None) -> str | None:
-        for part in (text or "").replace(",", "/").split("/"):
-            if text and not part.replace(".", "", 1).isdigit():
-                raise ValueError(f"a list is written as 32/16/8 or 32,16,8, got {text!r}")
+        numbers(text or "")
         return None if text is None else text.replace(",", "/")
+
+
+def numbers(text: str) -> list[float]:
+    """The numbers in a text such as 32/16/8 or 32,16,8; none in an empty one.
+
+    Args:
+        text: The text.
+
+    Raises:
+        UsageError: It is none of positive numbers.
+    """
+    parts = text.replace(",", "/").split("/") if text else []
+    if not all(part.replace(".", "", 1).isdigit() and float(part) for part in parts):
+        raise UsageError(f"a list of numbers is written as 32/16/8 or 32,16,8, got {text!r}")
+    return [float(part) for part in parts]
 
 
 class Setting(NamedTuple):
@@ -143,8 +156,7 @@ def setting(flags: Flags, source: Path) -> Setting:
         )
     if not (multipliers := flags.channel_mult or MULTIPLIERS.get(size)):
         raise UsageError(f"images of {size} pixels have no usual widths: give channel_mult, such as 1/2/2/2")
-    widths = tuple(float(part) for part in multipliers.split("/"))
-    factors = {size // int(part) for part in (flags.attention_resolutions or "16/8").split("/")}
+    widths, factors = tuple(numbers(multipliers)), {size // n for n in numbers(flags.attention_resolutions or "16/8")}
     network = GuidedDiffusionOptions(
         channels=flags.num_channels or 128,
         multipliers=widths,

@@ -55,7 +55,7 @@ class ScoreSDE(Family):
         notes = {
             "config": self.config if self.config in PUBLISHED else {name: config[name] for name in USED},
             "weights": self.weights,
-            "step": content.get("step"),
+            "step": step if isinstance(step := content.get("step"), int) else None,
             "sampling": dict(config.get("sampling", {})),
             **({} if label != f"reversed:scale={network.levels - 1}" else {"levels": ROUNDED}),
             **({"data": "the original's data are in [0, 1], ours in [-1, 1]"} if network.unit_interval else {}),

@@ -117,6 +117,15 @@ def setting(config: Config) -> Setting:
         UsageError: An option is missing, or it or its value is not covered.
     """
     _known(config)
+    try:
+        return _setting(config)
+    except UsageError:
+        raise
+    except (TypeError, ValueError) as error:  # a text in place of a number, or a number in place of a list
+        raise UsageError(f"an option of the configuration has a value of the wrong kind: {error}") from None
+
+
+def _setting(config: Config) -> Setting:
     model, data, training = (_Table(name, config[name]) for name in USED)
     kind, continuous = str(training["sde"]).lower(), training.flag("continuous")
     centered, exploding = data.flag("centered"), kind == "vesde"

@@ -175,7 +175,10 @@ def test_published_flags_build(name):
     [
         ("low_res", 64, "the flag low_res = 64 is not covered"),
         ("noise_schedule", "sqrt", "noise_schedule must be one of 'linear' or 'cosine', got 'sqrt'"),
-        ("channel_mult", "1;2", "a list is written as 32/16/8 or 32,16,8"),
+        ("channel_mult", "1;2", "a list of numbers is written as 32/16/8 or 32,16,8"),
+        ("attention_resolutions", "0", "a list of numbers is written as"),
+        ("attention_resolutions", "all", "a list of numbers is written as"),
+        ("class_cond", "perhaps", "class_cond must be true or false"),
         ("num_heads", 3, "3 heads must divide the 32 channels"),
         ("image_size", 17, "multiples of 2, for 2 levels"),
     ],

@@ -215,6 +215,11 @@ def changed(tmp_path, name, table, key, value):
         ("ddpmpp-vp-cont", "model.modified_sde", True, "model.modified_sde = True is an option that is not covered"),
         ("ddpmpp-vp-cont", "data.crop", 8, "data.crop = 8 is an option that is not covered"),
         ("ddpmpp-vp-cont", "training.sde", "cld", "training.sde must be vpsde, subvpsde or vesde, got 'cld'"),
+        ("ddpmpp-vp-cont", "model.ch_mult", 2, "value of the wrong kind"),
+        ("ddpmpp-vp-cont", "model.attn_resolutions", 16, "value of the wrong kind"),
+        ("ddpmpp-vp-cont", "model.num_scales", "many", "value of the wrong kind"),
+        ("ddpmpp-vp-cont", "model.beta_min", "x", "must be a number"),
+        ("ncsnpp-ve-cont", "model.sigma_min", [1], "must be a number"),
         ("ddpmpp-vp-cont", "training.loss", "l1", "training.loss = 'l1' is an option"),
         ("ddpmpp-vp-cont", "model.resblock_type", "resnet", "resblock must be one of 'biggan' or 'ddpm'"),
         ("ddpmpp-vp-cont", "data.centered", False, "data.centered = false is covered with training.sde = vesde only"),
@@ -263,6 +268,11 @@ def test_damage_is_seen(tmp_path):
         family.read(written(ema=turned))
     with pytest.raises(CheckpointError, match="no averages"):
         family.read(written(ema=None))
+    with pytest.raises(CheckpointError, match="has the shape a NoneType"):
+        family.read(written(ema={"shadow_params": [None] * 154}))
+    with pytest.raises(CheckpointError, match="is not finite"):
+        family.read(written(ema={"shadow_params": [p / 0 for p in content["ema"]["shadow_params"]]}))
+    assert family.read(written(step=torch.tensor(3))).notes["step"] is None
     with pytest.raises(CheckpointError, match="no entry model"):
         family.read(written(model=[1]))
     with pytest.raises(CheckpointError, match="no levels of noise"):
