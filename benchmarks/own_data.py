@@ -2,6 +2,7 @@
 
 OMP_NUM_THREADS=1 python benchmarks/own_data.py moons
 OMP_NUM_THREADS=1 python benchmarks/own_data.py waves
+OMP_NUM_THREADS=1 python benchmarks/own_data.py waves network.width=64 train.batch=16
 """
 
 import argparse
@@ -15,7 +16,7 @@ from sklearn.datasets import make_moons
 
 import scoresde
 from scoresde.core.provenance import versions
-from scoresde.training.config import parse
+from scoresde.training.config import override, parse
 
 NOISE = 0.05
 """Standard deviation of make_moons."""
@@ -26,9 +27,10 @@ CHOSEN = {
 """Network and training."""
 
 
-def fitted(name, x, folder):
+def fitted(name, x, folder, changes):
     """The averaged model of a training, and its seconds of one core."""
-    network, train = CHOSEN[name]
+    chosen = override(dict(zip(("network", "train"), CHOSEN[name], strict=True)), changes)
+    network, train = chosen["network"], chosen["train"]
     train = {
         "predicts": "v",
         "decay": 1.0,
@@ -73,11 +75,11 @@ def discrepancy(x, y, turns=200):
     return found[0], float(np.mean(np.array(found) >= found[0]))
 
 
-def moons(folder):
+def moons(folder, changes):
     """Training on 1,000 points; 2,000 samples and 2,000 held-out points."""
     x = make_moons(1000, noise=NOISE, random_state=0)[0]
     held = make_moons(2000, noise=NOISE, random_state=1)[0]
-    model, seconds = fitted("moons", x, folder)
+    model, seconds = fitted("moons", x, folder, changes)
     samples = scoresde.sample(model, n=2000, batch=2000).x.double().numpy()
     value, p = discrepancy(samples, held)
     ours = scoresde.log_likelihood(model, torch.from_numpy(held).float(), exact=True).log_prob.numpy()
@@ -92,7 +94,7 @@ def moons(folder):
     print(f"share of samples at a lower density than any held-out point {stray:.4f}")
 
 
-def waves(folder):
+def waves(folder, changes):
     """Training on 2,000 series of 64 values; 2,000 samples and as many fresh series."""
 
     def drawn(seed):
@@ -108,7 +110,7 @@ def waves(folder):
         return np.array([(centred[:, : 64 - lag] * centred[:, lag:]).mean() for lag in range(17)])
 
     x, fresh = drawn(0), drawn(1)
-    model, seconds = fitted("waves", x, folder)
+    model, seconds = fitted("waves", x, folder, changes)
     samples = scoresde.sample(model, n=2000, batch=500).x.double().numpy()
     lags = np.arange(17)
     truth = 0.875 * np.cos(2 * np.pi * lags / 16) + 0.04 / 0.36 * 0.8**lags  # E[size²] = (2³ - ½³)/(3 · 1.5) = 1.75
@@ -124,7 +126,8 @@ def waves(folder):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=CHOSEN)
+    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="of [network] and [train]")
     parser.add_argument("--folder", type=Path, help="run folder; by default runs/own-WHAT")
     asked = parser.parse_args()
-    {"moons": moons, "waves": waves}[asked.what](asked.folder or Path("runs") / f"own-{asked.what}")
+    {"moons": moons, "waves": waves}[asked.what](asked.folder or Path("runs") / f"own-{asked.what}", asked.changes)
     print(versions())
