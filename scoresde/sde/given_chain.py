@@ -45,6 +45,10 @@ class GivenChain(DiscreteChain):
             logging.getLogger("scoresde").warning("left out the last of %d levels, which has no signal", len(given))
         return levels
 
+    def __repr__(self) -> str:
+        first, last = self.alphas_cumprod[0], self.alphas_cumprod[-1]
+        return f"{type(self).__name__}({len(self.alphas_cumprod)} levels, ᾱ from {first:.6g} to {last:.3g})"
+
     @property
     def log_ratios(self) -> Tensor:
         log_alphas_cumprod = torch.tensor(self.alphas_cumprod, dtype=torch.float64).log()

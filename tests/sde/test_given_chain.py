@@ -70,3 +70,7 @@ def test_it_survives_a_table_and_a_text():
 def test_bad_levels(levels, message):
     with pytest.raises(UsageError, match=message):
         GivenChain(alphas_cumprod=levels)
+
+
+def test_its_repr_is_a_line():
+    assert repr(GivenChain(alphas_cumprod=(0.99, 0.5, 0.01))) == "GivenChain(3 levels, ᾱ from 0.99 to 0.01)"
