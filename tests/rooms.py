@@ -7,7 +7,7 @@ ROOMS = [
     # (rooms of one rank, what each is for, the registries that it holds)
     {"core": ("What everything stands on: errors, options and registries, randomness, files, processes, signals.", "")},
     {
-        "sde": ("How data becomes noise: processes, chains, labels.", "sdes"),
+        "sde": ("How data becomes noise: processes, chains, labels.", "sdes, labels"),
         "networks": ("Torch modules, and what they cost.", "networks"),
         "images": ("One picture: bytes to pixels, made to fit, and pixels to sheets.", ""),
     },
