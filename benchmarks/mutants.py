@@ -282,6 +282,12 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("training/initial.py", "for model in (ours, *averages(state).values()):", "for model in averages(state).values():", "weights that begin afresh", "chosen -k weights_of"),
     ("training/chosen.py", "shape = (shape[0], *(side // reduce for side in shape[1:]))", "pass", "a plan for images that were not reduced", "chosen -k npz"),
     ("training/config.py", "ensure_ascii=False", "ensure_ascii=True", "no emoji in a path", "config -k survives"),
+    ("sde/flow.py", "torch.sqrt(2 * t / (1 - t))", "torch.sqrt(t / (1 - t))", "the noise of a flow's equation", "flow"),
+    ("sde/flow.py", "def prior_std(self) -> float:\n        return 1 - self.end", "def prior_std(self) -> float:\n        return 1.0", "noise of the end that is not reached", "flow"),
+    ("sde/given_chain.py", "given[:-1] if given and given[-1] == 0 else given", "given", "a level without signal kept", "given_chain"),
+    (S + "dpm_solver.py", "(high - low).div_(unit), low / unit", "(high - low).div_(unit), low", "x' at the scale of its own time", "solvers -k bounded"),
+    ("training/time_laws/log_normal.py", "sde.time(-(self.mean", "sde.time((self.mean", "noise for signal", "weightings"),
+    ("training/weightings/edm.py", "1 + torch.exp(-2 *", "1 + torch.exp(-", "EDM's weight", "weightings"),
 ]  # fmt: skip
 
 
