@@ -44,6 +44,14 @@ def import_model(
         UsageError: It is of no known family, an option is missing, does not exist or is not covered, the folder holds
             another model, or the check fails.
         CheckpointError: The checkpoint is damaged, incomplete, or holds what could run code.
+
+    Example:
+        >>> import scoresde
+        >>> try:
+        ...     scoresde.import_model("checkpoint_26.pth", "models/ddpmpp", config="vp/cifar10_ddpmpp_continuous")
+        ... except scoresde.ScoreSDEError as error:  # in this place there is none
+        ...     print(error)
+        there is no file or folder checkpoint_26.pth
     """
     named = family_of(Path(source)) if family is None else families[family] if isinstance(family, str) else family
     if isinstance(named, type):

@@ -18,7 +18,7 @@ def trained_on(recipe: Mapping[str, Any], model: str) -> DataOptions:
         UsageError: The recipe names none.
     """
     if "data" not in recipe:
-        raise UsageError(f"{model} does not say what it was trained on: name a data set or files")
+        raise UsageError(f"{model} does not say what it was trained on: name a data set or files (--data)")
     return data.build(recipe["data"])
 
 
