@@ -62,6 +62,7 @@ def arms(what):
     wide = {"name": "ve", "sigma_min": 0.002, "sigma_max": 80.0}
     return {
         "eps on vp": ({"name": "vp"}, {"predicts": "eps"}),
+        "v on vp": ({"name": "vp"}, {"predicts": "v"}),
         "flow, uniform": ({"name": "flow"}, flow),
         "flow, logit-normal": ({"name": "flow"}, {**flow, "times": "logit-normal"}),
         "edm": (wide, edm),
