@@ -31,6 +31,7 @@ PATIENCE = 5
 """Times as long as the unchanged package, and at least a minute, after which a mutant counts as caught: it hangs."""
 Mutant = tuple[str, str, str, str, str]
 S, L, M, W, P, C = "solvers/", "likelihood/", "metrics/", "web/", "posterior/", "conditioners/"
+F = "models/foreign/"
 
 MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests that should notice
     ("sde/base.py", "torch.sqrt(-torch.expm1(2 * self.log_alpha(t)))", "torch.sqrt(1 - self.alpha(t) ** 2)", "σ cancels", "sde"),
@@ -288,6 +289,20 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     (S + "dpm_solver.py", "(high - low).div_(unit), low / unit", "(high - low).div_(unit), low", "x' at the scale of its own time", "solvers -k bounded"),
     ("training/time_laws/log_normal.py", "sde.time(-(self.mean", "sde.time((self.mean", "noise for signal", "weightings"),
     ("training/weightings/edm.py", "1 + torch.exp(-2 *", "1 + torch.exp(-", "EDM's weight", "weightings"),
+    (F + "check.py", "if not error <= LEFT * level", "if not error <= 9 * level", "noise left is no fault", "import_check"),
+    (F + "check.py", "min(ratios) >= WORST and", "", "one level liked better with a wrong label", "import_check"),
+    (F + "check.py", "math.log(factor))", "0.0)", "never told another level", "import_check"),
+    (F + "importing.py", "if not result.passed and not force", "if result.passed and not force", "wrong models kept", "importing"),
+    (F + "weights.py", 'wrong += [f"{name} is unknown" for name in tensors if name not in own]', "", "unknown weights passed over", "importing"),
+    (F + "weights.py", "weights_only=True", "weights_only=False", "code of a file is run", "importing"),
+    (F + "cache.py", "path.stat().st_mtime_ns", "0", "a changed checkpoint is not seen", "importing"),
+    (F + "score_sde.py", 'if self.weights == "averages":', "if False:", "raw weights for averages", "score_sde"),
+    (F + "guided_diffusion_flags.py", "scale={1000 / steps!r}", "scale={steps / 1000!r}", "the label of a rescaled chain", "guided_diffusion"),
+    (F + "sit.py", 'label="reversed:scale=1.0"', 'label="scaled:scale=1.0"', "time that runs the other way", "sit_import"),
+    (F + "edm.py", "log-sigma:scale=0.25", "log-sigma:scale=0.5", "EDM's label", "edm_import"),
+    (F + "pickles.py", "if path in NAMES or", "if True or", "any name in a pickle", "pickles"),
+    ("models/classifier.py", "self.scale * self.sde.sigma(t)", "self.scale", "guidance without its σ", "classifier"),
+    ("sde/labels/sigma.py", "torch.exp(-sde", "torch.exp(sde", "σ for 1/σ", "models"),
 ]  # fmt: skip
 
 
