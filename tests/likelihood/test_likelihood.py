@@ -18,8 +18,8 @@ from scoresde.core.random import generators, stream
 from scoresde.data import data
 from scoresde.likelihood import Exact, Hutchinson, bits_per_dim, dequantise, interleaved, log_likelihood, nll
 from scoresde.models.base import ScoreModel
-from scoresde.models.names import load
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
+from scoresde.models.names import load
 from scoresde.models.output import Output
 from scoresde.sde import VESDE, VPSDE, SubVPSDE, VPCosineSDE
 from scoresde.solvers import solvers

@@ -13,8 +13,8 @@ from scoresde.core.errors import DataError, UsageError
 from scoresde.core.random import generators
 from scoresde.likelihood import chain, vlb
 from scoresde.likelihood.steps import log_mass
-from scoresde.models.names import load
 from scoresde.models.gaussian import GaussianModel
+from scoresde.models.names import load
 from scoresde.models.network import NetworkModel
 from scoresde.sde import VESDE, VPSDE
 
