@@ -34,7 +34,8 @@ def export(model: str, out: Path, as_json: bool) -> None:
     epilog="""\b
 FOLDER is one of `scoresde export`. Log in before with `hf auth login`; HF_HUB_OFFLINE=1 sends nothing.
 \b
-Example:
+Examples:
+  scoresde push cifar10-diffusers me/cifar10-small
   scoresde push cifar10-diffusers me/cifar10-small --private"""
 )
 @click.argument("folder", type=click.Path(path_type=Path))
