@@ -127,7 +127,7 @@ def faults(noise: list[float], errors: list[float], less: list[float], more: lis
     """What a right model would not do, a sentence each.
 
     The bounds lie between what the bundled models give on photographs (an error of at most 0.65 of the noise, at least
-    1.02 times as much with a label of half or twice the noise) and what some 40 faults that were put into them give.
+    1.02 times as much with a label of half or twice the noise) and what some 20 faults that were put into them give.
 
     Args:
         noise: Levels of noise.
