@@ -9,7 +9,9 @@ from ..data.recipes import images_of
 from ..models.folder import read
 from ..models.foreign import families
 from ..models.foreign.base import family_of
+from ..models.foreign.check import NOISE
 from ..models.foreign.importing import brought
+from ..sampling.progress import progress_bar
 from .options import build, field_options, json_option, print_table
 
 
@@ -24,7 +26,8 @@ def run_import(
     """
     chosen = build(families, family or family_of(source).name, options)
     images = None if data_name is None else images_of({}, str(source), data_name, "train")[1].drawn(16).scaled()
-    record = brought(source, out, chosen, images, force=force)
+    with progress_bar(3 * len(NOISE), desc="check", unit="evaluation", delay=1) as bar:
+        record = brought(source, out, chosen, images, force=force, progress=bar.update)
     model, checked = read(out), record["check"]
     click.echo(f"{out}: {model!r}, label {model.label}", err=as_json)
     for name, note in record["notes"].items():

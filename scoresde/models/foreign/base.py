@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ...core.errors import UsageError
 from ...core.options import Registry, WrittenOptions
@@ -24,6 +24,9 @@ class Imported:
 
 class Family(WrittenOptions, ABC):
     """The checkpoints of one project. Its fields are what a file does not say, and it asks for them by name."""
+
+    folders: ClassVar[bool] = False
+    """Whether a checkpoint is a folder; else it is a file."""
 
     @classmethod
     @abstractmethod

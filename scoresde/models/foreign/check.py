@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -78,7 +79,9 @@ def photographs(shape: tuple[int, ...]) -> Tensor:
 
 
 @torch.no_grad()
-def denoising(model: NetworkModel, images: Tensor | None = None) -> Check:
+def denoising(
+    model: NetworkModel, images: Tensor | None = None, progress: Callable[[int], object] = lambda count: None
+) -> Check:
     """Denoises pictures at several levels of noise, as the model is and with a network that is told another level.
 
     A right model leaves less error than there was noise, less at less noise, and least when the network is told the
@@ -89,6 +92,7 @@ def denoising(model: NetworkModel, images: Tensor | None = None) -> Check:
     Args:
         model: The model. Where it needs classes, each picture is taken for one of the first class.
         images: Pictures of the kind that it makes, (B, C, H, W) in [-1, 1]; by default parts of two photographs.
+        progress: Called with 1 after each evaluation, of which there are three for each of `NOISE`, or fewer.
 
     Raises:
         UsageError: There are no images, and its samples are no pictures.
@@ -105,6 +109,7 @@ def denoising(model: NetworkModel, images: Tensor | None = None) -> Check:
         t = sde.time(torch.full((len(x0),), -math.log(level), dtype=torch.float64))
         x = expand(sde.alpha(t), x0) * x0 + expand(sde.sigma(t), x0) * z
         found = denoised(sde, x, t, told(model, factor).evaluate(x, t, classes).eps)
+        progress(1)
         return float((found - x0).square().mean().sqrt())
 
     errors, less, more = ([error(level, factor) for level in noise] for factor in (1, 1 / NEIGHBOUR, NEIGHBOUR))

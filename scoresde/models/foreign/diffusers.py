@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -41,6 +41,7 @@ class Diffusers(Family):
     Reference: https://github.com/huggingface/diffusers.
     """
 
+    folders: ClassVar[bool] = True
     scheduler: str = Field("", description="The scheduler's folder or config, where the network has none beside it.")
     variant: str = Field("", description="Which of several files of weights: fp16, non_ema and so on.")
     size: int | None = Field(None, ge=1, description="Side of the pictures or latents, where the config says none.")

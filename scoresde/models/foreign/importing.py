@@ -1,5 +1,6 @@
 """A checkpoint of another project made into a model folder, and checked."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,13 @@ ENTRY = "imported"
 
 
 def brought(
-    source: Path, folder: Path, family: Family | None = None, images: Tensor | None = None, *, force: bool = False
+    source: Path,
+    folder: Path,
+    family: Family | None = None,
+    images: Tensor | None = None,
+    *,
+    force: bool = False,
+    progress: Callable[[int], object] = lambda count: None,
 ) -> dict[str, Any]:
     """Writes the model folder of a checkpoint, and returns what is recorded of the import.
 
@@ -28,6 +35,7 @@ def brought(
         images: Pictures of the kind that the model makes, for the check, (B, C, H, W) in [-1, 1]; by default
             photographs.
         force: Whether the folder is written although the check fails or cannot be made.
+        progress: Called with 1 after each evaluation of the check.
 
     Raises:
         UsageError: It is of no family, an option is missing or not covered, the folder holds another model, or the
@@ -37,8 +45,13 @@ def brought(
     if (folder / CONFIG).exists() and ENTRY not in read_json(folder / CONFIG):
         raise UsageError(f"{folder} holds a model that was not imported: choose another folder")
     chosen = of_source(source) if family is None else family
+    if not source.exists():
+        raise UsageError(f"there is no file or folder {source}")
+    if source.is_dir() != chosen.folders:
+        what, wanted = ("folder", "file") if source.is_dir() else ("file", "folder")
+        raise UsageError(f"{source} is a {what}, and a checkpoint of {chosen.name} is a {wanted}: name that")
     found = chosen.read(source)
-    checked = check(found, images, source, force)
+    checked = check(found, images, source, force, progress)
     record = {
         "family": {"name": chosen.name, **chosen.model_dump(mode="json", exclude_unset=True)},
         "source": source.name,
@@ -59,7 +72,9 @@ def of_source(source: Path) -> Family:
     return family_of(source)()
 
 
-def check(found: Imported, images: Tensor | None, source: Path, force: bool) -> dict[str, Any]:
+def check(
+    found: Imported, images: Tensor | None, source: Path, force: bool, progress: Callable[[int], object]
+) -> dict[str, Any]:
     """What the check found, or why it was not made, as plain values.
 
     Args:
@@ -67,12 +82,13 @@ def check(found: Imported, images: Tensor | None, source: Path, force: bool) -> 
         images: As for `brought`.
         source: The checkpoint, for the message.
         force: Whether a model that fails is taken.
+        progress: As for `brought`.
 
     Raises:
         UsageError: It fails, or cannot be made.
     """
     try:
-        result: Check = denoising(found.model, images)
+        result: Check = denoising(found.model, images, progress)
     except UsageError as error:
         if not force:
             raise UsageError(f"{error}, or import it unchecked with force") from None

@@ -113,6 +113,15 @@ def test_named_in_place_of_a_model_it_is_imported_once(tmp_path, monkeypatch, ca
         models.load("c:/x")
 
 
+def test_a_file_where_a_folder_should_be_and_the_other_way_is_said(tmp_path):
+    file = GOLDEN / "sit-flow" / "released-layout.pt"
+    for source, family, words in ((DIFFUSERS, "edm", "is a folder"), (file, "diffusers", "is a file")):
+        found = run("import", source, "--as", family, "--out", tmp_path / "out")
+        assert found.exit_code == 2 and f"{words}, and a checkpoint of {family} is a" in found.output
+    found = run("import", tmp_path / "nothing", "--as", "edm", "--out", tmp_path / "out")
+    assert found.exit_code == 2 and "there is no file or folder" in found.output and not (tmp_path / "out").exists()
+
+
 def test_the_hub_is_asked_for_weights_and_configs_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("SCORESDE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("scoresde.models.foreign.importing.check", lambda *a: {"passed": True})
