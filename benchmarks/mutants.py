@@ -5,9 +5,14 @@
 Each mutant is one edit of a copy of the package. It is caught if one of the tests named beside it fails, or if they
 take five times the processor time. The unchanged copy must pass all of these, or nothing is reported. What is in the
 store is not judged again, so that an interrupted run goes on.
+
+The test that an earlier table names is tried first, if it is still there and the unchanged package passes it: a failure
+of it is enough, and a bug that it misses is judged by all of its tests.
 """
 
+import functools
 import json
+import re
 import resource
 import shutil
 import signal
@@ -29,6 +34,8 @@ from scoresde.core.provenance import versions
 ROOT = Path(__file__).parent.parent
 PATIENCE = 5
 """Times as long as the unchanged package, and at least a minute, after which a mutant counts as caught: it hangs."""
+HINT_PATIENCE = 600
+"""Seconds of processor time for the one test of an earlier table."""
 Mutant = tuple[str, str, str, str, str]
 S, L, M, W, P, C = "solvers/", "likelihood/", "metrics/", "web/", "posterior/", "conditioners/"
 F = "models/foreign/"
@@ -321,15 +328,19 @@ def stale(mutant: Mutant) -> bool:
     return (ROOT / "scoresde" / mutant[0]).read_text(encoding="utf-8").count(mutant[1]) != 1
 
 
-def judge(tests: str, mutant: Mutant | None = None, patience: int | None = None) -> str:
-    """What the tests, files and perhaps a selection, say of a mutant: the first that fails, or "" if none does.
+def test_files(tests: str) -> list[str]:
+    """The arguments of pytest for names of test files, perhaps with a selection."""
+    names, _, selection = tests.partition(" -k ")
+    found = [str(next((ROOT / "tests").rglob(f"test_{name}.py")).relative_to(ROOT)) for name in names.split()]
+    return found + (["-k", selection.strip("'")] if selection else [])
+
+
+def judge(tests: list[str], mutant: Mutant | None = None, patience: int | None = None) -> str:
+    """What the tests, arguments of pytest, say of a mutant: the first that fails, or "" if none does.
 
     The patience is in seconds of processor time.
     """
-    files, _, selection = tests.partition(" -k ")
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    command += [str(next((ROOT / "tests").rglob(f"test_{name}.py")).relative_to(ROOT)) for name in files.split()]
-    command += ["-k", selection.strip("'")] if selection else []
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
     with tempfile.TemporaryDirectory() as folder:
         build(Path(folder), mutant)
         limit = None if patience is None else lambda: resource.setrlimit(resource.RLIMIT_CPU, (patience, patience + 5))
@@ -356,9 +367,30 @@ def judge(tests: str, mutant: Mutant | None = None, patience: int | None = None)
 def unchanged(tests: str) -> int:
     """The patience with mutants, in seconds, from a run of the tests on the unchanged package, which must pass."""
     began = time.perf_counter()
-    if failure := judge(tests):
+    if failure := judge(test_files(tests)):
         raise click.ClickException(f"the unchanged package fails {failure}, one of: {tests}")
     return max(60, int(PATIENCE * (time.perf_counter() - began)))
+
+
+def hinted(table: Path) -> dict[str, str]:
+    """The test that caught each fault in an earlier table, as far as it is still there and passes unchanged."""
+    rows = re.findall(r"^\| [^|]* \| (.*?) \| `(.*?)`", table.read_text(encoding="utf-8"), re.M)
+    where = {path.name: str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
+    named: dict[str, str] = {}
+    for fault, test in rows:
+        file, _, name = test.partition("::")
+        if name and Path(file).name in where:
+            named[fault] = f"{where[Path(file).name]}::{name}"
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    with tempfile.TemporaryDirectory() as folder:
+        build(Path(folder), None)
+        run = functools.partial(subprocess.run, cwd=folder, capture_output=True, text=True)
+        files_of = sorted({test.partition("::")[0] for test in named.values()})
+        there = set(run([sys.executable, "-m", "pytest", "--collect-only", *options, *files_of]).stdout.splitlines())
+        tests = sorted(there.intersection(named.values()))
+        said = run([sys.executable, "-m", "pytest", *options, "-rp", *tests]).stdout
+    passed = {line.removeprefix("PASSED ") for line in said.splitlines() if line.startswith("PASSED ")}
+    return {fault: test for fault, test in named.items() if test in passed}
 
 
 def stored(store: Path | None) -> dict[str, str | int]:
@@ -371,8 +403,9 @@ def stored(store: Path | None) -> dict[str, str | int]:
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the table there.")
 @click.option("--store", type=click.Path(path_type=Path), help="File of what has been judged, to go on from.")
 @click.option("--jobs", default=2, show_default=True, help="Mutants at a time.")
+@click.option("--hints", type=click.Path(path_type=Path, exists=True), help="An earlier table, whose tests come first.")
 @click.option("--only", multiple=True, help="Only mutants of a file, or with a fault, of this name. Can be repeated.")
-def main(out: Path | None, store: Path | None, jobs: int, only: tuple[str, ...]) -> None:
+def main(out: Path | None, store: Path | None, jobs: int, hints: Path | None, only: tuple[str, ...]) -> None:
     mutants = [mutant for mutant in MUTANTS if not only or mutant[0] in only or mutant[3] in only]
     if old := [mutant for mutant in mutants if stale(mutant)]:
         raise click.ClickException("not once in its file: " + "; ".join(f"{m[0]}: {m[1]}" for m in old))
@@ -390,11 +423,20 @@ def main(out: Path | None, store: Path | None, jobs: int, only: tuple[str, ...])
                         file.write(json.dumps({key: value}) + "\n")
         return known[key]
 
+    first = hinted(hints) if hints else {}
+    one_at_a_time = {mutant[4]: threading.Lock() for mutant in mutants}
+
+    def verdict(mutant: Mutant) -> str:
+        if mutant[3] in first:
+            failure = judge([first[mutant[3]]], mutant, HINT_PATIENCE)
+            if "::" in failure:  # the test itself failed; anything else is left to the whole judgement
+                return failure
+        with one_at_a_time[mutant[4]]:
+            patience = int(remembered(mutant[4], lambda: unchanged(mutant[4])))
+        return judge(test_files(mutant[4]), mutant, patience)
+
     with ThreadPoolExecutor(jobs) as pool:
-        needed = sorted({mutant[4] for mutant in mutants})
-        patience = dict(zip(needed, pool.map(lambda t: remembered(t, lambda: unchanged(t)), needed), strict=True))
-        click.echo("the unchanged package passes")
-        found = pool.map(lambda m: remembered(json.dumps(m), lambda: judge(m[4], m, patience[m[4]])), mutants)
+        found = pool.map(lambda m: remembered(json.dumps(m), lambda: verdict(m)), mutants)
         for mutant, failure in zip(mutants, found, strict=True):
             caught += bool(failure)
             lines.append(f"| {mutant[0]} | {mutant[3]} | {f'`{failure}`' if failure else '**nothing**'} |")
