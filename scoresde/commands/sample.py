@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -147,8 +148,7 @@ def run(
         whole = sampling.Samples.joined(batches)
         replace(whole, seeds=seeds, numbers=network.units is not None).write(place)
         if recorder:
-            states = [in_own_units(network, state.cpu()) for state in recorder.states]
-            strip, frames = drawn_way([*states, whole.x[: len(states[0])]], own_range=network.units is not None)
+            strip, frames = drawn_way(recorder, whole.x, partial(in_own_units, network), network.units is not None)
             sheets.save(strip, place / "trajectory.png")
             sheets.save_animation(frames, place / f"trajectory.{animation}")
         record = describe(chosen, network, batches, folder, seed) | (asked.record if asked else {}) | {"clip": clip}
@@ -191,7 +191,7 @@ def sample() -> click.Command:
         click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Sample i uses seed + i."),
         click.Option(["--batch"], type=click.IntRange(1), default=64, show_default=True, help="Samples at a time."),
         click.Option(["--out"], type=click.Path(path_type=Path), help="Folder. [default: samples/MODEL-SOLVER]"),
-        click.Option(["--trajectory"], type=int, metavar="FRAMES", help="Also a strip and an animation of the way."),
+        click.Option(["--trajectory"], type=int, metavar="FRAMES", help="Also pictures of x_t and of predicted x_0."),
         click.Option(
             ["--animation"], type=click.Choice(["gif", "webp"]), default="gif", show_default=True, help="Its format."
         ),

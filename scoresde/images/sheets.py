@@ -93,19 +93,23 @@ def save_animation(frames: Sequence[Image.Image], path: Path, *, milliseconds: i
     )
 
 
-def labelled(rows: Mapping[str, Tensor], *, zoom: int = 1) -> Image.Image:
-    """A sheet with one row of images for each label, and the labels at the left.
+def labelled(rows: Mapping[str, Tensor], *, headings: Sequence[str] = (), zoom: int = 1) -> Image.Image:
+    """A sheet with one row of images for each label, the labels at the left, and headings above the columns.
 
     Args:
         rows: Images in [-1, 1], (B, 1|3, H, W), by label.
+        headings: What stands above each column; none leaves no room for it.
         zoom: Enlargement, a whole number.
     """
     pictures = {label: sheet(x, len(x), zoom=zoom) for label, x in rows.items()}
     font = ImageFont.load_default(12)
     margin = 16 + int(max(font.getlength(label) for label in pictures))
     width = margin + max(picture.width for picture in pictures.values())
-    canvas = Image.new("RGB", (width, sum(picture.height for picture in pictures.values())), (64, 64, 64))
-    draw, top = ImageDraw.Draw(canvas), 0
+    top = 20 if headings else 0
+    canvas = Image.new("RGB", (width, top + sum(picture.height for picture in pictures.values())), (64, 64, 64))
+    draw, column = ImageDraw.Draw(canvas), zoom * (1 + next(iter(rows.values())).shape[-1])
+    for i, heading in enumerate(headings):
+        draw.text((margin + zoom + column * (i + 0.5), top // 2), heading, font=font, fill="white", anchor="mm")
     for label, picture in pictures.items():
         draw.text((8, top + picture.height // 2), label, font=font, fill="white", anchor="lm")
         canvas.paste(picture, (margin, top))

@@ -1,6 +1,6 @@
 """The way of samples from noise to data, seen through the model's evaluations and so the same for every solver."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from PIL import Image
@@ -11,6 +11,9 @@ from ..images import sheets
 from ..images.drawings import drawing
 from ..models.output import denoised
 from ..sde import SDE
+
+SHOWN = 8
+"""Samples whose way a strip of pictures shows."""
 
 
 class Trajectory:
@@ -64,21 +67,49 @@ class Trajectory:
             for kept, seen in ((self.states[frame], x), (self.denoised[frame], x0)):
                 kept[rows] = seen[rows].to(kept)  # some solvers evaluate in float64, and denoise in the noise's dtype
 
+    @property
+    def headings(self) -> list[str]:
+        """When each frame is: its time, or the level of a chain that is next to it."""
+        times = self.sde.time(self.log_snr)
+        if self.sde.chain is None:
+            return [f"t = {t:.2g}" for t in times.tolist()]
+        return [f"step {n + 1:.0f}" for n in self.sde.step(times).tolist()]
 
-def drawn_way(states: Sequence[Tensor], own_range: bool = False) -> tuple[Image.Image, list[Image.Image]]:
-    """The states of samples on their way, and the samples themselves: as a strip, and as the frames of an animation.
+
+def drawn_way(
+    way: Trajectory, samples: Tensor, as_data: Callable[[Tensor], Tensor] = lambda x: x, own_range: bool = False
+) -> tuple[Image.Image, list[Image.Image]]:
+    """Samples on their way and what was predicted of them there: as a strip, and as the frames of an animation.
+
+    The strip has a row of x_t and one of E[x_0 | x_t] for each of the first samples, and ends with the samples; a frame
+    has all x_t at the left and all E[x_0 | x_t] at the right.
 
     Args:
-        states: As a `Trajectory` keeps them, (B, *) at each of its frames, and the samples as the last; as data.
+        way: What was recorded.
+        samples: How it ended, (B, *), as data.
+        as_data: What makes data, (B, *), of the states of the model, (B, *).
         own_range: Whether the data have a range of their own; if not, they are in [-1, 1].
     """
-    states = [state.cpu() for state in states]
+    end = samples[: len(way.states[0])].cpu()
+    states, predicted = ([*(as_data(x.cpu()) for x in kept), end] for kept in (way.states, way.denoised))
     if states[0].ndim == 4 and states[0].shape[1] in (1, 3) and not own_range:
-        zoom = sheets.zoom_for(states[0].shape[-2])
-        rows = torch.stack([state[:8] for state in states], 1).flatten(0, 1)
-        return sheets.sheet(rows, len(states), zoom=zoom), [sheets.sheet(state[:64], zoom=zoom) for state in states]
-    frames = [drawing(state, own_range=True, room=torch.cat(states)) for state in states]
-    strip = Image.new("RGB", (sum(frame.width for frame in frames), frames[0].height))
-    for i, frame in enumerate(frames):
-        strip.paste(frame, (i * frame.width, 0))
-    return strip, frames
+        zoom, rows = sheets.zoom_for(states[0].shape[-2]), dict[str, Tensor]()
+        for i in range(min(SHOWN, len(states[0]))):
+            rows[f"{i}: x_t"] = torch.stack([state[i] for state in states])
+            rows[f"{i}: predicted x_0"] = torch.stack([state[i] for state in predicted])
+        both = [[sheets.sheet(x[:64], zoom=zoom) for x in kept] for kept in (states, predicted)]
+        frames = [_joined(pair) for pair in zip(*both, strict=True)]
+        return sheets.labelled(rows, headings=[*way.headings, "x_0"], zoom=zoom), frames
+    room = torch.cat([*states, *predicted])
+    both = [[drawing(x, own_range=True, room=room) for x in kept] for kept in (states, predicted)]
+    frames = [_joined(pair) for pair in zip(*both, strict=True)]
+    return _joined([_joined(row) for row in both], down=True), frames
+
+
+def _joined(pictures: Sequence[Image.Image], down: bool = False) -> Image.Image:
+    """Pictures of one size beside each other, or below each other."""
+    width, height = pictures[0].size
+    canvas = Image.new("RGB", (width, height * len(pictures)) if down else (width * len(pictures), height))
+    for i, picture in enumerate(pictures):
+        canvas.paste(picture, (0, i * height) if down else (i * width, 0))
+    return canvas

@@ -28,10 +28,11 @@ class Board(ABC):
         """
 
     @abstractmethod
-    def show(self, sheet: Image, images: int) -> None:
-        """Adds a sheet of samples.
+    def show(self, name: str, sheet: Image, images: int) -> None:
+        """Adds a sheet.
 
         Args:
+            name: What it shows.
             sheet: The picture.
             images: Images seen so far.
         """
@@ -70,8 +71,8 @@ class TensorBoard(Board):
             self.writer.add_scalar(name, number, row["images"])
         self.writer.flush()
 
-    def show(self, sheet: Image, images: int) -> None:
-        self.writer.add_image("samples", np.asarray(sheet), images, dataformats="HWC")
+    def show(self, name: str, sheet: Image, images: int) -> None:
+        self.writer.add_image(name, np.asarray(sheet), images, dataformats="HWC")
         self.writer.flush()
 
     def close(self, failed: bool) -> None:
@@ -133,9 +134,9 @@ class Wandb(Board):
         if self.run:
             self._attempt(lambda: self.run.log(curves(row), step=row["images"]))
 
-    def show(self, sheet: Image, images: int) -> None:
+    def show(self, name: str, sheet: Image, images: int) -> None:
         if self.run:
-            self._attempt(lambda: self.run.log({"samples": self.wandb.Image(sheet)}, step=images))
+            self._attempt(lambda: self.run.log({name: self.wandb.Image(sheet)}, step=images))
 
     def close(self, failed: bool) -> None:
         if self.run:

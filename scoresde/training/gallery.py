@@ -10,6 +10,7 @@ from ..images.drawings import drawing
 from ..models.base import Observer
 from ..models.network import NetworkModel
 from ..sampling.sample import sample
+from ..sampling.trajectory import Trajectory, drawn_way
 from ..solvers import solvers
 from .config import Config
 from .evaluation import condition
@@ -18,6 +19,8 @@ SHEET = 64
 """Images in a sheet."""
 POINTS = 1000
 """Vectors in a plot."""
+WAYS, FRAMES = 4, 8
+"""Samples whose way is shown, and at how many times."""
 
 
 class Gallery:
@@ -39,17 +42,26 @@ class Gallery:
         """Some of the training data, as the network sees them but in their own units."""
         return self._picture(self.some.scaled(), None)
 
-    def draw(self, model: NetworkModel, *observers: Observer) -> Image.Image:
-        """A sheet of samples; where they are no pictures, with training data in grey behind them.
+    def draw(self, model: NetworkModel, *observers: Observer) -> dict[str, Image.Image]:
+        """The `samples`, in one sheet; and of pictures the `trajectories` of some, as rows of x_t and predicted x_0.
+
+        Where samples are no pictures, training data are drawn in grey behind them.
 
         Args:
             model: The averaged network.
             observers: Called after each evaluation of the model, and may raise to end that.
         """
         subject = model if self.known is None else model.bind(self.known)
-        x = sample(subject, solvers["adams"](), model.prior(generators(range(self.count))), observers=observers).x
+        way, pictures = Trajectory(model.sde, FRAMES), self.units is None and len(model.shape) == 3
+
+        def follow(x: Tensor, t: Tensor, eps: Tensor) -> None:
+            way(x[:WAYS], t[:WAYS], eps[:WAYS])
+
+        watching = (*observers, follow) if pictures and model.shape[0] in (1, 3) else observers
+        x = sample(subject, solvers["adams"](), model.prior(generators(range(self.count))), observers=watching).x
         behind = None if self.units is None else self.some.items
-        return self._picture(x, behind)
+        drawn = {"samples": self._picture(x, behind)}
+        return drawn | ({"trajectories": drawn_way(way, x)[0]} if way.states else {})
 
     def _picture(self, u: Tensor, behind: Tensor | None) -> Image.Image:
         own = self.units is not None

@@ -169,7 +169,7 @@ class Run:
             self.note(state, **self.evaluation(mean, check))
 
     def draw(self, state: TrainState, *observers: Observer) -> None:
-        """Writes a sheet of samples by the averaged weights, always from the same seeds.
+        """Writes sheets of samples by the averaged weights, always from the same seeds.
 
         Args:
             state: The training.
@@ -178,10 +178,10 @@ class Run:
         mean = whole(state.ema)
         if self.gallery is None or not processes().first:
             return
-        sheet = self.gallery.draw(mean, *observers)
-        sheets.save(sheet, self.folder / "samples" / f"images_{state.images:09d}.png")
-        for board in self.boards:
-            board.show(sheet, state.images)
+        for name, sheet in self.gallery.draw(mean, *observers).items():
+            sheets.save(sheet, self.folder / name / f"images_{state.images:09d}.png")
+            for board in self.boards:
+                board.show(name, sheet, state.images)
 
     def save(self, state: TrainState) -> None:
         """Writes a checkpoint and the model of the averaged weights, and removes old checkpoints.

@@ -77,8 +77,9 @@ def test_what_is_sent_is_what_the_log_says(run, library):
     sent = {}
     for row, options in seen.of("log"):
         sent.setdefault(options["step"], {}).update(row)
-    with Image.open("run/samples/images_000000096.png") as sheet:
-        assert sent[96].pop("samples") == sheet.size
+    for name in ("samples", "trajectories"):
+        with Image.open(f"run/{name}/images_000000096.png") as sheet:
+            assert sent[96].pop(name) == sheet.size
     assert sent == expected(lines())
     assert seen.of("finish") == [({"exit_code": 0},)]
 
@@ -147,7 +148,7 @@ def history(path):
     for record in records(path):
         if record.HasField("history"):
             row = {"/".join(i.nested_key) or i.key: json.loads(i.value_json) for i in record.history.item}
-            found[row.pop("_step")] = {k: v for k, v in row.items() if not k.startswith(("_", "samples"))}
+            found[row.pop("_step")] = {k: v for k, v in row.items() if not k.startswith(("_", "samples", "traj"))}
     return found
 
 

@@ -75,7 +75,8 @@ def test_the_run_folder_is_a_model_folder(tmp_path):
     assert recorded_config(tmp_path) == chosen
     assert json.loads((tmp_path / "metrics.jsonl").read_text())["images"] == 320
     assert json.loads((tmp_path / "meta.json").read_text())["versions"]["torch"] == torch.__version__
-    assert len(list((tmp_path / "samples").glob("*.png"))) == 1
+    for name in ("samples", "trajectories"):
+        assert len(list((tmp_path / name).glob("*.png"))) == 1
     assert not list(tmp_path.rglob("*.tmp"))
 
 
