@@ -19,6 +19,7 @@ COMMANDS = {
     "average": ("average:average", "Average the weights of a training, by a width chosen afterwards."),
     "plot": ("plot:plot", "Draw the curves of a training."),
     "sample": ("sample:sample", "Draw samples from a model with any solver."),
+    "noise": ("noise:noise", "Show pictures on their way to noise, by several processes."),
     "colourise": ("photos:colourise", "Draw colours for grey pictures."),
     "colorize": ("photos:colourise", "The same as colourise."),
     "inpaint": ("photos:inpaint", "Fill a hole in pictures."),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from .base import SDE, Chain, Level, VariancePreserving, expand, sdes
 from .chain import DDPM, DiscreteChain
 from .flow import FlowSDE
+from .forward import noised, share_of, time_at
 from .given_chain import GivenChain
 from .sub_vp import SubVPSDE
 from .ve import VESDE
@@ -29,5 +30,8 @@ __all__ = [
     "VPSDE",
     "VariancePreserving",
     "expand",
+    "noised",
     "sdes",
+    "share_of",
+    "time_at",
 ]

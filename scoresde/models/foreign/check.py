@@ -14,7 +14,7 @@ from torch import Tensor
 from ...core.errors import UsageError
 from ...core.random import randn, stream
 from ...images.pictures import scaled
-from ...sde import expand
+from ...sde import noised
 from .. import latent
 from ..network import NetworkModel
 from ..output import denoised
@@ -107,7 +107,7 @@ def denoising(
 
     def error(level: float, factor: float) -> float:
         t = sde.time(torch.full((len(x0),), -math.log(level), dtype=torch.float64))
-        x = expand(sde.alpha(t), x0) * x0 + expand(sde.sigma(t), x0) * z
+        x = noised(sde, x0, t, z)
         found = denoised(sde, x, t, told(model, factor).evaluate(x, t, classes).eps)
         progress(1)
         return float((found - x0).square().mean().sqrt())
