@@ -180,7 +180,7 @@ def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: 
     path = click.Path(path_type=Path)
     shared: list[click.Parameter] = [
         click.Argument(["files"], nargs=-1, required=True, type=path, metavar="IMAGE|FOLDER..."),
-        click.Option(["--model"], default="photos", show_default=True, help="Run, model folder or bundled name."),
+        click.Option(["--model"], default="cifar10", show_default=True, help="Run, model folder or bundled name."),
         *own,
         click.Option(["-n", "count"], type=click.IntRange(1), default=4, show_default=True, help="Samples a picture."),
         click.Option(["--conditioner"], metavar="NAME[:KEY=VALUE,...]",
@@ -190,9 +190,9 @@ def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: 
         click.Option(["--posterior"], metavar="NAME[:KEY=VALUE,...]",
                      help="In place of both: gibbs, langevin, smc:particles=16 or travel, which take longer."),
         click.Option(["--clip"], is_flag=True, help="Cut off predicted data at black and white, before what is known."),
-        click.Option(["--fit"], type=click.Choice(["resize", "tile"]), default="resize", show_default=True,
-                     help="Pictures larger than the model's are resized and cut to its size, or drawn whole in "
-                     "overlapping tiles; smaller ones are enlarged."),
+        click.Option(["--fit"], type=click.Choice(["whole", "resize", "tile"]), default="whole", show_default=True,
+                     help="Pictures of another size than the model's keep theirs, and what is missing is drawn at its "
+                     "resolution; or they are resized and cut to its size; or drawn in overlapping tiles."),
         click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Sample i uses seed + i."),
         click.Option(["--batch"], type=click.IntRange(1), default=64, show_default=True,
                      help="Samples, or tiles, at a time."),

@@ -16,7 +16,7 @@ from .decode import LARGEST, open_picture
 from .listing import list_folder
 from .read import pixels, resized_middle
 
-FitMode = Literal["resize", "tile"]
+FitMode = Literal["whole", "resize", "tile"]
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,14 @@ class ResizeAndCrop:
 def fit(size: tuple[int, int], height: int, width: int, mode: FitMode = "resize", multiple: int = 1) -> ResizeAndCrop:
     """How a picture is made to fit a model of images of height x width.
 
-    "resize" resizes it until it just covers height x width, and cuts out the middle. "tile" enlarges smaller pictures,
-    and of larger ones only cuts off what exceeds a multiple of `multiple`.
+    "whole" resizes it until it just covers height x width; "resize" cuts out the middle of that. "tile" enlarges
+    smaller pictures, and of larger ones only cuts off what exceeds a multiple of `multiple`.
 
     Args:
         size: Width and height of the picture.
         height: Height of the model's images.
         width: Width of the model's images.
-        mode: "resize" or "tile".
+        mode: "whole", "resize" or "tile".
         multiple: With "tile", the sides become multiples of this number.
 
     Raises:
@@ -81,7 +81,9 @@ def fit(size: tuple[int, int], height: int, width: int, mode: FitMode = "resize"
     if mode == "tile":
         scale = max(1.0, scale)
     resized = (max(width, round(size[0] * scale)), max(height, round(size[1] * scale)))
-    kept = (resized[0] // multiple * multiple, resized[1] // multiple * multiple) if mode == "tile" else (width, height)
+    kept = resized if mode == "whole" else (width, height)
+    if mode == "tile":
+        kept = (resized[0] // multiple * multiple, resized[1] // multiple * multiple)
     if kept[0] * kept[1] > LARGEST:
         before, after = ("{}x{}".format(*s) for s in (size, resized))
         raise DataError(f"a picture of {before} would be enlarged to {after}, more than {LARGEST:,} pixels: cut it")

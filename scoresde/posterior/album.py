@@ -9,9 +9,7 @@ from statistics import mean
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.nn.functional import pad
 
 from ..core.errors import DataError, NumericalError, UsageError
 from ..core.files import write_json
@@ -25,10 +23,11 @@ from ..models.tiled import TiledModel
 from ..observations import NamedObservation
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.sample import Samples
+from . import comparison
 from .tasks import Case, Method, of_size
 
-SHOWN, ROWS = 8, 32
-"""Samples of a picture, and pictures, that the sheet shows."""
+ROWS = 32
+"""Pictures that the sheet shows."""
 LONGEST = 200
 """Bytes in the name of a picture, beside which there is room for what is added to it."""
 
@@ -79,7 +78,7 @@ def restore_files(
     Raises:
         ScoreSDEError: What is wrong with the only picture, or with the first where none could be done.
     """
-    album, drawn, errors = Album(), list[tuple[Case, Tensor]](), list[DataError | UsageError | NumericalError]()
+    album, shown, errors = Album(), list[comparison.Row](), list[DataError | UsageError | NumericalError]()
     each = list(zip(files, names(files), strict=True))
     whole = ["sheet.png", *(sample_name(called, seed + i) for _, called in each for i in range(count))]
     with result(target, f"{name}.json", whole) as place, progress_bar(len(files) * count, progress, desc=name) as bar:
@@ -98,15 +97,15 @@ def restore_files(
                 if len(files) > 1:
                     say(one_line(f"skipped: {album.skipped[-1]}"))
             else:
-                x = torch.cat([part.x for part in parts])
+                x = finished(case, torch.cat([part.x for part in parts]).cpu())
                 written = write(place, called, case, x, seed)
                 album.rows.append({"picture": str(file), "done": note, "files": written, **cost(case, parts)})
-                drawn.append((case, x[:SHOWN].cpu()))
+                shown += [comparison.row(case, x)] if len(shown) < ROWS else []
             bar.update(number * count - bar.n)
         if not album.rows:
             several = f"none of {len(errors)} pictures could be done, the first because: {album.skipped[0]}"
             raise errors[0] if len(errors) == 1 else type(errors[0])(several)
-        sheets.save(sheet(drawn[:ROWS]), place / "sheet.png")
+        sheets.save(comparison.sheet(shown), place / "sheet.png")
         content = {
             **method.record,
             "clip": clip,
@@ -117,6 +116,16 @@ def restore_files(
         }
         write_json(place / f"{name}.json", content)
     return album
+
+
+def finished(case: Case, x: Tensor) -> Tensor:
+    """The pictures that samples stand for, at their own size, (B, C, H, W).
+
+    Args:
+        case: What was known.
+        x: The samples, (B, C, h, w).
+    """
+    return x if case.finish is None else torch.cat([case.finish(one[None]) for one in x])  # they may be large
 
 
 def names(files: Sequence[Path]) -> list[str]:
@@ -158,27 +167,6 @@ def write(target: Path, name: str, case: Case, x: Tensor, seed: int) -> list[str
     for file, picture in found.items():
         sheets.save(picture, target / file)
     return list(found)
-
-
-def sheet(drawn: Sequence[tuple[Case, Tensor]]) -> Image.Image:
-    """A row for each picture: what is known, the samples, and the truth where there is one.
-
-    Args:
-        drawn: Cases with their samples, (B, C, H, W).
-    """
-    size = [max(case.shape[axis] for case, _ in drawn) for axis in (1, 2)]
-    columns = max(1 + len(x) + (case.truth is not None) for case, x in drawn)
-    between = 64 / 127.5 - 1  # the grey between the images
-
-    def padded(image: Tensor) -> Tensor:
-        height, width = image.shape[1:]
-        return pad(image.expand(3, -1, -1), (0, size[1] - width, 0, size[0] - height), value=between)
-
-    cells: list[Tensor] = []
-    for case, x in drawn:
-        row = [case.seen, *x] + ([] if case.truth is None else [case.truth])
-        cells += [*map(padded, row), *[torch.full((3, *size), between)] * (columns - len(row))]
-    return sheets.sheet(torch.stack(cells), columns, zoom=sheets.zoom_for(size[0]))
 
 
 def cost(case: Case, parts: Sequence[Samples]) -> dict[str, Any]:

@@ -70,6 +70,8 @@ class Case:
     """(C, H, W)."""
     solved: bool = False
     """Whether y is the answer."""
+    finish: Callable[[Tensor], Tensor] | None = None
+    """Makes samples, (B, C, H, W), into pictures of the size of `seen`; None if they are these."""
     beside: Mapping[str, Image.Image] = field(default_factory=dict)
     """Pictures that are written too, by the ending of their names."""
 

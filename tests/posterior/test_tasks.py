@@ -79,7 +79,7 @@ def test_colourise_writes_samples_a_sheet_and_a_record(go, tmp_path, models):
     assert (row["nfe"], row["vjps"], row["cost"], row["work"]) == (4, 0, 4, 4)
     assert row["picture"] == "a.png" and row["observation"] == "luma"
     with Image.open(out / "sheet.png") as sheet:
-        assert sheet.size == (8 * (4 * 9 + 1), 8 * 10)  # known, two samples, truth
+        assert sheet.size == (6 * 260 + 4, 280)  # known, two samples, mean, spread, truth, each of 256 pixels
 
 
 def test_colours_have_the_luma_of_the_picture_and_are_those_of_python(go, tmp_path, models):
@@ -152,7 +152,7 @@ def test_everything_known_is_the_picture_and_nothing_known_is_the_model(go, run,
     wide = np.array(noise(8, 16))
     wide[:, 4:12] = pixels(tmp_path / "a.png")
     Image.fromarray(wide).save(tmp_path / "wide.png")  # of which the middle is cut out, without the hole
-    assert "everything is known" in go("inpaint wide.png --box 0,0,1,8 --out same")
+    assert "everything is known" in go("inpaint wide.png --box 0,0,1,8 --fit resize --out same")
     assert np.array_equal(pixels(tmp_path / "same" / "wide-000001.png"), pixels(tmp_path / "a.png"))
     assert "nothing is known" in go("inpaint a.png --box 0,0,8,8 --out free")
     run(f"sample --model {models / '3'} --solver dpm++ --out own {QUICK}")
@@ -165,11 +165,11 @@ def test_what_is_done_to_a_picture_is_said_and_done_to_its_mask(go, tmp_path):
     hole = np.zeros((30, 16), np.uint8)
     hole[:, 8:] = 255
     Image.fromarray(hole).save(tmp_path / "hole.png")
-    assert "16x30 reduced to 8x15, its middle 8x8 cut out" in go("inpaint a.png --mask hole.png --out a")
+    assert "16x30 reduced to 8x15, its middle 8x8 cut out" in go("inpaint a.png --mask hole.png --fit resize --out a")
     mask = pixels(tmp_path / "a" / "a-mask.png") == 255
     # At half the size the bicubic filter reaches over four pixels to each side: column 2, of those up to 8, has some.
     assert mask[:, 2:].all() and not mask[:, :2].any()
-    assert "6x4 enlarged to 12x8, its middle 8x8 cut out" in go("colourise b.png --out b")
+    assert "6x4 enlarged to 12x8, its middle 8x8 cut out" in go("colourise b.png --fit resize --out b")
     assert "6x4 enlarged to 12x8, reduced" in go("colourise b.png --fit tile --out c")
     assert pixels(tmp_path / "c" / "b-000000.png").shape == (8, 12, 3)
 
@@ -259,8 +259,8 @@ def test_a_degraded_original_is_the_truth_of_every_task(go, tmp_path, task):
     assert ("a.png: 12x9, its middle 12x8 cut out" if kept == 8 else "a.png: 12x9") + f", in {tiles} tiles 2 s" in said
     assert pixels(tmp_path / "out" / "a-000001.png").shape == (kept, 12, 3)
     with Image.open(tmp_path / "out" / "sheet.png") as sheet:
-        zoom = sheets.zoom_for(kept)
-        truth = np.array(sheet)[zoom + 2, zoom * (1 + 3 * 13) + 2 :: zoom][:12]
+        zoom = 22  # the least that makes 12 pixels 256, in the sixth column
+        truth = np.array(sheet)[20 + 2, 4 + 5 * (12 * zoom + 4) + 2 :: zoom][:12]
         assert np.array_equal(truth, pixels(tmp_path / "a.png")[0])
 
 
