@@ -1,6 +1,8 @@
 """The likelihood of real images under a model, and what a solver's tolerance changes in it."""
 
+import functools
 import math
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -11,36 +13,39 @@ from ..solvers import Solver
 from .spec import Spec
 from .store import Row
 from .subject import ModelSubject
+from .unfinished import Batch, Keep, at_once
 
 SMALL = 16
 """Values of a sample up to which the divergence is exact; above, it is one Rademacher probe."""
 
 
-def likelihoods(subject: ModelSubject, spec: Spec, solver: Solver | None) -> Row:
+def likelihoods(subject: ModelSubject, spec: Spec, solver: Solver | None, keep: Keep = at_once) -> Row:
     """Bits/dim of each of the subject's own data, the same data for every solver, and the cost of a batch.
 
     Args:
         subject: The model, with its data.
         spec: The benchmark.
         solver: Its tolerance is used; None is rk45 at 1e-5, which is converged.
+        keep: Keeps each batch.
 
     Raises:
         NumericalError: As `log_likelihood`.
     """
     x, levels = subject.own
     divergence = Exact() if x[0].numel() <= SMALL else Hutchinson()
-    parts = []
+
+    def make(rows: range) -> Batch:
+        probes = [stream(spec.seed, "probes", i, 0) for i in rows]
+        part = subject.likelihood(rows, solver=solver, divergence=divergence, generator=probes)
+        return Batch({"log_prob": part.log_prob.cpu()}, {"nfe": part.nfe, "vjps": part.vjps, "seconds": part.seconds})
+
+    parts = list[Batch]()
     for first in range(0, len(x), spec.batch):
         rows = range(first, min(first + spec.batch, len(x)))
-        probes = [stream(spec.seed, "probes", i, 0) for i in rows]
-        parts.append(subject.likelihood(rows, solver=solver, divergence=divergence, generator=probes))
+        parts.append(keep(f"likelihood-{first}-{rows[-1]}", functools.partial(make, rows)))
     return {
-        "bits_per_dim": bits(torch.cat([part.log_prob for part in parts]).cpu(), levels, subject.told),
-        "likelihood": {
-            "nfe": sum(part.nfe for part in parts) / len(parts),
-            "vjps": sum(part.vjps for part in parts) / len(parts),
-            "seconds": sum(part.seconds for part in parts) / len(parts),
-        },
+        "bits_per_dim": bits(torch.cat([part.tensors["log_prob"] for part in parts]), levels, subject.told),
+        "likelihood": {key: fmean(part.facts[key] for part in parts) for key in ("nfe", "vjps", "seconds")},
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.errors import ResourceError
 from ..core.files import write_text
+from .unfinished import Unfinished
 
 Row = dict[str, Any]
 """The result of one cell, as JSON holds it."""
@@ -86,3 +87,11 @@ class Store:
             key: The cell's key.
         """
         return self.folder / "samples" / f"{key[:16]}.png"
+
+    def unfinished(self, key: str) -> Unfinished:
+        """The finished batches of a cell that is not done.
+
+        Args:
+            key: The cell's key.
+        """
+        return Unfinished(self.folder / f"unfinished-{key[:16]}")

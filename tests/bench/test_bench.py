@@ -18,6 +18,7 @@ from scoresde import models
 from scoresde.bench import estimates
 from scoresde.bench.analytic import DRAWS, AnalyticSubject
 from scoresde.bench.cells import cells, subjects
+from scoresde.bench.network import NetworkSubject
 from scoresde.bench.report import Report
 from scoresde.bench.run import run
 from scoresde.bench.spec import Spec
@@ -292,6 +293,72 @@ def test_a_run_cut_anywhere_goes_on_to_the_same_rows(tmp_path):
         assert timeless(store.rows().values()) == timeless(whole.rows().values())
 
 
+@pytest.mark.parametrize("damage", [False, True])
+def test_a_cell_goes_on_after_its_last_finished_batch(tmp_path, damage):
+    """em draws 4 batches of 5 evaluations; it is interrupted in the third one, and later the fourth is not drawn."""
+    spec = Spec(model="gaussian", solver="em:steps=5", count=10, batch=3, paths=4, **FIXED)
+    (whole,) = run(cells(spec, [subject(spec)]), Store(tmp_path / "whole"), progress=lambda done: None)
+
+    def act(calls, x):
+        if calls == 3 + 2 * 5 + 2:  # the warm-up, two batches, and a part of one
+            raise KeyboardInterrupt
+
+    store = Store(tmp_path / "cut")
+    with pytest.raises(KeyboardInterrupt):
+        list(run(cells(spec, [subject(spec, act)]), store, progress=lambda done: None))
+    assert not store.rows()
+    (folder,) = store.folder.iterdir()
+    assert sorted(path.stem for path in folder.iterdir()) == ["samples-0-2", "samples-3-5"]
+    if damage:
+        (path := folder / "samples-3-5.safetensors").write_bytes(path.read_bytes()[:-1])
+    rest, done = subject(spec), []
+    (row,) = run(cells(spec, [rest]), store, progress=done.append)
+    assert rest.model.calls == 3 + (3 if damage else 2) * 5 and sum(done) == 5 * 10
+    assert timeless([row]) == timeless([whole]) and row["seconds"]["batches"] == 3
+    assert not list(store.folder.glob("unfinished-*")), "they go once the row is written"
+
+
+def test_a_likelihood_goes_on_after_its_last_finished_batch(tmp_path, tiny, monkeypatch):
+    """The model's own, and a row's at its tolerance, each interrupted in the second of two batches."""
+    spec = Spec(model=tiny, solver="rk23:tol=1e-1", count=4, batch=2, likelihood=4, paths=0)
+    whole, store = measured(spec, Store(tmp_path / "whole")), Store(tmp_path / "cut")
+    real, calls = NetworkSubject.likelihood, []
+
+    def likelihood(self, rows, **options):
+        calls.append(rows)
+        if len(calls) in (2, 5):  # 0 to 1, (2 to 3), 2 to 3; 0 to 1, (2 to 3), 2 to 3
+            raise KeyboardInterrupt
+        return real(self, rows, **options)
+
+    monkeypatch.setattr(NetworkSubject, "likelihood", likelihood)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            measured(spec, store)
+    measured(spec, store)
+    assert [rows.start for rows in calls] == [0, 2, 2, 0, 2, 2]
+    for row, expected in zip(store.rows().values(), whole, strict=True):
+        assert row["bits_per_dim"] == expected["bits_per_dim"]
+        assert row["likelihood"]["nfe"] == expected["likelihood"]["nfe"]
+    assert not list(store.folder.glob("unfinished-*"))
+
+
+def test_seconds_are_of_one_machine(tmp_path, monkeypatch):
+    """After a move to another machine its own batches are timed alone, and the row names it."""
+    spec = Spec(model="gaussian", solver="em:steps=5", count=8, batch=2, **FIXED)
+    store = Store(tmp_path)
+
+    def act(calls, x):
+        if calls > 3 + 3 * 5:
+            raise KeyboardInterrupt
+        time.sleep(0.05)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(run(cells(spec, [subject(spec, act)]), store, progress=lambda done: None))
+    monkeypatch.setattr("scoresde.bench.draws.machine", lambda device: "elsewhere")
+    (row,) = run(cells(spec, [subject(spec)]), store, progress=lambda done: None)
+    assert row["machine"] == "elsewhere" and row["seconds"]["batches"] == 1 and row["seconds"]["mean"] < 0.05
+
+
 def test_shares_of_two_processes_are_the_rows_of_one(tmp_path, call, monkeypatch):
     call(f"{LINE} --out one")
     for rank in ("1", "0"):
@@ -408,7 +475,7 @@ def test_killed_at_any_moment_it_ends_in_the_same_table(tmp_path):
         process.wait()
         subprocess.run(args, cwd=tmp_path, env=env, check=True, capture_output=True)
         whole, cut = (json.loads((tmp_path / n / "results.json").read_text())["rows"] for n in ("whole", folder))
-        assert timeless(whole) == timeless(cut)
+        assert timeless(whole) == timeless(cut) and not list((tmp_path / folder).glob("unfinished-*"))
 
 
 @pytest.mark.slow
