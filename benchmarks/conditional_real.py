@@ -6,7 +6,7 @@
 The first N images of the test split are measured (their luma, their pixels around a hole, ...), each is drawn once from
 its measurement alone, and the Frechet distance (FD) of what was drawn to M other test images stands beside that of the
 N images themselves: the floor. FD is taken where the task leaves something open: colourisation in means of 8x8 squares,
-a hole in 12x12 squares of the middle three quarters, all else in the middle 12x12 pixels. `above floor` is the
+a hole in at most 12x12 squares of the middle three quarters, all else in the middle 12x12 pixels. `above floor` is the
 difference of the two distances with its 95 % interval, a jackknife over blocks of the images, of which each is left out
 of both; `floor` is the mean and standard deviation over disjoint splits of the test images. Root mean square errors
 rank colourisers backwards (a grey image has the least): they are given, and decide nothing.
@@ -71,7 +71,8 @@ class Task:
         if self.seen == "whole":
             return avg_pool2d(x, size // 8).flatten(1)
         first = size // 8 if self.seen == "middle" else size // 2 - 6
-        return avg_pool2d(x[..., first : size - first, first : size - first], (size - 2 * first) // 12).flatten(1)
+        inner = x[..., first : size - first, first : size - first]
+        return avg_pool2d(inner, max(1, (size - 2 * first) // 12)).flatten(1)
 
 
 TASKS = {"colour": Task("colour", "whole"), "hole": Task("hole", "middle")}

@@ -5,16 +5,16 @@
 Each row that is measured goes into a file beside the table, and is not measured again.
 """
 
-import json
 import math
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
-from scipy.stats import t as student
+from short import Rows, interval
 from sklearn.datasets import make_moons
 
 import scoresde
@@ -115,14 +115,6 @@ def digits(model):
     return {"fd": metrics["fd"]().measure(to_uint8(x), real)[0].value, "nll": bits, "nfe": nfe}
 
 
-def interval(values):
-    """Mean and half the 95 % interval of the mean, by Student's t, which a single value has not."""
-    if len(values) < 2:
-        return f"{np.mean(values):.3f}"
-    half = student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
-    return f"{np.mean(values):.3f} ± {half:.3f}"
-
-
 def table(rows, seeds):
     units = {"moons": ("sliced distance", "nats"), "digits": ("FD", "bits/dim")}
     lines = []
@@ -142,22 +134,19 @@ def table(rows, seeds):
 @click.option("--only", type=click.Choice(["moons", "digits"]), help="One set of data.")
 def main(out, seeds, only):
     torch.set_num_threads(1)
-    store = out.with_suffix(".jsonl")
-    rows = [json.loads(line) for line in store.read_text().splitlines()] if store.exists() else []
+    rows = Rows(out.with_suffix(".jsonl"))
+
+    def figures(what, arm, seed):
+        with tempfile.TemporaryDirectory() as folder:
+            model, seconds = trained(what, arm, seed, Path(folder) / "run")
+            return {**{"moons": moons, "digits": digits}[what](model), "seconds": seconds}
+
     for seed in range(seeds):
         for what in [only] if only else STD:
             for arm in arms(what):
-                if any((row["what"], row["arm"], row["seed"]) == (what, arm, seed) for row in rows):
-                    continue
-                with tempfile.TemporaryDirectory() as folder:
-                    model, seconds = trained(what, arm, seed, Path(folder) / "run")
-                    found = {"moons": moons, "digits": digits}[what](model)
-                rows.append({"what": what, "arm": arm, "seed": seed, **found, "seconds": seconds})
-                with store.open("a") as file:
-                    file.write(json.dumps(rows[-1]) + "\n")
-                click.echo(json.dumps(rows[-1]))
+                rows.measure({"what": what, "arm": arm, "seed": seed}, partial(figures, what, arm, seed))
     head = ["# The noise, the straight flow and the preconditioned data", "", f"{versions()['versions']}; one thread."]
-    out.write_text("\n".join([*head, *table(rows, seeds), ""]), encoding="utf-8")
+    out.write_text("\n".join([*head, *table(rows.rows, seeds), ""]), encoding="utf-8")
 
 
 if __name__ == "__main__":
