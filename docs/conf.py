@@ -24,7 +24,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ex
 extensions += ["sphinx.ext.mathjax"]
 html_theme = "furo"
 html_title = "scoresde"
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "images/README.md"]
 
 # The notebooks of tutorials/ are run whenever they are read, in a folder that is thrown away.
 nb_execution_mode = "force"
