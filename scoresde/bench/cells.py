@@ -17,7 +17,7 @@ from ..solvers.runge_kutta import RungeKutta
 from .analytic import ANALYTIC, AnalyticSubject
 from .network import NetworkSubject
 from .spec import Settings, Spec
-from .subject import Subject, Tool
+from .subject import ModelSubject, Subject, Tool
 
 FORMAT = 1
 """Version of a row's layout; another one is another key."""
@@ -59,8 +59,9 @@ class Cell:
             sampled = {"count": spec.count, "batch": spec.batch, "dtype": spec.dtype, "denoise": self.subject.denoise}
             found |= {"solver": table(self.solver), **sampled}
         if isinstance(spec, Spec):
-            if self.likelihood:
-                found["likelihood"] = {"drawn": spec.likelihood}  # rows of the first images are not these
+            if self.likelihood and isinstance(self.subject, ModelSubject):
+                how = "drawn" if self.subject.classes is None else "by class"  # rows of other images are not these
+                found["likelihood"] = {how: spec.likelihood}
             if self.solver is not None:
                 metrics = [] if "analytic" in self.subject.identity else [table(metric) for metric in spec.metric]
                 found |= {"metric": metrics, "paths": spec.paths}

@@ -67,7 +67,8 @@ class NetworkSubject(ModelSubject):
         if isinstance(self.reference, Statistics):
             self.identity["statistics"] = files.digest(Path(spec.reference))
         if self.task.conditional:
-            self.identity["shown"] = ["test", config.get("recipe", {}).get("masks", "")]
+            chosen = "test" if self.held_out.labels is None else "test, by class"
+            self.identity["shown"] = [chosen, config.get("recipe", {}).get("masks", "")]
         channels, height, width = data_shape(self.model)
         if spec.likelihood and self.own[0].shape[1:] != self.model.shape:
             theirs, ours = ("x".join(map(str, s)) for s in (self.own[0].shape[1:], self.model.shape))
@@ -85,7 +86,7 @@ class NetworkSubject(ModelSubject):
 
     @cached_property
     def own(self) -> tuple[Tensor, int | None]:
-        """Held-out images drawn by the seed, dequantised as `likelihood.nll` does."""
+        """Held-out images chosen by the seed, of each class its share, dequantised as `likelihood.nll` does."""
         some = self.held_out.pixels[: self.spec.likelihood]
         noise = [stream(self.spec.seed, "dequantise", i, 0) for i in range(len(some))]
         return dequantise(some, self.held_out.levels, noise), self.held_out.levels
@@ -94,7 +95,12 @@ class NetworkSubject(ModelSubject):
     def held_out(self) -> Images:
         """The held-out images of all numbers, by the seed: of the likelihood, and whose part a network is shown."""
         samples = self.spec.count if self.task.conditional else 0
-        return pictures(self.data.load("test")).drawn(max(self.spec.likelihood, samples), self.spec.seed)
+        return pictures(self.data.load("test")).stratified(max(self.spec.likelihood, samples), self.spec.seed)
+
+    @property
+    def classes(self) -> list[int] | None:
+        labels = self.held_out.labels
+        return None if labels is None else labels[: self.spec.likelihood].tolist()
 
     @cached_property
     def known(self) -> Tensor | None:

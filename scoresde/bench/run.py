@@ -146,6 +146,8 @@ def _density(subject: Subject, keep: Keep) -> Row:
     if not isinstance(subject, ModelSubject):
         raise UsageError(f"the likelihood of {subject.name} is not measured: it has no data of its own")
     found = likelihoods(subject, subject.spec, None, keep)
+    if (classes := subject.classes) is not None:
+        found["classes"] = classes
     if (truth := subject.truth()) is not None:
         found["truth"] = bits(torch.tensor(truth, dtype=torch.float64), None, math.prod(subject.model.shape))
     return found

@@ -109,7 +109,9 @@ class Spec(Settings):
     denoise: bool | None = Field(
         None, description="End with E[x_0 | x_stop]; by default for networks, and not for analytic models."
     )
-    likelihood: int = Field(64, ge=0, description="Held-out images, drawn by the seed, whose likelihood is computed.")
+    likelihood: int = Field(
+        64, ge=0, description="Held-out images whose likelihood is computed, equally of all classes."
+    )
     paths: int = Field(64, ge=0, description="Samples whose end is compared with the true end of their path.")
 
     @field_validator("model", mode="before")

@@ -170,6 +170,11 @@ class ModelSubject(Subject):
     def own(self) -> tuple[Tensor, int | None]:
         """Data that the model should find likely, (K, *) float64, and their grey levels if they have any."""
 
+    @property
+    def classes(self) -> list[int] | None:
+        """The class of each of its own data, where these have labels."""
+        return None
+
     @abstractmethod
     def truth(self) -> list[float] | None:
         """log p of its own data in nats, where it is known."""

@@ -13,6 +13,8 @@ from .store import Row
 
 FLOOR = "(floor)"
 """Name of the row with the values that as many real images, or exact samples, would get."""
+CLASSES = 20
+"""Classes up to which the likelihood of each is said."""
 SHARED = ("model", "denoise", "dtype", "count", "seeds", "device", "machine", "threads", "versions", "sha256")
 """What is printed only once if it is the same in all rows."""
 
@@ -113,7 +115,18 @@ def _likelihood(row: Row) -> str:
     said = f"{fmean(values):.4f} ± {error:.4f} bits/dim (standard error), by rk45 at 1e-5 in {work}"
     if "truth" in row:
         return f"{said}; the truth is {fmean(row['truth']):.4f}, for {len(values)} exact samples"
-    return f"{said}, for {len(values)} held-out images"
+    return f"{said}, for {len(values)} held-out images{_by_class(row)}"
+
+
+def _by_class(row: Row) -> str:
+    """The mean likelihood of each class of a few, with its standard error."""
+    groups: dict[int, list[float]] = {}
+    for label, value in zip(row.get("classes", ()), row["bits_per_dim"], strict=False):
+        groups.setdefault(label, []).append(value)
+    if not 2 <= len(groups) <= CLASSES or min(map(len, groups.values())) < 2:
+        return ""
+    means = [(k, torch.tensor(groups[k], dtype=torch.float64)) for k in sorted(groups)]
+    return "; by class " + ", ".join(f"{k}: {float(x.mean()):.2f} ± {standard_error(x):.2f}" for k, x in means)
 
 
 def floors(report: Report, model: str) -> dict[str, float]:

@@ -76,7 +76,24 @@ class Dataset(ABC):
             count: How many items; all of them if there are fewer.
             seed: Seed of the permutation.
         """
-        index = permutation(len(self), stream(seed, "images"))[:count]
+        return self._chosen(permutation(len(self), stream(seed, "images"))[:count])
+
+    def stratified(self, count: int, seed: int = 0) -> Self:
+        """As `drawn`, but with labels each class has its share, up to one item: equally many of equally large classes.
+
+        Args:
+            count: How many items; all of them if there are fewer.
+            seed: Seed of the permutation.
+        """
+        order = permutation(len(self), stream(seed, "images"))
+        if self.labels is not None:
+            _, kind, sizes = torch.unique(self.labels.cpu()[order], return_inverse=True, return_counts=True)
+            place, by_kind = torch.empty_like(order), kind.argsort(stable=True)
+            place[by_kind] = torch.arange(len(order)) - (sizes.cumsum(0) - sizes)[kind[by_kind]]
+            order = order[((place + 0.5).double() / sizes[kind]).argsort(stable=True)]
+        return self._chosen(order[:count])
+
+    def _chosen(self, index: Tensor) -> Self:
         return self.having(self.items[index], None if self.labels is None else self.labels[index])
 
 

@@ -24,6 +24,7 @@ from scoresde.bench.run import run
 from scoresde.bench.spec import Spec
 from scoresde.bench.store import Store
 from scoresde.bench.suites import load
+from scoresde.bench.texts import facts
 from scoresde.core.errors import UsageError
 from scoresde.core.parallel import share
 from scoresde.core.random import generators
@@ -430,7 +431,7 @@ def test_the_likelihood_is_that_of_the_package(tmp_path, tiny):
     converged, loose, other = measured(spec, Store(tmp_path))
     model, held_out = models.load(tiny), data["digits"]().load("test")
     exact, rough = (
-        nll(model, held_out.drawn(3, seed=2).pixels, levels=17, solver=solver, seed=2, batch=2)
+        nll(model, held_out.stratified(3, seed=2).pixels, levels=17, solver=solver, seed=2, batch=2)
         for solver in (None, solvers["rk23"](tol=0.1))
     )
     assert mean(converged["bits_per_dim"]) == pytest.approx(exact.value, rel=1e-9)
@@ -438,7 +439,18 @@ def test_the_likelihood_is_that_of_the_package(tmp_path, tiny):
     error = Report([converged, loose, other]).nll_error(loose)
     assert error["value"] == pytest.approx(rough.value - exact.value, rel=1e-6)
     assert error["low"] < error["value"] < error["high"] and "bits_per_dim" not in other
-    assert "truth" not in converged
+    assert "truth" not in converged and converged["classes"] == held_out.stratified(3, seed=2).labels.tolist()
+
+
+def test_the_likelihood_is_of_all_classes_alike(tmp_path, tiny):
+    """Two of each digit, though the set could be sorted; the report gives the mean and standard error of each."""
+    spec = Spec(model=tiny, solver="ddim:steps=2", count=2, likelihood=20, paths=0)
+    (own, _), (row, *_) = subjects(spec, torch.device("cpu"))[0].own, cells(spec, subjects(spec, torch.device("cpu")))
+    assert len(own) == 20 and sorted(row.subject.classes) == sorted([*range(10)] * 2)
+    found = {"kind": "likelihood", "status": "done", "sha256": "a", "model": "a", "classes": [0, 1, 0, 1]}
+    found |= {"bits_per_dim": [1.0, 5.0, 3.0, 5.0], "likelihood": {"nfe": 9, "vjps": 9, "seconds": 1.0}}
+    (line,) = facts(Report([found]))
+    assert line.endswith("for 4 held-out images; by class 0: 2.00 ± 1.00, 1: 5.00 ± 0.00.")
 
 
 def test_the_likelihood_of_an_analytic_model_is_its_density(tmp_path):

@@ -245,7 +245,7 @@ def test_the_benchmark_shows_a_network_what_its_task_needs(folders, monkeypatch)
     Path(folders["inpaint"], models.CONFIG).write_text(json.dumps(config))
     spec = Spec(model=folders["inpaint"], solver=["unipc:steps=3"], count=4, batch=3, paths=4, likelihood=3, seed=5)
     (subject,) = subjects(spec, torch.device("cpu"))
-    some = data["digits"]().load("test").drawn(4, seed=5)
+    some = data["digits"]().load("test").stratified(4, seed=5)
     known = holes(masks["rectangle"](most=0.3), (1, 8, 8), 4, 5)
     out = subject.sample(spec.solver[0], range(6, 8)).x
     gap = (out - some.scaled()[1:3]).abs()

@@ -84,6 +84,30 @@ def test_images_are_drawn_from_all_over_a_set() -> None:
     assert images.drawn(2).labels is not None and Images(images.pixels, levels=256).drawn(2).labels is None
 
 
+def test_each_class_has_its_share_of_a_choice() -> None:
+    """Of a sorted set 20 of 200 in each of ten equal classes; 3 of 4 where a class has three quarters of the set."""
+    place = torch.arange(1000)
+    pixels = torch.stack([place // 256, place % 256], 1).to(torch.uint8).reshape(-1, 1, 1, 2)
+    images = Images(pixels, levels=256, labels=place // 100)
+    some = images.stratified(200, seed=3)
+    assert some.labels is not None and some.labels.bincount().tolist() == [20] * 10
+    where = (some.pixels[:, 0, 0].int() @ torch.tensor([256, 1], dtype=torch.int32)).tolist()
+    assert len(set(where)) == 200 and [i // 100 for i in where] == some.labels.tolist()
+    for count in (10, 57, 1000):
+        few = images.stratified(count, seed=3)
+        assert few.labels is not None and set(few.labels.bincount(minlength=10).tolist()) <= {
+            count // 10,
+            -(-count // 10),
+        }
+        assert torch.equal(few.pixels[:200], some.pixels[: len(few)])
+    assert not torch.equal(images.stratified(200, seed=4).pixels, some.pixels)
+    for count in (4, 20, 60):
+        few = Images(pixels, levels=256, labels=(place >= 250).long()).stratified(count)
+        assert few.labels is not None and few.labels.bincount().tolist() == [count // 4, 3 * count // 4]
+    bare = Images(pixels, levels=256)
+    assert torch.equal(bare.stratified(50, seed=3).pixels, bare.drawn(50, seed=3).pixels)
+
+
 def test_photos_are_the_crops_of_the_grid() -> None:
     from sklearn.datasets import load_sample_images
 

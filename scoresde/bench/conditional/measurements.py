@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...conditioners.covariance import CovarianceUser
 from ...conditioners.oracle import PosteriorMixture
 from ...core.random import randn, stream
 from ...metrics.moments import Statistics
 from ...models.gaussian import GaussianMixtureModel
-from ...observations import LinearObservation, covariance
+from ...observations import LinearObservation
 from ...observations.covariance import Covariance, Kind
 from .problems import PosteriorProblem
 from .spec import PosteriorSpec
@@ -100,7 +101,7 @@ class Measurements:
             "problem": problem.identity(),
             **{key: getattr(spec, key) for key in ("measurements", "others", "ranks")},
         }
-        self._covariances: dict[Kind, Covariance] = {}
+        self._covariances: dict[tuple[Kind, bool], Covariance] = {}
 
     @cached_property
     def model(self) -> GaussianMixtureModel:
@@ -154,19 +155,20 @@ class Measurements:
         rest = [part[self.spec.count :].reshape(self.few, self.spec.ranks, *x.shape[1:]) for part in parts]
         return [part[: self.spec.count] for part in parts], torch.cat(rest)
 
-    def covariance(self, kind: Kind) -> Covariance:
-        """Σ, estimated from draws of the prior.
+    def covariance(self, kind: Kind, method: type[CovarianceUser] = CovarianceUser) -> Covariance:
+        """Σ, estimated from draws of the prior; with their clusters, for a method that needs them.
 
         Args:
             kind: "channel", "dct", "diagonal" or "full".
+            method: The class of the method.
 
         Raises:
             UsageError, DataError: As `covariance.estimate`.
         """
-        if kind not in self._covariances:
+        if (key := (kind, method.clustered)) not in self._covariances:
             x = self.model.draw(IMAGES, stream(0, "images", self.problem.title))
-            self._covariances[kind] = covariance.estimate(x, kind)
-        return self._covariances[kind]
+            self._covariances[key] = method.estimate(x, kind)
+        return self._covariances[key]
 
     @cached_property
     def prior(self) -> Statistics:

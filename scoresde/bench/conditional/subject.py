@@ -105,7 +105,7 @@ class PosteriorSubject(Subject):
         if not isinstance(method, CovarianceUser) or method.kind == "none":
             return method
         kind = "full" if method.kind == "auto" else method.kind
-        return method.given(self.problem.measurements.covariance(kind))
+        return method.given(self.problem.measurements.covariance(kind, type(method)))
 
     def sample(self, solver: Tool, seeds: range, observers: tuple[Observer, ...] = ()) -> Samples:
         first, dtype = self.spec.seed, getattr(torch, self.spec.dtype)
