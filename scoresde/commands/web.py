@@ -53,9 +53,10 @@ def web(models: tuple[str, ...], port: int, host: str, catalogue: Path | None, d
             port=listener.getsockname()[1],
             device=device(device_name),
         )
-        app = create_app(settings)
+        queue = settings.queue()
+        app = create_app(settings, queue)
         click.echo(f"The page is at {settings.link}\nPictures are kept in {place}. Ctrl-C ends it.")
-        server(app).run(sockets=[listener])
+        server(app, queue.close).run(sockets=[listener])
 
 
 def quickest_first() -> tuple[str, ...]:

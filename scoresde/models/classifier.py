@@ -11,7 +11,7 @@ from ..core.errors import UsageError
 from ..sde import expand
 from ..sde.labels import Label, labels
 from .base import ScoreModel, WrapperModel
-from .output import Output
+from .output import Output, class_labels
 
 
 class ClassifierGuidedModel(WrapperModel):
@@ -54,9 +54,7 @@ class ClassifierGuidedModel(WrapperModel):
         label: Label | Callable[[Tensor], Tensor] | str | None = None,
     ) -> None:
         super().__init__(model)
-        wanted = torch.as_tensor(classes, dtype=torch.int64, device=model.device)
-        if wanted.ndim != 1 or not len(wanted) or wanted.min() < 0:
-            raise UsageError(f"classes are whole numbers from 0, one per sample, got {classes}")
+        wanted = class_labels(classes, None, model.device)
         if not 0 <= scale < math.inf:
             raise UsageError(f"the scale of guidance is a number of at least 0, got {scale}")
         if model.bound not in (None, len(wanted)):

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..core.errors import UsageError
 from ..sde import expand
 from .base import ScoreModel, WrapperModel
-from .output import Output, classless
+from .output import Output, class_labels, classless
 
 
 class LabelledModel(WrapperModel):
@@ -68,7 +68,6 @@ class GuidedModel(WrapperModel):
         interval: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         super().__init__(model)
-        labels = torch.as_tensor(classes, dtype=torch.int64, device=model.device)
         if not model.classes:
             raise UsageError("this model knows no classes: train one with network.classes on images with labels")
         if scale != 1 and not model.null_class:
@@ -83,8 +82,7 @@ class GuidedModel(WrapperModel):
                 "guidance compares two evaluations, and this model draws new noise at each: guide the model first, "
                 "then condition it"
             )
-        if labels.ndim != 1 or not len(labels) or labels.min() < 0 or labels.max() >= model.classes:
-            raise UsageError(f"classes are whole numbers from 0 to {model.classes - 1}, one per sample, got {classes}")
+        labels = class_labels(classes, model.classes, model.device)
         if not 0 <= scale < math.inf:
             raise UsageError(f"the scale of guidance is a number of at least 0, got {scale}")
         if not interval[0] < interval[1]:

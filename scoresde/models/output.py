@@ -1,5 +1,6 @@
 """What a model says of x_t."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
 import torch
@@ -47,6 +48,29 @@ def denoised(sde: SDE, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         eps: ε, (B, *).
     """
     return torch.addcmul(x, -expand(sde.sigma(t), x), eps) / expand(sde.alpha(t), x)
+
+
+def class_labels(classes: Tensor | Sequence[int], number: int | None, device: torch.device) -> Tensor:
+    """Class labels of samples, (B,) int64.
+
+    Args:
+        classes: Class of each row, (B,), whole numbers from 0.
+        number: Number of classes, if it is known.
+        device: Device of the labels.
+
+    Raises:
+        UsageError: They are something else: fractions, numbers too large or none.
+    """
+    try:
+        labels = torch.as_tensor(classes, device=device)
+        whole = labels.ndim == 1 and len(labels) and not labels.is_floating_point() and labels.dtype != torch.bool
+        right = whole and labels.min() >= 0 and (number is None or labels.max() < number)
+    except (OverflowError, RuntimeError, TypeError, ValueError):  # what PyTorch makes no tensor of
+        right = False
+    if not right:
+        allowed = "from 0" if number is None else f"from 0 to {number - 1}"
+        raise UsageError(f"classes are whole numbers {allowed}, one per sample, got {classes}")
+    return labels.long()
 
 
 def classless(model: object) -> NoReturn:

@@ -28,6 +28,7 @@ from .keeping import serve_catalogue
 from .security import AccessPolicy, Guarded, loopback, reachable
 from .tabs import Served
 
+READ = ["GET", "HEAD"]
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
 
@@ -52,6 +53,11 @@ class WebSettings:
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     """The secret that opens the page."""
 
+    def queue(self) -> JobQueue:
+        """Where the work waits. Where others can reach the page, half of the places are the most for one of them."""
+        share = self.waiting if loopback(self.host) else (self.waiting + 1) // 2
+        return JobQueue(self.waiting, self.seconds, share)
+
     @property
     def policy(self) -> AccessPolicy:
         """Which requests are accepted."""
@@ -65,11 +71,12 @@ class WebSettings:
         return f"http://{name}:{self.port}/" + ("" if loopback(self.host) else f"?token={self.token}")
 
 
-def create_app(settings: WebSettings) -> Guarded:
+def create_app(settings: WebSettings, queue: JobQueue | None = None) -> Guarded:
     """The page as an ASGI application. Models are loaded, and the catalogue is opened, before it returns.
 
     Args:
         settings: The models, the catalogue and the address.
+        queue: Where the work waits; by default, one of the application's own.
 
     Raises:
         UsageError: A model does not exist, cannot be drawn, or is called like another.
@@ -81,18 +88,18 @@ def create_app(settings: WebSettings) -> Guarded:
     names = [each.name for each in served]
     if twice := {name for name in names if names.count(name) > 1}:
         raise UsageError(f"two models are called {min(twice)!r}: give their folders different names")
-    catalogue, queue = Catalogue(settings.catalogue), JobQueue(settings.waiting, settings.seconds)
+    catalogue, line = Catalogue(settings.catalogue), queue or settings.queue()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        await run_in_threadpool(queue.close)
+        await run_in_threadpool(line.close)
         catalogue.close()
 
     app = FastAPI(title="scoresde", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     say_errors(app)
     serve_pages(app, settings)
-    serve_drawing(app, served, queue)
+    serve_drawing(app, served, line)
     serve_catalogue(app, catalogue)
     return Guarded(app, settings.policy)
 
@@ -161,7 +168,7 @@ def serve_pages(app: FastAPI, settings: WebSettings) -> None:
         kind = TYPES[name.rpartition(".")[2]]
         return Response(files[name], media_type=kind, headers={"cache-control": "no-cache"})
 
-    @app.get("/")
+    @app.api_route("/", methods=READ)
     async def index(token: str = "") -> Response:
         known = secrets.compare_digest(token.encode(), settings.token.encode())
         response = RedirectResponse("/", 303) if known else answer("index.html")
@@ -169,7 +176,7 @@ def serve_pages(app: FastAPI, settings: WebSettings) -> None:
             response.set_cookie(settings.policy.cookie, settings.token, httponly=True, samesite="strict")
         return response
 
-    @app.get("/{name}")
+    @app.api_route("/{name}", methods=READ)
     async def file(name: str) -> Response:
         if name not in files:
             raise HTTPException(404)

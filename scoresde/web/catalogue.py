@@ -1,27 +1,24 @@
 """The catalogue: pictures that were kept, with their captions and all that is needed to make them again."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
-from ..core.errors import ResourceError, UsageError
-from .database import connect, explained, transaction
+from ..core.errors import ResourceError
+from . import attachments
+from .database import abandon, connect, explained, identity, log, transaction
 from .entries import CatalogueEntry, MissingEntry
 from .intake import size, tidy, written
+from .listing import SortOrder, checked, entries, listed
 from .search import find, fold, learn
 
-SortOrder = Literal["newest", "oldest", "name"]
-LARGEST_PAGE = 200
-"""Entries of the largest page."""
 RESTORABLE = 7 * 86400.0
 """Seconds for which what was deleted can be restored; after that it is removed when the file is opened."""
-ENTRY = "entries.id, caption, created, width, height, parameters FROM entries JOIN pictures USING (id)"
 KEPT = "id, caption, folded, created, width, height"
-SORTED = {"newest": ("id", "DESC"), "oldest": ("id", "ASC"), "name": ("folded", "ASC")}
 
 
 class Catalogue:
@@ -40,7 +37,7 @@ class Catalogue:
         self.path = Path(path)
         self._lock = threading.Lock()
         self._closed = False
-        self._db = connect(self.path)
+        self._open()
         try:
             with self._write():
                 self._purge()
@@ -61,7 +58,8 @@ class Catalogue:
             DataError: The picture is not a PNG.
         """
         caption, (width, height) = tidy(caption), size(png)
-        text = written(parameters)
+        short, texts = attachments.detached(parameters)
+        text = written(short)
         with self._write():
             folded = fold(caption)
             row = (caption, folded, time.time(), width, height)
@@ -69,6 +67,7 @@ class Catalogue:
                 "INSERT INTO entries (caption, folded, created, width, height) VALUES (?, ?, ?, ?, ?)", row
             ).lastrowid
             self._db.execute("INSERT INTO pictures VALUES (?, ?, ?)", (id, png, text))
+            attachments.write(self._db, id or 0, texts)
             learn(self._db, folded)
             return self._entry(id or 0)
 
@@ -76,6 +75,8 @@ class Catalogue:
         self, order: SortOrder = "newest", offset: int = 0, limit: int = 50, query: str = ""
     ) -> tuple[list[CatalogueEntry], int]:
         """Some entries, and the number of all. With a query the best match comes first, whatever the order.
+
+        Long texts among their parameters are left out: {"attachment": ...} stands for each, and `entry` has them.
 
         Args:
             order: "newest", "oldest" or "name".
@@ -86,18 +87,12 @@ class Catalogue:
         Raises:
             UsageError: The order, offset or limit is not allowed.
         """
-        if order not in SORTED:
-            raise UsageError(f"the order must be one of {', '.join(get_args(SortOrder))}, got {order!r}")
-        if offset < 0 or not 1 <= limit <= LARGEST_PAGE:
-            raise UsageError(
-                f"a page needs an offset of at least 0 and a limit from 1 to {LARGEST_PAGE}, got {offset} and {limit}"
-            )
+        checked(order, offset, limit)
         with self._read():
-            ids, total = find(self._db, query, offset, limit) if query.strip() else self._listed(order, offset, limit)
-            marks = ", ".join("?" * len(ids))
-            rows = self._db.execute(f"SELECT {ENTRY} WHERE entries.id IN ({marks})", ids)
-            entries = {row[0]: _made(row) for row in rows}
-        return [entries[id] for id in ids], total
+            searched = query.strip()
+            ids, total = find(self._db, query, offset, limit) if searched else listed(self._db, order, offset, limit)
+            found = entries(self._db, ids)
+        return [found[id] for id in ids], total
 
     def entry(self, id: int) -> CatalogueEntry:
         """One entry.
@@ -145,7 +140,7 @@ class Catalogue:
             return self._entry(id)
 
     def delete(self, id: int) -> None:
-        """Deletes an entry; for a week it can be restored.
+        """Deletes an entry; for a week it can be restored. On a full disk it and all that was deleted are gone at once.
 
         Args:
             id: Number of the entry.
@@ -153,10 +148,16 @@ class Catalogue:
         Raises:
             MissingEntry: There is none with this number.
         """
-        with self._write():
-            self._entry(id)
-            self._db.execute(f"INSERT INTO bin SELECT {KEPT}, ? FROM entries WHERE id = ?", (time.time(), id))
-            self._db.execute("DELETE FROM entries WHERE id = ?", (id,))
+        try:
+            with self._write():
+                self._entry(id)
+                self._db.execute(f"INSERT INTO bin SELECT {KEPT}, ? FROM entries WHERE id = ?", (time.time(), id))
+                self._db.execute("DELETE FROM entries WHERE id = ?", (id,))
+        except ResourceError:
+            with self._write():
+                self._db.execute("DELETE FROM entries WHERE id = ?", (id,))
+                self._db.execute("DELETE FROM pictures WHERE id = ?", (id,))
+                self._purge(keep=0)
 
     def restore(self, id: int) -> CatalogueEntry:
         """Restores a deleted entry, with its number.
@@ -186,50 +187,46 @@ class Catalogue:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def _open(self) -> None:
+        self._db = connect(self.path)
+        self._file, self._log = identity(self.path), identity(log(self.path))
+
     @contextmanager
     def _read(self) -> Iterator[None]:
         """Alone among this object's threads: the statements of a call see one state of the file."""
         with self._lock:
             if self._closed:
                 raise ResourceError(f"the catalogue {self.path} is closed")
+            if identity(self.path) != self._file:  # deleted or replaced: what is kept must be where it is looked for
+                self._db.close()
+                abandon(self.path, self._log)
+                self._open()
             with explained(self.path):
                 yield
 
     @contextmanager
     def _write(self) -> Iterator[None]:
-        with self._read(), transaction(self._db):
-            yield
+        try:
+            with self._read(), transaction(self._db):
+                yield
+        except ResourceError:  # perhaps the disk is full: what the log of changes held is free for the next one
+            with suppress(ResourceError), self._read():
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            raise
 
-    def _purge(self) -> None:
-        """Removes what was deleted long ago."""
-        since = (time.time() - RESTORABLE,)
+    def _purge(self, keep: float = RESTORABLE) -> None:
+        """Removes what was deleted longer ago than so many seconds."""
+        since = (time.time() - keep,)
         self._db.execute("DELETE FROM pictures WHERE id IN (SELECT id FROM bin WHERE deleted < ?)", since)
         self._db.execute("DELETE FROM bin WHERE deleted < ?", since)
+        attachments.purge(self._db)
 
     def _entry(self, id: int) -> CatalogueEntry:
-        row = self._db.execute(f"SELECT {ENTRY} WHERE entries.id = ?", (_number(id),)).fetchone()
-        if row is None:
+        found = entries(self._db, [_number(id)])
+        if not found:
             raise MissingEntry(f"the catalogue has no entry {id}")
-        return _made(row)
-
-    def _listed(self, order: SortOrder, offset: int, limit: int) -> tuple[list[int], int]:
-        """Ids by an order, counted from the nearer end."""
-        (total,) = self._db.execute("SELECT entries FROM size").fetchone()
-        column, way = SORTED[order]
-        count = max(0, min(limit, total - offset))
-        from_end = offset > total // 2
-        skipped = total - offset - count if from_end else offset
-        way = {"ASC": "DESC", "DESC": "ASC"}[way] if from_end else way
-        rows = self._db.execute(
-            f"SELECT id FROM entries ORDER BY {column} {way}, id {way} LIMIT ? OFFSET ?", (count, max(0, skipped))
-        )
-        ids = [id for (id,) in rows]
-        return ids[::-1] if from_end else ids, total
-
-
-def _made(row: tuple[Any, ...]) -> CatalogueEntry:
-    id, caption, created, width, height, parameters = row
-    return CatalogueEntry(id, caption, created, width, height, json.loads(parameters))
+        (entry,) = found.values()
+        return replace(entry, parameters=attachments.whole(self._db, entry.id, entry.parameters))
 
 
 def _number(id: int) -> int:

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..core.errors import DataError, ResourceError, ScoreSDEError
+from . import attachments
 
 APPLICATION, LAYOUT = 0x53434443, 1
 """What SQLite's header says of a catalogue: "SCDC", and the version of its tables."""
@@ -103,6 +104,42 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     if not tables:
         db.executescript(TABLES)
+    db.executescript(attachments.TABLES)  # which files of earlier versions lack
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another at the same path, or None if there is none.
+
+    Args:
+        path: The file.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def log(path: Path) -> Path:
+    """Where SQLite keeps the changes that are not in a file yet.
+
+    Args:
+        path: The file.
+    """
+    return path.with_name(path.name + "-wal")
+
+
+def abandon(path: Path, changes: tuple[int, int] | None) -> None:
+    """Removes the changes of a file that is gone, which SQLite would apply to another one in its place.
+
+    Args:
+        path: The file.
+        changes: Identity of its changes; those of another file are left alone.
+    """
+    if changes is not None and identity(log(path)) == changes:
+        with suppress(OSError):
+            log(path).unlink()
+            path.with_name(path.name + "-shm").unlink()
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
-from sklearn.datasets import load_sample_image
 from starlette.concurrency import run_in_threadpool
 
 from .. import __version__
@@ -57,6 +56,8 @@ def serve_drawing(app: FastAPI, models: Sequence[Served], queue: JobQueue) -> No
 
     @app.get("/api/example.png")
     def example() -> Response:
+        from sklearn.datasets import load_sample_image  # a second, which the start of the page need not wait for
+
         return Response(uploads.png(load_sample_image("flower.jpg")[60:300, 150:470]), media_type="image/png")
 
     @app.post("/api/fit")
@@ -78,7 +79,7 @@ def serve_drawing(app: FastAPI, models: Sequence[Served], queue: JobQueue) -> No
             asked = tab(**await table(request))
             work = await run_in_threadpool(asked.work, model(asked.model))
             return StreamingResponse(
-                events(queue, queue.submit(work), request),
+                events(queue, queue.submit(work, request.client.host if request.client else ""), request),
                 media_type="text/event-stream",
                 headers={"x-accel-buffering": "no"},
             )
@@ -104,7 +105,7 @@ async def events(queue: JobQueue, job: Job, request: Request) -> AsyncIterator[s
     watcher = asyncio.create_task(gone())
     try:
         async for event, data in job.events():
-            yield f"event: {event}\ndata: {json.dumps(data)}\n\n"
+            yield ": still here\n\n" if event == "beat" else f"event: {event}\ndata: {json.dumps(data)}\n\n"
     finally:
         watcher.cancel()
         queue.leave(job)

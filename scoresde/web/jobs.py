@@ -1,13 +1,13 @@
 """A queue of jobs for a device: one runs at a time, a few wait, and each sends events about its progress."""
 
 import asyncio
-import itertools
 import logging
 import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from statistics import mean
 from typing import Any
 
 from ..core.errors import ResourceError, ScoreSDEError
@@ -17,6 +17,12 @@ Work = Callable[["Job"], dict[str, Any]]
 LAST = ("done", "failed")
 BACKLOG = 8
 """Events that may wait for a slow reader; if there are more, events of progress are dropped."""
+
+
+BEAT = 10.0
+"""Seconds without an event after which the reader is told that the job is still there; proxies cut silent answers."""
+REMEMBERED = 8
+"""Jobs from whose durations a waiting time is estimated."""
 
 
 class JobCancelled(Exception):
@@ -33,10 +39,11 @@ class Job:
     Args:
         work: Called with the job; returns the data of the last event.
         seconds: How long the job may take.
+        visitor: Who asked for it.
     """
 
-    def __init__(self, work: Work, seconds: float) -> None:
-        self.work, self.seconds = work, seconds
+    def __init__(self, work: Work, seconds: float, visitor: str) -> None:
+        self.work, self.seconds, self.visitor = work, seconds, visitor
         self.loop = asyncio.get_running_loop()
         self.stopped, self.ends = threading.Event(), float("inf")
         self._events: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
@@ -68,12 +75,17 @@ class Job:
             )
 
     async def events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """The events, up to the last."""
-        while True:
-            event, data = await self._events.get()
+        """The events, up to the last, with a "beat" where none comes for a while."""
+        event = ""
+        while event not in LAST:
+            coming = asyncio.ensure_future(self._events.get())
+            try:
+                while not (await asyncio.wait({coming}, timeout=BEAT))[0]:
+                    yield "beat", {}
+            finally:
+                coming.cancel()
+            event, data = coming.result()
             yield event, data
-            if event in LAST:
-                return
 
     def run(self) -> None:
         """Does the work, and reports how it ends."""
@@ -91,37 +103,43 @@ class Job:
 
 
 class JobQueue:
-    """A thread that does one job after the other, and the jobs that wait for it.
+    """A thread that does one job after the other, and the jobs that wait for it. Visitors take turns.
 
     Args:
         places: Jobs that may wait while one is worked on.
         seconds: How long a job may work.
+        share: Of them, those that may wait for one visitor; by default, all.
     """
 
-    def __init__(self, places: int = 4, seconds: float = 300.0) -> None:
-        self.places, self.seconds = places, seconds
-        self._waiting: deque[Job] = deque()
+    def __init__(self, places: int = 4, seconds: float = 300.0, share: int | None = None) -> None:
+        self.places, self.seconds, self.share = places, seconds, places if share is None else share
+        self._waiting: list[Job] = []
         self._running: Job | None = None
+        self._turn, self._turns = 0, dict[str, int]()
+        self._took = deque[float](maxlen=REMEMBERED)
         self._changed, self._closed = threading.Condition(), False
         self._thread = threading.Thread(target=self._work, name="scoresde-web", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Work) -> Job:
+    def submit(self, work: Work, visitor: str = "") -> Job:
         """Adds work to the queue.
 
         Args:
             work: Called with its job.
+            visitor: Who asks for it.
 
         Raises:
             Full: There is no place.
         """
-        job = Job(work, self.seconds)
+        job = Job(work, self.seconds, visitor)
         with self._changed:
-            ahead = len(self._waiting) + (self._running is not None)
-            if ahead > self.places:
+            if len(self._waiting) + (self._running is not None) > self.places:
                 raise Full(f"one picture is being drawn and {self.places} are waiting: try again in a few seconds")
+            own = sum(each.visitor == visitor for each in [*self._waiting, *([self._running] if self._running else [])])
+            if own > self.share:
+                raise Full(f"{own} drawings of yours are not done yet: wait for one of them, or cancel it")
             self._waiting.append(job)
-            job.emit("queued", ahead=ahead)
+            self._tell()
             self._changed.notify()
         return job
 
@@ -146,9 +164,20 @@ class JobQueue:
             self._changed.notify()
         self._thread.join(timeout=10)
 
+    def _line(self) -> list[Job]:
+        """Those that wait, in the order in which they will be served: next is who was served longest ago."""
+        turns, left, line = dict(self._turns), list(self._waiting), list[Job]()
+        while left:
+            line.append(min(left, key=lambda job: turns.get(job.visitor, 0)))
+            left.remove(line[-1])
+            turns[line[-1].visitor] = self._turn + len(line)
+        return line
+
     def _tell(self) -> None:
-        for ahead, job in zip(itertools.count(1), self._waiting, strict=False):
-            job.emit("queued", ahead=ahead)
+        """Sends to each that waits its place, and if it can be said, the seconds until its turn."""
+        typical = mean(self._took) if self._took else None
+        for ahead, job in enumerate(self._line(), self._running is not None):
+            job.emit("queued", ahead=ahead, **({} if typical is None else {"seconds": round(ahead * typical)}))
 
     def _work(self) -> None:
         while True:
@@ -157,10 +186,17 @@ class JobQueue:
                     self._changed.wait()
                 if self._closed:
                     return
-                self._running = self._waiting.popleft()
+                self._running = self._line()[0]
+                self._waiting.remove(self._running)
+                self._turn += 1
+                present = {job.visitor for job in self._waiting}
+                self._turns = {visitor: turn for visitor, turn in self._turns.items() if visitor in present}
+                self._turns[self._running.visitor] = self._turn
                 self._tell()
+            began = time.monotonic()
             self._running.run()
             with self._changed:
+                self._took.append(time.monotonic() - began)
                 self._running = None
 
 

@@ -34,6 +34,10 @@ def serve_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
     def image(number: int) -> Response:
         return Response(catalogue.image(number), media_type="image/png", headers={"cache-control": "no-cache"})
 
+    @app.get("/api/catalogue/{number}")
+    def one(number: int) -> dict[str, Any]:
+        return shown(catalogue.entry(number))
+
     @app.post("/api/catalogue")
     async def save(request: Request) -> dict[str, Any]:
         asked = Keep(**await table(request))

@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from starlette.concurrency import run_in_threadpool
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..core.errors import ResourceError, UsageError
@@ -53,13 +55,36 @@ class Impatient(H11Protocol):
             self.transport.close()
 
 
-def server(app: App) -> uvicorn.Server:
+class Prompt(uvicorn.Server):
+    """A server that first ends the work of its application when it is told to end.
+
+    Args:
+        config: The configuration.
+        end: Ends the work; answers that wait for it are then complete.
+    """
+
+    def __init__(self, config: uvicorn.Config, end: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._end = end
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends the work, then the connections.
+
+        Args:
+            sockets: The sockets at which it listens.
+        """
+        await run_in_threadpool(self._end)
+        await super().shutdown(sockets)
+
+
+def server(app: App, end: Callable[[], object] = lambda: None) -> uvicorn.Server:
     """The server of an application, on sockets that are given to its `run`.
 
     Args:
         app: The application.
+        end: Called before it waits for the answers that are not complete.
     """
-    return uvicorn.Server(
+    return Prompt(
         uvicorn.Config(
             app,
             http=Impatient,
@@ -70,7 +95,8 @@ def server(app: App) -> uvicorn.Server:
             proxy_headers=False,
             limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=5,
-        )
+        ),
+        end,
     )
 
 

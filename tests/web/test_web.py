@@ -228,6 +228,8 @@ MISTAKES = [
     ("generate", {"model": "grey", "solver": {"name": "dpm-single", "r1": 1e-300}}, "r1 must be at least 0.001"),
     ("generate", {"model": "grey", "solver": {"name": "ggf", "atol": 1e300}}, "atol must be at most 1000"),
     ("generate", {"model": "grey", "classes": [0]}, "this model knows no classes"),
+    ("generate", {"model": "labelled", "classes": [10**21]}, "classes are whole numbers from 0 to 2"),
+    ("generate", {"model": "labelled", "classes": [-1]}, "classes are whole numbers from 0 to 2"),
     ("race", {"model": "grey", "solvers": [EM]}, "solvers"),
     ("race", {"model": "grey", "solvers": [EM] * 5}, "solvers"),
     ("inpaint", {"model": "grey", "picture": "?", "mask": "/w" * 8}, "mask"),

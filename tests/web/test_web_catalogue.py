@@ -1,5 +1,6 @@
 """The catalogue: what is kept is found again, by words, beginnings and misspellings, and survives what may happen."""
 
+import json
 import random
 import signal
 import sqlite3
@@ -256,11 +257,18 @@ def test_what_cannot_be_kept_is_refused(kept):
     nested = []
     for _ in range(10**5):
         nested = [nested]
-    for parameters in ({"a": object()}, {"a": float("nan")}, {"a": {1, 2}}, {"a": "\ud800"}, {"a": nested}):
+    for parameters in (
+        {"a": object()},
+        {"a": float("nan")},
+        {"a": {1, 2}},
+        {"a": "\ud800"},
+        {"a": "\ud800" * 2000},
+        {"a": nested},
+    ):
         with pytest.raises(UsageError, match="JSON"):
             kept.save("a", PICTURE, parameters)
     with pytest.raises(UsageError, match="at most 50,000"):
-        kept.save("a", PICTURE, {"a": "a" * 50_000})
+        kept.save("a", PICTURE, {"a": ["a" * 900] * 60})
     assert kept.page() == ([], 0)
 
 
@@ -492,3 +500,82 @@ def test_a_file_that_may_not_grow(tmp_path):
     with Catalogue(path) as catalogue:
         assert catalogue.page()[1] == len(saved)
     intact(path)
+
+
+def test_long_parameters_are_kept_once_and_left_out_of_pages(kept):
+    picture, parameters = "p" * 200_000, {"task": "inpaint", "seed": 1}
+    first = kept.save("first", PICTURE, parameters | {"picture": picture, "mask": "m" * 2000})
+    second = kept.save("second", PICTURE, parameters | {"picture": picture})
+    assert first.parameters == parameters | {"picture": picture, "mask": "m" * 2000}
+    assert kept.entry(second.id).parameters == parameters | {"picture": picture}
+    for entry in kept.page()[0]:
+        assert len(json.dumps(entry.parameters)) < 300 and entry.parameters["seed"] == 1
+    assert kept.rename(first.id, "third").parameters["picture"] == picture
+    (size,) = kept._db.execute("SELECT sum(length(text)) FROM attachments").fetchone()
+    assert size == 202_000
+    kept.delete(first.id)
+    assert kept.restore(first.id).parameters["mask"] == "m" * 2000
+    for id in (first.id, second.id):
+        kept.delete(id)
+    with kept._write():
+        kept._purge(keep=-1)
+    assert kept._db.execute("SELECT count(*) FROM attachments").fetchone() == (0,)
+    intact(kept.path)
+
+
+def test_a_catalogue_of_an_earlier_version_is_read(tmp_path):
+    with Catalogue(tmp_path / "old.db") as catalogue:
+        catalogue._db.executescript("DROP TABLE attachments; DROP TABLE attached")
+        catalogue._db.execute("INSERT INTO entries VALUES (1, 'a', 'a', 0, 4, 6)")
+        catalogue._db.execute("INSERT INTO pictures VALUES (1, ?, ?)", (PICTURE, json.dumps({"picture": "p" * 5000})))
+    with Catalogue(tmp_path / "old.db") as catalogue:
+        assert catalogue.entry(1).parameters == {"picture": "p" * 5000}
+        assert catalogue.save("b", PICTURE, {"picture": "q" * 5000}).parameters == {"picture": "q" * 5000}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, a file that is open cannot be removed")
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_is_removed_or_replaced_while_it_is_open(tmp_path, replaced):
+    path = tmp_path / "catalogue.db"
+    with Catalogue(tmp_path / "other.db") as other:
+        fill(other, "of another")
+    with Catalogue(path) as catalogue:
+        fill(catalogue, "before")
+        path.unlink()
+        if replaced:
+            (tmp_path / "other.db").rename(path)
+        fill(catalogue, "after")
+        expected = ["after", "of another"] if replaced else ["after"]
+        assert captions(catalogue) == expected
+    with Catalogue(path) as catalogue:
+        assert captions(catalogue) == expected
+
+
+FULL = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+from scoresde.core.errors import ResourceError
+from scoresde.web.catalogue import Catalogue
+with Catalogue(sys.argv[1]) as catalogue:
+    def fill(count):
+        ids = []
+        try:
+            while len(ids) < count:
+                ids.append(catalogue.save(f"picture {len(ids)}", bytes.fromhex(sys.argv[2]) + bytes(16_000), {}).id)
+        except ResourceError:
+            pass
+        return ids
+    fill(100)
+    for id in [entry.id for entry in catalogue.page()[0]]:
+        catalogue.delete(id)
+    print(len(fill(3)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not keep this limit of a file's size")
+def test_room_can_be_made_on_a_full_disk(tmp_path):
+    command = [sys.executable, "-c", FULL, tmp_path / "catalogue.db", PICTURE.hex()]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout == "3\n", done.stderr
+    intact(tmp_path / "catalogue.db")

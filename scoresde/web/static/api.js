@@ -64,6 +64,7 @@ export async function draw(task, body, hear, signal) {
     const parts = text.split("\n\n");
     text = parts.pop();
     for (const part of parts) {
+      if (part.startsWith(":")) continue; // a sign of life
       const [first, second] = part.split("\n");
       const event = first.replace("event: ", "");
       const data = JSON.parse(second.replace("data: ", ""));

@@ -48,12 +48,20 @@ export function catalogue(section, again) {
     const actions = el(
       "div",
       { class: "actions" },
-      entry.parameters.task ? act("Again", () => again(entry.parameters)) : null,
+      entry.parameters.task ? act("Again", () => repeat(entry)) : null,
       act("Download", () => download(src, `${entry.caption || entry.id}.png`)),
       act("Rename", () => rename(entry, title)),
       act("Delete", () => remove(entry, named)),
     );
     return el("figure", { class: "result" }, image(src, entry.caption || `Picture ${entry.id}`), el("figcaption", {}, title, when, actions));
+  }
+
+  async function repeat(entry) {
+    try {
+      again((await get(`api/catalogue/${entry.id}`)).parameters); // with the pictures that a page of entries leaves out
+    } catch (error) {
+      complain(error);
+    }
   }
 
   function rename(entry, title) {

@@ -73,7 +73,13 @@ export function image(src, alt) {
   return made;
 }
 
+// Where one stands in the line.
+export function waiting(news) {
+  const about = news.seconds ? `, about ${news.seconds} s` : "";
+  return `Waiting: ${news.ahead} before this one${about}.`;
+}
+
 export function cost(done) {
-  const products = done.vjps ? ` and ${done.vjps} products` : "";
-  return `${done.nfe} evaluations${products} · ${done.seconds.toFixed(2)} s`;
+  const products = done.vjps ? ` and ${done.vjps} ${done.vjps === 1 ? "product" : "products"}` : "";
+  return `${done.nfe} ${done.nfe === 1 ? "evaluation" : "evaluations"}${products} · ${done.seconds.toFixed(2)} s`;
 }

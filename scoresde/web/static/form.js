@@ -97,6 +97,13 @@ export class Options {
     this.model = choice(this.models.map((model) => [model.name, `${model.name} · ${model.width}×${model.height}`]), this.models[0].name);
     this.count = el("input", { type: "number", min: 1, max: about.most_pictures, step: 1 });
     this.count.value = count;
+    this.advice = el("p", { class: "hint" });
+    const advise = () => {
+      this.advice.textContent = "conditioner" in about.defaults ? this.chosen.advice : "";
+      this.advice.hidden = !this.advice.textContent;
+    };
+    this.model.addEventListener("change", advise);
+    advise();
     this.seed = el("input", { type: "number", min: 0, max: Number.MAX_SAFE_INTEGER - about.most_pictures, step: 1 });
     this.seed.value = 0;
     this.clip = el("input", { type: "checkbox" });
@@ -138,7 +145,7 @@ export class Options {
 
   // What stands beside the pictures: the button, these options, and what a task adds to them.
   controls(button, ...extra) {
-    return el("div", { class: "controls" }, button, labelled("model", this.model), labelled("pictures", this.count), ...extra, this.element);
+    return el("div", { class: "controls" }, button, labelled("model", this.model), this.advice, labelled("pictures", this.count), ...extra, this.element);
   }
 
   next() {

@@ -45,6 +45,7 @@ export default function generate(section, about) {
   });
 
   const show = () => {
+    if (drawing.running) return; // the pictures of this path are not shown now
     const frame = Number(slider.value);
     path.figures.forEach((figure, i) => {
       const shown = figure.querySelector("img");

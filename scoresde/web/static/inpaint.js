@@ -12,7 +12,8 @@ export default function inpaint(section, about) {
   const solver = new Chooser("Solver", about.solvers, about.models[0].solver);
   const conditioner = new Chooser("Conditioner", about.conditioners, { name: about.models[0].conditioner });
   const options = new Options(about, { count: 4, choosers: { conditioner, solver } });
-  let png = null;
+  const shape = ({ channels, width: w, height: h }) => [channels, w, h].join();
+  let [png, size] = [null, ""];
 
   const brush = new Brush(() => {
     drawing.button.disabled = !brush.painted;
@@ -38,6 +39,8 @@ export default function inpaint(section, about) {
 
   const paper = async (picture, mask) => {
     png = picture;
+    size = shape(options.chosen);
+    drawing.clear();
     const { width: w, height: h } = options.chosen;
     editor.hidden = false;
     await brush.show(png, w, h, mask);
@@ -54,6 +57,7 @@ export default function inpaint(section, about) {
   options.model.addEventListener("change", () => {
     conditioner.begin({ name: options.chosen.conditioner });
     solver.begin(options.chosen.solver);
+    if (png && size === shape(options.chosen)) return; // the picture and its hole serve this model too
     png = null;
     editor.hidden = true;
     drawing.button.disabled = true;

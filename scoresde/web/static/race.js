@@ -1,7 +1,7 @@
 // Two to four solvers from the same noise, and how far each ends from a tight reference.
 
 import { draw } from "./api.js";
-import { cost, data, el, image } from "./dom.js";
+import { cost, data, el, image, waiting } from "./dom.js";
 import { Chooser, Options, nothing } from "./form.js";
 import { figure } from "./results.js";
 
@@ -57,7 +57,7 @@ export default function race(section, about) {
     });
     lanes.replaceChildren(...made.map((each) => each.element));
     const hear = (event, news) => {
-      if (event === "queued" && news.ahead) status.textContent = `Waiting: ${news.ahead} before this one.`;
+      if (event === "queued" && news.ahead) status.textContent = waiting(news);
       const here = made[news.lane];
       if (!here) return;
       if (event === "progress") {

@@ -1,11 +1,12 @@
 // Pictures that were drawn, each with what can be done with it, and the button that draws them.
 
 import { draw, send } from "./api.js";
-import { complain, cost, data, download, el, image, labelled, toast } from "./dom.js";
+import { cost, data, download, el, image, labelled, toast, waiting } from "./dom.js";
 
 // Asks for a caption and keeps a picture; it can also be downloaded or thrown away there.
 function keep(png, parameters, discard) {
   const caption = el("input", { type: "text", maxlength: 500, autocomplete: "off" });
+  const wrong = el("p", { class: "error", role: "alert" });
   const dialog = el(
     "dialog",
     { "aria-label": "Keep this picture" },
@@ -20,12 +21,13 @@ function keep(png, parameters, discard) {
             toast(entry.caption ? `Kept as “${entry.caption}”` : "Kept without a caption");
             dialog.close();
           } catch (error) {
-            complain(error);
+            wrong.textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
           }
         },
       },
       image(data(png), "The picture"),
       labelled("Caption", caption),
+      wrong,
       el(
         "div",
         { class: "actions" },
@@ -46,6 +48,13 @@ function name(parameters) {
   return `${parameters.task}-${parameters.model}-${parameters.seed}`;
 }
 
+// Takes a picture away, until somebody wants it back.
+function discard(made) {
+  const [place, next] = [made.parentNode, made.nextSibling];
+  made.remove();
+  toast("Discarded", "Undo", () => place.insertBefore(made, next?.parentNode === place ? next : null));
+}
+
 // One picture with its actions.
 export function figure(png, label, parameters) {
   const shown = image(data(png), label);
@@ -59,7 +68,7 @@ export function figure(png, label, parameters) {
         "span",
         { class: "acts" },
         el("button", { type: "button", class: "quiet", "aria-label": `Download ${label}`, onclick: () => download(data(made.png), `${name(parameters)}.png`) }, "Download"),
-        el("button", { type: "button", class: "quiet", "aria-label": `Keep ${label}`, onclick: () => keep(made.png, parameters, () => made.remove()) }, "Keep…"),
+        el("button", { type: "button", class: "quiet", "aria-label": `Keep ${label}`, onclick: () => keep(made.png, parameters, () => discard(made)) }, "Keep…"),
       ),
     ),
   );
@@ -86,6 +95,13 @@ export class Drawing {
     this.running?.abort();
   }
 
+  // Nothing is drawn of what is given now.
+  clear() {
+    this.cancel();
+    this.grid.replaceChildren();
+    this.status.textContent = "";
+  }
+
   // Ends what is being drawn, and draws something else.
   async instead(body) {
     this.cancel();
@@ -107,16 +123,18 @@ export class Drawing {
     this.status.setAttribute("aria-live", "off"); // numbers that change all the time are no news to be read out
     this.bar.value = 0;
     this.bar.classList.add("on");
+    const given = this.before(); // as it is now: what is painted later belongs to the next drawing
+    const finished = [...this.grid.children]; // what was there comes back if nothing new does
     let emerging = [];
     const hear = (event, news) => {
-      if (event === "queued" && news.ahead) this.status.textContent = `Waiting: ${news.ahead} before this one.`;
+      if (event === "queued" && news.ahead) this.status.textContent = waiting(news);
       if (event === "begun") this.status.textContent = "Drawing…";
       if (event !== "progress") return;
       this.bar.value = news.share;
       this.status.textContent = cost(news);
       if (!emerging.length) {
         emerging = news.pictures.map((_, i) => el("figure", { class: "result" }, image("", `Picture ${i + 1}, emerging`)));
-        this.grid.replaceChildren(...this.before(), ...emerging);
+        this.grid.replaceChildren(...given, ...emerging);
         this.grid.dataset.count = this.grid.children.length;
       }
       news.pictures.forEach((png, i) => { emerging[i].firstChild.src = data(png); });
@@ -129,7 +147,7 @@ export class Drawing {
         if (body.classes) parameters.classes = [body.classes[i % body.classes.length]];
         return figure(png, `seed ${parameters.seed}`, parameters);
       });
-      this.grid.replaceChildren(...this.before(), ...figures);
+      this.grid.replaceChildren(...given, ...figures);
       this.grid.dataset.count = this.grid.children.length;
       this.status.textContent = cost(done);
       this.shown?.(done, figures);
@@ -137,7 +155,8 @@ export class Drawing {
       this.status.setAttribute("aria-live", "polite");
       this.status.textContent = error.name === "AbortError" ? "Cancelled." : `${error.message}.`;
       this.status.classList.toggle("error", error.name !== "AbortError");
-      for (const each of emerging) each.classList.add("faded");
+      if (emerging.length) this.grid.replaceChildren(...finished);
+      this.grid.dataset.count = this.grid.children.length;
     } finally {
       this.running = null;
       this.button.textContent = this.title;

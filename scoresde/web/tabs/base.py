@@ -13,6 +13,7 @@ from ...models.clipped import ClippedModel
 from ...models.latent import data_shape
 from ...models.network import NetworkModel
 from ...observations.tasks import trained_task
+from ...posterior import store
 from ...posterior.tasks import SOLVER, conditioner_for, steps_for
 from ..jobs import Work
 
@@ -39,6 +40,19 @@ class Served:
         return data_shape(self.model)
 
     @property
+    def conditioner(self) -> str:
+        """The conditioner that works at once: without a stored covariance of the model's data, `projection`."""
+        name = conditioner_for(self.model)
+        return "projection" if name == "covariance" and not store.every(self.folder) else name
+
+    @property
+    def advice(self) -> str:
+        """What would make its fillings and colours better, or nothing."""
+        if self.conditioner == conditioner_for(self.model):
+            return ""
+        return f"Fillings and colours get better by `scoresde stats {self.name}`, which stores what its pictures share."
+
+    @property
     def description(self) -> dict[str, Any]:
         """The description that the page gets."""
         channels, height, width = self.shape
@@ -48,7 +62,8 @@ class Served:
             "height": height,
             "width": width,
             "classes": self.model.classes,
-            "conditioner": conditioner_for(self.model),
+            "conditioner": self.conditioner,
+            "advice": self.advice,
             "solver": {"name": SOLVER, "steps": steps_for(self.model)},
             "parameters": sum(p.numel() for p in self.model.parameters()),
         }

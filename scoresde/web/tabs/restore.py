@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ...conditioners import conditioners
 from ...core.errors import UsageError
-from ...posterior.tasks import SOLVER, STEPS, Case, Method, conditioner_for
+from ...posterior.tasks import SOLVER, STEPS, Case, Method
 from ...solvers import solvers
 from .. import schema, uploads
 from ..encoding import encoded, picture_of
@@ -50,7 +50,7 @@ class Restore(Tab, ABC):
             served: The model that was asked for.
             case: What is known of the picture.
         """
-        conditioner = self.conditioner or {"name": conditioner_for(served.model)}
+        conditioner = self.conditioner or {"name": served.conditioner}
         method = Method(schema.build(solvers, self.solver), schema.build(conditioners, conditioner))
         model = self.clipped(served.model)
 

@@ -1,0 +1,71 @@
+"""Pages of the catalogue in an order, read from its tables."""
+
+import json
+import sqlite3
+from typing import Any, Literal, get_args
+
+from ..core.errors import UsageError
+from .entries import CatalogueEntry
+
+SortOrder = Literal["newest", "oldest", "name"]
+LARGEST_PAGE = 200
+"""Entries of the largest page."""
+ENTRY = "entries.id, caption, created, width, height, parameters FROM entries JOIN pictures USING (id)"
+SORTED = {"newest": ("id", "DESC"), "oldest": ("id", "ASC"), "name": ("folded", "ASC")}
+
+
+def checked(order: str, offset: int, limit: int) -> None:
+    """Checks what a page is asked for with.
+
+    Args:
+        order: "newest", "oldest" or "name".
+        offset: Number of entries that are skipped.
+        limit: The largest number of entries.
+
+    Raises:
+        UsageError: The order, offset or limit is not allowed.
+    """
+    if order not in SORTED:
+        raise UsageError(f"the order must be one of {', '.join(get_args(SortOrder))}, got {order!r}")
+    if offset < 0 or not 1 <= limit <= LARGEST_PAGE:
+        raise UsageError(
+            f"a page needs an offset of at least 0 and a limit from 1 to {LARGEST_PAGE}, got {offset} and {limit}"
+        )
+
+
+def listed(db: sqlite3.Connection, order: str, offset: int, limit: int) -> tuple[list[int], int]:
+    """Ids by an order, counted from the nearer end, and the number of all entries.
+
+    Args:
+        db: The database.
+        order: "newest", "oldest" or "name".
+        offset: Number of entries that are skipped.
+        limit: The largest number of entries.
+    """
+    (total,) = db.execute("SELECT entries FROM size").fetchone()
+    column, way = SORTED[order]
+    count = max(0, min(limit, total - offset))
+    from_end = offset > total // 2
+    skipped = total - offset - count if from_end else offset
+    way = {"ASC": "DESC", "DESC": "ASC"}[way] if from_end else way
+    rows = db.execute(
+        f"SELECT id FROM entries ORDER BY {column} {way}, id {way} LIMIT ? OFFSET ?", (count, max(0, skipped))
+    )
+    ids = [id for (id,) in rows]
+    return ids[::-1] if from_end else ids, total
+
+
+def entries(db: sqlite3.Connection, ids: list[int]) -> dict[int, CatalogueEntry]:
+    """The entries that there are among numbers, by their numbers.
+
+    Args:
+        db: The database.
+        ids: The numbers.
+    """
+    marks = ", ".join("?" * len(ids))
+    return {row[0]: _made(row) for row in db.execute(f"SELECT {ENTRY} WHERE entries.id IN ({marks})", ids)}
+
+
+def _made(row: tuple[Any, ...]) -> CatalogueEntry:
+    id, caption, created, width, height, parameters = row
+    return CatalogueEntry(id, caption, created, width, height, json.loads(parameters))
