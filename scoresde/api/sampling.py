@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from numbers import Integral
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from ..models.guided import GuidedModel
 from ..models.latent import decoded
 from ..sampling import latent
 from ..sampling.progress import ProgressBar, progress_bar
-from ..sampling.sample import Samples, in_batches
+from ..sampling.sample import Samples, in_batches, noised_to
 from ..sampling.sample import sample as solved
 from .arguments import DELAY, Method, Model, model_of, solver_of
 from .handed import Array, Handed, arranged, data_of, numbers_of
@@ -35,6 +36,8 @@ def sample(
     guidance: float | None = None,
     guidance_interval: tuple[float, float] = (0.0, 1.0),
     clip: bool = False,
+    x: Handed | None = None,
+    start: float | None = None,
     stop: float | None = None,
     denoise: bool = True,
     batch: int = 64,
@@ -61,6 +64,9 @@ def sample(
         guidance: Scale of guidance to the class; by default 1, which is none.
         guidance_interval: Times between which the scale holds.
         clip: Cuts the predicted images off at black and white; for models of pictures in [-1, 1].
+        x: Data to begin with in place of pure noise, a single one or a batch that is taken in turn: as for `encode`.
+            They are noised to the time `start`, and the solver goes on from there.
+        start: Time from which data are taken back; `scoresde.sde.time_at(model.sde, 0.4)` is at 40 % of the process.
         stop: Time at which the solver ends; by default the process's `t_min`.
         denoise: Ends with E[x_0 | x_stop] instead of x_stop, for one more evaluation.
         batch: Samples at a time.
@@ -77,10 +83,19 @@ def sample(
         >>> import scoresde
         >>> scoresde.sample("digits", "unipc", n=4, steps=5).x.shape
         torch.Size([4, 1, 8, 8])
+
+        Another picture like a given one:
+
+        >>> one = scoresde.sample("digits", n=1).x
+        >>> scoresde.sample("digits", n=4, x=one, start=0.3).x.shape
+        torch.Size([4, 1, 8, 8])
     """
     around, chosen = model_of(model), solver_of(solver, steps=steps, tol=tol)
+    if (x is None) != (start is None):
+        raise UsageError("x and start belong together: data, and the time to which they are noised first")
+    given = None if x is None else data_of(x, around).to(dtype)
     if n is None and not isinstance(seeds, Iterable):
-        n = around.bound if around.bound not in (None, 1) else 16
+        n = around.bound if around.bound not in (None, 1) else 16 if given is None else len(given)
     for name, value in (("n", n), ("batch", batch)):
         if value is not None and (not isinstance(value, Integral) or value < 1):
             raise UsageError(f"{name} is a whole number of at least 1, got {value!r}")
@@ -90,7 +105,8 @@ def sample(
         raise UsageError("clip cuts off at -1 and 1, and these data are no pictures with that range: leave it out")
     if guidance is not None and classes is None:
         raise UsageError("guidance needs classes: say which class the samples are guided to")
-    labels = [] if classes is None else torch.as_tensor(classes).reshape(-1).tolist()
+    flat = classes.reshape(-1) if isinstance(classes, Tensor) else np.ravel([] if classes is None else classes)
+    labels = flat.tolist()
     together, drawn = processes(), list[tuple[int, Samples]]()
     measured = posed(around)
     prior = around if measured is None else measured.unconditional  # which may be guided to a class for each sample
@@ -109,11 +125,16 @@ def sample(
                 return ClippedModel(inner) if clip else inner
 
             bound = of_rows(around, rows, sources, inside)
-            x, watch = bound.prior(sources, dtype=dtype), ProgressBar(bound.sde, bar)
+            watch = ProgressBar(bound.sde, bar, start=start)
+            if given is None or start is None:
+                state = bound.prior(sources, dtype=dtype)
+            else:
+                state = noised_to(bound, given[[row % len(given) for row in rows]], start, sources)
+            ends = {"start": start, "stop": stop}
             found = solved(
-                bound, chosen, x, generator=sources, stop=stop, denoise=denoise, observers=(watch, *observers)
+                bound, chosen, state, generator=sources, **ends, denoise=denoise, observers=(watch, *observers)
             )
-            watch.finish(len(x))
+            watch.finish(len(rows))
             drawn.append((rows.start, replace(as_data(around, found, rows), seeds=own)))
             return found
 

@@ -1,7 +1,8 @@
 """`scoresde sample`: samples from a model with any solver."""
 
 import contextlib
-from dataclasses import dataclass, replace
+from collections import ChainMap
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -23,7 +24,6 @@ from ..core.random import generators
 from ..images import sheets
 from ..models.base import Observer, ScoreModel
 from ..models.clipped import ClippedModel
-from ..models.guided import GuidedModel
 from ..models.latent import decoded, of_data
 from ..models.network import NetworkModel
 from ..models.record import record as noted
@@ -32,50 +32,11 @@ from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.samples import names_of
 from ..sampling.trajectory import Trajectory, drawn_way
 from ..solvers import Solver, solvers
+from .guidance import labels
 from .options import build, device_option, field_options
+from .start import PICTURE, SHARE, begun
 
 RECORD = "samples.json"
-
-
-@dataclass(frozen=True)
-class Guidance:
-    """The classes of all samples, and how strongly they are guided to them."""
-
-    classes: list[int]
-    scale: float
-    interval: tuple[float, float]
-
-    def around(self, model: ScoreModel, first: int, count: int) -> GuidedModel:
-        """The model of `count` samples from the given one on."""
-        return GuidedModel(model, self.classes[first : first + count], self.scale, self.interval)
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """What samples.json says of it."""
-        return {"classes": self.classes, "guidance": self.scale, "guidance_interval": list(self.interval)}
-
-
-def labels(classes: str | None, count: int, scale: float | None, interval: str | None) -> Guidance | None:
-    """What --class, --guidance and --guidance-interval ask for; sample i has the class i modulo their number.
-
-    Raises:
-        UsageError: One of them cannot be read, or there is a scale without a class.
-    """
-    if classes is None:
-        if scale is not None or interval is not None:
-            raise UsageError("--guidance needs --class: say which class the samples are guided to")
-        return None
-    try:
-        named = [int(text) for text in classes.split(",")]
-    except ValueError:
-        raise UsageError(f"--class takes whole numbers such as 3 or 0,1,2, got {classes!r}") from None
-    low, high = 0.0, 1.0
-    if interval is not None:
-        try:
-            low, high = (float(text) for text in interval.split(","))
-        except ValueError:
-            raise UsageError(f"--guidance-interval takes two times such as 0.1,0.8, got {interval!r}") from None
-    return Guidance([named[i % len(named)] for i in range(count)], 1.0 if scale is None else scale, (low, high))
 
 
 def run(
@@ -91,6 +52,8 @@ def run(
     guidance: float | None,
     guidance_interval: str | None,
     clip: bool,
+    start: tuple[str, ...],
+    start_time: str | None,
     device_name: str,
     quiet: bool,
     **options: Any,
@@ -114,6 +77,7 @@ def run(
             raise UsageError(f"--clip cuts off at black and white, and the samples of {model} are no pictures: drop it")
         if clip:
             of_data(network, "--clip cuts off at black and white")
+        begin = begun(start, start_time, network, folder)
         asked = labels(classes, count, guidance, guidance_interval)
         if asked:
             asked.around(network, 0, count)  # says what is wrong before a folder is made
@@ -121,20 +85,25 @@ def run(
         seeds = range(seed, seed + count)
         names = names_of(seeds, pictures(network))
         names += ["trajectory.png", f"trajectory.{animation}"] if trajectory else []
+        names += [PICTURE] if begin else []
         place = together.only_first(lambda: stack.enter_context(result(target, RECORD, names)))
-        recorder = Trajectory(network.sde, trajectory) if trajectory else None
+        first = begin.time if begin else None
+        recorder = Trajectory(network.sde, trajectory, start=first) if trajectory else None
         shown = False if quiet or not together.first else None
         drawn: list[tuple[int, sampling.Samples]] = []
         with progress_bar(count, shown, desc="sample") as bar:
 
             def draw(rows: range) -> sampling.Samples:
                 sources = generators(seed + row for row in rows)
-                observers: list[Observer] = [ProgressBar(network.sde, bar)]
+                observers: list[Observer] = [ProgressBar(network.sde, bar, start=first)]
+                if begin:
+                    observers.append(begin.watch(network, rows))
                 if recorder and rows[0] == 0:
                     observers.append(recorder)
                 guided: ScoreModel = asked.around(network, rows[0], len(rows)) if asked else network
-                guided, x = ClippedModel(guided) if clip else guided, network.prior(sources)
-                part = sampling.sample(guided, chosen, x, generator=sources, observers=tuple(observers))
+                guided = ClippedModel(guided) if clip else guided
+                x = begin.state(network, rows, sources) if begin else network.prior(sources)
+                part = sampling.sample(guided, chosen, x, generator=sources, start=first, observers=tuple(observers))
                 drawn.append((rows[0], replace(part, x=in_own_units(network, part.x.cpu()))))
                 return part
 
@@ -142,6 +111,7 @@ def run(
                 pass
             bar.update(count - bar.n)
         everything = sorted((part for parts in together.gather(drawn) for part in parts), key=lambda part: part[0])
+        seen = together.gather(begin.seen if begin else {})
         if not together.first:
             return
         batches = [part for _, part in everything]
@@ -152,6 +122,8 @@ def run(
             sheets.save(strip, place / "trajectory.png")
             sheets.save_animation(frames, place / f"trajectory.{animation}")
         record = describe(chosen, network, batches, folder, seed) | (asked.record if asked else {}) | {"clip": clip}
+        if begin:
+            record |= begin.written(place, whole.x, dict(ChainMap(*seen)), partial(in_own_units, network))
         files.write_json(place / RECORD, record)
     click.echo(
         f"{count} samples by {chosen}: {record['nfe']:g} NFE, {record['seconds']:.2f} s in "
@@ -203,6 +175,15 @@ def sample() -> click.Command:
             ["--guidance-interval"], metavar="LOW,HIGH", help="Times between which the scale holds. [default: 0,1]"
         ),
         click.Option(["--clip"], is_flag=True, help="Cut the predicted images off at black and white."),
+        click.Option(
+            ["--start"],
+            multiple=True,
+            metavar="PICTURE|data:INDEX",
+            help="Begin with this picture, or one held out from training, noised; several are taken in turn.",
+        ),
+        click.Option(
+            ["--start-time"], metavar="T", help=f"To which share of the process, 0.3 or 300/1000. [default: {SHARE}]"
+        ),
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
     command = click.Command("sample", callback=run, params=[*own, *field_options(solvers.all())], help=run.__doc__)
@@ -216,6 +197,7 @@ Examples:
   scoresde sample --model runs/digits --solver pc --steps 200 -n 16 --seed 7 --out out
   scoresde sample --solver rk45 --trajectory 10 --animation webp
   scoresde sample --model models/digits --solver unipc --steps 5 --grid tuned
+  scoresde sample --model cifar10 --start photo.png --start-time 0.3 -n 8
   scoresde sample --model runs/labelled --class 0,1,2 --guidance 2 -n 12"""
     device_option(command)
     return command

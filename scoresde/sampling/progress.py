@@ -71,12 +71,12 @@ class Progress:
     Args:
         sde: The process of the model.
         upwards: Whether the way leads from data to noise, as it does for latent codes and likelihoods.
-        start: Time at which a way upwards begins; by default the process's `t_min`.
+        start: Time at which the way begins; by default an end of the process.
     """
 
     def __init__(self, sde: SDE, *, upwards: bool = False, start: float | None = None) -> None:
-        ends = sde.log_snr(torch.tensor([sde.t_max, sde.t_min if start is None else start], dtype=torch.float64))
-        ends = ends.flip(0) if upwards else ends
+        first, last = (sde.t_min, sde.t_max) if upwards else (sde.t_max, sde.t_min)
+        ends = sde.log_snr(torch.tensor([first if start is None else start, last], dtype=torch.float64))
         self.sde, self.upwards = sde, upwards
         self.first, self.last = float(ends[0]), float(ends[1])
         self.calls, self.share = 0, 0.0

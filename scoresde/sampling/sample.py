@@ -13,9 +13,10 @@ from torch.nn.modules.dropout import _DropoutNd
 from ..core.errors import NumericalError, ResourceError, UsageError
 from ..core.finite import non_finite
 from ..core.parallel import ALONE, Processes
-from ..core.random import Generators
+from ..core.random import Generators, randn_like
 from ..models.base import ObservedModel, Observer, ScoreModel
 from ..models.evaluations import Evaluations
+from ..sde import noised
 from ..solvers import OneStepSolver, Solver, solvers
 from ..solvers.base import Info
 from .samples import Samples as Samples
@@ -27,29 +28,53 @@ def sample(
     x: Tensor,
     *,
     generator: Generators = None,
+    start: float | None = None,
     stop: float | None = None,
     denoise: bool = True,
     observers: tuple[Observer, ...] = (),
 ) -> Samples:
-    """Solves the reverse process from x, (B, *), noise at the end of the process.
+    """Solves the reverse process from x, (B, *), noise at the end of the process or the state at another time.
 
     Args:
         model: What is sampled from.
         solver: A solver, or its text, such as "dpm:tol=1e-2".
-        x: Noise, as `model.prior(seeds)` makes it.
+        x: Noise, as `model.prior(seeds)` makes it; or the state at the time `start`, as `noised_to` makes it.
         generator: Source of the solver's noise; one per row makes a sample depend on its own seed alone.
+        start: Time of x; by default the process's `t_max`.
         stop: Time at which the solver ends; by default the process's `t_min`.
         denoise: Ends with E[x_0 | x_stop] instead of x_stop, for one more evaluation.
         observers: Called with (x, t, eps) after each evaluation of the model.
 
     Raises:
-        UsageError: `stop` does not lie inside the process, or the solver cannot follow a model that draws noise.
+        UsageError: The times do not lie inside the process or run upwards, or the solver cannot follow a model that
+            draws noise.
         NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
     """
+    begin = model.sde.t_max if start is None else start
     end = model.sde.t_min if stop is None else stop
-    return transport(
-        model, solver, x, start=model.sde.t_max, stop=end, generator=generator, denoise=denoise, observers=observers
-    )
+    if start is not None and not end < start:
+        raise UsageError(f"samples are drawn from a later time to an earlier one, got start {begin:g} and stop {end:g}")
+    return transport(model, solver, x, start=begin, stop=end, generator=generator, denoise=denoise, observers=observers)
+
+
+def noised_to(model: ScoreModel, x0: Tensor, start: float, generator: Generators = None) -> Tensor:
+    """x_t = α x_0 + σ z at the time t = `start`, (B, *): what `sample` begins with to draw near to given data.
+
+    Args:
+        model: The model, for its process and its device.
+        x0: Data in the units of the network, (B, *).
+        start: The time.
+        generator: Source of z, the same noise that `model.prior` makes of it.
+
+    Raises:
+        UsageError: The time does not lie in the process.
+
+    Reference: Meng et al. 2022, https://arxiv.org/abs/2108.01073, algorithm 1.
+    """
+    if not 0 < start <= model.sde.t_max:
+        raise UsageError(f"a time to start from lies in (0, {model.sde.t_max:g}], got {start:g}")
+    x0 = x0.to(model.device)
+    return noised(model.sde, x0, torch.full((len(x0),), start, dtype=torch.float64), randn_like(x0, generator))
 
 
 def transport(
@@ -82,10 +107,12 @@ def transport(
     chosen = solvers.make(solver, Solver)
     if model.draws and not isinstance(chosen, OneStepSolver):
         reason = "compares" if chosen.adaptive else "combines"
-        raise UsageError(
-            f"{chosen.name} {reason} evaluations at different times, and this model draws new noise at each: "
-            "use em, ancestral or pc, or a conditioner without noise of its own, such as replace or covariance"
-        )
+        said = f"{chosen.name} {reason} evaluations at different times, and this model draws new noise at each: "
+        use = "use em, ancestral or pc, or a conditioner without noise of its own, such as replace or covariance"
+        if model.draws != "as published":
+            raise UsageError(said + use)
+        means = "estimate of the error" if chosen.adaptive else "history"
+        warnings.warn(f"{said}its {means} means nothing then, as published; for samples, {use}", stacklevel=3)
 
     def run(watched: ScoreModel, info: Info) -> Tensor:
         state = x.to(torch.promote_types(x.dtype, torch.float32))  # as in `Solver.solve`, and for the last step too

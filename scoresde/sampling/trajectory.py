@@ -24,8 +24,9 @@ class Trajectory:
 
     Args:
         sde: The process of the model.
-        frames: Number of states, evenly spaced in log-SNR from the end of the process to `stop`.
+        frames: Number of states, evenly spaced in log-SNR from `start` to `stop`.
         stop: Time of the last frame; by default the process's `t_min`.
+        start: Time of the first frame; by default the process's `t_max`.
 
     Raises:
         UsageError: There are fewer than 2 frames.
@@ -39,10 +40,11 @@ class Trajectory:
         (4, torch.Size([2, 1, 8, 8]))
     """
 
-    def __init__(self, sde: SDE, frames: int, stop: float | None = None) -> None:
+    def __init__(self, sde: SDE, frames: int, stop: float | None = None, *, start: float | None = None) -> None:
         if frames < 2:
             raise UsageError(f"a trajectory has at least 2 frames, got {frames}")
-        ends = sde.log_snr(torch.tensor([sde.t_max, sde.t_min if stop is None else stop], dtype=torch.float64))
+        first, last = sde.t_max if start is None else start, sde.t_min if stop is None else stop
+        ends = sde.log_snr(torch.tensor([first, last], dtype=torch.float64))
         self.sde = sde
         self.log_snr = torch.linspace(float(ends[0]), float(ends[1]), frames, dtype=torch.float64)
         self.states: list[Tensor] = []
