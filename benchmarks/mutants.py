@@ -73,8 +73,8 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     (S + "adaptive.py", "accepted = active & ~unknown & (error <= 1)", "accepted = active & ~unknown", "nothing rejected", "golden"),
     (S + "adaptive.py", "f = replace(trial.f, stay, f)", "pass", "stale first stage", "golden"),
     (S + "adaptive.py", "length = np.minimum(h, left)\n", "length = np.minimum(h, left * 1.01)\n", "runs past the end", "golden"),
-    (S + "predictor_corrector.py", "torch.sqrt(2 * delta)", "torch.sqrt(delta)", "Langevin noise", "predictor_corrector"),
-    (S + "predictor_corrector.py", "model.score(x, s.rows(x))", "model.score(x, t.rows(x))", "Langevin at the old level", "predictor_corrector"),
+    (S + "langevin.py", "torch.sqrt(2 * delta)", "torch.sqrt(delta)", "Langevin noise", "predictor_corrector"),
+    (S + "predictor_corrector.py", "model, x, s, generator, snr", "model, x, t, generator, snr", "Langevin at the old level", "predictor_corrector"),
     (S + "predictor_corrector.py", "* (t.alpha / s.alpha) ** 2", "* (t.alpha / s.alpha)", "Langevin's factor", "predictor_corrector"),
     (S + "torchdiffeq_solver.py", '"step_t": span[1:], ', "", "torchdiffeq runs past the end", "golden"),
     ("sampling/sample.py", "watched.denoise(end", "model.denoise(end", "the last evaluation not counted", "solvers -k counted"),
@@ -111,7 +111,7 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     (S + "ddim.py", "self.eta * s.sigma", "self.eta * t.sigma", "the level of the noise", "golden_fixed"),
     (S + "fixed_runge_kutta.py", "[1 / 6, 1 / 3, 1 / 3, 1 / 6]", "[1 / 6, 1 / 6, 1 / 2, 1 / 6]", "a weight of rk4", "solvers -k 'order and rk4'"),
     (S + "fixed_runge_kutta.py", "[[1.0]], [0.5, 0.5]", "[[1.0]], [0.45, 0.55]", "Heun's weights", "solvers -k 'order and heun'"),
-    (S + "predictor_corrector.py", "(self.snr * ratio.cpu().double())", "(1.05 * self.snr * ratio.cpu().double())", "Langevin's signal-to-noise ratio", "predictor_corrector"),
+    (S + "langevin.py", "(snr * ratio.cpu().double())", "(1.05 * snr * ratio.cpu().double())", "Langevin's signal-to-noise ratio", "predictor_corrector"),
     ("bench/tune/search.py", "errors(place(parameters)) / scale)", "errors(place(parameters)))", "the loss without its scale", "tune -k mode"),
     ("bench/tune/search.py", "best[:starts]", "best[-starts:]", "the search starts from the worst grids", "tune -k begins"),
     ("bench/tune/search.py", "place(min(found", "place(max(found", "the worst of the grids found", "tune -k begins"),
@@ -310,6 +310,13 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     (F + "pickles.py", "if path in NAMES or", "if True or", "any name in a pickle", "pickles"),
     ("models/classifier.py", "self.scale * self.sde.sigma(t)", "self.scale", "guidance without its σ", "classifier"),
     ("sde/labels/sigma.py", "torch.exp(-sde", "torch.exp(sde", "σ for 1/σ", "models"),
+    (S + "langevin.py", "(level,) = model.sde.levels([stop])", "(level,) = model.sde.levels([2 * stop])", "the final corrector at another level", "solvers/test_langevin"),
+    (S + "langevin.py", "if not self.final_corrector:\n            return x", "if True:\n            return x", "the final corrector is left out", "solvers/test_langevin"),
+    (S + "ddim.py", "return self.eta > 0 or self.final_corrector > 0", "return self.eta > 0", "a way back after a final corrector", "solvers/test_langevin"),
+    (P + "base.py", "reverse = reverse and not solver.final_corrector", "pass", "samplers forget the final corrector", "solvers/test_langevin"),
+    ("sampling/sample.py", 'if model.draws != "as published":', "if False:", "new noise where it cannot be followed", "test_published"),
+    (C + "line.py", "torch.maximum(self.before, t)", "self.before", "a step that is tried again has the noise of a lower level", "test_published"),
+    (C + "base.py", "draws if draws is True else model.draws or draws", "model.draws or draws", "noise around the published heuristic followed", "test_published"),
 ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import errno
 import importlib
 import signal
 import sys
+import warnings
 from types import FrameType
 
 import click
@@ -115,12 +116,18 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
     sys.exit(128 + signum)
 
 
+def _warn(message: Warning | str, *place: object) -> None:
+    """One line for a warning, without its place in the code."""
+    click.echo(f"Warning: {message}", err=True)
+
+
 def main() -> None:
     """Entry point: runs the command with the exit codes of errors.py, 130 for SIGINT and 143 for SIGTERM.
 
     Where what is printed is not taken, it is 6 with a sentence on standard error, or 141 without one after `| head`.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    warnings.showwarning = _warn  # type: ignore[assignment]  # of what it is given, the place is not wanted
     output = sys.stdout
     spell(output, sys.stderr)
     try:

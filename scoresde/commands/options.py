@@ -61,15 +61,16 @@ def field_options(
     """
     owners: dict[str, dict[str, list[str]]] = {}
     fields: dict[str, FieldInfo] = {}
-    for name, cls in classes.items():
-        if name == "given":  # in Python, and nowhere else
-            continue
+    named = {name: cls for name, cls in classes.items() if name != "given"}  # that is in Python, and nowhere else
+    for name, cls in named.items():
         own = (changed or {}).get(name, {})
         for field, info in cls.model_fields.items():
             fields.setdefault(field, info)
             owners.setdefault(field, {}).setdefault(_written(own.get(field, default(info))), []).append(name)
     return [
-        click.Option([flag(name), name], type=click_type(info), help=f"{info.description} {_taken(owners[name])}")
+        click.Option(
+            [flag(name), name], type=click_type(info), help=f"{info.description} {_taken(owners[name], len(named))}"
+        )
         for name, info in fields.items()
     ]
 
@@ -81,9 +82,10 @@ def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _taken(owners: Mapping[str, Sequence[str]]) -> str:
-    """Who takes an option with which default, as "[dpm: 0.05; rk23, rk45: 0.01; scipy]"."""
-    return f"[{'; '.join(', '.join(names) + ': ' * bool(value) + value for value, names in owners.items())}]"
+def _taken(owners: Mapping[str, Sequence[str]], classes: int) -> str:
+    """Who takes an option with which default, as "[dpm: 0.05; rk23, rk45: 0.01; scipy]", or "[any: 0]" of several."""
+    named = {value: "any" if len(names) == classes > 1 else ", ".join(names) for value, names in owners.items()}
+    return f"[{'; '.join(names + ': ' * bool(value) + value for value, names in named.items())}]"
 
 
 def build(registry: Registry[T], name: str, values: Mapping[str, Any]) -> T:

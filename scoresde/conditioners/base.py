@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from pydantic import ConfigDict
@@ -34,22 +35,29 @@ class ConditionedModel(WrapperModel):
         observation: What y was measured with.
         y: (B, *m).
         rule: How the prediction of the model becomes that of p(x | y).
-        draws: Whether the rule draws noise at each evaluation.
+        draws: Whether the rule draws noise at each evaluation, as in `ScoreModel.draws`.
     """
 
     def __init__(
-        self, model: ScoreModel, observation: Observation, y: Tensor, rule: Rule, *, draws: bool = False
+        self,
+        model: ScoreModel,
+        observation: Observation,
+        y: Tensor,
+        rule: Rule,
+        *,
+        draws: bool | Literal["as published"] = False,
     ) -> None:
+        self.draws = draws
         super().__init__(model)
         if model.bound not in (None, len(y)):
             raise UsageError(f"the model is bound to {model.bound} samples, got measurements of {len(y)}")
-        self.observation, self.y, self.rule, self.draws = observation, y, rule, draws or model.draws
+        self.observation, self.y, self.rule = observation, y, rule
         self.bound = len(y)
 
     def _adopt(self, model: ScoreModel) -> None:
         draws, bound = self.draws, self.bound
         super()._adopt(model)
-        self.draws, self.bound = draws or model.draws, bound or model.bound
+        self.draws, self.bound = draws if draws is True else model.draws or draws, bound or model.bound
 
     def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
         if len(x) != len(self.y):

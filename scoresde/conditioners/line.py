@@ -67,7 +67,11 @@ class OneLine(Line):
 
 
 class Lagging(Line):
-    """The published form. It remembers the time of the evaluation before; a later time than that is a new run."""
+    """The published form: new z at each evaluation, at the level of the one before.
+
+    It remembers that level. Where the time goes up, as in a step that is tried again, the level is the row's own; at
+    the end of the process, where runs begin, it is A⁺y itself.
+    """
 
     before: Tensor | None = None
 
@@ -75,9 +79,11 @@ class Lagging(Line):
         return self.put(x, self.known)
 
     def __call__(self, model: ScoreModel, x: Tensor, t: Tensor) -> Output:
-        seen = self.known.to(x)
-        if self.before is not None and bool((self.before >= t).all()):
-            alpha, sigma = model.sde.alpha(self.before), model.sde.sigma(self.before)
-            seen = expand(alpha, x) * seen + expand(sigma, x) * randn_like(x, self.generator)
+        seen, begins = self.known.to(x), t >= model.sde.t_max
+        if not bool(begins.all()):
+            level = t if self.before is None else torch.maximum(self.before, t)
+            alpha, sigma = expand(model.sde.alpha(level), x), expand(model.sde.sigma(level), x)
+            drawn = alpha * seen + sigma * randn_like(x, self.generator)
+            seen = torch.where(expand(begins, x).bool(), seen, drawn)
         self.before = t
         return model.evaluate(self.put(x, seen), t)

@@ -26,7 +26,7 @@ class Replacement(LinearConditioner):
         self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators
     ) -> ConditionedModel:
         rule = (Lagging if self.as_published else OneLine)(observation, observation.pinv(y), generator)
-        return ReplacedModel(model, observation, y, rule, draws=self.as_published)
+        return ReplacedModel(model, observation, y, rule, draws="as published" if self.as_published else False)
 
 
 class ReplacedModel(ConditionedModel):

@@ -3,7 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -41,8 +41,9 @@ class ScoreModel(nn.Module, ABC):
     """The process whose x_t the model knows."""
     shape: tuple[int, ...]
     """Shape of one sample, without the batch: (C, H, W) for images."""
-    draws: bool = False
-    """Whether an evaluation draws noise, so that two of them at one point differ."""
+    draws: bool | Literal["as published"] = False
+    """Whether an evaluation draws noise, so that two of them at one point differ. Solvers that compare or combine
+    evaluations refuse such a model; "as published", they follow it with a warning."""
     classes: int = 0
     """Number of class labels that the model knows; 0 if it knows none."""
     null_class: bool = True

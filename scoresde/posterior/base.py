@@ -134,8 +134,8 @@ def noisy(kind: type[Solver], what: str, use: str) -> Callable[[Any], Any]:
     """A validator of the option `solver`: it must be of a kind and follow the reverse SDE.
 
     The samplers need draws from p(x_s | x_t). The probability flow has the same marginals, but maps x_t to one x_s:
-    split Gibbs sampling would then count the prior by half. The Langevin corrector of pc and the churn of edm forget a
-    part of x_t.
+    split Gibbs sampling would then count the prior by half. The Langevin corrector of pc, a final corrector and the
+    churn of edm forget a part of x_t.
 
     Args:
         kind: Base class that the solver must have.
@@ -148,6 +148,7 @@ def noisy(kind: type[Solver], what: str, use: str) -> Callable[[Any], Any]:
         if not isinstance(solver, Solver):
             return solver
         reverse = solver.noisy and getattr(solver, "eta", 1.0) == 1 and not isinstance(solver, FORGETFUL)
+        reverse = reverse and not solver.final_corrector
         own_noise = not issubclass(kind, OneStepSolver) or not getattr(solver, "brownian", False)
         if not (isinstance(solver, kind) and reverse and own_noise):
             raise ValueError(f"the solver must {what}, which {solver} does not: use {use}")

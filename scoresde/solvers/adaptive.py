@@ -14,9 +14,10 @@ from ..core.errors import NumericalError, UsageError
 from ..core.finite import all_finite, non_finite
 from ..core.random import Generators
 from ..models.base import ObservedModel, ScoreModel
-from .base import AdaptiveSolver, Control, Info
+from .base import AdaptiveSolver, Info
 from .controllers import Controller, ControllerOption, Integral
 from .guard import not_finite
+from .langevin import Control
 from .stepping import Floats, Stepping, array, replace
 
 SHRINK = 0.2

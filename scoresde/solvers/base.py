@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import MutableMapping
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -12,27 +12,23 @@ from torch import Tensor
 
 from ..core.errors import NumericalError, UsageError
 from ..core.finite import all_finite, non_finite
-from ..core.options import Registry, WrittenOptions, remembered
+from ..core.options import Registry, remembered
 from ..core.random import Generators, randn_like
 from ..models.base import ObservedModel, ScoreModel
 from ..sde import SDE, Level
 from .brownian import BrownianNoise
 from .grids import Grid, GridOption, LogSNRGrid, QuadraticGrid
 from .guard import Guard, rows
+from .langevin import Ending
 
 Info = MutableMapping[str, float]
 """What a solver reports besides its result, such as the number of rejected steps."""
-
-Control = Annotated[
-    Literal["sample", "batch", "max"],
-    Field(description="Whose norm decides: each sample's own, the whole batch's, or the largest in the batch."),
-]
 
 Steps = Annotated[int, Field(ge=1, le=1_000_000, description="Number of steps.")]
 Order = Annotated[int, Field(ge=1, le=4, description="Order of the method.")]
 
 
-class Solver(WrittenOptions, ABC):
+class Solver(Ending, ABC):
     """Carries x from p_start to p_stop. Fields are options; a solver has no other state.
 
     Example:
@@ -56,7 +52,7 @@ class Solver(WrittenOptions, ABC):
     @property
     def noisy(self) -> bool:
         """Whether it adds noise with the options it has; only without can it also run towards noise."""
-        return self.stochastic
+        return self.stochastic or self.final_corrector > 0
 
     @property
     @abstractmethod
@@ -93,6 +89,7 @@ class Solver(WrittenOptions, ABC):
         state = x.to(torch.promote_types(x.dtype, torch.float32))
         try:
             end = self._solve(guarded, state, start, stop, generator, {} if info is None else info)
+            end = self._ended(guarded, end, stop, generator)
         finally:  # a prediction that was not finite is the cause of whatever error came after it
             guard.settle()
         return end if state is x else end.to(x.dtype)

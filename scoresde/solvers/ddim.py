@@ -35,7 +35,7 @@ class DDIM(MarkovSolver):
 
     @property
     def noisy(self) -> bool:
-        return self.eta > 0
+        return self.eta > 0 or self.final_corrector > 0
 
     def kernel(self, model: ScoreModel, x: Tensor, t: Level, s: Level) -> tuple[Tensor, float]:
         h = s.log_snr - t.log_snr

@@ -39,7 +39,7 @@ class EDM(OneStepSolver):
 
     @property
     def noisy(self) -> bool:
-        return self.churn > 0
+        return self.churn > 0 or self.final_corrector > 0
 
     def step(self, model: ScoreModel, x: Tensor, t: Level, s: Level, generator: Generators) -> Tensor:
         y, v, end = x / t.alpha, math.exp(-t.log_snr), math.exp(-s.log_snr)

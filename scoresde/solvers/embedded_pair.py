@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ..sde import expand
-from .base import Control
 from .exponential import combine
+from .langevin import Control
 from .stepping import Function, Memory, Stepping, Trial, rms
 
 Fields = Callable[[Tensor], Sequence[Callable[[Tensor], Tensor]]]

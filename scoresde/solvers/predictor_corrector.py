@@ -2,17 +2,17 @@
 
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..core.random import Generators, randn_like
+from ..core.random import Generators
 from ..models.base import ScoreModel
-from ..sde import Level, expand
+from ..sde import Level
 from .ancestral import Ancestral
-from .base import Control, MarkovSolver, OneStepSolver, Steps, solvers
+from .base import MarkovSolver, OneStepSolver, Steps, solvers
 from .euler_maruyama import EulerMaruyama
 from .grids import GridOption, QuadraticGrid
+from .langevin import Control, langevin_step
 from .reverse_diffusion import ReverseDiffusion
 
 PREDICTORS: dict[str, MarkovSolver] = {
@@ -20,19 +20,6 @@ PREDICTORS: dict[str, MarkovSolver] = {
     "ancestral": Ancestral(),
     "em": EulerMaruyama(),
 }
-
-
-def length(v: Tensor, control: Control) -> Tensor:
-    """Euclidean length of the rows of v, as (B,): of each row, the mean over the batch, or the largest.
-
-    Args:
-        v: A tensor, (B, *).
-        control: Whose length it is, as in the option of that name.
-    """
-    rows: Tensor = torch.linalg.vector_norm(v.flatten(1), dim=1)
-    if control == "batch":
-        return rows.mean().expand_as(rows)
-    return rows.max().expand_as(rows) if control == "max" else rows
 
 
 @solvers("pc")
@@ -67,12 +54,9 @@ class PredictorCorrector(OneStepSolver):
 
     def step(self, model: ScoreModel, x: Tensor, t: Level, s: Level, generator: Generators) -> Tensor:
         x = PREDICTORS[self.predictor].step(model, x, t, s, generator)
+        shrink, annealed = (t.alpha / s.alpha) ** 2, self.dynamics == "annealed"
         for _ in range(self.corrector_steps):
-            score, z = model.score(x, s.rows(x)), randn_like(x, generator)
-            if self.dynamics == "annealed":
-                ratio = torch.full((len(x),), s.sigma, dtype=torch.float64)
-            else:  # a score of length zero has no direction; the floor keeps its step finite
-                ratio = length(z, self.control) / length(score, self.control).clamp_min(1e-12)
-            delta = 2 * (self.snr * ratio.cpu().double()).square() * (t.alpha / s.alpha) ** 2
-            x = x + expand(delta, x) * score + expand(torch.sqrt(2 * delta), x) * z
+            x = langevin_step(
+                model, x, s, generator, snr=self.snr, shrink=shrink, control=self.control, annealed=annealed
+            )
         return x

@@ -50,7 +50,7 @@ class SDEDPMSolverPP(Ordered, GridSolver):
 
     @property
     def noisy(self) -> bool:
-        return self.eta > 0
+        return self.eta > 0 or self.final_corrector > 0
 
     @property
     def claimed_order(self) -> float:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .base import Control
+from .langevin import Control
 
 Function = Callable[[Tensor, Tensor], Tensor]
 Memory = tuple[Tensor, ...]

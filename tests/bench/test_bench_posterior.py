@@ -326,12 +326,12 @@ def test_the_second_run_does_nothing_and_a_cut_one_goes_on(bench, tmp_path):
 
 
 def test_a_failed_cell_leaves_the_others(bench, tmp_path):
-    methods = ["replace:as_published=true dpm++:steps=4", "covariance ddim:steps=4", "moment ddim:steps=4"]
+    methods = ["trained dpm++:steps=4", "covariance ddim:steps=4", "moment ddim:steps=4"]
     said = bench([word for method in methods for word in ("--method", method)], 5)
-    assert "1 of 3 cells failed, the others stand: grid25:rows=2 replace as_published=True dpm++ steps=4" in said
+    assert "1 of 3 cells failed, the others stand: grid25:rows=2 trained dpm++ steps=4" in said
     table = (tmp_path / "out" / "table.md").read_text()
     assert "| grid25:rows=2 | covariance | ddim | steps=4 | 5 |" in table
-    assert "| grid25:rows=2 | replace as_published=True | dpm++ | steps=4 | failed |" in table
+    assert "| grid25:rows=2 | trained | dpm++ | steps=4 | failed |" in table
     assert "NFE + 2 VJPs" in (tmp_path / "out" / "grid25-rows-2.svg").read_text()
 
 

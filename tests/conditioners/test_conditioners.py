@@ -35,6 +35,7 @@ from scoresde.observations import (
     Pixels,
     covariance,
 )
+from scoresde.observations.mixture import Mixture
 from scoresde.posterior import store
 from scoresde.sampling.sample import sample
 from scoresde.sde import VESDE, VPSDE, SubVPSDE
@@ -68,7 +69,9 @@ EVERY = {
     "blur": GaussianBlur(sigma=0.7, noise=0.1),
 }
 EXACT = {"method": "cg", "error": 0.0}
-OPTIONS = {"covariance": {"covariance": SIGMA}}
+THREE = 0.5 * draw((3, *SHAPE), "centres"), torch.tensor([0.5, 0.3, 0.2]).double()
+CLUSTERS = Mixture("full", SHAPE, SIGMA.variances, SIGMA.factors, *THREE)
+OPTIONS = {"covariance": {"covariance": SIGMA}, "mixture": {"covariance": CLUSTERS}}
 every = pytest.mark.parametrize("seen", EVERY.values(), ids=EVERY)
 GENERAL = [name for name in conditioners.all() if name != "trained"]  # which needs a network trained so
 every_conditioner = pytest.mark.parametrize("name", GENERAL)
@@ -406,6 +409,7 @@ def test_conditioning_twice_is_conditioning_on_both():
 @pytest.mark.parametrize("solver", [n for n, c in solvers.all().items() if not issubclass(c, OneStepSolver)])
 def test_new_noise_at_each_evaluation_is_refused_where_it_cannot_be_followed(solver):
     model, x, seeds = conditioned("replace", EVERY["pixels"], as_published=True)
+    model.draws = True
     with pytest.raises(UsageError, match="new noise at each: use em, ancestral or pc, or") as error:
         sample(model, fast(solver), x, generator=seeds)
     verb = "compares" if issubclass(solvers[solver], AdaptiveSolver) else "combines"
