@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from .observations import NonLinear as NonLinear
     from .observations import Observation as Observation
     from .observations import Pixels as Pixels
+    from .observations import Stacked as Stacked
     from .sampling.samples import Samples as Samples
     from .sampling.trajectory import Trajectory as Trajectory
     from .sde import DDPM as DDPM
@@ -101,7 +102,7 @@ _PLACES = {
     "solvers": "Solver",
     "sampling.samples": "Samples",
     "sampling.trajectory": "Trajectory",
-    "observations": "Observation Pixels Luma Downsample GaussianBlur LinearOperator NonLinear",
+    "observations": "Observation Pixels Luma Downsample GaussianBlur LinearOperator NonLinear Stacked",
     "conditioners": "Conditioner",
     "likelihood": "Likelihood NLL",
     "bench.report": "Report",

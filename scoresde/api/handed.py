@@ -16,7 +16,7 @@ from ..data.numbers import real
 from ..images.pictures import scaled
 from ..models import ScoreModel
 from ..models.latent import coded, data_shape
-from ..observations import Blur, LinearObservation, NamedObservation, Observation, Pixels
+from ..observations import Blur, LinearObservation, NamedObservation, Observation, Pixels, Stacked
 
 Array = Tensor | np.ndarray[Any, Any]
 Handed = Array | Sequence[Any] | Image.Image
@@ -48,13 +48,15 @@ def measured(y: Handed, observation: Observation, model: ScoreModel) -> Tensor:
     """A measurement of a model's samples, (B, *m), in the data's own units.
 
     Args:
-        y: The measurement.
+        y: The measurement; of a stack, a list with one for each part.
         observation: How it was made, of the model's data.
         model: The model.
 
     Raises:
         UsageError: It has another shape, or cannot be a measurement of pictures in [-1, 1].
     """
+    if isinstance(observation, Stacked):
+        return _together(y, observation, model)
     rows = observation.bound or 1
     draft = y if isinstance(y, Tensor) and y.is_floating_point() else torch.zeros(1)
     shape = tuple(observation.of(draft.new_zeros(rows, *data_shape(model), device=model.device)).shape[1:])
@@ -70,6 +72,17 @@ def measured(y: Handed, observation: Observation, model: ScoreModel) -> Tensor:
     elif isinstance(observation, LinearObservation):
         possible(found, observation, data_shape(model))
     return found
+
+
+def _together(y: Handed, stack: Stacked, model: ScoreModel) -> Tensor:
+    """The measurement of a stack, (B, M), of those of its parts, or as it is."""
+    if isinstance(y, Tensor) and y.is_floating_point():
+        return y.to(model.device)
+    if not isinstance(y, list | tuple) or len(y) != len(stack.parts):
+        raise UsageError(
+            f"y of {stack} is a list of {len(stack.parts)} measurements, one for each part, in their order"
+        )
+    return stack.join(*(measured(own, part, model) for own, part in zip(y, stack.parts, strict=True)))
 
 
 def pictures(model: ScoreModel) -> bool:

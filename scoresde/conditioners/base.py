@@ -185,10 +185,11 @@ def gaussian_update(
     Raises:
         NumericalError: Conjugate gradients do not converge.
     """
+    noisy = bool(noise.any())
     found = conjugate_gradients(
         lambda p: multiply(observation.adjoint(p)),
-        lambda p, wide: observation.forward(wide) + scaled(noise**2, p),
-        double(residual),
+        lambda p, wide: observation.forward(wide) + (scaled(noise**2, observation.consistent(p)) if noisy else 0),
+        observation.consistent(double(residual)),
         products=PRODUCTS,
         precondition=precondition,
         tol=TOL,

@@ -7,7 +7,7 @@ from torch import Tensor
 from ..core.random import Generators
 from ..models.base import ScoreModel, WrapperModel
 from ..models.latent import data_shape
-from ..observations import Observation, Pixels
+from ..observations import Observation, Pixels, Stacked
 from ..observations.decoded import Decoded
 from ..observations.rescaled import rescaled
 from .base import ConditionedModel, Conditioner
@@ -63,7 +63,7 @@ class PosedModel(WrapperModel):
             rows: Their numbers, as for `of_rows`.
         """
         observation, y = self.measured
-        if not isinstance(observation, Pixels) and self.autoencoder is None:
+        if not isinstance(observation, Pixels | Stacked) and self.autoencoder is None:
             return x  # the network's units have it written to their rounding
         own = [row % len(y) for row in rows]
         return observation.of_rows(own).write(x, y[own].to(x))

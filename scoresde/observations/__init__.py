@@ -7,6 +7,7 @@ from .blurred import GaussianBlur
 from .given import Blur, LinearOperator, NonLinear
 from .named import ROUNDING, ChannelMean, Crop, Downsample, Luma, Noisy
 from .pixels import Pixels
+from .stacked import Stacked
 
 if not TYPE_CHECKING:  # a dropped-in file is found, too
     __getattr__, __dir__ = observations.members(globals())
@@ -27,5 +28,6 @@ __all__ = [
     "Observation",
     "OrthogonalObservation",
     "Pixels",
+    "Stacked",
     "observations",
 ]

@@ -161,6 +161,16 @@ class LinearObservation(Observation):
         """
         return self.pinv(self.forward(x))
 
+    def consistent(self, y: Tensor) -> Tensor:
+        """A A⁺ y, (B, *m): the part of y that some x has, if rows depend on each other; in this base class y itself.
+
+        The rest says nothing of x, and would be all that conjugate gradients have to do.
+
+        Args:
+            y: (B, *m).
+        """
+        return y
+
     def near_inverse(self, b: Tensor, precision: Precision) -> Tensor:
         """Approximately (A V Aᵀ + noise² I)⁻¹ b, (B, *m): a preconditioner. In this base class b is returned.
 

@@ -11,6 +11,7 @@ from ..core.devices import like
 from ..core.units import Units
 from .base import LinearObservation, Observation
 from .pixels import Pixels
+from .stacked import Stacked
 
 AnyObservation = TypeVar("AnyObservation", bound=Observation)
 
@@ -87,6 +88,11 @@ def rescaled(
     """
     if units is None:
         return observation, y
+    if isinstance(observation, Stacked):
+        parts = zip(observation.parts, observation.split(y), strict=True)
+        inner = [rescaled(part, own, units, shape) for part, own in parts]
+        stack = Stacked(*(part for part, _ in inner)).of_shape(shape)
+        return stack, stack.join(*(own for _, own in inner))
     if isinstance(observation, Pixels) and not observation.noise:
         return observation, units.to_model(y)
     if not isinstance(observation, LinearObservation):
