@@ -15,13 +15,17 @@ class BasicOptions(NetworkOptions):
     """Blocks of two convolutions with batch normalisation, each halving or doubling the resolution.
 
     The defaults have 3,712,257 parameters on images of one channel; widths = 24/48/96, embedding = 192, kernel = 2 and
-    middle = true make a network of 678,961, which learns faster on Fashion-MNIST.
+    middle = true make a network of 678,961, which learns faster on Fashion-MNIST. On images of three channels, widths =
+    64/128/256/512/1024 and embedding = 32 have 62,438,883.
     """
 
     widths: tuple[PositiveInt, ...] = Field((64, 128, 256), min_length=2, description="Channels of each resolution.")
     embedding: int = Field(64, ge=4, multiple_of=2, description="Length of the time embedding.")
     kernel: int = Field(3, ge=1, le=7, description="Side of the first convolution's kernel.")
     middle: bool = Field(False, description="A convolution at the lowest resolution.")
+    skip_scale: float = Field(
+        1.0, gt=0, description="Factor of the skip connections; 1/√2 keeps the variance of a sum."
+    )
 
     def build(self, shape: tuple[int, ...]) -> "BasicUNet":
         """The module for images of shape (C, H, W), with fresh weights from torch's global generator.
@@ -101,12 +105,12 @@ class BasicUNet(nn.Module):
         emb = functional.relu(self.time(sinusoids(label, self.options.embedding).to(x.dtype)))
         left, right = (self.options.kernel - 1) // 2, self.options.kernel // 2
         x = self.first(functional.pad(x, (left, right, left, right)))
-        skips = []
+        skips, scale = [], self.options.skip_scale
         for block in self.down:
             x = block(x, emb)
             skips.append(x)
         x = self.middle(x)
         for block in self.up:
-            x = block(torch.cat([x, skips.pop()], 1), emb)
+            x = block(torch.cat([x, skips.pop() if scale == 1 else scale * skips.pop()], 1), emb)
         out: Tensor = self.last(x)
         return out

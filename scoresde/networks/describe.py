@@ -21,7 +21,7 @@ class FeatureMap:
     module: str
     """Name of the module inside the network; empty for the network itself."""
     kind: str
-    """Class of the module."""
+    """Class of the module, and of a convolution the sides of its kernel."""
     shape: tuple[int, ...]
     """Shape of one sample's output, without the batch."""
 
@@ -146,11 +146,13 @@ def _recording(net: nn.Module, rows: list[FeatureMap]) -> Iterator[None]:
     def watch(name: str, module: nn.Module) -> Any:
         is_leaf = next(module.children(), None) is None
         mixes = any(p.ndim > 1 for p in module.parameters(recurse=False))
+        kernel = module.weight.shape[2:] if isinstance(module, nn.modules.conv._ConvNd) else ()
+        kind = f"{type(module).__name__} {'x'.join(map(str, kernel))}".strip()
 
         def hook(_: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
             same = inputs and isinstance(inputs[0], Tensor) and getattr(output, "shape", None) == inputs[0].shape
             if isinstance(output, Tensor) and not (is_leaf and same and not mixes):
-                rows.append(FeatureMap(name, type(module).__name__, tuple(output.shape[1:])))
+                rows.append(FeatureMap(name, kind, tuple(output.shape[1:])))
 
         return module.register_forward_hook(hook)
 

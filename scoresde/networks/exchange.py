@@ -28,6 +28,8 @@ SAME: Mapping[str, Any] = {
     "num_train_timesteps": None,
 }
 """Options of a UNet2DModel for which our U-Net has this value alone."""
+FIXED = {"stem": "conv", "stem_kernel": 3, "bottleneck": "same", "resampling": "conv", "skip_scale": 1.0}
+"""Options of our U-Net for which a UNet2DModel has this value alone."""
 
 
 def native(options: DiffusersOptions, shape: tuple[int, ...]) -> UNetOptions | None:
@@ -84,7 +86,7 @@ def configured(options: UNetOptions, shape: tuple[int, ...]) -> dict[str, Any]:
     """
     widths, groups = list(options.widths), _one_number_of_groups(options, shape)
     heights = _heights(shape, widths)
-    for option, wanted in (("stem", "conv"), ("bottleneck", "same"), ("resampling", "conv"), ("skip_scale", 1.0)):
+    for option, wanted in FIXED.items():
         if (found := getattr(options, option)) != wanted:
             raise UsageError(
                 f"diffusers' UNet2DModel has nothing like {option} = {found}: it needs {option} = {wanted}"

@@ -41,6 +41,7 @@ class UNetOptions(NetworkOptions):
     stem: Literal["conv", "inception"] = Field(
         "conv", description="First layer: a convolution, or kernels of 1, 3 and 5 and a pooling beside each other."
     )
+    stem_kernel: Literal[3, 5, 7] = Field(3, description="Side of the first convolution's kernel, in pixels.")
     bottleneck: Literal["same", "halved"] = Field(
         "same", description="Whether the middle has the resolution of the last level, or half of it."
     )
@@ -64,6 +65,12 @@ class UNetOptions(NetworkOptions):
         if channels % heads:
             raise ValueError(f"heads must divide the {channels} channels, got {heads}")
         return heads
+
+    @model_validator(mode="after")
+    def _kernel_fits(self) -> "UNetOptions":
+        if self.stem == "inception" and self.stem_kernel != 3:
+            raise ValueError(f"stem = inception has kernels of its own: leave out stem_kernel, got {self.stem_kernel}")
+        return self
 
     @model_validator(mode="after")
     def _groups_fit(self) -> "UNetOptions":
@@ -129,7 +136,9 @@ class UNet(nn.Module):
         self.time_embedding = TimeEmbedding(first, embedding)
         # One more row than there are classes: the last stands for "no class".
         self.class_embedding = nn.Embedding(options.classes + 1, embedding) if options.classes else None
-        stem = InceptionStem if options.stem == "inception" else functools.partial(nn.Conv2d, kernel_size=3, padding=1)
+        k = options.stem_kernel
+        plain = functools.partial(nn.Conv2d, kernel_size=k, padding=k // 2)
+        stem = InceptionStem if options.stem == "inception" else plain
         self.conv_in = stem(self.inputs, first)
         skips = [first]
         self.down_blocks = nn.ModuleList()

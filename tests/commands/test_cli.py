@@ -157,8 +157,8 @@ def test_describe(run):
     """The coursework's question: 128 channels with multipliers 1, 2, 4 on 512x512."""
     result = json.loads(run("describe unet-512 --size 512 --no-time --json"))
     shapes = {row["module"]: row["shape"] for row in result["rows"]}
-    assert shapes["down_blocks.0"] == [128, 256, 256] and shapes["down_blocks.1"] == [256, 128, 128]
-    assert shapes["down_blocks.2"] == [512, 64, 64] and shapes["up_blocks.2"] == [128, 512, 512]
+    assert shapes["down.0"] == [128, 256, 256] and shapes["down.1"] == shapes["up.0"] == [256, 128, 128]
+    assert shapes["down.2"] == shapes["middle"] == [512, 64, 64] and shapes["up.2"] == [128, 512, 512]
     text = run("describe digits")
     assert "parameters   442,817" in text and "ms per forward" in text
 

@@ -18,6 +18,27 @@ def test_sizes_are_those_published(options, count):
     assert sum(p.numel() for p in net.parameters()) == count
 
 
+def test_the_large_one_is_that_of_its_configuration():
+    """62,438,883 is the size that a report on the U-Net gives of its own."""
+    config = configuration.load("cifar10-basic")
+    with torch.device("meta"):
+        net = config.network.build((3, 32, 32))
+    assert sum(p.numel() for p in net.parameters()) == 62_438_883
+
+
+@torch.no_grad()
+def test_scaled_skips_are_those_of_a_network_whose_weights_on_them_are_scaled():
+    options = {"widths": (4, 8, 8), "embedding": 8}
+    plain = networks["basic"](**options).build((1, 8, 8)).eval()
+    scaled = networks["basic"](**options, skip_scale=0.5).build((1, 8, 8)).eval()
+    scaled.load_state_dict(plain.state_dict())
+    x, label = torch.randn(2, 1, 8, 8), torch.tensor([3.0, 500.0])
+    assert not torch.allclose(plain(x, label), scaled(x, label), rtol=1e-3)
+    for block in plain.up:
+        block.conv1.weight[:, block.conv1.in_channels // 2 :] *= 0.5
+    torch.testing.assert_close(plain(x, label), scaled(x, label), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("kernel", [1, 2, 3])
 def test_shapes(kernel):
     options = networks["basic"](widths=(4, 8, 8), embedding=8, kernel=kernel, extra_channels=2, learned_variance=True)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from scoresde.core.errors import UsageError
 from scoresde.networks.describe import describe
 from scoresde.networks.unet import UNetOptions
+from scoresde.training import config as configuration
 
 torch.set_num_threads(1)
 
@@ -32,27 +33,37 @@ class Tiny(nn.Module):
 
 
 def test_the_question_about_512_pixels() -> None:
-    # 128 channels with multipliers 1, 2, 4: 128@256, 256@128, 512@64 on the way down, and back to 128@512.
+    # 128 channels with multipliers 1, 2, 4: 128@256, 256@128, 512@64 on the way down, 512@64 in the middle, and
+    # 256@128, 128@256, 128@512 on the way up.
+    config = configuration.load("unet-512", ["data.size=512"])
     with torch.device("meta"):
-        net = UNetOptions(multipliers=(1, 2, 4), bottleneck="halved").build((3, 512, 512))
+        net = config.network.build((3, 512, 512))
     description = describe(net, (3, 512, 512), timed=False)
     shapes = {row.module: row.shape for row in description.rows}
-    assert [shapes[f"down_blocks.{i}"] for i in range(3)] == [(128, 256, 256), (256, 128, 128), (512, 64, 64)]
-    assert shapes["mid_block.resnets.1"] == (512, 64, 64)
-    assert shapes["up_blocks.2"] == (128, 512, 512)
-    assert shapes[""] == (3, 512, 512)
+    down = [(128, 256, 256), (256, 128, 128), (512, 64, 64)]
+    assert [shapes[f"down.{i}"] for i in range(3)] == down and shapes["middle"] == (512, 64, 64)
+    assert [shapes[f"up.{i}"] for i in range(3)] == [(256, 128, 128), (128, 256, 256), (128, 512, 512)]
+    assert shapes["first"] == (128, 512, 512) and shapes[""] == (3, 512, 512)
     lines = description.text(depth=2).splitlines()
-    assert "down_blocks.2            DownBlock      512 x 64 x 64" in lines
-    assert not any("resnets" in line for line in lines)
+    assert "down.2     Block       512 x 64 x 64" in lines
+    assert not any("conv1" in line for line in lines)
+
+
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+def test_the_kernel_of_the_stem_is_shown_and_changes_no_shape(kernel: int) -> None:
+    with torch.device("meta"):
+        net = UNetOptions(channels=8, multipliers=(1, 2), blocks=1, stem_kernel=kernel).build((3, 9, 8))
+    first = describe(net, (3, 9, 8), timed=False).rows[3]
+    assert (first.module, first.kind, first.shape) == ("conv_in", f"Conv2d {kernel}x{kernel}", (8, 9, 8))
 
 
 def test_every_feature_map_is_listed_in_order_of_execution() -> None:
     description = describe(Tiny(), (2, 6, 4), timed=False)
     # The normalisation and the dropout change no shape and mix no channels.
     assert [(row.module, row.kind, row.shape) for row in description.rows] == [
-        ("conv", "Conv2d", (5, 6, 4)),
+        ("conv", "Conv2d 3x3", (5, 6, 4)),
         ("pool", "AvgPool2d", (5, 3, 2)),
-        ("last", "Conv2d", (3, 3, 2)),
+        ("last", "Conv2d 1x1", (3, 3, 2)),
         ("", "Tiny", (3, 3, 2)),
     ]
 
@@ -96,13 +107,13 @@ def test_text_and_dictionary_hold_everything() -> None:
     description = describe(Tiny(), (2, 6, 4), batch=2, timed=False)
     lines = description.text().splitlines()
     assert lines[0].split() == ["module", "kind", "output"]
-    assert lines[1] == "input                 2 x 6 x 4"
-    assert lines[2] == "conv       Conv2d     5 x 6 x 4"
+    assert lines[1] == "input                  2 x 6 x 4"
+    assert lines[2] == "conv       Conv2d 3x3  5 x 6 x 4"
     assert lines[-2:] == ["parameters   123", "operations   9,000 per forward of 2"]
     assert "ms per forward of 1" in describe(Tiny(), (2, 6, 4)).text()
     plain = json.loads(json.dumps(description.to_dict()))
     assert plain["flops"] == 9000 and plain["milliseconds"] is None
-    assert plain["rows"][0] == {"module": "conv", "kind": "Conv2d", "shape": [5, 6, 4]}
+    assert plain["rows"][0] == {"module": "conv", "kind": "Conv2d 3x3", "shape": [5, 6, 4]}
 
 
 def test_wrong_requests_are_refused_by_name() -> None:

@@ -279,6 +279,7 @@ def test_our_unet_is_theirs_in_their_words(options):
     ("options", "shape", "words"),
     [
         ({"stem": "inception"}, SHAPE, "stem = inception"),
+        ({"stem_kernel": 7}, SHAPE, "stem_kernel = 7: it needs stem_kernel = 3"),
         ({"bottleneck": "halved"}, SHAPE, "bottleneck = halved"),
         ({"resampling": "pool"}, SHAPE, "resampling = pool"),
         ({"skip_scale": 0.5}, SHAPE, "skip_scale = 0.5"),

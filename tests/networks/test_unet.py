@@ -287,6 +287,23 @@ SKIPS = {32: 16, 24: 8, 16: 8}  # channels of a block's input on the way up, and
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+def test_the_kernel_of_the_stem(kernel: int) -> None:
+    net = small(stem_kernel=kernel)
+    x, weight = image(2, 1, 8, 8), net.conv_in.weight
+    assert weight.shape == (8, 1, kernel, kernel) and net(x, torch.ones(2)).shape == x.shape
+    expected = torch.nn.functional.conv2d(x, weight, net.conv_in.bias, padding="same")
+    torch.testing.assert_close(net.conv_in(x), expected)
+
+
+def test_a_kernel_that_nothing_has_is_refused() -> None:
+    with pytest.raises(UsageError, match="stem = inception has kernels of its own: leave out stem_kernel, got 5"):
+        UNetOptions(stem="inception", stem_kernel=5)
+    with pytest.raises(UsageError, match="stem_kernel must be one of 3, 5 or 7, got 4"):
+        UNetOptions(stem_kernel=4)
+
+
+@torch.no_grad()
 def test_the_inception_stem_is_four_layers_side_by_side() -> None:
     net = small(stem="inception")
     x = image(2, 1, 8, 8)
