@@ -39,17 +39,17 @@ from scoresde.solvers.grids import ListedGrid
 
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5)
 CONTROLLED = (
-    *(f"{solver}:controller={rule}" for solver in ("rk45", "rk23", "dpm") for rule in ("i", "pi", "pid")),
-    *("adams", "adams:controller=i:safety=0.9", "adams:controller=pi:safety=0.8", "adams:controller=pid"),
+    *(solver + rule for solver in ("rk45", "rk23", "dpm") for rule in ("", ":controller=pi", ":controller=pid")),
+    *("adams", "adams:controller=i:safety=0.9", "adams:controller=pi:safety=0.8"),
 )
 
 
 def controllers() -> Iterator[str]:
     """What the rule for the next step costs and gains: gm192, 64 samples, seed 1, float64.
 
-    The same noise and truth as in solvers-gm192.md; `atol` is `tol`, and for `adams` the other options of its
-    controller are its own. Evaluations of the batch: median error over the samples (share of the steps that were
-    rejected, of all samples).
+    The same noise and truth as in solvers-gm192.md; `atol` is `tol`. Where no controller is named it is the solver's
+    own, an `i` with its own options; what is named for `adams` changes these. Evaluations of the batch: median error
+    over the samples (share of the steps that were rejected, of all samples).
     """
     model = gm192()
     x = model.prior(generators([1])[0], 64, dtype=torch.float64)
@@ -57,7 +57,7 @@ def controllers() -> Iterator[str]:
     yield from head("solver", *(f"tol {tol:g}" for tol in TOLERANCES))
     for text in CONTROLLED:
         name, _, rule = text.partition(":controller=")
-        kind = {"controller": controller(rule)} if rule and "adams" in text else {"controller": rule} if rule else {}
+        kind = {"controller": of_adams(rule) if name == "adams" else rule} if rule else {}
         cells = []
         for tol in TOLERANCES:
             count, info = Evaluations(), dict[str, float]()
@@ -69,7 +69,7 @@ def controllers() -> Iterator[str]:
         yield row(f"`{text}`", *cells)
 
 
-def controller(rule: str) -> str:
+def of_adams(rule: str) -> str:
     """The controller of `adams` with another rule or another safety."""
     own = {"safety": "0.6", "slowest": "0.3", "fastest": "2"}
     name, _, given = rule.partition(":")
