@@ -14,7 +14,7 @@ from ..core.folders import claimed
 from ..metrics import Metric, metrics
 from ..metrics.held_out import distance, held_out
 from ..models import NetworkModel
-from ..networks.prune import Pruned, PruneMethod, measure
+from ..networks.prune import Pruned, PruneMethod, each, measure
 from ..networks.prune import prune as take
 from ..observations.tasks import trained_task
 from ..training.finetune import finetune as train_further
@@ -31,11 +31,20 @@ output channels of the least length. Operations are those of a processor that sk
 Examples:
   scoresde prune digits --amount 0.5
   scoresde prune runs/digits --method ln --amount 0.25 --finetune 500
+  scoresde prune digits --amount 0.8 --module mid_block --module 'up_blocks.*.resnets' --layers
   scoresde prune digits --amount 0.8 --metric fd --samples 1000"""
 )
 @click.argument("model")
 @click.option("--method", type=click.Choice(get_args(PruneMethod)), default="l1", show_default=True)
 @click.option("--amount", type=float, default=0.5, show_default=True, help="Share of each layer, between 0 and 1.")
+@click.option(
+    "--module",
+    "modules",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only layers in modules of this name, as `scoresde describe MODEL --all` shows them. [default: all]",
+)
+@click.option("--layers", is_flag=True, help="Also the sparsity and the size of each layer.")
 @click.option(
     "--finetune",
     type=click.IntRange(0),
@@ -55,6 +64,8 @@ def prune(
     model: str,
     method: PruneMethod,
     amount: float,
+    modules: tuple[str, ...],
+    layers: bool,
     finetune: int,
     out: Path | None,
     metric: str,
@@ -77,15 +88,22 @@ def prune(
     real = held_out(model, chosen, samples, progress=shown) if measured else None
     with claimed(target):
         rows = [row("as it was", network, chosen, samples, real, shown)]
-        kept = take(network.net, method, amount, seed=seed)
+        kept = take(network.net, method, amount, seed=seed, modules=modules)
         rows.append(row("pruned", network, chosen, samples, real, shown))
         if config:
             train_further(config, network, kept, finetune, progress=shown)
             rows.append(row(f"after {finetune} steps", network, chosen, samples, real, shown))
-        recipe = {**content.get("recipe", {}), "pruned": {"method": method, "amount": amount, "finetune": finetune}}
+        done: dict[str, Any] = {"method": method, "amount": amount, "finetune": finetune}
+        done |= {"modules": list(modules)} if modules else {}
+        recipe = {**content.get("recipe", {}), "pruned": done}
         models.save(network, target, {"recipe": recipe})
+    if as_json:
+        rows[-1] |= {"layers": each(network.net)} if layers else {}
     print_table(rows, as_json)
     if not as_json:
+        if layers:
+            click.echo()
+            print_table(each(network.net), as_json)
         click.echo(f"\nThe pruned model is in {target}.")
 
 

@@ -1,7 +1,8 @@
 """Weights taken away from a trained network: which, what that saves, and training what is left."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune as torchs
 
 from ..core.errors import UsageError
+from ..core.options import hint
 from ..core.random import seed_global, undisturbed
 
 PruneMethod = Literal["l1", "random", "ln"]
@@ -44,7 +46,34 @@ def layers(net: nn.Module) -> dict[str, Any]:
     return {name: module for name, module in net.named_modules() if isinstance(module, LAYERS)}
 
 
-def prune(net: nn.Module, method: PruneMethod, amount: float, *, seed: int = 0) -> dict[str, Tensor]:
+def chosen(net: nn.Module, modules: Sequence[str]) -> dict[str, Any]:
+    """The layers in some modules of a network, by name.
+
+    Args:
+        net: The network.
+        modules: Patterns of names, such as "mid_block" or "*.conv1": a layer is chosen by its own name, or by that of a
+            module that it is in. None at all choose every layer.
+
+    Raises:
+        UsageError: A pattern fits none.
+    """
+    found = layers(net)
+
+    def fits(name: str, pattern: str) -> bool:
+        parts = name.split(".")
+        return any(fnmatchcase(".".join(parts[: i + 1]), pattern) for i in range(len(parts)))
+
+    for pattern in modules:
+        if not any(fits(name, pattern) for name in found):
+            raise UsageError(
+                f"no layer is in a module {pattern!r}. {hint(pattern, [n for n, _ in net.named_modules() if n])}"
+            )
+    return {name: layer for name, layer in found.items() if not modules or any(fits(name, p) for p in modules)}
+
+
+def prune(
+    net: nn.Module, method: PruneMethod, amount: float, *, seed: int = 0, modules: Sequence[str] = ()
+) -> dict[str, Tensor]:
     """Sets a share of each layer's weights to 0, and returns which weights are left, a mask (bool) by layer.
 
     "l1" removes the smallest weights, "random" any, and "ln" whole output channels, those of the smallest Euclidean
@@ -55,16 +84,19 @@ def prune(net: nn.Module, method: PruneMethod, amount: float, *, seed: int = 0) 
         method: "l1", "random" or "ln".
         amount: The share, between 0 and 1.
         seed: Seed of "random".
+        modules: In which modules, as `chosen` takes them; by default in all.
 
     Raises:
-        UsageError: The share is not between 0 and 1.
+        UsageError: The share is not between 0 and 1, or no layer is left to be pruned.
 
     References: Han et al. 2015, https://arxiv.org/abs/1506.02626; Li et al. 2017, https://arxiv.org/abs/1608.08710.
     """
     if not 0 < amount < 1:
         raise UsageError(f"--amount must be between 0 and 1, got {amount:g}")
-    found = layers(net)
-    last, kept = list(found)[-1], dict[str, Tensor]()
+    found = chosen(net, modules)
+    last, kept = list(layers(net))[-1], dict[str, Tensor]()
+    if method == "ln" and list(found) == [last]:
+        raise UsageError(f"ln leaves the last layer alone, and {last} is all that was chosen: take l1 or random")
     with undisturbed():
         seed_global(seed)
         for name, layer in found.items():
@@ -93,6 +125,22 @@ def hold(net: nn.Module, kept: Mapping[str, Tensor]) -> None:
     for name, mask in kept.items():
         weight: Any = net.get_submodule(name).weight
         weight.mul_(mask)
+
+
+def each(net: nn.Module) -> list[dict[str, Any]]:
+    """A line for each layer: its name, its kernel, how many weights it has and are 0, and its size in memory.
+
+    Args:
+        net: The network.
+    """
+    lines = []
+    for name, layer in layers(net).items():
+        count, zeros = layer.weight.numel(), int((layer.weight == 0).sum())
+        shape = " x ".join(map(str, layer.weight.shape))
+        size = sum(p.numel() * p.element_size() for p in layer.parameters())
+        line = {"layer": name, "weight": shape, "weights": count, "zeros": zeros, "sparsity": round(zeros / count, 4)}
+        lines.append(line | {"KiB": round(size / 1024, 1)})
+    return lines
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from scoresde.core import files
 from scoresde.core.errors import UsageError
 from scoresde.networks import networks
 from scoresde.networks.describe import describe
-from scoresde.networks.prune import hold, layers, measure, prune
+from scoresde.networks.prune import each, hold, layers, measure, prune
 
 SHAPE = (1, 8, 8)
 
@@ -49,6 +49,40 @@ def test_the_share_asked_for_is_taken_from_each_layer(method, name):
         if method == "l1":
             assert np.abs(whole[~mask]).max() <= np.abs(whole[mask]).min()
     assert not any("mask" in key or "orig" in key for key in net.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("patterns", "fits"),
+    [
+        (["mid_block"], lambda name: name.startswith("mid_block.")),
+        (["*.conv1"], lambda name: name.endswith(".conv1")),
+        (["conv_in", "up_blocks.0"], lambda name: name == "conv_in" or name.startswith("up_blocks.0.")),
+    ],
+)
+def test_only_layers_in_the_modules_are_pruned(patterns, fits):
+    net, before = network(), network()
+    kept = prune(net, "l1", 0.5, modules=patterns)
+    assert set(kept) == {name for name in layers(net) if fits(name)} and 0 < len(kept) < len(layers(net))
+    for name, layer in layers(net).items():
+        old = layers(before)[name].weight
+        assert torch.equal(layer.weight, old * kept[name] if name in kept else old)
+
+
+def test_the_line_of_a_layer_says_what_its_weights_are():
+    net = network("basic")
+    prune(net, "l1", 0.25, modules=["down"])
+    lines = {line.pop("layer"): line for line in each(net)}
+    assert set(lines) == set(layers(net))
+    line = lines["down.0.conv1"]  # 8 to 16 channels, 3x3, with a bias of 16, in 4 bytes each
+    assert line == {"weight": "16 x 8 x 3 x 3", "weights": 1152, "zeros": 288, "sparsity": 0.25, "KiB": 4.6}
+    assert lines["first"]["zeros"] == 0 and lines["first"]["KiB"] == round(4 * (8 * 9 + 8) / 1024, 1)
+
+
+def test_modules_that_are_none_are_refused():
+    with pytest.raises(UsageError, match=r"no layer is in a module 'mid_blok'\. Did you mean .*mid_block"):
+        prune(network(), "l1", 0.5, modules=["mid_blok"])
+    with pytest.raises(UsageError, match="ln leaves the last layer alone, and conv_out is all"):
+        prune(network(), "ln", 0.5, modules=["conv_out"])
 
 
 def test_random_is_a_function_of_its_seed_and_leaves_torchs_generator_alone():
@@ -102,6 +136,10 @@ def test_the_command_reports_and_keeps_what_it_did(run, tmp_path):
     assert measure(models.load(folder).net, SHAPE).sparsity == pytest.approx(0.5, abs=0.001)
     recipe = files.read_json(folder / "config.json")["recipe"]
     assert recipe["pruned"] == {"method": "l1", "amount": 0.5, "finetune": 2}
+    by_module = json.loads(run("prune digits --module mid_block --layers --samples 0 --out mid --json --device cpu"))
+    zeros = {line["layer"]: line["sparsity"] for line in by_module[1]["layers"]}
+    assert set(zeros.values()) == {0.0, 0.5} and zeros["mid_block.resnets.0.conv1"] == 0.5 and zeros["conv_in"] == 0
+    assert files.read_json(tmp_path / "mid" / "config.json")["recipe"]["pruned"]["modules"] == ["mid_block"]
     assert "sparsity" in run("prune pruned/digits --method ln --samples 0 --out again --device cpu")
     needs = run("prune pruned/digits --finetune 3 --out again --device cpu", 2)
     assert "needs the configuration that pruned/digits was trained with" in needs
