@@ -15,6 +15,7 @@ from ..models.names import bundled, load, locate
 from ..observations import observations
 from ..observations.masks import masks
 from ..posterior import posteriors
+from ..posterior.store import RECORD
 from ..solvers import solvers as registry
 from .options import explain, flag, json_option, print_table
 
@@ -98,12 +99,14 @@ def models(as_json: bool) -> None:
     for name in bundled():
         config = files.read_json(locate(name) / CONFIG)
         parameters = sum(p.numel() for p in load(name).parameters())
+        seen = files.read_json(locate(name) / RECORD)
         rows.append(
             {
                 "model": name,
                 "shape": "x".join(map(str, config["shape"])),
                 "sde": config["sde"]["name"],
                 "parameters": f"{parameters:,}",
+                "trained on": f"{seen['data']}, {seen['images']:,} images",
                 "made by": config.get("recipe", {}).get("command", ""),
             }
         )

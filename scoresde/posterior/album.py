@@ -23,7 +23,7 @@ from ..models.tiled import TiledModel
 from ..observations import NamedObservation
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.sample import Samples
-from . import comparison
+from . import comparison, familiar
 from .tasks import Case, Method, of_size
 
 ROWS = 32
@@ -89,6 +89,9 @@ def restore_files(
                 tiles = around.tiles if isinstance(around, TiledModel) else 1
                 note = case.note + (f", in {tiles} tiles" if tiles > 1 else "")
                 say(one_line(f"{file}: {note}"))
+                unlike = "" if model.autoencoder else familiar.warning(case, folder, model.shape)
+                if unlike:
+                    say(one_line(f"{file}: {unlike}"))
                 seeds = range(seed, seed + count)
                 parts = method.draw(case, around, folder, seeds, batch, lambda: ProgressBar(model.sde, bar))
             except (DataError, UsageError, NumericalError) as error:  # of this picture, or of every one
@@ -99,7 +102,8 @@ def restore_files(
             else:
                 x = finished(case, torch.cat([part.x for part in parts]).cpu())
                 written = write(place, called, case, x, seed)
-                album.rows.append({"picture": str(file), "done": note, "files": written, **cost(case, parts)})
+                said = {"done": note, "unlike": unlike}
+                album.rows.append({"picture": str(file), **said, "files": written, **cost(case, parts)})
                 shown += [comparison.row(case, x)] if len(shown) < ROWS else []
             bar.update(number * count - bar.n)
         if not album.rows:
