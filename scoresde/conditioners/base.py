@@ -18,6 +18,8 @@ from ..models.output import Output
 from ..observations import LinearObservation, Observation
 from ..observations.decoded import Decoded
 from ..observations.krylov import Precondition, Solution, conjugate_gradients, same, scaled
+from ..observations.misfit import misfit
+from ..sampling.misfit import Misfit
 from ..sde import expand
 
 PRODUCTS, TOL = 5000, 1e-8
@@ -66,6 +68,15 @@ class ConditionedModel(WrapperModel):
 
     def finish(self, x: Tensor) -> Tensor:
         return self.observation.write(self.model.finish(x), self.y.to(x))
+
+    def misfit(self, x: Tensor, spread: float) -> Misfit:
+        """How far samples are from their measurement.
+
+        Args:
+            x: Samples, (B, *).
+            spread: σ/α where sampling ended.
+        """
+        return misfit(self.observation, x, self.y, spread)
 
 
 class Conditioner(Options, ABC):

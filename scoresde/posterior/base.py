@@ -16,6 +16,8 @@ from ..core.options import Options, Registry
 from ..core.random import randn_like
 from ..models.base import ObservedModel, Observer, ScoreModel
 from ..observations import Observation
+from ..observations.misfit import misfit
+from ..sampling.misfit import noted
 from ..sampling.sample import Samples, accounted
 from ..solvers import OneStepSolver, Solver, solvers
 from ..solvers.base import Info, MarkovSolver
@@ -98,7 +100,9 @@ class PosteriorSampler(Options, ABC):
             x = self._draw(replace(problem, model=self._guarded(watched)), info)
             return observation.write(model.finish(x), y.to(x))
 
-        return accounted(model, run, self.name, observers)
+        (level,) = model.sde.levels([problem.stop])
+        found = accounted(model, run, self.name, observers)
+        return noted(found, misfit(problem.observation, found.x, problem.y, level.sigma / level.alpha))
 
     def _problem(
         self, model: ScoreModel, observation: Observation, y: Tensor, generator: Sources, stop: float | None

@@ -19,6 +19,7 @@ from ..models.evaluations import Evaluations
 from ..sde import noised
 from ..solvers import OneStepSolver, Solver, solvers
 from ..solvers.base import Info
+from .misfit import measured, noted
 from .samples import Samples as Samples
 
 
@@ -121,7 +122,9 @@ def transport(
             end = model.finish(watched.denoise(end, torch.full((len(x),), stop, dtype=torch.float64)))
         return end if state is x else end.to(x.dtype)
 
-    return replace(accounted(model, run, chosen.name, observers), solver=str(chosen))
+    found = replace(accounted(model, run, chosen.name, observers), solver=str(chosen))
+    (level,), posed = model.sde.levels([stop]), measured(model) if denoise else None
+    return found if posed is None else noted(found, posed.misfit(found.x, level.sigma / level.alpha))
 
 
 def in_training(model: ScoreModel) -> bool:

@@ -58,6 +58,10 @@ class Samples:
     """The seed of each sample, or none if they were drawn from streams."""
     numbers: bool = False
     """Whether x is in units of the data's own, so that even (B, 1|3, H, W) are no pictures."""
+    misfit: Sequence[float] = ()
+    """rms(y - A x)/σ_y of each sample of p(x | y), 1 for exact draws; of an exact y rms(y - A x)/rms(y), which is 0.
+    Empty where nothing was measured.
+    """
     latents: Tensor | None = None
     """What x was decoded from, (B, *); None where x is what the solver ended with."""
 
@@ -115,6 +119,7 @@ class Samples:
                 "seeds": list(self.seeds),
                 **{key: getattr(self, key) for key in ("nfe", "vjps", "work", "seconds")},
                 "info": dict(self.info),
+                **({"misfit": list(self.misfit)} if self.misfit else {}),
                 **versions(),
             }
             write_json(place / "samples.json", record)
@@ -154,6 +159,7 @@ class Samples:
             solver=parts[0].solver,
             seeds=[seed for part in parts for seed in part.seeds],
             numbers=parts[0].numbers,
+            misfit=[value for part in parts for value in part.misfit],
             latents=torch.cat(latents) if latents else None,
         )
 

@@ -1,0 +1,73 @@
+"""How far samples are from their measurement, in units of its noise."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..core.devices import double
+from ..core.random import randn_like, stream
+from ..sampling.misfit import Misfit
+from .base import LinearObservation, Observation
+from .decoded import Decoded
+from .pixels import Pixels
+from .rescaled import Rescaled
+from .stacked import Stacked
+
+
+def misfit(observation: Observation, x: Tensor, y: Tensor, spread: float = 0.0) -> Misfit:
+    """rms(y - A x)/σ_y of each sample; of a stack over the parts that have noise, if any has.
+
+    Exact draws x are to y as the truth is, so that their y - A x is noise of σ_y, too. If they are denoised from a
+    state x_0 + r z, a number with a row of length g in A keeps σ_y/√(σ_y² + g² r²) of it.
+
+    Args:
+        observation: What y was measured with.
+        x: Samples, (B, *).
+        y: The measurement, (B, *m).
+        spread: r = σ/α where sampling ended.
+    """
+    parts = [(observation, y)]
+    if isinstance(observation, Stacked):
+        seen = observation.of_shape(tuple(x.shape[1:]))
+        parts = list(zip(seen.parts, seen.split(y), strict=True))
+    noisy = any(part.noise for part, _ in parts)
+    square, numbers, of_y, least = (torch.zeros(len(x), dtype=torch.float64) for _ in range(4))
+    for part, own in [(p, own) for p, own in parts if bool(p.noise) == noisy]:
+        rest, count = double(part.residual(x, own.to(x))).flatten(1).cpu(), counted(part, own)
+        square += rest.square().sum(1) / (max(part.noise, 8 * torch.finfo(x.dtype).eps) ** 2 if noisy else 1)
+        of_y += double(part.residual(torch.zeros_like(x), own.to(x))).flatten(1).cpu().square().sum(1)
+        numbers += count
+        least += count * kept(part, x, count, spread) ** 2
+    values = torch.sqrt(square / (numbers if noisy else of_y).clamp_min(1e-30))
+    return Misfit(values, numbers, noisy, float((least / numbers.clamp_min(1)).min().sqrt()))
+
+
+def counted(observation: Observation, y: Tensor) -> Tensor:
+    """How many numbers of y were measured of each sample, (B,), float64: all but those in the holes of a mask.
+
+    Args:
+        observation: What y was measured with.
+        y: The measurement, (B, *m).
+    """
+    if isinstance(observation, Rescaled | Decoded):
+        return counted(observation.inner, y)
+    if isinstance(observation, Pixels):
+        return observation.known(y).expand_as(y).flatten(1).sum(1).double().cpu()
+    return torch.full((len(y),), float(y[0].numel()), dtype=torch.float64)
+
+
+def kept(observation: Observation, x: Tensor, numbers: Tensor, spread: float) -> float:
+    """The least share of its noise that y - A x keeps when x is denoised; 0 where A is not linear.
+
+    Args:
+        observation: A.
+        x: Samples, (B, *); only their shape matters.
+        numbers: How many numbers are measured of each, (B,).
+        spread: r = σ/α of the state from which they are denoised.
+    """
+    if not observation.noise or not isinstance(observation, LinearObservation):
+        return 0.0
+    seen = double(observation.forward(randn_like(x, stream(0, "rows")))).flatten(1).cpu()
+    square = float((seen.square().sum(1) / numbers.clamp_min(1)).max())  # g², as its mean over rows
+    return observation.noise / math.sqrt(observation.noise**2 + square * spread**2)

@@ -1,0 +1,93 @@
+"""Whether samples have the measurement that they were drawn for."""
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import torch
+from scipy.special import gammainccinv, gammaincinv
+from torch import Tensor
+
+from ..models.base import ScoreModel, WrapperModel
+from .samples import Samples
+
+ALARMS, HIGH, LOW, SHARE = 1e-4, 1.2, 0.7, 0.1
+"""How often exact draws are named, per batch; and beyond which factors, or share of an exact y, anything is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Misfit:
+    """rms(y - A x)/σ_y of each sample. Its square times `numbers` has a χ² law for exact draws of p(x | y)."""
+
+    values: Tensor
+    """(B,), float64; for a measurement without noise rms(y - A x)/rms(y)."""
+    numbers: Tensor
+    """How many numbers each sample was measured with, (B,)."""
+    noisy: bool
+    """Whether the measurement has noise."""
+    least: float
+    """Of exact draws that are denoised at the end, the values are this at least, instead of 1."""
+
+    def beyond(self) -> tuple[Tensor, Tensor]:
+        """Which values are too small, and which are too large, (B,), bool."""
+        if not self.noisy:
+            return torch.zeros_like(self.values, dtype=torch.bool), self.values > SHARE
+        half, each = self.numbers.double() / 2, ALARMS / (2 * max(1, len(self.values)))
+        low, high = (torch.from_numpy(f(half.numpy(), each)) / half for f in (gammaincinv, gammainccinv))
+        few = self.values < LOW * self.least * low.sqrt()
+        return few & (self.numbers > 0), self.values > high.sqrt().clamp_min(HIGH)
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A model that was conditioned on a measurement."""
+
+    def misfit(self, x: Tensor, spread: float) -> Misfit:
+        """How far samples are from their measurement.
+
+        Args:
+            x: Samples, (B, *).
+            spread: σ/α where sampling ended.
+        """
+
+
+def measured(model: ScoreModel) -> Measured | None:
+    """The conditioned model that a model is, or that is inside it.
+
+    Args:
+        model: Any model.
+    """
+    if isinstance(model, Measured):
+        return model
+    return measured(model.model) if isinstance(model, WrapperModel) else None
+
+
+def noted(found: Samples, misfit: Misfit) -> Samples:
+    """The samples with their misfit, and its mean in `info`; a warning is logged where they are far from it.
+
+    Args:
+        found: The samples.
+        misfit: How far they are from their measurement.
+    """
+    below, above = misfit.beyond()
+    mean, most = float(misfit.values.mean()), float(misfit.values.max())
+    log, count = logging.getLogger("scoresde"), len(misfit.values)
+    if not misfit.noisy and bool(above.any()):
+        log.warning(
+            "%d of %d samples do not have the measurement that was given as exact: y - A x is up to %.0f %% of y; give "
+            "the observation the noise that y has, and dps another rate",
+            *(int(above.sum()), count, 100 * most),
+        )
+    elif bool(above.any()):
+        log.warning(
+            "%d of %d samples do not have the measurement: rms(y - A x) is %.2g times its noise, and once for exact "
+            "draws; take more steps, another solver such as dpm++, or for dps another rate",
+            *(int(above.sum()), count, mean),
+        )
+    elif bool(below.any()):
+        log.warning(
+            "%d of %d samples follow the noise of the measurement: rms(y - A x) is %.2g times the noise, and once for "
+            "exact draws; replace takes y for exact, and covariance does not",
+            *(int(below.sum()), count, mean),
+        )
+    return replace(found, misfit=misfit.values.tolist(), info={**found.info, "misfit": mean})
