@@ -444,6 +444,38 @@ def test_the_two_files_of_the_docs_are_a_tab(chromium, tmp_path):
         page.close()
 
 
+@pytest.mark.parametrize("width", [320, 360, 768, 1440])
+def test_every_tab_fits_the_screen(chromium, address, width):
+    context = chromium.new_context(viewport={"width": width, "height": 740}, has_touch=width < 400)
+    page = context.new_page()
+    page.set_default_timeout(SLOW)
+    for tab in ("generate", "inpaint", "colourise", "race", "catalogue"):
+        section = visit(page, address, tab)
+        page.reload()
+        expect(section).to_be_visible()
+        for summary in section.locator("summary:visible").all():
+            summary.click()
+        if tab in ("inpaint", "colourise"):
+            section.get_by_role("button", name="Example").click()
+            expect(section.locator("canvas, .input img").first).to_be_visible(timeout=SLOW)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
+    context.close()
+
+
+def test_a_page_goes_on_after_its_server_was_started_again(chromium, tmp_path):
+    context = chromium.new_context()
+    page = context.new_page()
+    page.set_default_timeout(SLOW)
+    with serving(tmp_path, "--model", "digits") as found:
+        page.goto(found)
+        expect(page.locator("#generate .acts").first).to_be_visible(timeout=SLOW)
+    expect(page.locator("#generate").get_by_role("button", name="Generate", exact=True)).to_be_visible()
+    with serving(tmp_path, "--model", "digits", "--port", found.rsplit(":", 1)[1].strip("/")):
+        page.locator("#generate").get_by_role("button", name="Generate", exact=True).click()
+        expect(page.locator("#generate .status")).to_contain_text("evaluations", timeout=SLOW)
+    context.close()
+
+
 def test_a_page_without_its_server_says_so(chromium, address):
     page = chromium.new_page()
     page.route("**/api/about", lambda route: route.abort())

@@ -9,15 +9,19 @@ async function checked(response) {
   throw new Error(sentence);
 }
 
+const GONE = "the server cannot be reached: is scoresde web still running?";
+
 async function ask(path, options) {
-  let response;
   try {
-    response = await fetch(path, options);
+    let response = await fetch(path, options);
+    if (response.status === 401) { // the server was started again: on the same machine its page brings the new key
+      await fetch("./", { cache: "no-store" });
+      response = await fetch(path, options);
+    }
+    return await checked(response);
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("the server cannot be reached: is scoresde web still running?");
+    throw error instanceof TypeError ? new Error(GONE) : error; // what browsers throw, each in words of its own
   }
-  return checked(response);
 }
 
 export async function get(path) {
@@ -58,8 +62,10 @@ export async function draw(task, body, hear, signal) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
-    const { value, done } = await reader.read();
-    if (done) throw new Error("the server stopped in the middle");
+    const { value, done } = await reader.read().catch((error) => {
+      throw error.name === "AbortError" ? error : new Error(GONE);
+    });
+    if (done) throw new Error(GONE);
     text += value;
     const parts = text.split("\n\n");
     text = parts.pop();

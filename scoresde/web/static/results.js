@@ -114,6 +114,11 @@ export class Drawing {
     this.ended = this.#draw(body);
   }
 
+  // On a small screen the button is far from what it starts.
+  #seen() {
+    this.status.scrollIntoView({ block: "nearest" });
+  }
+
   async #draw(body) {
     const running = new AbortController();
     this.running = running;
@@ -123,6 +128,7 @@ export class Drawing {
     this.status.setAttribute("aria-live", "off"); // numbers that change all the time are no news to be read out
     this.bar.value = 0;
     this.bar.classList.add("on");
+    this.#seen();
     const given = this.before(); // as it is now: what is painted later belongs to the next drawing
     const finished = [...this.grid.children]; // what was there comes back if nothing new does
     let emerging = [];
@@ -136,6 +142,7 @@ export class Drawing {
         emerging = news.pictures.map((_, i) => el("figure", { class: "result" }, image("", `Picture ${i + 1}, emerging`)));
         this.grid.replaceChildren(...given, ...emerging);
         this.grid.dataset.count = this.grid.children.length;
+        this.#seen();
       }
       news.pictures.forEach((png, i) => { emerging[i].firstChild.src = data(png); });
     };
