@@ -189,4 +189,5 @@ def cost(case: Case, parts: Sequence[Samples]) -> dict[str, Any]:
         "work": sum(part.work * len(part.x) for part in parts) / count,
         "seconds": sum(part.seconds for part in parts),
         "info": {key: mean(part.info[key] for part in parts) for key in parts[0].info},
+        "misfit": [value for part in parts for value in part.misfit],
     }
