@@ -12,8 +12,8 @@ from ..images.upsample import guided, resized, with_luma
 from ..observations import Luma
 from .tasks import Case, grey, hole
 
-CONTEXT = 1.5
-"""Side of the square that is drawn, at least, in sides of the hole."""
+CONTEXT = 2.0
+"""Side of the square that is drawn, in sides of the hole."""
 Box = tuple[int, int, int, int]
 """First and last column, first and last row, as x0, y0, x1, y1, the last ones exclusive."""
 
@@ -69,7 +69,7 @@ def filled(picture: Image.Image, known: Tensor, shape: tuple[int, ...]) -> Case:
 def square_around(known: Tensor, least: tuple[int, int]) -> Box:
     """The part of a picture in which its hole is drawn: a square with enough around the hole, as far as there is room.
 
-    Its side is that of the model's images, doubled until it is `CONTEXT` times that of the hole.
+    Its side is that of the model's images, or larger: `CONTEXT` times that of the hole.
 
     Args:
         known: Which pixels are known, (H, W), bool, not all of them.
@@ -77,9 +77,8 @@ def square_around(known: Tensor, least: tuple[int, int]) -> Box:
     """
     spans = [torch.nonzero((~known).any(axis)).flatten() for axis in (0, 1)]  # columns, rows
     hole_sides = [int(span[-1] - span[0]) + 1 for span in spans]
-    sides = [least[1], least[0]]
-    while min(sides) < CONTEXT * max(hole_sides):
-        sides = [2 * side for side in sides]
+    scale = max(1.0, CONTEXT * max(hole_sides) / min(least))
+    sides = [round(scale * least[1]), round(scale * least[0])]
     starts, ends = list[int](), list[int]()
     for span, side, whole in zip(spans, sides, (known.shape[1], known.shape[0]), strict=True):
         side, middle = min(side, whole), (int(span[0]) + int(span[-1]) + 1) // 2

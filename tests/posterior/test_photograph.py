@@ -141,9 +141,9 @@ def test_a_filling_continues_the_picture_at_its_edge():
     ("box", "expected"),
     [
         ((30, 30, 34, 34), (28, 28, 36, 36)),  # four pixels: the model's own size
-        ((30, 30, 36, 34), (25, 24, 41, 40)),  # six: twice its size
-        ((0, 90, 3, 100), (0, 84, 16, 100)),  # moved into the picture
-        ((10, 10, 40, 40), (0, 0, 64, 64)),
+        ((30, 30, 36, 34), (27, 26, 39, 38)),  # six: twice their side
+        ((0, 90, 3, 100), (0, 80, 20, 100)),  # moved into the picture
+        ((10, 10, 40, 40), (0, 0, 60, 60)),
         ((0, 40, 100, 44), (0, 0, 100, 100)),  # no more than there is
     ],
 )
