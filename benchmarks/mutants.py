@@ -317,6 +317,16 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("sampling/sample.py", 'if model.draws != "as published":', "if False:", "new noise where it cannot be followed", "test_published"),
     (C + "line.py", "torch.maximum(self.before, t)", "self.before", "a step that is tried again has the noise of a lower level", "test_published"),
     (C + "base.py", "draws if draws is True else model.draws or draws", "model.draws or draws", "noise around the published heuristic followed", "test_published"),
+    ("sampling/trajectory.py", "for kept in (way.states, way.denoised))", "for kept in (way.states, way.states))", "x_t in place of predicted x_0", "trajectory"),
+    ("sampling/sample.py", "start=begin, stop=end", "start=model.sde.t_max, stop=end", "a state in the middle is taken for noise", "start"),
+    ("api/start.py", "self.seen[rows[0]] = x.cpu(), denoised(model.sde, x, t, eps).cpu()", "self.seen[rows[0]] = x.cpu(), x.cpu()", "x_t for what one evaluation predicts", "sample_start"),
+    ("sde/forward.py", "sde.chain.times[steps - 1]", "sde.chain.times[steps - 2]", "a share of a chain one step off", "forward"),
+    ("commands/noise.py", "generators([seed + i])", "generators([seed + i + 1])", "noise of another seed", "noise"),
+    ("networks/prune.py", "if not modules or any(fits(name, p) for p in modules)", "if True", "all modules are pruned", "prune"),
+    ("networks/basic.py", "scale * skips.pop()", "skips.pop()", "skips are not scaled", "basic"),
+    ("training/follow.py", "loss - BOUND * vlb", "loss - vlb", "the square's part of the hybrid loss", "test_boards"),
+    ("training/objective.py", "length * mean(bound.detach())", "mean(bound.detach())", "one step's bound for that of all", "test_objective"),
+    ("observations/tasks/inpaint.py", "mask, x0, randn(x0.shape, sources).to(x0)", "mask, x0, 0 * randn(x0.shape, sources).to(x0)", "no noise in the hole", "test_trained_tasks"),
 ]  # fmt: skip
 
 

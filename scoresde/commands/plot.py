@@ -13,7 +13,14 @@ from ..training.recorded import rows
 
 PLAIN = ("step", "images", "seconds", "skipped")
 """Columns of metrics.jsonl that are no curves."""
-PLACES = {"loss": "loss", "held_out": "loss", "grad_norm": "gradient norm", "learning_rate": "learning rate"}
+PLACES = {
+    "loss": "loss",
+    "mse": "loss",
+    "held_out": "loss",
+    "vlb": "bound, bits/dim",
+    "grad_norm": "gradient norm",
+    "learning_rate": "learning rate",
+}
 """What the panels of the columns are called; any other column has a panel of its own."""
 
 

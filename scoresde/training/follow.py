@@ -16,6 +16,7 @@ from ..data import Dataset
 from ..sampling.progress import progress_bar
 from .loop import TrainState
 from .loop import train as steps
+from .objective import BOUND
 from .options import TrainOptions
 from .run import Run
 
@@ -70,6 +71,19 @@ def _asked_to_stop(callbacks: Sequence[Callback], state: TrainState) -> bool:
     return stop
 
 
+def parts(losses: Sequence[float], bounds: Sequence[float]) -> dict[str, float]:
+    """The mean loss, and those of the two parts of the hybrid loss, mse + 0.001 vlb, by their names.
+
+    Args:
+        losses: The losses of some steps.
+        bounds: Their variational bounds in bits/dim, NaN where the loss has none.
+    """
+    if not losses:
+        return {}
+    loss, vlb = sum(losses) / len(losses), sum(bounds) / len(bounds)
+    return {"loss": loss} if math.isnan(vlb) else {"loss": loss, "mse": loss - BOUND * vlb, "vlb": vlb}
+
+
 def follow(
     images: Dataset,
     state: TrainState,
@@ -89,7 +103,7 @@ def follow(
         end: When the run has to be over, by the monotonic clock, or None.
     """
     config = run.config
-    options, losses, together = config.train, list[float](), processes()
+    options, losses, bounds, together = config.train, list[float](), list[float](), processes()
     shown, began = progress if together.first else False, time.monotonic()
     bar = progress_bar(
         options.images,
@@ -107,9 +121,12 @@ def follow(
         if threading.current_thread() is threading.main_thread():  # Python gives signals to no other
             context.enter_context(signals)
         for _ in steps(config, images, state):
-            losses += [state.loss] * math.isfinite(state.loss)  # one that is not was left out, and is counted
+            if math.isfinite(state.loss):  # one that is not was left out, and is counted
+                losses.append(state.loss)
+                bounds.append(state.vlb)
             bar.update(options.batch)
-            bar.set_postfix_str(f"loss {sum(losses) / len(losses):.4f}" if losses else "", refresh=False)
+            figures = parts(losses, bounds)
+            bar.set_postfix_str(", ".join(f"{name} {value:.4f}" for name, value in figures.items()), refresh=False)
             over = end is not None and time.monotonic() > end - min(SPARE * (end - began), LONGEST)
             enough = (bool(callbacks) or end is not None) and together.any(
                 _asked_to_stop(callbacks, state) or over, state.model.device
@@ -121,10 +138,10 @@ def follow(
                 return end or state.images // every > (state.images - options.batch) // every
 
             if due(options.log_every):
-                mean = sum(losses) / len(losses) if losses else math.nan
                 if together.first:
-                    run.log(state, mean)
+                    run.log(state, **figures)
                 losses.clear()
+                bounds.clear()
             if options.tracked and due(options.snapshot_every, last):
                 run.take(state)  # before the checkpoint: no run goes on from one later than a snapshot it lacks
             if due(options.save_every):

@@ -21,7 +21,7 @@ from ..data import Dataset
 from ..models.network import NetworkModel
 from .batches import Batch, Feed
 from .config import Config, contradictions
-from .objective import losses, times
+from .objective import terms, times
 from .optimisers import optimiser
 from .options import TrainOptions
 from .profiles import share
@@ -46,7 +46,9 @@ class TrainState:
     images: int = 0
     """Images seen in these steps; an image seen twice counts twice."""
     loss: float = math.nan
-    """Mean squared error of the last step, per value."""
+    """Mean loss of the last step, per value."""
+    vlb: float = math.nan
+    """Its variational bound in bits/dim, of which the hybrid loss has the share `objective.BOUND`; else NaN."""
     grad_norm: float = math.nan
     """Length of the last gradient, before clipping."""
     skipped: int = 0
@@ -197,7 +199,7 @@ def descend(state: TrainState, model: NetworkModel, batch: Batch, options: Train
     Only a network that draws (dropout) draws differently, and one with batch statistics has those of the parts.
 
     Args:
-        state: The run, whose gradients and `grad_norm` are set.
+        state: The run, whose gradients, `grad_norm` and `vlb` are set.
         model: The state's, with gradients that are means over the processes.
         batch: What the step is given.
         options: The options of the training.
@@ -206,12 +208,14 @@ def descend(state: TrainState, model: NetworkModel, batch: Batch, options: Train
     state.optimizer.zero_grad(set_to_none=True)
     purpose = ("dropout", state.step) if group.world == 1 else ("dropout", state.step, group.rank)
     seed_global(int(stream(options.seed, *purpose).initial_seed()))
-    found = []
+    found, bounds = list[Tensor](), list[Tensor]()
     for left, part in zip(range(options.accumulate)[::-1], batch.parts(options.accumulate), strict=True):
         with held_back(model.net, left > 0):  # the gradients of all processes are added up once
-            each = losses(model, part, options)
+            each, bound = terms(model, part, options)
             state.scaler.scale(each.mean() / options.accumulate).backward()  # type: ignore[no-untyped-call]
         found.append(each.detach())
+        bounds += [] if bound is None else [bound]
+    state.vlb = group.mean(torch.cat(bounds).mean()).item() if bounds else math.nan
     state.scaler.unscale_(state.optimizer)
     norm = torch.nn.utils.clip_grad_norm_(list(state.model.parameters()), options.clip, foreach=True)
     state.grad_norm = everything(norm).item()

@@ -1,5 +1,7 @@
 """What a network is trained to make small."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -32,7 +34,27 @@ def times(sde: SDE, batch: Batch, options: TrainOptions) -> Tensor:
     return sde.nearest(options.law.times(sde, batch.uniform, earliest))
 
 
+class Terms(NamedTuple):
+    """The losses of some images, and of the hybrid loss its part that is logged by itself."""
+
+    losses: Tensor
+    """(B,)."""
+    vlb: Tensor | None = None
+    """The variational bound by one step of each image, in bits/dim, (B,), without a gradient; None if it is no part."""
+
+
 def losses(model: NetworkModel, batch: Batch, options: TrainOptions) -> Tensor:
+    """The losses of `terms`, (B,).
+
+    Args:
+        model: As for `terms`.
+        batch: As for `terms`.
+        options: As for `terms`.
+    """
+    return terms(model, batch, options).losses
+
+
+def terms(model: NetworkModel, batch: Batch, options: TrainOptions) -> Terms:
     """w(t) |(z - a x_t)/b - net(c x_t)|²/D, x_t = α x_0 + σ z, of each image, (B,).
 
     a, b and c are the coefficients of what the network predicts, so that it is |z - ε(x_t, t)|²/D for `eps`.
@@ -72,10 +94,15 @@ def losses(model: NetworkModel, batch: Batch, options: TrainOptions) -> Tensor:
     target = expand((1 - a * sigma) / b, x0) * z - expand(a * alpha / b, x0) * x0
     weight = options.weighting.weight(sde, t, (b * torch.ones_like(t)).abs())
     error = distance(out[:, : x0.shape[1]], target, options) * expand(weight, x0)
-    if options.loss == "hybrid":
-        error = error + BOUND * len(steps_of(sde).alphas_cumprod) * bits(model, batch, x, t, out)
     hole = torch.ones_like(x0) if known is None or known.mask is None else (~known.mask).expand_as(x0).to(x0)
-    return (error * hole).flatten(1).sum(1) / hole.flatten(1).sum(1)
+
+    def mean(values: Tensor) -> Tensor:
+        return (values * hole).flatten(1).sum(1) / hole.flatten(1).sum(1)
+
+    if options.loss != "hybrid":
+        return Terms(mean(error))
+    length, bound = len(steps_of(sde).alphas_cumprod), bits(model, batch, x, t, out)
+    return Terms(mean(error + BOUND * length * bound), length * mean(bound.detach()))
 
 
 def loss(model: NetworkModel, batch: Batch, options: TrainOptions) -> Tensor:

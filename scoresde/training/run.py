@@ -1,6 +1,7 @@
 """The folder of a training run: resolved configuration, log, sheets, checkpoints, and the model to share."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -121,16 +122,18 @@ class Run:
         for board in self.boards:
             board.close(failed=kind is not None)
 
-    def log(self, state: TrainState, loss: float) -> None:
+    def log(self, state: TrainState, loss: float = math.nan, **parts: float) -> None:
         """Adds a line to metrics.jsonl.
 
         Args:
             state: The training.
             loss: The mean since the last line.
+            parts: Those of the parts of the loss, if it is logged in parts.
         """
         self.note(
             state,
             loss=rounded(loss),
+            **{name: rounded(part) for name, part in parts.items()},
             grad_norm=rounded(state.grad_norm),
             learning_rate=state.optimizer.param_groups[0]["lr"],
             skipped=state.skipped,

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from pydantic import Field
 
@@ -42,6 +43,49 @@ def test_training_and_a_measurement_of_the_same_image_give_the_same(name):
         assert torch.equal(*(torch.where(known.mask, known.values, 0) for known in (trained, asked)))
         with pytest.raises(UsageError, match="needs where pixels are known: give a mask for each image"):
             task.known(x0, None)
+
+
+def test_a_hole_of_noise_is_standard_normal_and_a_function_of_the_mask():
+    """Six channels for a picture of three: x_t, and the picture with noise in its hole; the mask is not among them."""
+    task = tasks.parse("inpaint:fill=noise")
+    assert task.extra_channels(3) == 3 and tasks["inpaint"]().extra_channels(3) == 4
+    x0, mask = randn((4, 3, 32, 32), stream(0)), torch.ones(4, 1, 32, 32, dtype=torch.bool)
+    mask[..., 4:28, 4:28] = False
+    mask[3, :, 5, 5] = True
+    given = task.known(x0, mask)
+    hole, sight = ~mask.expand_as(x0), mask.expand_as(x0)
+    assert torch.equal(given.channels[sight], x0[sight]) and torch.equal(given.mask, mask)
+    assert scipy.stats.kstest(given.channels[:1][hole[:1]].numpy(), "norm").pvalue > 1e-3
+    assert torch.equal(given.channels[0][hole[0]], given.channels[1][hole[1]])  # of one mask
+    assert not torch.equal(given.channels[0][hole[3]], given.channels[3][hole[3]])
+    other = task.known(-x0.double(), mask)  # of other pictures, and in another dtype
+    assert torch.equal(other.channels[hole], given.channels[hole].double())
+    asked = task.answer(Pixels(mask), Pixels(mask).forward(x0))
+    assert torch.equal(asked.channels, given.channels)
+
+
+def test_a_network_that_is_given_noise_in_the_hole_is_trained_kept_and_asked(tmp_path):
+    """Without its three further channels it is refused; what is known ends bit for bit; the folder gives the same."""
+    assignments = [*SMALL, "train.condition=inpaint:fill=noise"]
+    with pytest.raises(UsageError, match="extra_channels"):
+        configuration.load("digits-inpaint", [*assignments, "network.extra_channels=2"])
+    chosen = configuration.load("digits-inpaint", [*assignments, "network.extra_channels=1"])
+    images = chosen.data.load("train")
+    run, state = Run(tmp_path / "run", chosen, {}), start(chosen, images.shape, CPU)
+    run.open(state, images)
+    for _ in train(chosen, images, state):
+        pass
+    run.save(state)
+    model = models.load(tmp_path / "run")
+    assert model.condition == "inpaint:fill=noise" and trained_task(model).extra_channels(1) == 1
+    x0, mask = images.scaled()[:2], torch.zeros(1, 1, 8, 8, dtype=torch.bool)
+    mask[..., :4] = True
+    seen = Pixels(mask)
+    bound = conditioners["trained"]().condition(model, seen, seen.forward(x0))
+    found = sample(bound, "dpm++:steps=3", bound.prior(range(2)), generator=generators(range(2))).x
+    assert torch.equal(found[..., :4], x0[..., :4]) and bool(found.isfinite().all())
+    before = conditioners["trained"]().condition(state.ema, seen, seen.forward(x0))
+    assert torch.equal(sample(before, "dpm++:steps=3", before.prior(range(2))).x, found)
 
 
 @pytest.fixture

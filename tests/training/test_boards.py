@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import struct
 import sys
 import time
@@ -91,6 +92,27 @@ def test_a_resumed_run_goes_on_under_its_name(run, library):
     run(f"{LINE} train.wandb=mine train.images=160 --resume")
     assert again.of("init")[0][0]["id"] == "name7" and Path("run/wandb-id").read_text() == "name7\n"
     assert min(options["step"] for _, options in again.of("log")) > 96
+
+
+def test_the_parts_of_the_hybrid_loss_are_figures_of_their_own(run, library):
+    """In the log, on the printed line and on the board; loss = mse + 0.001 vlb, whatever the parts of a batch."""
+    seen = library()
+    hybrid = "sde.name=ddpm sde.steps=100 train.loss=hybrid network.learned_variance=true train.accumulate=2"
+    run(f"{LINE} train.wandb=mine {hybrid}".replace("--quiet ", ""))
+    logged = [row for row in lines() if "loss" in row]
+    assert len(logged) == 3
+    for row in logged:
+        assert row["loss"] == pytest.approx(row["mse"] + 1e-3 * row["vlb"], abs=2e-6) and row["vlb"] > 0
+    sent = [row for row, _ in seen.of("log") if "loss" in row]
+    assert [(row["mse"], row["vlb"]) for row in sent] == [(row["mse"], row["vlb"]) for row in logged]
+    assert re.search(r"loss \d+\.\d{4}, mse \d+\.\d{4}, vlb \d+\.\d{4}", Path("run/log.txt").read_text())
+    run("plot run")
+
+
+def test_a_loss_of_one_part_has_one_figure(run, library):
+    library()
+    run(LINE)
+    assert all("mse" not in row and "vlb" not in row for row in lines())
 
 
 @pytest.mark.parametrize("call", ["init", "log", "finish"])

@@ -19,7 +19,7 @@ from scoresde.sde import DDPM, VPSDE
 from scoresde.training import config as configuration
 from scoresde.training.batches import BANK, Batch, Feed, mask_bank
 from scoresde.training.loop import rate, start, train
-from scoresde.training.objective import loss, losses, times
+from scoresde.training.objective import loss, losses, terms, times
 from scoresde.training.optimisers import optimiser
 
 F = torch.float64
@@ -182,6 +182,9 @@ def test_hybrid_is_the_square_and_a_thousandth_of_the_bound(predicts):
     square = ((out - (z if predicts == "eps" else x0)) ** 2).reshape(8, -1).mean(1)
     found = losses(net, b, chosen)
     assert found.detach().numpy() == pytest.approx(square + 1e-3 * 8 * np.array(bits), rel=1e-7)
+    apart = terms(net, b, chosen).vlb
+    assert apart.numpy() == pytest.approx(8 * np.array(bits), rel=1e-7) and not apart.requires_grad
+    assert terms(model(sde, predicts=predicts), b, options("sde.name=ddpm", f"train.predicts={predicts}")).vlb is None
 
     class Apart(nn.Module):
         def __init__(self):
