@@ -50,7 +50,7 @@ class NetworkSubject(ModelSubject):
     def __init__(self, name: str, spec: Spec, device: torch.device) -> None:
         folder = models.locate(name)
         config = files.read_json(folder / models.CONFIG)
-        self.name, self.spec, self.paths = name, spec, spec.paths
+        self.name, self.spec, self.paths, self.weights = name, spec, spec.paths, str(config["sha256"])
         self.model = models.load(folder, device)
         self.denoise, self.config = spec.denoise is not False, config
         self.task = trained_task(self.model)

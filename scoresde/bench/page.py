@@ -8,14 +8,23 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from .facts import facts
 from .figures import Point, curves, inline
+from .grid import Grid, short
 from .report import Report
 from .store import Row, Store
-from .texts import FLOOR, columns, facts, flat, floor_rows, floors, number, title
+from .texts import FLOOR, NLL, NLL_ERROR, flat, floors, number, title
+from .words import explained, label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+AXES = {
+    "time": "wall-clock time (ms per sample)",
+    "NFE": "NFE (evaluations, one after the other)",
+    "work": "NFE + 2 VJPs (evaluations)",
+}
+"""The labels of horizontal axes."""
 TEMPLATE = Path(__file__).with_name("page.html")
 WORDS = {"model", "conditioner", "solver", "options", "control"}
 KNOBS = {"tol", "atol", "steps", "nfe"}
@@ -27,7 +36,8 @@ SORTED = {
     "s per batch": "seconds_mean",
     "ms per NFE": "seconds_per_nfe",
     "rejected": "rejected",
-    "NLL error": "nll_error",
+    NLL: "nll",
+    NLL_ERROR: "nll_error",
 }
 """Where the number is that a column is sorted by, if it is not the column's own name."""
 
@@ -42,11 +52,13 @@ def page(report: Report, store: Store, spec: Mapping[str, Any]) -> str:
     """
     models = list(dict.fromkeys(row["model"] for row in report.rows))
     done = f"{len(report.done)} of {len(report.samples)} rows measured"
+    grid = Grid.of(report)
     lead = f"{done}; intervals are at 95 %; NFE are evaluations counted at the model."
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(f"Benchmark of {', '.join(models)}"),
         lead=escape(lead),
-        table=_table(report),
+        table=_table(report, grid),
+        columns=_explanations(grid),
         facts="\n".join(f"<li>{escape(fact)}</li>" for fact in facts(report)),
         plots=_section("Quality against work", "plots", drawings(report)),
         sheets=_section("Samples", "sheets", _sheets(report, store)),
@@ -54,28 +66,34 @@ def page(report: Report, store: Store, spec: Mapping[str, Any]) -> str:
     )
 
 
-def _table(report: Report) -> str:
+def _table(report: Report, grid: Grid) -> str:
     """The table, each cell with the number or text that it is sorted by."""
-    rows = [columns(report, row) for row in report.samples]
-    heads = [head for head in dict.fromkeys(h for row in rows for h in row) if any(row.get(head) for row in rows)]
-    lines = ["<table>", "<thead><tr>"]
-    for head in heads:
+    names, lines = short(grid.heads), ["<table>", "<thead><tr>"]
+    for head in grid.heads:
         kind = ' class="text"' if head in WORDS else ""
-        lines.append(f'<th scope="col"{kind}><button type="button">{escape(head)}</button></th>')
+        said = escape(explained(head))
+        lines.append(f'<th scope="col"{kind} title="{said}"><button type="button">{escape(names[head])}</button></th>')
     lines += ["</tr></thead>", "<tbody>"]
-    named = [(row["status"], flat(report, row), shown) for row, shown in zip(report.samples, rows, strict=True)]
-    named += [("floor", dict(shown), shown) for shown in floor_rows(report)]
+    named = [(row["status"], flat(report, row), shown) for row, shown in zip(report.samples, grid.rows, strict=True)]
+    named += [("below", dict(shown), shown) for shown in grid.below]
     for status, numbers, shown in named:
         lines.append(f'<tr class="{status}">')
-        for head in heads:
+        for head in grid.heads:
             text = shown.get(head, "")
-            value = numbers.get(SORTED.get(head, head), text)
+            value = numbers.get(SORTED.get(head, head), text.partition(" ")[0] if status == "below" else text)
             main, bracket, rest = escape(text).partition(" [")
             cell = main + (f' <span class="range">[{rest}</span>' if bracket else "")
             kind = ' class="text"' if head in WORDS else ""
             lines.append(f'<td{kind} data-value="{escape("" if value is None else str(value))}">{cell}</td>')
         lines.append("</tr>")
     return "\n".join([*lines, "</tbody>", "</table>"])
+
+
+def _explanations(grid: Grid) -> str:
+    """What each column is, and the rows below the others."""
+    names = short(grid.heads) | {row["solver"]: row["solver"] for row in grid.below}
+    said = [(name, explained(head)) for head, name in names.items()]
+    return "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in said if text)
 
 
 def _section(name: str, kind: str, figures: Sequence[str]) -> str:
@@ -112,16 +130,15 @@ def drawing(report: Report, model: str, name: str, axis: str = "nfe") -> "Figure
     if not values:
         return None
     wide = min(values) > 0 and max(values) > 8 * min(values)
-    return curves(
-        series, _against(report, model, axis), name, log_y=wide, level=(FLOOR, floor[name]) if name in floor else None
-    )
+    level = (FLOOR, floor[name]) if name in floor else None
+    return curves(series, AXES[_axis(report, model, axis)], label(name), log_y=wide, level=level)
 
 
-def _against(report: Report, model: str, axis: str) -> str:
-    """What a plot's horizontal axis is."""
+def _axis(report: Report, model: str, axis: str) -> str:
+    """What a plot's horizontal axis is, in a word."""
     if axis == "time":
-        return "ms per sample"
-    return "NFE + 2 VJPs" if any(row["vjps"] for row in report.done if row["model"] == model) else "NFE"
+        return "time"
+    return "work" if any(row["vjps"] for row in report.done if row["model"] == model) else "NFE"
 
 
 def drawings(report: Report) -> list[str]:
@@ -135,9 +152,9 @@ def drawings(report: Report) -> list[str]:
         for name in report.measured:
             for axis in ("nfe", "time")[: 2 if name == report.measured[0] else 1]:
                 if figure := drawing(report, model, name, axis):
-                    words = f"{model}: {name} against {_against(report, model, axis)}"
-                    picture = inline(figure, words)
-                    figures.append(f"<figure>{picture}<figcaption>{escape(words)}</figcaption></figure>")
+                    words = f"{model}: {name} against {_axis(report, model, axis)}"
+                    picture, caption = inline(figure, words), " ".join(filter(None, (f"{words}.", explained(name))))
+                    figures.append(f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>")
     return figures
 
 

@@ -9,6 +9,7 @@ from ..core.errors import UsageError
 from .cells import Cell
 from .compare import read_rows
 from .figures import render
+from .latex import latex
 from .page import drawing, page
 from .report import Report
 from .spec import Settings
@@ -17,7 +18,7 @@ from .tables import Layout, as_csv, as_json, markdown
 
 
 def publish(cells: Sequence[Cell], store: Store, spec: Settings, layout: Layout = "table") -> Report:
-    """Writes table.md, table.csv, results.json, index.html and a plot per model, and returns the report.
+    """Writes table.md, table.csv, table.tex, results.json, index.html and a plot per model, and returns the report.
 
     They are made from the rows of all processes. Each process reads the rows again after writing, and repeats if new
     ones have come, so the last report contains all rows. Plots of models of the report before, which this one is not
@@ -41,6 +42,7 @@ def publish(cells: Sequence[Cell], store: Store, spec: Settings, layout: Layout 
                 **pictures,
                 "table.md": markdown(report, layout),
                 "table.csv": as_csv(report),
+                "table.tex": latex(report),
                 "results.json": as_json(report, options),
                 "index.html": page(report, store, options),
             }

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
+
 from .cells import Cell
-from .estimates import paired
+from .estimates import paired, standard_error
 from .run import head
 from .store import Row
 
@@ -32,7 +34,12 @@ class Report:
             cells: The cells of the benchmark.
             found: Rows by their keys.
         """
-        return cls([found.get(cell.key) or {**head(cell), "status": "missing"} for cell in cells])
+        rows = []
+        for cell in cells:
+            known = head(cell)
+            named = {key: known[key] for key in ("sha256", "subject")}  # rows of earlier versions say less of a model
+            rows.append({**found[cell.key], **named} if cell.key in found else {**known, "status": "missing"})
+        return cls(rows)
 
     @cached_property
     def samples(self) -> list[Row]:
@@ -56,9 +63,9 @@ class Report:
 
     @cached_property
     def likelihoods(self) -> dict[str, Row]:
-        """The likelihood of each model, by the model's digest."""
+        """The likelihood of each model, by the digest of what its predictions and its data depend on."""
         rows = [row for row in self.rows if row["kind"] == "likelihood" and row["status"] == "done"]
-        return {row["sha256"]: row for row in rows}
+        return {row["subject"]: row for row in rows}
 
     @cached_property
     def measured(self) -> list[str]:
@@ -70,13 +77,22 @@ class Report:
         """What has to be known before trusting a value, each once."""
         return list(dict.fromkeys(mark for row in self.done for e in row["metrics"] for mark in e["marks"]))
 
+    def nll(self, row: Row) -> tuple[float, float]:
+        """The negative log-likelihood of a row, in bits/dim, and its standard error.
+
+        Args:
+            row: A model's own likelihood, or a row of a solver that has one at its tolerance.
+        """
+        values = torch.tensor(row["bits_per_dim"], dtype=torch.float64)
+        return float(values.mean()), standard_error(values)
+
     def nll_error(self, row: Row) -> dict[str, float] | None:
         """The error of the negative log-likelihood that a solver's tolerance causes, in bits/dim, on the same images.
 
         Args:
             row: A row of a solver.
         """
-        converged = self.likelihoods.get(row["sha256"])
+        converged = self.likelihoods.get(row["subject"])
         if "bits_per_dim" not in row or converged is None:
             return None
         value, half = paired(row["bits_per_dim"], converged["bits_per_dim"])

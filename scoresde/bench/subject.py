@@ -43,9 +43,12 @@ class Subject(ABC):
     paths: int = 0
     """How many of the first samples are kept whole."""
 
+    weights: str | None = None
+    """The sha256 of the file of the network's weights, as `sha256sum` gives it; None without a network."""
+
     @property
-    def sha256(self) -> str:
-        """Digest of the identity."""
+    def digest(self) -> str:
+        """The sha256 of the identity."""
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
 
     @property

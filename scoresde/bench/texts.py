@@ -1,21 +1,20 @@
-"""The text in the cells of a benchmark's tables, and the lines under them."""
+"""The text in the cells of a benchmark's tables."""
 
 import json
+import math
+import re
 from collections.abc import Mapping
-from statistics import fmean
 from typing import Any
 
-import torch
-
-from .estimates import standard_error
 from .report import Report
 from .store import Row
 
 FLOOR = "(floor)"
 """Name of the row with the values that as many real images, or exact samples, would get."""
-CLASSES = 20
-"""Classes up to which the likelihood of each is said."""
-SHARED = ("model", "denoise", "dtype", "count", "seeds", "device", "machine", "threads", "versions", "sha256")
+CONVERGED = "(converged)"
+"""Name of the row with the model's own likelihood."""
+NLL, NLL_ERROR = "NLL, bits/dim", "NLL error"
+SHARED = ("model", "denoise", "dtype", "count", "seeds", "device", "machine", "threads", "versions")
 """What is printed only once if it is the same in all rows."""
 
 
@@ -44,6 +43,32 @@ def number(value: float | None) -> str:
 def _interval(estimate: Mapping[str, Any]) -> str:
     """A value with the ends of its 95 % interval."""
     return f"{number(estimate['value'])} [{number(estimate['low'])}, {number(estimate['high'])}]"
+
+
+def plus_minus(head: str, text: str) -> str:
+    """A cell with the larger half-width of its interval in place of the ends.
+
+    Args:
+        head: The head of its column.
+        text: The cell.
+    """
+
+    def half(found: re.Match[str]) -> str:
+        value, low, high = map(float, found.groups())
+        return f"{found[1]} ± {number(float(f'{max(high - value, value - low):.2g}'))}"
+
+    return re.sub(r"(\S+) \[(\S+), (\S+)\]", half, text)
+
+
+def with_error(value: float, error: float) -> str:
+    """A value ± its standard error, with two digits of the error.
+
+    Args:
+        value: The value.
+        error: Its standard error.
+    """
+    digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 and math.isfinite(error) else 3
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
 def evaluations(row: Row) -> str:
@@ -78,12 +103,14 @@ def columns(report: Report, row: Row) -> dict[str, str]:
     cells |= {"solver": row["solver"]["name"], "options": row["options"]}
     if row["status"] != "done":
         return {**cells, "NFE": row["status"]}
-    cells |= {"NFE": evaluations(row), **dict.fromkeys([*report.measured, "NLL error"], "")}
+    cells |= {"NFE": evaluations(row), **dict.fromkeys([*report.measured, NLL, NLL_ERROR], "")}
     for estimate in row["metrics"]:
         noted = [str(report.marks.index(mark) + 1) for mark in estimate["marks"]]
         cells[estimate["name"]] = _interval(estimate) + (f" ({', '.join(noted)})" if noted else "")
+    if "bits_per_dim" in row:
+        cells[NLL] = with_error(*report.nll(row))
     if error := report.nll_error(row):
-        cells["NLL error"] = _interval(error)
+        cells[NLL_ERROR] = _interval(error)
     cells |= {
         "s per batch": seconds(row),
         "ms per NFE": number(1000 * row["seconds_per_nfe"]),
@@ -94,39 +121,21 @@ def columns(report: Report, row: Row) -> dict[str, str]:
         "batch": str(row["batch"]),
     }
     varied = [name for name in SHARED if name in row and len({json.dumps(r[name]) for r in report.done}) > 1]
-    return cells | {name: _short(name, row[name]) for name in varied if name != "model"}
+    return cells | {name: in_words(name, row[name]) for name in varied if name != "model"}
 
 
-def _short(name: str, value: Any) -> str:
-    """A shared value in words."""
+def in_words(name: str, value: Any) -> str:
+    """What all rows share, or a row's own value of it, in words.
+
+    Args:
+        name: One of `SHARED`.
+        value: The value.
+    """
     if name == "versions":
         return ", ".join(f"{key} {version}" for key, version in value.items())
     if name == "seeds":
         return f"{value[0]} to {value[1]}"
-    return str(value)[:12] if name == "sha256" else str(value)
-
-
-def _likelihood(row: Row) -> str:
-    """The negative log-likelihood of a model, with its standard error and what it cost."""
-    values = row["bits_per_dim"]
-    error = standard_error(torch.tensor(values, dtype=torch.float64))
-    cost = row["likelihood"]
-    work = f"{cost['nfe']:.4g} NFE and {cost['vjps']:.4g} VJPs"
-    said = f"{fmean(values):.4f} ± {error:.4f} bits/dim (standard error), by rk45 at 1e-5 in {work}"
-    if "truth" in row:
-        return f"{said}; the truth is {fmean(row['truth']):.4f}, for {len(values)} exact samples"
-    return f"{said}, for {len(values)} held-out images{_by_class(row)}"
-
-
-def _by_class(row: Row) -> str:
-    """The mean likelihood of each class of a few, with its standard error."""
-    groups: dict[int, list[float]] = {}
-    for label, value in zip(row.get("classes", ()), row["bits_per_dim"], strict=False):
-        groups.setdefault(label, []).append(value)
-    if not 2 <= len(groups) <= CLASSES or min(map(len, groups.values())) < 2:
-        return ""
-    means = [(k, torch.tensor(groups[k], dtype=torch.float64)) for k in sorted(groups)]
-    return "; by class " + ", ".join(f"{k}: {float(x.mean()):.2f} ± {standard_error(x):.2f}" for k, x in means)
+    return str(value)
 
 
 def floors(report: Report, model: str) -> dict[str, float]:
@@ -140,40 +149,6 @@ def floors(report: Report, model: str) -> dict[str, float]:
     return {e["name"]: e["floor"] for row in rows for e in row["metrics"] if e["floor"] is not None}
 
 
-def facts(report: Report) -> list[str]:
-    """The lines under the table: likelihoods, what all rows share, marks, failures and the number of missing cells.
-
-    Args:
-        report: The report.
-    """
-    lines = []
-    for row in report.likelihoods.values():
-        lines.append(f"NLL of {row['model']}: {_likelihood(row)}.")
-    if report.done:
-        shared = [name for name in SHARED if len({json.dumps(row[name]) for row in report.done}) == 1]
-        lines.append("All rows: " + "; ".join(f"{name} {_short(name, report.done[0][name])}" for name in shared) + ".")
-    lines += [f"({i}) {mark}." for i, mark in enumerate(report.marks, 1)]
-    for row in report.failed:
-        name = title(row) if "solver" in row else "likelihood"
-        lines.append(f"Failed: {row['model']}, {name}: {row['reason']}.")
-    if report.missing:
-        lines.append(f"{report.missing} of {len(report.rows)} cells are not measured yet.")
-    return lines
-
-
-def floor_rows(report: Report) -> list[dict[str, str]]:
-    """A row with the floors for each model, to be shown under the others.
-
-    Args:
-        report: The report.
-    """
-    rows = []
-    for model in dict.fromkeys(row["model"] for row in report.done):
-        if found := floors(report, model):
-            rows.append({"model": model, "solver": FLOOR, **{name: number(value) for name, value in found.items()}})
-    return rows
-
-
 def flat(report: Report, row: Row) -> dict[str, Any]:
     """A row as plain numbers and texts, one per column.
 
@@ -183,7 +158,10 @@ def flat(report: Report, row: Row) -> dict[str, Any]:
     """
     low, high = row["seeds"]
     cells: dict[str, Any] = {
-        **{key: row.get(key) for key in ("model", "sha256", "status", "options", "count", "batch", "dtype", "denoise")},
+        **{
+            key: row.get(key)
+            for key in ("model", "sha256", "subject", "status", "options", "count", "batch", "dtype", "denoise")
+        },
         "conditioner": row.get("conditioner"),
         "solver": row["solver"]["name"],
         "control": row["solver"].get("control"),
@@ -198,6 +176,9 @@ def flat(report: Report, row: Row) -> dict[str, Any]:
         cells |= {f"nfe_{name}": value for name, value in row["nfe"].items()}
         cells |= {"work": row["work"], "vjps": row["vjps"], "seconds_per_nfe": row["seconds_per_nfe"]}
         cells |= {f"seconds_{name}": value for name, value in row["seconds"].items()} | row["info"]
+        for name, found in (("nll", row), ("model_nll", report.likelihoods.get(row["subject"], {}))):
+            if "bits_per_dim" in found:
+                cells[name], cells[f"{name}_standard_error"] = report.nll(found)
         for e in [*row["metrics"], *([{"name": "nll_error", **error}] if (error := report.nll_error(row)) else [])]:
             cells |= {f"{e['name']}{' ' * bool(end)}{end}": e[end or "value"] for end in ("", "low", "high")}
     return cells

@@ -14,7 +14,7 @@ from ..bench.run import run as measure
 from ..bench.spec import Spec
 from ..bench.store import Store
 from ..bench.suites import SUITES, load, plan
-from ..bench.tables import Layout, markdown
+from ..bench.tables import WIDTH, Layout, markdown
 from ..bench.texts import title
 from ..core.devices import device
 from ..core.errors import NumericalError, UsageError
@@ -133,7 +133,7 @@ def run(
                 pass
         report = publish(todo, store, chosen, layout)
     if not quiet and rank == 0:
-        click.echo(markdown(report, layout))
+        click.echo(markdown(report, layout, WIDTH))
     click.echo(f"{len(report.rows) - report.missing} of {len(report.rows)} cells in {store.folder}: open index.html")
     if report.failed and not report.missing:  # while others still measure: torchrun would end them at an error
         names = ", ".join(f"{row['model']} {title(row) if 'solver' in row else 'likelihood'}" for row in report.failed)

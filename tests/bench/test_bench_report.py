@@ -1,11 +1,16 @@
 """What the benchmark writes: tables, page and comparison, against the rows they are made of."""
 
 import csv
+import hashlib
 import io
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -14,13 +19,16 @@ from tiny import tiny_model
 from scoresde.bench.cells import cells, subjects
 from scoresde.bench.compare import compare
 from scoresde.bench.figures import Point, curves, inline, render
+from scoresde.bench.grid import Grid, short
+from scoresde.bench.latex import escape, latex
 from scoresde.bench.page import drawings, page
 from scoresde.bench.publish import publish
 from scoresde.bench.report import Report
 from scoresde.bench.run import run
 from scoresde.bench.spec import Spec
 from scoresde.bench.store import Store
-from scoresde.bench.tables import as_csv, markdown
+from scoresde.bench.tables import as_csv, as_json, markdown
+from scoresde.bench.texts import CONVERGED, NLL, plus_minus
 from scoresde.cli import scoresde
 
 
@@ -51,15 +59,18 @@ def test_the_markdown_table_says_what_was_measured(finished):
     lines = text(finished, "table.md").splitlines()
     heads = [cell.strip() for cell in lines[0].strip("|").split("|")]
     rows = [dict(zip(heads, map(str.strip, line.strip("|").split("|")), strict=True)) for line in lines[2:14]]
-    assert heads[:4] == ["model", "solver", "options", "NFE"] and {"control", "batch", "s per batch"} < set(heads)
+    assert heads[:4] == ["model", "solver", "options", "NFE"] and {"rejected", "s per batch"} < set(heads)
+    assert len({len(line) for line in lines[:14]}) == 1, "columns are aligned"
+    assert "; VJPs 0; control sample; batch 10." in text(finished, "table.md")
+    names = short(report.measured)
     for row, found in zip(rows, report.samples, strict=True):
-        assert (row["model"], row["solver"]) == (found["model"], found["solver"]["name"])
+        assert (row["model"], row["solver"]) == (Path(found["model"]).name, found["solver"]["name"])
         if found["status"] == "failed":
             assert row["NFE"] == "failed"
             continue
         assert row["NFE"].split()[0] == f"{found['nfe']['mean']:.4g}"
         for estimate in found["metrics"]:
-            value, low, high = map(float, re.findall(r"-?\d[\d.e+-]*", row[estimate["name"]])[:3])
+            value, low, high = map(float, re.findall(r"-?\d[\d.e+-]*", row[names[estimate["name"]]])[:3])
             assert (value, low, high) == pytest.approx([estimate[k] for k in ("value", "low", "high")], rel=6e-3)
     said = "\n".join(lines)
     assert said.count("Failed: ") == 2 and "has not ended after max_nfe = 4" in said and "seeds 0 to 21" in said
@@ -81,9 +92,135 @@ def test_the_layout_of_printed_tables(finished):
     store, todo, _, _ = finished
     said = markdown(Report.of(todo, store.rows()), "tolerance")
     table = said[said.index("### gaussian, rk45") :].splitlines()[2:6]
-    assert table[0].startswith("| Tol | NFE | error | rms error | gap | SW | Speed (s per 10, 2 batches) |")
+    heads = [head.strip() for head in table[0].strip("|").split("|")]
+    assert heads == ["Tol", "NFE", "error", "rms error", "gap", "SW", "Speed (s per 10, 2 batches)"]
     assert [row.split("|")[1].strip() for row in table[2:]] == ["0.1", "0.01"]
-    assert ", unipc" in said and "| Steps | NFE |" in said
+    assert ", unipc" in said and re.search(r"\| Steps +\| NFE +\|", said)
+
+
+def test_the_layout_of_printed_tables_keeps_intervals_floors_and_remarks(finished):
+    """As in the one table: the same cells for each row, and the floor of its model below."""
+    store, todo, _, _ = finished
+    report = Report.of(todo, store.rows())
+    rows = [{**row, "metrics": [{**e, "marks": ["a remark"]} for e in row.get("metrics", [])]} for row in report.rows]
+    report = Report(rows)
+    said, grid = markdown(report, "tolerance"), Grid.of(report)
+    for row in grid.rows:
+        for name in report.measured:
+            assert f"| {row.get(name, '')} " in said
+    assert said.count("| (floor) ") == said.count("### ") - 2, "but for those whose only row failed"
+    assert re.search(r"\| 0\.\d+ \[\S+, \S+\] \(1\) ", said) and "- (1) a remark." in said
+
+
+def numbered(row, **likelihood):
+    return {**row, "bits_per_dim": [3.0, 3.2, 3.4, 3.2], **likelihood}
+
+
+@pytest.fixture
+def likely(finished):
+    """The report with a likelihood for the Gaussian and for two of its rows, of bits per dimension known by hand."""
+    report = finished[3]
+    subject = report.samples[0]["subject"]
+    own = {"kind": "likelihood", "status": "done", "model": "gaussian", "subject": subject, "sha256": None}
+    own |= {"bits_per_dim": [3.0, 3.1, 3.3, 3.0], "likelihood": {"nfe": 100, "vjps": 200, "seconds": 1.0}}
+    rows = [
+        numbered(row) if row["subject"] == subject and "rk45" in row["solver"]["name"] else row for row in report.rows
+    ]
+    return Report([own, *rows])
+
+
+def test_the_likelihood_is_a_column(likely):
+    """NumPy's mean and standard error of the row, and of what it adds; the model's own stands once, in its own row."""
+    row, own = np.array([3.0, 3.2, 3.4, 3.2]), np.array([3.0, 3.1, 3.3, 3.0])
+    expected = f"{row.mean():.3f} ± {row.std(ddof=1) / 2:.3f}"
+    grid = Grid.of(likely)
+    assert [cells.get(NLL, "") for cells in grid.rows].count(expected) == 2
+    assert [cells[NLL] for cells in grid.below if cells["solver"] == CONVERGED] == ["3.100 ± 0.071"]
+    for said in (markdown(likely), markdown(likely, "tolerance")):
+        assert said.count(expected) == 2 and "3.100 ± 0.071" in said
+    cells = next(row for row in csv.DictReader(io.StringIO(as_csv(likely))) if row["nll"])
+    assert float(cells["nll"]) == pytest.approx(row.mean()) and float(cells["model_nll"]) == pytest.approx(own.mean())
+    assert float(cells["nll_standard_error"]) == pytest.approx(row.std(ddof=1) / 2)
+    assert float(cells["nll_error"]) == pytest.approx((row - own).mean())
+    (found, *_) = [r["nll"] for r in json.loads(as_json(likely, {}))["rows"] if r["kind"] == "samples" and "nll" in r]
+    half = 1.96 * (row - own).std(ddof=1) / 2
+    assert found["from_tolerance"]["high"] - found["from_tolerance"]["value"] == pytest.approx(half)
+    assert found["value"] == pytest.approx(row.mean())
+
+
+def test_a_printed_table_fits_the_line(likely):
+    """120 characters, the failed rows included, and it says what it goes without; what stays has the same values."""
+    said = markdown(likely, width=120)
+    *body, notes = said.split("\n\n")
+    assert max(len(line) for part in body for line in part.splitlines()) <= 120 and "No room for ms per NFE, " in notes
+    assert body[0] == "### gaussian" and NLL in body[1] and "3.200 ± 0.082" in body[1] and "FD" not in body[1]
+    wide = Grid.of(likely)
+    assert wide.within(1000) == wide
+    assert plus_minus("SW", "0.2 [0.1, 0.25] (1)") == "0.2 ± 0.1 (1)"
+    assert plus_minus("gap", "-0.2 [-0.25, 0.1]") == "-0.2 ± 0.3"
+
+
+def test_heads_are_short_where_they_can_be():
+    assert short(["FD[digits@1a]", "KD[digits@1a]", "NFE"]) == {
+        "FD[digits@1a]": "FD",
+        "KD[digits@1a]": "KD",
+        "NFE": "NFE",
+    }
+    assert short(["FD[a]", "FD[b]"]) == {"FD[a]": "FD[a]", "FD[b]": "FD[b]"}
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("5 % of a_b & #1 costs $2", r"5 \% of a\_b \& \#1 costs \$2"),
+        ("{x} ~ a^b \\", r"\{x\} \textasciitilde{} a\textasciicircum{}b \textbackslash{}"),
+        ("-0.1 ± 1.2e-05", r"$-0.1$ $\pm$ $1.2\times10^{-5}$"),
+        ("0.3 [-0.1, 2.0e+03] (1)", r"0.3 {[}$-0.1$, $2.0\times10^{3}${]} (1)"),
+        ("MMD² < 1 | σ > 0", r"MMD$^2$ $<$ 1 $|$ $\sigma$ $>$ 0"),
+        (
+            "tol=1e-3 59b699aac40c 1e5f seeds 0-63 v0.2.0 dpm++",
+            r"tol=$1\times10^{-3}$ 59b699aac40c 1e5f seeds 0-63 v0.2.0 dpm++",
+        ),
+    ],
+)
+def test_what_latex_takes_for_a_command_is_written_out(written, expected):
+    assert escape(written) == expected
+
+
+def test_the_latex_table_is_whole(likely):
+    """Rules of booktabs, as many cells as columns in each row, balanced braces, a caption and a label."""
+    said = latex(likely)
+    tables = re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", said, re.DOTALL)
+    for (columns, body), below in zip(tables, (2, 1), strict=True):
+        rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+        assert len(rows) == 1 + 6 + below
+        assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in rows} == {len(columns)}
+    bare = re.sub(r"\\[{}]", "", said)
+    assert bare.count("{") == bare.count("}") and said.count("$") % 2 == 0
+    assert [said.count(rule) for rule in (r"\toprule", r"\bottomrule", r"\caption{", r"\begin{table}")] == [2] * 4
+    assert re.findall(r"\\label\{(.*?)\}", said) == ["tab:bench-gaussian", "tab:bench-tiny0"]
+    assert r"\usepackage{booktabs}" in said.splitlines()[0] and r"3.200 $\pm$ 0.082" in said
+    assert not re.search(r"[^\x00-\x7f]", said), "a plain TeX has no other letters"
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX here")
+def test_a_real_tex_takes_the_latex_table(likely, tmp_path):
+    (tmp_path / "table.tex").write_text(latex(likely), encoding="utf-8")
+    head = r"\documentclass{article}\usepackage{booktabs,graphicx}"
+    (tmp_path / "doc.tex").write_text(head + r"\begin{document}\input{table}\end{document}")
+    line = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "doc.tex"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and (tmp_path / "doc.pdf").stat().st_size, done.stdout[-2000:]
+
+
+def test_the_digest_is_that_of_the_weights(finished):
+    """As sha256sum gives it for the file; an analytic model has none."""
+    report = finished[3]
+    named = {row["model"]: row["sha256"] for row in report.rows}
+    folder = next(model for model in named if model != "gaussian")
+    content = (Path(folder) / "model.safetensors").read_bytes()
+    assert named == {"gaussian": None, folder: hashlib.sha256(content).hexdigest()}
+    assert json.loads(text(finished, "results.json"))["rows"][-1]["sha256"] == named[folder]
 
 
 def test_rows_that_are_missing_are_counted(finished):
@@ -137,7 +274,10 @@ def test_the_page_is_whole_and_asks_for_nothing(finished):
     assert all(picture["alt"].startswith("Samples by /") for picture in pictures)
     figures = [a for tag, a, _ in read.tags if tag == "svg"]
     assert len(figures) == len(drawings(report)) >= 5 and all(a["role"] == "img" and a["aria-label"] for a in figures)
-    assert sum(tag == "button" for tag, _, _ in read.tags) == sum(a.get("scope") == "col" for _, a, _ in read.tags)
+    heads = [a for _, a, _ in read.tags if a.get("scope") == "col"]
+    assert sum(tag == "button" for tag, _, _ in read.tags) == len(heads) and all(head["title"] for head in heads)
+    said = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", content))
+    assert {"gap", "error", "s per batch", "(floor)"} < set(said) and len(said) == len(heads) + 1
 
 
 def test_cells_of_the_page_are_sorted_by_their_numbers(finished):
