@@ -71,7 +71,7 @@ def _table(model: str, grid: Grid) -> str:
         [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{Solvers on {escape(model)}; intervals at 95 \% ($\pm$ the larger half), NLL $\pm$ standard error.}}",
+            rf"\caption{{Solvers on {escape(model)}; 95 \% intervals, $\pm$ the larger half; NLL $\pm$ one $\sigma$.}}",
             rf"\label{{tab:bench-{re.sub('[^a-z0-9]+', '-', model.lower()).strip('-')}}}",
             r"\resizebox{\linewidth}{!}{%",
             rf"\begin{{tabular}}{{{''.join('l' if head in LEFT else 'r' for head in grid.heads)}}}",

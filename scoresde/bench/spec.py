@@ -114,6 +114,24 @@ class Spec(Settings):
     )
     paths: int = Field(64, ge=0, description="Samples whose end is compared with the true end of their path.")
 
+    def with_weights(self, path: Path) -> "Spec":
+        """The benchmark with the feature network of its metrics in a file of its own.
+
+        Args:
+            path: The file of the weights.
+
+        Raises:
+            UsageError: No metric takes weights, or all name theirs.
+        """
+        found = [
+            m.model_copy(update={"weights": str(path)}) if getattr(m, "weights", "") is None else m for m in self.metric
+        ]
+        if found == list(self.metric):
+            raise UsageError(
+                f"--weights {path} is of no metric here: fid, kid, is and prc take weights, so add --metric fid"
+            )
+        return self.model_copy(update={"metric": tuple(found)})
+
     @field_validator("model", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:

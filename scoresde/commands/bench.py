@@ -74,6 +74,7 @@ SLURM array, each process takes its share of the cells.
 Examples:
   scoresde bench
   scoresde bench benchmarks/specs/analytic.toml --device cpu
+  scoresde bench --model runs/a --metric fid --weights inception.pth -n 10000
   scoresde bench --model gm2 --solver dpm:tol=1e-1/1e-2 --solver "unipc:steps=10/20,order=3" -n 256
   torchrun --nproc-per-node 4 -m scoresde bench benchmarks/specs/analytic.toml --out bench/analytic
   scoresde bench compare bench/before bench/after""",
@@ -85,6 +86,7 @@ Examples:
 @click.option("--problem", multiple=True, help="posterior: a problem, such as colour16:task=luma/inpaint.")
 @click.option("--method", multiple=True, help='posterior: such as "covariance:kind=full dpm++:steps=10/20".')
 @click.option("--metric", multiple=True, help="A metric, such as fd:extractor=digits; can be given several times.")
+@click.option("--weights", type=click.Path(path_type=Path), help="File of the Inception weights of fid, kid, is, prc.")
 @click.option("-n", "count", type=int, help=f"Samples per solver, or per measurement. {fallback('count')}")
 @click.option("--batch", type=int, help=f"Samples at a time. {fallback('batch')}")
 @click.option("--seed", type=int, help=f"Sample i uses seed + i. {fallback('seed')}")
@@ -105,6 +107,7 @@ def run(
     out: Path | None,
     layout: Layout,
     dry_run: bool,
+    weights: Path | None,
     quiet: bool,
     device_name: str,
     **changes: Any,
@@ -112,6 +115,10 @@ def run(
     """Measure NFE, time, sample quality and likelihood of every solver on every model."""
     given = {key: value for key, value in changes.items() if value not in (None, ())}
     chosen = load(spec, given, suite)
+    if weights is not None:
+        if not isinstance(chosen, Spec):
+            raise UsageError("--weights are those of fid, kid, is and prc, which the suite posterior does not measure")
+        chosen = chosen.with_weights(weights)
     if device_name == "auto" and torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
         device_name = f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
     todo = plan(chosen, device(device_name))

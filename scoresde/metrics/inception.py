@@ -34,7 +34,8 @@ def network(path: Path) -> tuple[Any, str]:
     if not path.is_file():
         raise CheckpointError(
             f"there is no file of Inception weights {path}: download {URL} to that place or give the path of yours "
-            "with --weights; without them, fd, kd, sw, mmd and pixel-frechet can be had"
+            "with --weights, or as fid:weights=PATH where metrics are texts; "
+            "without them, fd, kd, sw, mmd and pixel-frechet can be had"
         )
     stat = path.stat()
     return _network(path.resolve(), stat.st_mtime_ns, stat.st_size)

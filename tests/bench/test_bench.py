@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from statistics import mean
 
 import pytest
@@ -225,6 +226,9 @@ def test_the_key_is_of_what_the_numbers_depend_on():
         ("broken.toml", 2, "is not a benchmark"),
         ("--out file/out", 2, "cannot write into file/out"),
         ("--model digits --metric is --metric fid", 4, "weights"),
+        ("--model digits --metric is --metric fid --weights no.pth", 4, "there is no file of Inception weights no.pth"),
+        ("--model digits --metric pixel-frechet --weights no.pth", 2, "--weights no.pth is of no metric here"),
+        ("--suite posterior --weights no.pth", 2, "which the suite posterior does not measure"),
         ("--model digits --metric fd:extractor=nowhere", 2, "nowhere"),
         ("--model digits --metric pixel-frechet -n 2", 2, "needs at least 3 samples, got 2"),
         ("photos.toml", 3, "digits makes images of 1x8x8, and the data photos are of 3x32x32"),
@@ -238,10 +242,20 @@ def test_a_mistake_is_one_sentence_before_anything_is_sampled(call, tmp_path, li
     (tmp_path / "denoised.toml").write_text('model = "gaussian"\nsolver = "ddim"\ndenoise = true\n')
     (tmp_path / "photos.toml").write_text('model = "digits"\nsolver = "ddim"\ndata = "photos"\n')
     (tmp_path / "broken.toml").write_text("model = [")
-    own = "" if line.endswith("toml") or "compare" in line or "--model" in line else "--model gaussian "
+    own = (
+        ""
+        if line.endswith("toml") or any(word in line for word in ("compare", "--model", "--suite"))
+        else "--model gaussian "
+    )
     text = " ".join(call(f"bench {own if 'compare' not in line else ''}{line}", code).split())
     assert message in text
     assert not list(tmp_path.rglob("rows-*")) and not (tmp_path / "bench").exists()
+
+
+def test_weights_are_of_the_metrics_that_name_none():
+    spec = Spec(solver="ddim", metric=["fid", "kid:weights=own.pth", "pixel-frechet"]).with_weights(Path("a/b.pth"))
+    assert [getattr(metric, "weights", "none") for metric in spec.metric] == ["a/b.pth", "own.pth", "none"]
+    assert Spec(**spec.model_dump(mode="json")) == spec
 
 
 def test_the_second_run_does_nothing(call, tmp_path):
