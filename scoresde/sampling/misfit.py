@@ -75,13 +75,13 @@ def noted(found: Samples, misfit: Misfit) -> Samples:
     if not misfit.noisy and bool(above.any()):
         log.warning(
             "%d of %d samples do not have the measurement that was given as exact: y - A x is up to %.0f %% of y; give "
-            "the observation the noise that y has, and dps another rate",
+            "the observation the noise that y has, or take dps:weight=likelihood for dps",
             *(int(above.sum()), count, 100 * most),
         )
     elif bool(above.any()):
         log.warning(
             "%d of %d samples do not have the measurement: rms(y - A x) is %.2g times its noise, and once for exact "
-            "draws; take more steps, another solver such as dpm++, or for dps another rate",
+            "draws; take more steps, another solver such as dpm++, or dps:weight=likelihood for dps",
             *(int(above.sum()), count, mean),
         )
     elif bool(below.any()):
