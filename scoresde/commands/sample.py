@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import ChainMap
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .. import models
 from ..api.handed import pictures
+from ..api.start import PICTURE, SHARE, begun
 from ..bench import tune
 from ..core import files
 from ..core.devices import device
@@ -24,6 +25,7 @@ from ..core.random import generators
 from ..images import sheets
 from ..models.base import Observer, ScoreModel
 from ..models.clipped import ClippedModel
+from ..models.guided import GuidedModel
 from ..models.latent import decoded, of_data
 from ..models.network import NetworkModel
 from ..models.record import record as noted
@@ -32,11 +34,50 @@ from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.samples import names_of
 from ..sampling.trajectory import Trajectory, drawn_way
 from ..solvers import Solver, solvers
-from .guidance import labels
 from .options import build, device_option, field_options
-from .start import PICTURE, SHARE, begun
 
 RECORD = "samples.json"
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """The classes of all samples, and how strongly they are guided to them."""
+
+    classes: list[int]
+    scale: float
+    interval: tuple[float, float]
+
+    def around(self, model: ScoreModel, first: int, count: int) -> GuidedModel:
+        """The model of `count` samples from the given one on."""
+        return GuidedModel(model, self.classes[first : first + count], self.scale, self.interval)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What samples.json says of it."""
+        return {"classes": self.classes, "guidance": self.scale, "guidance_interval": list(self.interval)}
+
+
+def labels(classes: str | None, count: int, scale: float | None, interval: str | None) -> Guidance | None:
+    """What --class, --guidance and --guidance-interval ask for; sample i has the class i modulo their number.
+
+    Raises:
+        UsageError: One of them cannot be read, or there is a scale without a class.
+    """
+    if classes is None:
+        if scale is not None or interval is not None:
+            raise UsageError("--guidance needs --class: say which class the samples are guided to")
+        return None
+    try:
+        named = [int(text) for text in classes.split(",")]
+    except ValueError:
+        raise UsageError(f"--class takes whole numbers such as 3 or 0,1,2, got {classes!r}") from None
+    low, high = 0.0, 1.0
+    if interval is not None:
+        try:
+            low, high = (float(text) for text in interval.split(","))
+        except ValueError:
+            raise UsageError(f"--guidance-interval takes two times such as 0.1,0.8, got {interval!r}") from None
+    return Guidance([named[i % len(named)] for i in range(count)], 1.0 if scale is None else scale, (low, high))
 
 
 def run(
@@ -85,7 +126,7 @@ def run(
         seeds = range(seed, seed + count)
         names = names_of(seeds, pictures(network))
         names += ["trajectory.png", f"trajectory.{animation}"] if trajectory else []
-        names += [PICTURE] if begin else []
+        names += [PICTURE] if begin and begin.drawable else []
         place = together.only_first(lambda: stack.enter_context(result(target, RECORD, names)))
         first = begin.time if begin else None
         recorder = Trajectory(network.sde, trajectory, start=first) if trajectory else None

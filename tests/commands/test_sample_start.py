@@ -86,7 +86,7 @@ def test_the_number_of_samples_is_that_of_the_data(held):
 
 
 def test_what_is_refused(held, run, tmp_path):
-    assert "--start-time needs --start" in run("sample --start-time 0.3", 2)
+    assert "a start time needs a start" in run("sample --start-time 0.3", 2)
     assert "numbered from 0 to" in run("sample --start data:99999", 2)
     assert "none.png cannot be opened" in run("sample --start none.png", 3)
     assert "a share above 0" in run("sample --start data:0 --start-time 0", 2)
