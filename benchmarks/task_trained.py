@@ -29,7 +29,7 @@ from scoresde.posterior import store
 
 SIZES = {
     8: ["network.channels=16", "network.multipliers=[1,2]", "network.attention=[]", "train.images=40_000"],
-    16: ["network.channels=32", "network.multipliers=[1,2,2]", "network.attention=[8]", "train.images=250_000"],
+    16: ["network.channels=16", "network.multipliers=[1,2,2]", "network.attention=[]", "train.images=100_000"],
 }
 """Of every training at a size, beside configs/cifar10-16."""
 BATCH = ["train.batch=64", "train.warmup=5_000", "train.ema=5_000"]
