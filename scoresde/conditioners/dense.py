@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..core.devices import double, exact
-from ..core.errors import NumericalError, UsageError
+from ..core.errors import UsageError
 from ..observations import LinearObservation
 from ..observations.covariance import Covariance
 
@@ -48,9 +48,6 @@ class Gain:
         covariance: Σ, that of the data.
         observation: What was measured, A and σ_y.
         device: Where G is computed.
-
-    Raises:
-        NumericalError: The observation's adjoint is not the transpose of its forward.
     """
 
     last: Tensor | None = None
@@ -59,12 +56,6 @@ class Gain:
     def __init__(self, covariance: Covariance, observation: LinearObservation, device: torch.device) -> None:
         self.covariance, self.noise, self.at = covariance, observation.noise, -1.0
         self.a, self.seen = dense("covariance", observation, covariance.shape, device)
-        # The adjoint is not needed here, but a wrong one would be met as soon as samples have times of their own.
-        u = torch.arange(self.a.shape[1], dtype=torch.float64, device=device).cos()
-        there = observation.adjoint(observation.forward(u.reshape(1, *covariance.shape))).flatten()
-        if bool(((there - self.a.T @ (self.a @ u)).abs() > 1e-6 * self.a.square().sum()).any()):
-            name = type(observation).__name__
-            raise NumericalError(f"conditioning on {name}: its adjoint is not the transpose of its forward")
 
     @classmethod
     def made(cls, covariance: Covariance, observation: LinearObservation, y: Tensor) -> "Gain | None":

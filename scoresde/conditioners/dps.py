@@ -81,5 +81,5 @@ def steep(observation: Observation, x: Tensor, y: Tensor) -> None:
     if bool(square > 0) and not bool(slope.any()):
         raise UsageError(
             "dps follows the gradient of the measurement, and this one has none, as that of round, sign or a "
-            "threshold: give a smooth function near it, with the difference as its noise, which is 1/√12 of a step of round"
+            "threshold: give a smooth function near it, with the difference as its noise: 1/√12 of a step of round"
         )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..core.errors import NumericalError, UsageError
 from ..core.options import Registry, WrittenOptions
+from ..core.random import randn_like, stream
 from .krylov import conjugate_gradients
 
 PRODUCTS, TOL = 1000, 1e-10
@@ -118,7 +119,7 @@ class Observation(ABC):
 
 
 class LinearObservation(Observation):
-    """A measurement with a matrix A, the same for all samples or one for each."""
+    """A measurement with a matrix A, the same for all samples or one for each; `check` looks whether it is one."""
 
     @abstractmethod
     def adjoint(self, y: Tensor) -> Tensor:
@@ -133,6 +134,21 @@ class LinearObservation(Observation):
         if (back := tuple(self.adjoint(torch.zeros_like(y)).shape)) != (len(y), *shape):
             name = type(self).__name__
             raise UsageError(f"the adjoint of {name} must return samples, {(len(y), *shape)}, got {back}: reshape them")
+        self._check_adjoint(y.new_zeros(self.bound or 1, *shape))
+
+    def _check_adjoint(self, zero: Tensor) -> None:
+        """<A u, v> = <u, Aᵀ v> and A (-2 u) = -2 A u: they hold for all u and v if they do for random ones."""
+        u = randn_like(zero, stream(0, "adjoint"))
+        seen = self.forward(u)
+        v = seen + seen.std(correction=0) * randn_like(seen, stream(1, "adjoint"))
+        back, near = self.adjoint(v), 1e3 * torch.finfo(seen.dtype).eps
+        size = near * max(float(seen.norm() * v.norm()), float(u.norm() * back.norm()))
+        if not bool(((seen * v).sum() - (u * back).sum()).abs() <= size):
+            raise NumericalError(
+                f"{type(self).__name__}: its adjoint is not the transpose of its forward, as <A u, v> = <u, Aᵀ v> fails"
+            )
+        if not bool((self.forward(-2 * u) + 2 * seen).norm() <= near * seen.norm()):
+            raise UsageError(f"{type(self).__name__} is not linear, as A (-2 u) = -2 A u fails: use NonLinear")
 
     def pinv(self, y: Tensor) -> Tensor:
         """A⁺ y, (B, *): among all x with the smallest |A x - y|, the shortest.
