@@ -15,7 +15,7 @@ from scoresde.core.random import generators, rand, stream
 from scoresde.data import Images
 from scoresde.likelihood import Hutchinson, log_likelihood
 from scoresde.models.base import WrapperModel
-from scoresde.observations import Blur, Downsample, Luma, Pixels, covariance
+from scoresde.observations import Blur, Downsample, Luma, Pixels
 from scoresde.posterior import posteriors
 from scoresde.sampling.sample import in_batches, sample
 from scoresde.solvers import solvers
@@ -70,7 +70,7 @@ def test_solvers(name, dtype):
 @pytest.mark.parametrize("seen", list(SEEN))
 @pytest.mark.parametrize("name", sorted(set(conditioners.all()) - {"trained"}))
 def test_conditioners(name, seen):
-    options = {"covariance": fitted()} if "covariance" in conditioners[name].model_fields else {}
+    options = {"covariance": fitted(name)} if "covariance" in conditioners[name].model_fields else {}
     kind = conditioners[name](**options)
     if name in ("replace", "projection") and seen == "blur":
         return  # they need orthogonal rows, and say so
@@ -98,8 +98,8 @@ def test_posterior_samplers(name):
     assert here.isfinite().all() and (here - there).abs().median() < 1e-3
 
 
-def fitted():
-    return covariance.estimate(problem("gm192").draw(500, stream(0, "images")), "full")
+def fitted(name="covariance"):
+    return conditioners[name].estimate(problem("gm192").draw(500, stream(0, "images")), "full")
 
 
 def test_likelihood():

@@ -17,7 +17,7 @@ from ..models import NetworkModel, ScoreModel
 from ..models.gaussian import GaussianMixtureModel
 from ..models.latent import data_shape
 from ..observations import LinearObservation, Observation, Pixels, observations
-from ..observations.covariance import Covariance, estimate
+from ..observations.covariance import Covariance
 from ..posterior import store
 from ..posterior.tasks import CONDITIONER, conditioner_for
 from ..sampling.sample import sample
@@ -118,25 +118,26 @@ def condition(
         isinstance(chosen, CovarianceUser)
         and not chosen.optional
         and prior.units
-        and not (folder and store.every(folder))
+        and not (folder and store.every(folder, chosen.clustered))
     ):
-        chosen = chosen.given(of_samples(prior))
+        chosen = chosen.given(of_samples(prior, type(chosen)))
     elif folder and prior.autoencoder is None:
         chosen = store.fitted(chosen, folder, seen)
     return PosedModel(chosen, prior, seen, numbers)
 
 
-def of_samples(model: ScoreModel) -> Covariance:
+def of_samples(model: ScoreModel, method: type[CovarianceUser]) -> Covariance:
     """The covariance of a model's samples, of which it takes a second or so to draw enough of at most `SMALL` numbers.
 
     Of larger ones it is the variances of 1 that the units of the network stand for.
 
     Args:
         model: A model of data in their own units.
+        method: What needs it, perhaps with clusters.
     """
     if model.bound is not None or math.prod(model.shape) > SMALL:
         return Covariance("diagonal", model.shape, torch.ones(model.shape, dtype=torch.float64), ())
-    return estimate(sample(model, "dpm++:steps=20", model.prior(range(COUNT))).x, "full")
+    return method.estimate(sample(model, "dpm++:steps=20", model.prior(range(COUNT))).x, "full")
 
 
 def observation_of(observation: Observation | str | Handed) -> Observation:

@@ -14,9 +14,13 @@ from ..data.recipes import images_of
 from ..models.latent import coded
 from ..models.record import home, place, recipe
 from ..observations.covariance import KINDS, Kind, estimate
-from ..posterior import store
+from ..observations.mixture import Mixture, clustered
+from ..posterior import familiar, store
 from ..sampling.progress import progress_bar
 from .options import json_option, print_table
+
+CLUSTERED = 10_000
+"""Images among which clusters are looked for, at most."""
 
 
 def chosen(text: str) -> list[Kind]:
@@ -39,6 +43,7 @@ A bundled model is left as it is: its copy in models/NAME, or --out, gets the fi
 Examples:
   scoresde stats digits
   scoresde stats runs/cifar10 --kinds channel,dct,full
+  scoresde stats runs/cifar10 --clusters 32
   scoresde stats runs/photos --data folder:path=photographs""",
 )
 @click.argument("model")
@@ -47,11 +52,19 @@ Examples:
     "-n", "count", type=click.IntRange(2), default=store.COUNT, show_default=True, help="Images, drawn at random."
 )
 @click.option("--kinds", default=",".join(store.USUAL), show_default=True, help="Any of channel, dct and full.")
+@click.option("--clusters", type=click.IntRange(2), help="Clusters of the images, too, for the conditioner mixture.")
 @click.option("--out", type=click.Path(path_type=Path), help="Model folder for the files. [default: the model's]")
 @click.option("--quiet", is_flag=True, help="No progress bar or lines.")
 @json_option
 def statistics(
-    model: str, data_name: str | None, count: int, kinds: str, out: Path | None, quiet: bool, as_json: bool
+    model: str,
+    data_name: str | None,
+    count: int,
+    kinds: str,
+    clusters: int | None,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Estimate the covariance of MODEL's data and keep it beside the weights, for the conditioners.
 
@@ -71,13 +84,18 @@ def statistics(
             bar.set_postfix_str(f"{kind} of {len(x)} images")
             found.append(estimate(x, kind))
             bar.update()
+        if clusters:
+            bar.set_postfix_str(f"clusters of {min(len(x), CLUSTERED)} images")
+            found += [clustered(x[:CLUSTERED], clusters, kind) for kind in names]
         for covariance in found:
             covariance.check(tuple(files.read_json(folder / models.CONFIG)["shape"]))
         target = home(folder, out)
-        store.save(target, found, {"data": title, "images": len(x)})
+        record = {"data": title, "images": len(x)}
+        store.save(target, found, record if title.endswith("latents") else record | familiar.usual(found, x))
     rows = [
         {
             "kind": covariance.kind,
+            "clusters": len(covariance.shares) if isinstance(covariance, Mixture) else 1,
             "directions": covariance.variances.numel(),
             "least": float(f"{covariance.variances.min():.3g}"),
             "greatest": float(f"{covariance.variances.max():.3g}"),

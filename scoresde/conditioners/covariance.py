@@ -2,7 +2,6 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-import torch
 from pydantic import ConfigDict, Field, PlainSerializer
 from torch import Tensor
 
@@ -13,10 +12,10 @@ from ..core.random import Generators
 from ..models.base import ScoreModel
 from ..models.output import Output, denoised
 from ..observations import LinearObservation
-from ..observations.covariance import Covariance
-from ..observations.krylov import Solution
-from .base import ConditionedModel, LinearConditioner, conditioners, gaussian_update, noise_variance, shifted
-from .dense import Gain
+from ..observations.covariance import Covariance, Kind, estimate
+from ..observations.mixture import Mixture, clustered
+from .base import ConditionedModel, LinearConditioner, conditioners, noise_variance, shifted
+from .correction import correction
 
 CovarianceOption = Annotated[Covariance | None, PlainSerializer(lambda covariance: covariance and str(covariance))]
 KindOption = Literal["auto", "none", "channel", "dct", "diagonal", "full"]
@@ -29,6 +28,17 @@ class CovarianceUser(Options):
     kind: KindOption = Field("auto", description="Which of the covariances kept with the model is used.")
     covariance: CovarianceOption = Field(None, description="The covariance itself, from `estimate`; or by its kind.")
     optional: ClassVar[bool] = False  # whether the method also works without a covariance
+    clustered: ClassVar[bool] = False  # whether it is that within the clusters of the data
+
+    @classmethod
+    def estimate(cls, samples: Tensor, kind: Kind | None = None) -> Covariance:
+        """The covariance of data, with their clusters if the method needs these.
+
+        Args:
+            samples: Draws of the data, (N, *).
+            kind: The kind of the covariance; by default `usual` for the shape.
+        """
+        return clustered(samples, kind=kind) if cls.clustered else estimate(samples, kind)
 
     def given(self, covariance: Covariance) -> Self:
         """The same with this covariance.
@@ -48,32 +58,16 @@ class CovarianceUser(Options):
         Raises:
             UsageError: There is no covariance, or it is of samples of another shape.
         """
+        made = "clustered" if self.clustered else "estimate"
         if self.covariance is None:
             raise UsageError(
-                f"{self.name} needs that of the data: give covariance=estimate(samples), or take it from a model's "
+                f"{self.name} needs that of the data: give covariance={made}(samples), or take it from a model's "
                 f"folder with stats.fitted({self.name}, MODEL, observation)"
             )
+        if isinstance(self.covariance, Mixture) != self.clustered:
+            raise UsageError(f"{self.name} does not take the {self.covariance}: give covariance={made}(samples)")
         self.covariance.check(model.shape)
         return self.covariance.to(exact(y.device))
-
-
-def update(
-    covariance: Covariance, observation: LinearObservation, residual: Tensor, variance: Tensor, noise: Tensor
-) -> Solution:
-    """`gaussian_update` with V = (Σ⁻¹ + I/variance)⁻¹; with its preconditioner some 20 products do, instead of 1,000.
-
-    Args:
-        covariance: Σ, that of the data.
-        observation: What was measured, A.
-        residual: y - A x̂_0, (B, *m).
-        variance: σ²/α² for each row, (B,), float64.
-        noise: Standard deviation of the measurement's error for each row, (B,), float64.
-    """
-
-    def near_inverse(b: Tensor) -> Tensor:
-        return observation.near_inverse(b, lambda v, gain: covariance.precision(v, variance, gain, noise))
-
-    return gaussian_update(observation, residual, noise, lambda v: covariance.posterior(v, variance), near_inverse)
 
 
 @conditioners("covariance")
@@ -87,14 +81,11 @@ class CovarianceConditioner(CovarianceUser, LinearConditioner):
         self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators
     ) -> ConditionedModel:
         covariance = self.fitting(model, y)
-        gain = Gain.made(covariance, observation, y)
+        correct = correction(covariance, observation, y)
 
         def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Output:
             out, variance = model.evaluate(x, t), noise_variance(model, t)
             residual = observation.residual(denoised(model.sde, x, t, out.eps), y.to(x))
-            if gain is not None and (shift := gain.shift(residual, variance)) is not None:
-                return shifted(model, x, t, out, shift.reshape(x.shape))
-            noise = torch.full_like(variance, observation.noise)
-            return shifted(model, x, t, out, update(covariance, observation, residual, variance, noise).spread)
+            return shifted(model, x, t, out, correct(residual, variance))
 
         return ConditionedModel(model, observation, y, rule)

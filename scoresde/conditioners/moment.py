@@ -13,7 +13,8 @@ from ..models.output import Output, denoised, detached
 from ..observations import LinearObservation
 from ..observations.krylov import KrylovMethod, conjugate_gradients, gmres, scaled
 from .base import ConditionedModel, LinearConditioner, conditioners, no_gradient, noise_variance, shifted
-from .covariance import CovarianceUser, update
+from .correction import update
+from .covariance import CovarianceUser
 
 METHODS: dict[str, KrylovMethod] = {"cg": conjugate_gradients, "gmres": gmres}
 

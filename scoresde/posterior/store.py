@@ -1,4 +1,4 @@
-"""The covariances of a model's data, in its folder as covariance.safetensors."""
+"""The covariances of a model's data and its clusters, in its folder as covariance.safetensors."""
 
 import json
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from ..core.errors import CheckpointError, UsageError
 from ..core.options import Options
 from ..observations import Observation
 from ..observations.covariance import KINDS, Covariance, Kind
+from ..observations.mixture import CLUSTERS, Mixture
 from ..observations.named import Grey
 
 MethodT = TypeVar("MethodT", bound=Options)
@@ -32,24 +33,27 @@ def save(folder: Path, covariances: Sequence[Covariance], record: dict[str, Any]
 
     Args:
         folder: The model's folder.
-        covariances: Covariances of one shape and of different kinds.
+        covariances: Covariances of one shape and of different kinds, and mixtures.
         record: What they were estimated from, for the reader.
     """
     tensors: dict[str, Tensor] = {}
     for covariance in covariances:
-        parts = (covariance.variances, *covariance.factors)
-        tensors |= {f"{covariance.kind}.{i}": part.float() for i, part in enumerate(parts)}
+        clusters = (covariance.centres, covariance.shares) if isinstance(covariance, Mixture) else ()
+        name = f"mixture-{covariance.kind}" if clusters else covariance.kind
+        parts = (*clusters, covariance.variances, *covariance.factors)
+        tensors |= {f"{name}.{i}": part.float() for i, part in enumerate(parts)}
     sha256 = files.write_tensors(folder / TENSORS, tensors)
     content = {"format": FORMAT, "shape": list(covariances[0].shape), "sha256": sha256, **record}
     files.write_text(folder / RECORD, json.dumps(content, indent=2) + "\n")
 
 
-def load(name: str | Path = "digits", kind: Kind = "dct") -> Covariance:
+def load(name: str | Path = "digits", kind: Kind = "dct", clustered: bool = False) -> Covariance:
     """The covariance of a model's data: of a run, of a model folder, or bundled under a name.
 
     Args:
         name: A run, a model folder, or the name of a bundled model.
         kind: "channel", "dct", "diagonal" or "full".
+        clustered: Whether it is that within clusters, with these.
 
     Raises:
         UsageError: There is no such model or kind, or the model has none of this kind yet.
@@ -58,17 +62,21 @@ def load(name: str | Path = "digits", kind: Kind = "dct") -> Covariance:
     folder = models.locate(name)
     if kind not in KINDS:
         raise UsageError(f"the kind of a covariance must be one of {', '.join(KINDS)}, got {kind!r}")
-    found = every(folder).get(kind)
+    found = every(folder, clustered).get(kind)
     if found is None:
+        if clustered:
+            how = f"--kinds {kind} --clusters {CLUSTERS}"
+            raise UsageError(f"{name} has no clusters of the kind {kind}: make them with `scoresde stats {name} {how}`")
         raise UsageError(f"{name} has no {kind} covariance: make it with `scoresde stats {name} --kinds {kind}`")
     return found
 
 
-def every(folder: Path) -> dict[Kind, Covariance]:
+def every(folder: Path, clustered: bool = False) -> dict[Kind, Covariance]:
     """All covariances in a model's folder, by their kind.
 
     Args:
         folder: The model's folder.
+        clustered: Whether they are those within clusters, with these.
 
     Raises:
         CheckpointError: The files are damaged, or of another version.
@@ -81,7 +89,11 @@ def every(folder: Path) -> dict[Kind, Covariance]:
     tensors = files.read_tensors(folder / TENSORS, str(record.get("sha256")))
     shape, found = tuple(int(n) for n in record["shape"]), dict[Kind, Covariance]()
     for kind in KINDS:
-        if parts := [tensors[key].double() for key in sorted(tensors) if key.startswith(f"{kind}.")]:
+        start = f"mixture-{kind}." if clustered else f"{kind}."
+        parts = [tensors[key].double() for key in sorted(tensors) if key.startswith(start)]
+        if parts and clustered:
+            found[kind] = Mixture(kind, shape, parts[2], tuple(parts[3:]), parts[0], parts[1])
+        elif parts:
             found[kind] = Covariance(kind, shape, parts[0], tuple(parts[1:]))
     return found
 
@@ -91,8 +103,8 @@ def fitted(
 ) -> MethodT:
     """The method with the covariance of a model's data that its option `kind` names.
 
-    `auto` is `full` where the model has it, else `channel` for grey observations and `dct` for others, else any kind
-    that the model has. A method that needs no covariance, or was given one, is returned unchanged.
+    `auto` is `full` where the model has it, else `channel` for grey observations and `dct` for others and for clusters,
+    else any kind that the model has. A method that needs no covariance, or was given one, is returned unchanged.
 
     Args:
         method: A conditioner or a posterior sampler.
@@ -107,15 +119,19 @@ def fitted(
     if not isinstance(method, CovarianceUser) or method.covariance or method.kind == "none":
         return method
     if method.kind != "auto":
-        wanted = load(name, method.kind)
+        wanted = load(name, method.kind, method.clustered)
         return method.given(wanted.resized(shape) if shape else wanted)
-    found = every(models.locate(name))
+    found = every(models.locate(name), method.clustered)
     if shape:
         found = {k: c.resized(shape) for k, c in found.items() if k in ("channel", "dct") or c.shape == tuple(shape)}
-    rest: tuple[Kind, ...] = ("channel", "dct") if isinstance(observation, Grey) else ("dct", "channel")
+    colours = isinstance(observation, Grey) and not method.clustered
+    rest: tuple[Kind, ...] = ("channel", "dct") if colours else ("dct", "channel")
     best = next((found[kind] for kind in ("full", *rest, "diagonal") if kind in found), None)
     if best is not None:
         return method.given(best)
     if method.optional:
         return method
-    raise UsageError(f"{name} has no covariance yet: make it with `scoresde stats {name}`, or use another method")
+    missing = f"clusters yet: make them with `scoresde stats {name} --clusters {CLUSTERS}`"
+    if not method.clustered:
+        missing = f"covariance yet: make it with `scoresde stats {name}`"
+    raise UsageError(f"{name} has no {missing}, or use another method")

@@ -13,6 +13,7 @@ from scoresde.core.errors import DataError, UsageError
 from scoresde.core.random import generators, stream
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.observations import Blur, Crop, Downsample, GaussianBlur, LinearOperator, Luma, Pixels, covariance
+from scoresde.observations.mixture import Mixture
 from scoresde.posterior import posteriors
 from scoresde.sampling.sample import sample
 from scoresde.sde import VPSDE
@@ -53,6 +54,10 @@ def prior(shape, diagonal=False):
 
 def options(name, shape, diagonal=False):
     found = {**EXACT, **SMALL}.get(name, {})
+    if name == "mixture":
+        sigma = covariance.full(law(shape, diagonal)[1], shape)
+        centres, shares = draw((3, *shape), "centres"), torch.full((3,), 1 / 3).double()
+        return {"covariance": Mixture("full", shape, sigma.variances, sigma.factors, centres, shares)}
     return (
         {**found, "covariance": covariance.full(law(shape, diagonal)[1], shape)}
         if name in ("covariance", "moment", "smc")

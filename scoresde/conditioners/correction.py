@@ -1,0 +1,53 @@
+"""What a measurement adds to the mean of a normal law, with the covariance of the data."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..observations import LinearObservation
+from ..observations.covariance import Covariance
+from ..observations.krylov import Solution
+from .base import gaussian_update
+from .dense import Gain
+
+Correct = Callable[[Tensor, Tensor], Tensor]
+"""Maps y - A x̂_0, (B, *m), and σ²/α² for each row, (B,), to what y adds to x̂_0, (B, *), in float64."""
+
+
+def update(
+    covariance: Covariance, observation: LinearObservation, residual: Tensor, variance: Tensor, noise: Tensor
+) -> Solution:
+    """`gaussian_update` with V = (Σ⁻¹ + I/variance)⁻¹; with its preconditioner some 20 products do, instead of 1,000.
+
+    Args:
+        covariance: Σ, that of the data.
+        observation: What was measured, A.
+        residual: y - A x̂_0, (B, *m).
+        variance: σ²/α² for each row, (B,), float64.
+        noise: Standard deviation of the measurement's error for each row, (B,), float64.
+    """
+
+    def near_inverse(b: Tensor) -> Tensor:
+        return observation.near_inverse(b, lambda v, gain: covariance.precision(v, variance, gain, noise))
+
+    return gaussian_update(observation, residual, noise, lambda v: covariance.posterior(v, variance), near_inverse)
+
+
+def correction(covariance: Covariance, observation: LinearObservation, y: Tensor) -> Correct:
+    """The map from y - A x̂_0 to V Aᵀ (σ_y² I + A V Aᵀ)⁻¹ (y - A x̂_0), by a matrix where that is cheaper.
+
+    Args:
+        covariance: Σ, that of the data.
+        observation: What y was measured with, A and σ_y.
+        y: The measurements, (B, *m).
+    """
+    gain = Gain.made(covariance, observation, y)
+
+    def correct(residual: Tensor, variance: Tensor) -> Tensor:
+        if gain is not None and (shift := gain.shift(residual, variance)) is not None:
+            return shift.reshape(-1, *covariance.shape)
+        noise = torch.full_like(variance, observation.noise)
+        return update(covariance, observation, residual, variance, noise).spread
+
+    return correct
