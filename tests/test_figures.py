@@ -192,7 +192,7 @@ def problems(block: Block) -> Iterator[str]:
             together = [wanted] if row.startswith("|") else [numbers(group) for group in TOGETHER.findall(row)]
             apart = [group for group in together if not in_one_line(group, known)]
             if lost or apart:
-                what = ", ".join(lost) or " and ".join(w for w, _ in apart[0]) + " in one line"
+                what = ", ".join(lost) or " and ".join(w for w, _ in apart[0]) + " in one line, in this order,"
                 yield f"{block.page}:{number_of_line}: {what} not found in {', '.join(block.files)}"
 
 
@@ -230,12 +230,15 @@ def test_a_figure_with_one_wrong_digit_is_found():
         ("A width of `0.1` and of $0.2$, Python 3.11, CC BY 2.0.", None),
         ("| a | b |\n|---|---|\n| one | 2.390 ± 0.012 |", "2.390, 0.012 without a file"),
         ("It has 2.390 ± 0.012 bits/dim (`benchmarks/results/likelihood.md`).", None),
-        ("It has 2.390 ± 0.022 bits/dim (`benchmarks/results/likelihood.md`).", "in one line"),
+        ("It has 2.390 ± 0.022 bits/dim (`benchmarks/results/likelihood.md`).", "in one line, in this order,"),
         ("It has 2.39 bits/dim (`benchmarks/results/likelihood.md`).", None),
         ("It has 2.38 bits/dim (`benchmarks/results/likelihood.md`).", "2.38 not found"),
         ("See `benchmarks/results/gone.md`: 0.5.", "is not a file"),
         ("Of `benchmarks/results/sde.md`:\n\n| a | b |\n|---|---|\n| em | 20 | +0.219 |", None),
-        ("Of `benchmarks/results/sde.md`:\n\n| a | b |\n|---|---|\n| em | 100 | +0.219 |", "in one line"),
+        (
+            "Of `benchmarks/results/sde.md`:\n\n| a | b |\n|---|---|\n| em | 100 | +0.219 |",
+            "in one line, in this order,",
+        ),
         ("<!-- figures: benchmarks/results/sde.md (| seeds |) -->\nA gap of 0.219.", "0.219 not found"),
         ("<!-- figures: benchmarks/results/sde.md derived: 22 % = 0.2193 -->\nBy 22 % more.", None),
         ("<!-- figures: benchmarks/results/sde.md derived: 23 % = 0.2193 -->\nBy 23 % more.", "is 0.2193"),
