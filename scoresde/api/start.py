@@ -37,7 +37,9 @@ class Start:
     data: Tensor
     """In the units of the network, (B, *); sample i begins with number i mod B."""
     share: float
+    """How much of the process lies before `time`."""
     time: float
+    """To which the data are noised."""
     drawable: bool
     """Whether the samples are pictures."""
     seen: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
