@@ -2,6 +2,7 @@
 
 import math
 from functools import cached_property
+from statistics import fmean
 
 import torch
 from PIL import Image
@@ -22,6 +23,8 @@ from .subject import SHOWN, ModelSubject, Tool
 
 ANALYTIC = {"gaussian": gaussian, **PROBLEMS}
 SLICED = SlicedWasserstein(directions=64)
+FLOORS = 8
+"""Sets of exact samples that a floor is the mean of: that of one is as uncertain as the value above it."""
 DRAWS = 4096
 """Exact samples that the law of an analytic model is taken from."""
 
@@ -80,9 +83,10 @@ class AnalyticSubject(ModelSubject):
         return directions, projected
 
     def _sliced(self, x: Tensor) -> Estimate:
-        """The sliced Wasserstein distance from the exact samples; its floor is that of as many other exact ones."""
-        others = self.model.draw(len(x), stream(self.spec.seed, "floor", self.name), self.model.sde.t_min)
-        floor = SLICED.values(others.flatten(1).float(), self.sorted)[0]
+        """The sliced Wasserstein distance from the exact samples; its floor is that of as many others."""
+        source, stop = stream(self.spec.seed, "floor", self.name), self.model.sde.t_min
+        others = (self.model.draw(len(x), source, stop).flatten(1).float() for _ in range(FLOORS))
+        floor = fmean(SLICED.values(part, self.sorted)[0] for part in others)
         found = jackknife(
             ("SW",), lambda part: torch.tensor(SLICED.values(part, self.sorted)), x.flatten(1).float(), (floor,)
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UsageError
+from .estimates import student
 from .store import Row
 from .texts import number, title
 
@@ -40,7 +41,8 @@ def _quantities(row: Row) -> Iterator[tuple[str, float, float]]:
     yield "work", row["work"], 0.0
     seconds = row["seconds"]
     if seconds["sd"] is not None:
-        yield "s per batch", seconds["mean"], 1.96 * seconds["sd"] / math.sqrt(seconds["batches"])
+        half = student(seconds["batches"]) * seconds["sd"] / math.sqrt(seconds["batches"])
+        yield "s per batch", seconds["mean"], half
     for e in row["metrics"]:
         yield e["name"], e["value"], (e["high"] - e["low"]) / 2
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from scipy.special import ndtr, stdtrit
 from scipy.stats import binom
@@ -11,8 +12,6 @@ from torch import Tensor
 from ..core.random import choose, stream
 from ..metrics.base import BLOCKS, Estimate
 
-NORMAL = 1.96
-"""Half-width of a 95 % interval in standard errors."""
 RESAMPLES = 4000
 """Resampled means of the bootstrap."""
 
@@ -24,6 +23,43 @@ def standard_error(values: Tensor) -> float:
         values: (N,).
     """
     return float(values.std()) / math.sqrt(len(values))
+
+
+def student(count: int) -> float:
+    """Half-width of the 95 % interval of a mean, in standard errors: the quantile of Student's law.
+
+    Args:
+        count: Number of values that the standard error is from.
+    """
+    return float(stdtrit(count - 1, 0.975))
+
+
+def interval(value: float, error: float, skewness: float, freedom: float) -> tuple[float, float]:
+    """The 95 % interval of a mean whose own law is skewed: both ends move to the side of its longer tail.
+
+    With T the error in standard errors and δ the skewness of the mean, T + δT²/3 + δ²T³/27 + δ/6 has nearly Student's
+    law. With 1.96 standard errors the mean of 64 values with an exponential law is missed in 6.5 % of the cases, five of
+    six times on the same side.
+
+    Args:
+        value: The mean.
+        error: Its standard error.
+        skewness: δ, the third central moment of the mean over the cube of its standard error.
+        freedom: Degrees of freedom of the standard error.
+
+    Reference: Hall 1992, J. R. Stat. Soc. B 54(1), 221-228, the cubic transformation.
+    """
+    tail = float(stdtrit(freedom, 0.975))
+
+    def inverse(y: float) -> float:
+        return y if abs(skewness) < 1e-6 else 3 * (np.cbrt(1 + skewness * (y - skewness / 6)) - 1) / skewness
+
+    return value - error * float(inverse(tail)), value - error * float(inverse(-tail))
+
+
+def _third(values: Tensor) -> float:
+    """The third central moment of the mean of values, (N,)."""
+    return float((values - values.mean()).pow(3).mean()) / len(values) ** 2
 
 
 def median(name: str, values: Tensor) -> Estimate:
@@ -47,8 +83,10 @@ def root(name: str, squares: Tensor) -> Estimate:
         name: Name of the estimate.
         squares: The squared values, (N,).
     """
-    value, half = float(squares.mean()), NORMAL * standard_error(squares)
-    return estimate(name, math.sqrt(value), math.sqrt(max(0.0, value - half)), math.sqrt(value + half), len(squares))
+    value, error = float(squares.mean()), standard_error(squares)
+    skewness = _third(squares) / error**3 if error else 0.0
+    low, high = interval(value, error, skewness, len(squares) - 1)
+    return estimate(name, math.sqrt(value), math.sqrt(max(0.0, low)), math.sqrt(high), len(squares))
 
 
 def difference(name: str, a: Tensor, b: Tensor) -> Estimate:
@@ -59,9 +97,13 @@ def difference(name: str, a: Tensor, b: Tensor) -> Estimate:
         a: (M,).
         b: (N,).
     """
-    value = float(a.mean() - b.mean())
-    half = NORMAL * math.hypot(standard_error(a), standard_error(b))
-    return estimate(name, value, value - half, value + half, len(b))
+    ours, theirs = standard_error(a), standard_error(b)
+    value, error = float(a.mean() - b.mean()), math.hypot(ours, theirs)
+    if not error:
+        return estimate(name, value, value, value, len(b))
+    freedom = error**4 / (ours**4 / (len(a) - 1) + theirs**4 / (len(b) - 1))  # Welch and Satterthwaite's
+    low, high = interval(value, error, (_third(a) - _third(b)) / error**3, freedom)
+    return estimate(name, value, low, high, len(b))
 
 
 def jackknife(
@@ -78,7 +120,7 @@ def jackknife(
     count = min(BLOCKS, len(x))
     block = torch.arange(len(x)) % count
     left = torch.stack([values(x[block != g]) for g in range(count)]).double()
-    half = float(stdtrit(count - 1, 0.975)) * ((count - 1) * left.var(0, correction=0)).sqrt()
+    half = student(count) * ((count - 1) * left.var(0, correction=0)).sqrt()
     found = values(x).double()
     ends = zip(names, found.tolist(), (found - half).tolist(), (found + half).tolist(), floors, strict=True)
     return [Estimate(name=n, value=v, low=low, high=high, floor=f, n=len(x)) for n, v, low, high, f in ends]
@@ -99,7 +141,7 @@ def bootstrap(name: str, values: Sequence[float], floor: float) -> Estimate:
     """
     x, n = torch.tensor(values, dtype=torch.float64), len(values)
     means = x[choose(torch.ones(n), RESAMPLES * n, stream(0, "bootstrap")).reshape(RESAMPLES, n)].mean(1)
-    tail = float(ndtr(-stdtrit(n - 1, 0.975) * math.sqrt(n / (n - 1))))
+    tail = float(ndtr(-student(n) * math.sqrt(n / (n - 1))))
     low, high = means.quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
     return Estimate(name=name, value=float(x.mean()), low=low, high=high, floor=floor, n=n)
 
@@ -112,7 +154,7 @@ def paired(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
         b: Another number for each of the same images, (N,).
     """
     gaps = torch.tensor(a, dtype=torch.float64) - torch.tensor(b, dtype=torch.float64)
-    return float(gaps.mean()), NORMAL * standard_error(gaps)
+    return float(gaps.mean()), student(len(gaps)) * standard_error(gaps)
 
 
 def estimate(name: str, value: float, low: float, high: float, count: int) -> Estimate:

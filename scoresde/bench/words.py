@@ -14,7 +14,8 @@ WORDS = {
     "rms error": "The same as root mean square over the samples; one sample that ends elsewhere dominates it.",
     "gap": "Cross-entropy of the samples minus that of exact ones, under the true density, in nats per dimension: 0 is "
     "right, and negative means that samples crowd where the density is highest.",
-    "SW": "Sliced Wasserstein distance, of pixels if no features are named: smaller is better.",
+    "SW": "Sliced Wasserstein distance from exact samples or real images. The interval is of its mean over sets of "
+    "as many samples, so the value to compare with is the floor, not 0.",
     "FD": "Fréchet distance of the features of samples and real images: smaller is better.",
     "FID": "Fréchet distance of Inception's features: smaller is better.",
     "KD": "Kernel distance of the features of samples and real images, without bias: around 0 they agree.",
@@ -29,6 +30,8 @@ WORDS = {
     "sd ratio": "Standard deviation of the samples over that of the posterior: 1 is right.",
     "marginal FD": "Fréchet distance from the data of one sample for each of many measurements.",
     "FD/exact": "The same over that of exact draws: 1 is right.",
+    "PSNR": "How near each sample of a task is to its own original, by its mean squared error; it ranks nothing.",
+    "SSIM": "The same by means and covariances in windows of 11 pixels; it ranks nothing.",
     "SBC p": "How likely ranks as uneven as these are for exact samples: below 0.05 they are not exact.",
     NLL: "Negative log-likelihood of held-out images by the row's own solver and tolerance ± standard error.",
     NLL_ERROR: "What the row's tolerance adds to the likelihood of the same images.",
@@ -53,7 +56,7 @@ WORDS = {
 }
 """By the head of the column, without what stands in brackets."""
 
-UNITS = {"error": "per value", "rms error": "per value", "gap": "nats/dim", NLL: "", NLL_ERROR: "bits/dim"}
+UNITS = {"error": "per value", "rms error": "per value", "gap": "nats/dim", "PSNR": "dB", NLL: "", NLL_ERROR: "bits/dim"}
 """Of the estimates that have any, for the axes of plots."""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from click.testing import CliRunner
 from tiny import tiny_model
@@ -143,7 +144,7 @@ def test_the_likelihood_is_a_column(likely):
     assert float(cells["nll_standard_error"]) == pytest.approx(row.std(ddof=1) / 2)
     assert float(cells["nll_error"]) == pytest.approx((row - own).mean())
     (found, *_) = [r["nll"] for r in json.loads(as_json(likely, {}))["rows"] if r["kind"] == "samples" and "nll" in r]
-    half = 1.96 * (row - own).std(ddof=1) / 2
+    half = scipy.stats.t.ppf(0.975, 3) * (row - own).std(ddof=1) / 2
     assert found["from_tolerance"]["high"] - found["from_tolerance"]["value"] == pytest.approx(half)
     assert found["value"] == pytest.approx(row.mean())
 
