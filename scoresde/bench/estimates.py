@@ -38,8 +38,8 @@ def interval(value: float, error: float, skewness: float, freedom: float) -> tup
     """The 95 % interval of a mean whose own law is skewed: both ends move to the side of its longer tail.
 
     With T the error in standard errors and δ the skewness of the mean, T + δT²/3 + δ²T³/27 + δ/6 has nearly Student's
-    law. With 1.96 standard errors the mean of 64 values with an exponential law is missed in 6.5 % of the cases, five of
-    six times on the same side.
+    law. With 1.96 standard errors the mean of 64 values with an exponential law is missed in 6.5 % of the cases, five
+    of six times on the same side.
 
     Args:
         value: The mean.

@@ -56,7 +56,7 @@ WORDS = {
 }
 """By the head of the column, without what stands in brackets."""
 
-UNITS = {"error": "per value", "rms error": "per value", "gap": "nats/dim", "PSNR": "dB", NLL: "", NLL_ERROR: "bits/dim"}
+UNITS = {"error": "per value", "rms error": "per value", "gap": "nats/dim", "PSNR": "dB", NLL_ERROR: "bits/dim"}
 """Of the estimates that have any, for the axes of plots."""
 
 
