@@ -224,4 +224,7 @@ def no_gradient(conditioner: Conditioner, x: Tensor) -> None:
         UsageError: It does.
     """
     if torch.is_grad_enabled() and x.requires_grad:
-        raise UsageError(f"{conditioner.name} takes derivatives and has none itself; use covariance or projection")
+        raise UsageError(
+            f"{conditioner.name} takes derivatives and has none itself; use covariance or projection inside it, or "
+            "condition once, on Stacked(first, second)"
+        )

@@ -15,6 +15,8 @@ from ..images import pictures
 from .masks import Mask, holes
 
 Values = np.ndarray[Any, Any]
+NEAR, SOFT = 32, 0.25
+"""How far from 0 and 255 a level is still black or white, as JPEG leaves it; what share of a mask may be neither."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def read_hole(path: Path, size: tuple[int, int], *, invert: bool = False) -> Ten
 
     A mask with transparency is a layer that was painted or erased on. Strokes of white, or of another single colour, on
     a transparent layer are the hole; black strokes are what is kept, and the rest is the hole. In a picture of several
-    colours, which is erased in places, these places are the hole. What was taken is logged.
+    colours, which is erased in places, these places are the hole. Soft edges and what JPEG makes of black and white are
+    cut at half. What was taken is logged.
 
     Args:
         path: The mask file.
@@ -80,7 +83,7 @@ def read_hole(path: Path, size: tuple[int, int], *, invert: bool = False) -> Ten
 
     Raises:
         DataError: The file cannot be read as a picture.
-        UsageError: It has another size than the picture, values between black and white, or none of either.
+        UsageError: It has another size than the picture, too many values between black and white, or none of either.
     """
     mask = pictures.load_picture(path, "L")
     if mask.size != size:
@@ -89,11 +92,16 @@ def read_hole(path: Path, size: tuple[int, int], *, invert: bool = False) -> Ten
     layer = _layer(path)
     taken, hole = ("", np.asarray(mask)) if layer is None else _painted(path, *layer)
     if share := float(((hole > 0) & (hole < 255)).mean()):
-        raise UsageError(
-            f"{share:.2%} of the mask {path} is {'half transparent' if taken else 'grey'}: it must hold only black, "
-            "which is kept, and white, which is drawn; save it as PNG without soft edges"
+        soft = float(((hole > NEAR) & (hole < 255 - NEAR)).mean())
+        if soft > SOFT or hole.min() > NEAR or hole.max() < 255 - NEAR:
+            raise UsageError(
+                f"{share:.2%} of the mask {path} is {'half transparent' if taken else 'grey'}: it must hold "
+                "only black, which is kept, and white, which is drawn, but for soft edges"
+            )
+        logging.getLogger("scoresde").warning(
+            "%.2g%% of the mask %s is neither black nor white: it is cut at half, level 128", 100 * share, path
         )
-    known = (hole == 255) if invert else (hole == 0)
+    known = (hole >= 128) if invert else (hole < 128)
     if known.all() or not known.any():
         raise UsageError(
             f"the mask {path} makes {'no hole' if known.all() else 'all of the picture the hole'}: paint what is to be "

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from scoresde.core.errors import UsageError
 from scoresde.observations.holes import read_hole
@@ -57,10 +57,34 @@ def test_the_hole_is_what_was_painted(name, tmp_path, caplog):
     assert told == [] if said is None else (len(told) == 2 and all(said in text for text in told))
 
 
-def soft():
-    values = np.array(PAINTED["white on transparent"][0])
-    values[2, 2, 3] = 100
-    return Image.fromarray(values, "RGBA")
+LARGE = np.zeros((60, 80), bool)
+LARGE[15:40, 20:55] = True
+
+
+def blurred(mode):
+    """White strokes with soft edges, on black, or on a transparent layer."""
+    alpha = Image.fromarray(LARGE.astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(1.5))
+    if mode == "L":
+        return alpha
+    return Image.merge("RGBA", [Image.new("L", (80, 60), 255)] * 3 + [alpha])
+
+
+@pytest.mark.parametrize(("mode", "ending"), [("L", "png"), ("RGBA", "png"), ("L", "jpg"), ("hard", "jpg")])
+def test_soft_edges_and_jpeg_are_cut_at_half_and_said(mode, ending, tmp_path, caplog):
+    """A symmetric blur leaves a straight edge where it was; corners are rounded by a pixel."""
+    picture = Image.fromarray(LARGE.astype(np.uint8) * 255) if mode == "hard" else blurred(mode)
+    picture.save(tmp_path / f"mask.{ending}", **({"quality": 60} if ending == "jpg" else {}))
+    found = ~read_hole(tmp_path / f"mask.{ending}", (80, 60)).numpy()
+    assert (found != LARGE).sum() <= (0 if mode == "hard" else 12) and np.array_equal(
+        found[27, 10:70], LARGE[27, 10:70]
+    )
+    assert "neither black nor white: it is cut at half, level 128" in caplog.text
+    inverse = read_hole(tmp_path / f"mask.{ending}", (80, 60), invert=True).numpy()
+    assert np.array_equal(inverse, found)
+
+
+def gradient():
+    return Image.fromarray(np.linspace(0, 255, 48).reshape(6, 8).astype(np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +93,8 @@ def soft():
         (Image.new("L", (8, 6), 0), "makes no hole: paint what is to be drawn white"),
         (Image.new("L", (8, 6), 255), "makes all of the picture the hole"),
         (Image.new("RGBA", (8, 6), (255, 255, 255, 0)), "makes no hole"),
-        (soft(), "2.08% of the mask .* is half transparent"),
+        (gradient(), "95.83% of the mask .* is grey"),
+        (Image.fromarray(np.where(HOLE, 200, 0).astype(np.uint8)), "18.75% of the mask .* is grey"),
         (Image.new("RGBA", (8, 6), (255, 255, 255, 128)), "100.00% of the mask .* is half transparent"),
         (Image.new("L", (8, 6), 7), "100.00% of the mask .* is grey"),
         (
