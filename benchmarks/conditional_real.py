@@ -8,8 +8,8 @@ its measurement alone, and the Frechet distance (FD) of what was drawn to M othe
 N images themselves: the floor. FD is taken where the task leaves something open: colourisation in means of 8x8 squares,
 a hole in at most 12x12 squares of the middle three quarters, all else in the middle 12x12 pixels. `above floor` is the
 difference of the two distances with its 95 % interval, a jackknife over blocks of the images, of which each is left out
-of both; `floor` is the mean and standard deviation over disjoint splits of the test images. Root mean square errors
-rank colourisers backwards (a grey image has the least): they are given, and decide nothing.
+of both; `floor` is the mean and standard deviation over disjoint splits of the test images. Root mean square errors,
+PSNR and SSIM rank colourisers backwards (a grey image has the best): they are given, and decide nothing.
 
 Every row is written to rows.jsonl when it is done, and not computed again. A network that was trained to colour or to
 inpaint does that task alone.
@@ -38,6 +38,7 @@ from scoresde.data import data
 from scoresde.images import sheets
 from scoresde.metrics.moments import moments
 from scoresde.metrics.normal import factored, frechet
+from scoresde.metrics.pairs import WINDOW, psnr, ssim
 from scoresde.models.base import ScoreModel
 from scoresde.observations import Blur, Downsample, Luma, Observation, Pixels
 from scoresde.observations.covariance import KINDS, LARGEST, estimate
@@ -151,10 +152,12 @@ def judged(drawn: Tensor, truth: Tensor, hidden: Tensor) -> dict[str, float]:
     x, x0 = drawn.float() / 127.5 - 1, truth.float() / 127.5 - 1
     chroma = [(v - luma_of(u)).double() for v, u in ((x, drawn), (x0, truth))]
     levels = (luma_of(drawn) - luma_of(truth)).abs().mean() * 127.5
-    return {
+    like = {"ssim": float(ssim(drawn, truth).mean())} if drawn.shape[-1] >= WINDOW else {}
+    return like | {
         "chroma_sd": float(chroma[0].std() / chroma[1].std()),
         "luma_levels": float(levels),
         "rmse": float((x - x0).square()[..., hidden].mean().sqrt()),
+        "psnr": float(psnr(drawn, truth).mean()),
     }
 
 
@@ -198,13 +201,14 @@ def floors(task: Task, test: Tensor, count: int, others: int) -> tuple[float, fl
 
 def table(rows: list[dict[str, Any]], floor: tuple[float, float, int]) -> str:
     heads = ["conditioner", "solver", "NFE", "cost", "FD", "above floor", "chroma sd", "luma, levels", "RMSE"]
-    heads += ["diversity", "s per image"]
+    heads += ["PSNR, dB", "SSIM", "diversity", "s per image"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    lines.append(f"| (real images) | | | | {floor[0]:.3f} ± {floor[1]:.3f} ({floor[2]} splits) |" + " |" * 6)
+    lines.append(f"| (real images) | | | | {floor[0]:.3f} ± {floor[1]:.3f} ({floor[2]} splits) |" + " |" * 8)
     for r in rows:
         cells = [r["what"], r["how"].replace(":", " "), f"{r['nfe']}", f"{r['nfe'] + 2 * r['vjps']}"]
         cells += [f"{r['fd']:.3f} ± {r['fd_half']:.3f}", f"{r['above']:+.3f} ± {r['above_half']:.3f}"]
         cells += [f"{r['chroma_sd']:.2f}", f"{r['luma_levels']:.2f}", f"{r['rmse']:.3f}"]
+        cells += [f"{r['psnr']:.2f}" if "psnr" in r else "", f"{r['ssim']:.3f}" if "ssim" in r else ""]
         cells += [f"{r['diversity']:.3f}" if "diversity" in r else "", f"{r['seconds'] / r['n']:.3f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

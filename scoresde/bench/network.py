@@ -17,6 +17,7 @@ from ..data import Images, data
 from ..data.base import pictures
 from ..images import sheets
 from ..likelihood import Likelihood, dequantise, task
+from ..metrics import pairs
 from ..metrics.base import Estimate
 from ..metrics.moments import Statistics
 from ..models.base import ScoreModel
@@ -149,8 +150,11 @@ class NetworkSubject(ModelSubject):
         return torch.cat(parts)
 
     def measure(self, x: Tensor, first: Tensor, solver: Tool) -> list[Estimate]:
-        """The distance from the converged end of the path, and what the metrics say."""
+        """The distance from the converged end of the path, of a task that from the originals, and what metrics say."""
         found = self.errors(first, solver)
+        if self.task.conditional:
+            index = torch.arange(len(x)) % len(self.held_out)
+            found += pairs.beside(x.cpu(), sheets.to_uint8(self.held_out.scaled()[index]))
         for metric in self.spec.metric:
             found += metric.measure(x.to(self.model.device), self.reference, seed=self.spec.seed)
         return found
