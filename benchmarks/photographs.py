@@ -9,8 +9,9 @@ are those of OpenCV (opencv-python-headless), where it is installed. Of each pho
 
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -23,11 +24,12 @@ from torch.nn.functional import interpolate
 from scoresde import models
 from scoresde.conditioners import conditioners
 from scoresde.core.provenance import versions
-from scoresde.core.random import generators
+from scoresde.core.random import generators, randn, stream
 from scoresde.images import pictures, sheets
 from scoresde.images.read import read_squares
 from scoresde.images.seams import membrane
-from scoresde.observations import Luma
+from scoresde.images.upsample import resized
+from scoresde.observations import Luma, observations
 from scoresde.posterior import photograph, store
 from scoresde.posterior.tasks import Case
 from scoresde.sampling.sample import sample
@@ -81,6 +83,21 @@ def simple_fillings(truth: Tensor, known: Tensor) -> dict[str, Tensor]:
     return found
 
 
+def restored(truth: Tensor, names: tuple[str, ...], steps: int) -> Iterator[tuple[str, Tensor]]:
+    """The middle 32x32 pixels, blurred, noisy or reduced: what is left, and a sample of each model, (N, C, 32, 32)."""
+    for text in ("blur:sigma=1.5", "noisy:noise=0.2", "downsample:factor=4"):
+        seen = observations.parse(text)
+        y = seen.forward(truth)
+        y = y + seen.noise * randn(y.shape, stream(0, "noise"))
+        yield f"{text}: as it is" if y.shape == truth.shape else f"{text}: bicubic", resized(y, (32, 32))
+        for name in names:
+            model, sources = models.load(name), generators(range(len(truth)))
+            method = store.fitted(conditioners["covariance"](), name, seen)
+            around = method.condition(model, seen, y, sources)
+            x = sample(around, solvers["dpm++"](steps=steps), around.prior(sources), generator=sources).x
+            yield f"{text}: {name}, a sample", x
+
+
 def errors(found: Tensor, truth: Tensor, where: Tensor) -> list[float]:
     """Root mean square error of each picture, (N, C, H, W), where it counts, in [-1, 1]."""
     wrong: list[float] = (found - truth).square().mean(1)[:, where].mean(1).sqrt().tolist()
@@ -89,7 +106,7 @@ def errors(found: Tensor, truth: Tensor, where: Tensor) -> list[float]:
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-@click.option("--task", type=click.Choice(["colour", "fill"]), default="colour")
+@click.option("--task", type=click.Choice(["colour", "fill", "restore"]), default="colour")
 @click.option("--model", "names", multiple=True, default=["cifar10"])
 @click.option("-n", "count", type=int, default=2, help="Samples of each photograph.")
 @click.option("--every", type=int, default=1, help="Takes one photograph in so many.")
@@ -105,6 +122,10 @@ def main(
     if folder is None:
         return
     truth = read_squares(pictures.found([folder])[::every], SIZE, 3)
+    if task == "restore":
+        middle, whole = truth[:, :, 112:144, 112:144], torch.ones(32, 32, dtype=torch.bool)
+        result = {name: errors(x, middle, whole) for name, x in restored(middle, names, steps)}
+        return keep(file, task, result, steps)
     known = torch.ones(SIZE, SIZE, dtype=torch.bool)
     make: Callable[[Image.Image], Case]
     if task == "colour":
@@ -125,17 +146,34 @@ def main(
             chroma = interpolate(first - Luma().forward(first), size=(SIZE, SIZE), mode="nearest")
             plain = Luma().forward(truth) + chroma
             result[f"{name}, a sample, enlarged without a guide"] = errors(plain, truth, where)
+    keep(file, task, result, steps)
+
+
+def keep(file: Path, task: str, result: dict[str, list[float]], steps: int) -> None:
+    """Adds the errors of each way to the store."""
     with file.open("a") as opened:
         for name, error in result.items():
             row = {"task": task, "way": name, "errors": error, "steps": steps, **versions()}
             opened.write(json.dumps(row) + "\n")
 
 
+def many(last: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+    """The same with the error of the mean of infinitely many samples, which that of n and of one leave: e² + v/n."""
+    found = dict(last)
+    for way, e in last.items():
+        name, _, count = way.partition(", the mean of ")
+        if count:
+            n = int(count)
+            square = (n * e**2 - last[f"{name}, a sample"] ** 2) / (n - 1)
+            found[f"{name}, the mean of many, extrapolated"] = np.sqrt(np.maximum(square, 0))
+    return found
+
+
 def table(rows: list[dict[str, object]]) -> str:
     """The table of the rows, of each way the last one."""
     lines = list[str]()
-    for task, title in (("colour", "Colours"), ("fill", "Fillings of 96x96 pixels")):
-        last = {str(row["way"]): np.array(row["errors"]) for row in rows if row["task"] == task}
+    for task, title in (("colour", "Colours"), ("fill", "Fillings of 96x96 pixels"), ("restore", "Middles of 32x32")):
+        last = many({str(row["way"]): np.array(row["errors"]) for row in rows if row["task"] == task})
         if last:
             count = len(next(iter(last.values())))
             lines += [f"| {title}, {count} photographs | error |", "|---|---|"]

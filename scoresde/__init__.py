@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .api.models import condition as condition
     from .api.models import load as load
     from .api.models import save as save
+    from .api.photographs import restore as restore
     from .api.sampling import decode as decode
     from .api.sampling import encode as encode
     from .api.sampling import sample as sample
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "api.models": "load save condition",
+    "api.photographs": "restore",
     "api.sampling": "sample encode decode",
     "api.exporting": "export_model",
     "api.importing": "import_model",

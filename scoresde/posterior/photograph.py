@@ -21,13 +21,16 @@ Box = tuple[int, int, int, int]
 def coloured(picture: Image.Image, shape: tuple[int, ...]) -> Case:
     """The problem of the colours of a photograph: they are drawn for all of it reduced, and follow its own luma.
 
-    The luma of the result is that of the photograph at every pixel. A long one is drawn in tiles side by side.
+    The luma of the result is that of the photograph at every pixel. A long one is drawn in tiles side by side; one of
+    the model's own size is drawn as it is.
 
     Args:
         picture: The photograph, grey or in colours.
         shape: Of the model's images, (3, H, W).
     """
     case = grey(picture, "{}x{}".format(*picture.size))
+    if case.shape == tuple(shape):
+        return case
     done = pictures.fit(picture.size, shape[1], shape[2], "whole")
     small = pictures.scaled(done.picture(picture.convert("L")))[None]
 
@@ -41,6 +44,8 @@ def coloured(picture: Image.Image, shape: tuple[int, ...]) -> Case:
 def filled(picture: Image.Image, known: Tensor, shape: tuple[int, ...]) -> Case:
     """The problem of a hole in a photograph: a square around it is drawn, brought up, and blended in without a seam.
 
+    One of the model's own size is drawn as it is.
+
     Args:
         picture: The photograph.
         known: Which of its pixels are known, (H, W), bool.
@@ -48,7 +53,7 @@ def filled(picture: Image.Image, known: Tensor, shape: tuple[int, ...]) -> Case:
     """
     y = pictures.scaled(picture)[None]
     case = hole(y, known, "{}x{}".format(*picture.size))
-    if case.solved:
+    if case.solved or case.shape == tuple(shape):
         return case
     box = square_around(known, (shape[1], shape[2]))
     x0, y0, x1, y1 = box

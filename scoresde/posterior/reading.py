@@ -29,7 +29,7 @@ def read_grey(file: Path, shape: tuple[int, ...], mode: FitMode = "whole") -> Ca
         DataError: The file cannot be read as a picture.
     """
     picture = pictures.load_picture(file)
-    if mode == "whole" and picture.size != (shape[2], shape[1]):
+    if mode == "whole":
         return photograph.coloured(picture, shape)
     done = pictures.fit(picture.size, shape[1], shape[2], mode)
     return grey(done.picture(picture), str(done))
@@ -49,7 +49,7 @@ def read_holed(file: Path, shape: tuple[int, ...], where: Hole, mode: FitMode = 
         DataError, UsageError: The file cannot be read as a picture, or the hole is not one of it.
     """
     picture, source = pictures.load_picture(file, "L" if shape[0] == 1 else "RGB"), stream(seed, "mask", file.name)
-    if mode == "whole" and picture.size != (shape[2], shape[1]):
+    if mode == "whole":
         return photograph.filled(picture, where.known(picture.size, source), shape)
     done = pictures.fit(picture.size, shape[1], shape[2], mode)
     y = pictures.scaled(done.picture(picture))[None]

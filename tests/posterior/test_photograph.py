@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 from tiny import tiny_model
 
+import scoresde
+from scoresde.core.errors import UsageError
 from scoresde.core.random import numpy_stream, randn, stream
 from scoresde.images import pictures
 from scoresde.observations import covariance
@@ -175,3 +177,27 @@ def test_a_small_picture_is_restored_at_its_own_size(go, tmp_path):
     noise(4, 6).save(tmp_path / "a.png")
     go("restore a.png --task blur:0.8")
     assert all(found.shape == (4, 6, 3) for found in samples(tmp_path))
+
+
+def test_python_gives_the_pixels_of_the_command(go, tmp_path, home):
+    noise(19, 30).save(tmp_path / "a.png")
+    model, box = str(home / "3"), (4, 3, 9, 9)
+    go("colourise a.png")
+    go("inpaint a.png --box 4,3,9,9", "filled")
+    coloured = scoresde.restore(tmp_path / "a.png", "luma", model, "dpm++:steps=2", n=2)
+    known = pictures.box_known(box, (30, 19))
+    filled = scoresde.restore(Image.open(tmp_path / "a.png"), known, model, "dpm++:steps=2", n=2)
+    for found, out in ((coloured, "out"), (filled, "filled")):
+        assert found.nfe == 3 and list(found.seeds) == [0, 1]
+        for ours, theirs in zip(found.images, samples(tmp_path, out=out), strict=True):
+            assert np.array_equal(ours.permute(1, 2, 0).numpy(), theirs)
+
+
+def test_python_refuses_what_it_does_not_do(home):
+    picture, model = noise(9, 12), str(home / "3")
+    with pytest.raises(UsageError, match=r"the mask of a picture of 12x9 is \(9, 12\), got \(12, 9\)"):
+        scoresde.restore(picture, np.ones((12, 9), bool), model)
+    with pytest.raises(UsageError, match="use condition for it"):
+        scoresde.restore(picture, "downsample:factor=2", model)
+    with pytest.raises(UsageError, match="needs a model of colour images"):
+        scoresde.restore(picture, "luma", str(home / "1"))

@@ -1,0 +1,89 @@
+"""Photographs with something missing, at their own size."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from ..conditioners import Conditioner, conditioners
+from ..core.errors import UsageError
+from ..images import pictures
+from ..models.latent import data_shape
+from ..observations import Luma, Observation, Pixels
+from ..posterior import photograph, tasks
+from ..posterior.album import finished
+from ..sampling.progress import ProgressBar, progress_bar
+from ..sampling.samples import Samples
+from .arguments import DELAY, Method, Model, model_of, solver_of, source_of
+from .handed import Handed
+from .models import observation_of
+
+
+def restore(
+    picture: Image.Image | str | Path,
+    observation: Observation | str | Handed = "luma",
+    model: Model = "cifar10",
+    solver: Method = "dpm++:steps=20",
+    *,
+    n: int = 4,
+    seed: int = 0,
+    method: Conditioner | type[Conditioner] | str | None = None,
+    batch: int = 64,
+    progress: bool | None = None,
+) -> Samples:
+    """What a photograph of any size may have been: its colours, or what is in a hole, at its own size.
+
+    It is what `scoresde colourise` and `scoresde inpaint` do: what is missing is drawn at the model's resolution and
+    brought up; the luma of the photograph, or its known pixels, come back as they are.
+
+    Args:
+        picture: A picture, or its file.
+        observation: What is known of it: "luma", or a mask that is 1 where a pixel is known, (H, W).
+        model: A model of pictures, or its name.
+        solver: As for `sample`.
+        n: Number of samples.
+        seed: Sample i uses seed + i.
+        method: As for `condition`.
+        batch: Samples at a time.
+        progress: Whether a bar is shown, or lines without a terminal; None shows a bar alone, if it takes a while.
+
+    Raises:
+        DataError: The file cannot be read as a picture.
+        UsageError: A name does not exist, what is known is something else, or the mask has another size.
+
+    Example:
+        >>> import numpy as np, scoresde
+        >>> from PIL import Image
+        >>> photo = Image.fromarray(np.arange(20 * 30, dtype=np.uint8).reshape(20, 30))
+        >>> known = np.ones((20, 30), dtype=bool)
+        >>> known[5:9, 5:9] = False
+        >>> scoresde.restore(photo, known, "digits", "dpm++:steps=5", n=2).x.shape
+        torch.Size([2, 1, 20, 30])
+    """
+    prior, seen = model_of(model), observation_of(observation)
+    shape, folder = data_shape(prior), source_of(prior)
+    if len(shape) != 3 or shape[0] not in (1, 3) or prior.units is not None:
+        raise UsageError(f"photographs are restored by models of pictures, and this one is of samples of shape {shape}")
+    opened = pictures.load_picture(Path(picture)) if isinstance(picture, str | Path) else picture
+    if seen == Luma():
+        tasks.colourful(str(model) if isinstance(model, str | Path) else "the model", shape)
+        case = photograph.coloured(opened if opened.mode in ("L", "RGB") else opened.convert("RGB"), shape)
+    elif isinstance(seen, Pixels):
+        flat, size = opened.convert("L" if shape[0] == 1 else "RGB"), "{}x{}".format(*opened.size)
+        if tuple(seen.mask.squeeze().shape) != flat.size[::-1]:
+            raise UsageError(f"the mask of a picture of {size} is {flat.size[::-1]}, got {tuple(seen.mask.shape)}")
+        case = photograph.filled(flat, seen.mask.reshape(flat.size[::-1]).bool(), shape)
+    else:
+        raise UsageError(f"photographs are restored from their luma or known pixels, got {seen}: use condition for it")
+    imposed = conditioners.make(tasks.conditioner_for(prior) if method is None else method, Conditioner)
+    with progress_bar(n, progress, desc="restore", lines=False, delay=DELAY) as bar:
+        parts = tasks.Method(solver_of(solver), imposed).draw(
+            case,
+            tasks.of_size(prior, case.shape, batch),
+            folder or Path(),
+            range(seed, seed + n),
+            batch,
+            lambda: ProgressBar(prior.sde, bar),
+        )
+    drawn = Samples.joined([replace(part, x=finished(case, part.x.cpu())) for part in parts])
+    return replace(drawn, seeds=range(seed, seed + n), latents=None)
