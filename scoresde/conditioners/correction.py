@@ -1,13 +1,15 @@
 """What a measurement adds to the mean of a normal law, with the covariance of the data."""
 
+import logging
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ..observations import LinearObservation
+from ..observations import LinearObservation, NamedObservation, Noisy, Stacked
 from ..observations.covariance import Covariance
 from ..observations.krylov import Solution
+from ..observations.named import Grey
 from .base import gaussian_update
 from .dense import Gain
 
@@ -42,6 +44,12 @@ def correction(covariance: Covariance, observation: LinearObservation, y: Tensor
         observation: What y was measured with, A and σ_y.
         y: The measurements, (B, *m).
     """
+    if covariance.kind == "channel" and not isinstance(observation, Grey | Noisy):
+        logging.getLogger("scoresde").warning(
+            "a channel covariance knows nothing of what pixels say of others, which %s needs: take kind=dct, made by "
+            "`scoresde stats MODEL --kinds dct` or estimate(samples, 'dct')",
+            observation if isinstance(observation, NamedObservation | Stacked) else type(observation).__name__,
+        )
     gain = Gain.made(covariance, observation, y)
 
     def correct(residual: Tensor, variance: Tensor) -> Tensor:

@@ -280,6 +280,25 @@ def test_data_in_their_own_units(spread):
     assert follows(out[:, 1:], mean[1:], law)
 
 
+def test_a_covariance_that_does_not_fit_is_named(caplog):
+    """The covariance of the channels is for what is alike at every pixel: no hole, no means, no matrix, no stack."""
+    channel = covariance.estimate(draw((20, *SHAPE), "images"), "channel")
+    for seen, is_named in (
+        (Luma(noise=0.1), False),
+        (Pixels(LEFT), True),
+        (Downsample(factor=2), True),
+        (ANY, True),
+        (STACKS["grey and some pixels"], True),
+    ):
+        caplog.clear()
+        y = seen.forward(TRUTH)
+        conditioners["covariance"](covariance=channel).condition(PRIOR, seen, y)
+        assert ("take kind=dct, made by" in caplog.text) == is_named
+        caplog.clear()
+        conditioners["covariance"](covariance=DCT).condition(PRIOR, seen, y)
+        assert not caplog.records
+
+
 def test_what_is_not_linear_goes_with_dps():
     stack = Stacked(NonLinear(torch.abs, noise=0.1), Luma())
     y = stack.join(TRUTH.abs(), Luma().forward(TRUTH))
