@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from .base import LinearObservation, NamedObservation, Observation, OrthogonalObservation, observations
 from .blurred import GaussianBlur
+from .composed import Composed
 from .given import Blur, LinearOperator, NonLinear
 from .named import ROUNDING, ChannelMean, Crop, Downsample, Luma, Noisy
 from .pixels import Pixels
@@ -16,6 +17,7 @@ __all__ = [
     "ROUNDING",
     "Blur",
     "ChannelMean",
+    "Composed",
     "Crop",
     "Downsample",
     "GaussianBlur",

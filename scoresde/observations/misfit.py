@@ -9,6 +9,7 @@ from ..core.devices import double
 from ..core.random import randn_like, stream
 from ..sampling.misfit import Misfit
 from .base import LinearObservation, Observation
+from .composed import Composed
 from .decoded import Decoded
 from .pixels import Pixels
 from .rescaled import Rescaled
@@ -50,6 +51,8 @@ def counted(observation: Observation, y: Tensor) -> Tensor:
         observation: What y was measured with.
         y: The measurement, (B, *m).
     """
+    if isinstance(observation, Composed):
+        return counted(observation.parts[-1], y)
     if isinstance(observation, Rescaled | Decoded):
         return counted(observation.inner, y)
     if isinstance(observation, Pixels):

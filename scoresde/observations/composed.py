@@ -1,0 +1,113 @@
+"""One measurement of what another one left."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..core.errors import UsageError
+from ..core.random import randn, stream
+from .base import LinearObservation, NamedObservation, OrthogonalObservation
+
+
+class Composed(LinearObservation):
+    """y = A_n ... A_1 x: what was done first comes first, as for an old photograph, which is grey and has scratches.
+
+    The noise of all parts comes to that of the last one, σ² = σ_n² + g_n² (σ_{n-1}² + ...), where it stays white: an
+    observation with orthogonal rows of the length g keeps it so. Any other has to come first, or after exact ones.
+
+    Args:
+        *observations: At least one, each linear and of what the one before it leaves.
+
+    Raises:
+        UsageError: There are none, one is not linear, or the noise would not stay white.
+
+    Example:
+        >>> import scoresde, torch
+        >>> unharmed = torch.ones(8, 8)
+        >>> unharmed[3] = 0  # a scratch
+        >>> old = scoresde.Composed(scoresde.Luma(), scoresde.Pixels(unharmed))
+        >>> old.forward(torch.ones(1, 3, 8, 8)).sum()
+        tensor(56.)
+    """
+
+    shape: tuple[int, ...] | None = None
+    """Shape of one sample, once it is known."""
+
+    def __init__(self, *observations: LinearObservation) -> None:
+        if not observations or not all(isinstance(part, LinearObservation) for part in observations):
+            raise UsageError("what is composed are linear observations, at least one: Composed(Luma(), Pixels(mask))")
+        variance = 0.0
+        for part in observations:
+            if variance and not isinstance(part, OrthogonalObservation):
+                raise UsageError(
+                    f"{type(part).__name__} after a noisy observation leaves noise that is not white: let it come first"
+                )
+            gain = part.gain if isinstance(part, OrthogonalObservation) else 1.0
+            variance = part.noise**2 + gain**2 * variance
+        self.parts, self.noise = observations, math.sqrt(variance)
+
+    def __str__(self) -> str:
+        names = [str(p) if isinstance(p, NamedObservation) else type(p).__name__.lower() for p in self.parts]
+        return ", then ".join(names)
+
+    @property
+    def bound(self) -> int | None:
+        return max((part.bound for part in self.parts if part.bound is not None), default=None)
+
+    def of_shape(self, shape: tuple[int, ...]) -> "Composed":
+        if self.shape == tuple(shape):
+            return self
+        parts, x = list[LinearObservation](), torch.zeros(self.bound or 1, *shape)
+        for part in self.parts:
+            own = part.of_shape(tuple(x.shape[1:]))
+            parts += [own] if isinstance(own, LinearObservation) else []
+            x = own.forward(x)
+        whole = Composed(*parts)
+        found = OrthogonalComposed(*parts) if orthogonal(whole, shape) else whole
+        found.shape = tuple(shape)
+        return found
+
+    def of_rows(self, rows: Sequence[int]) -> "Composed":
+        parts = [part.of_rows(rows) for part in self.parts]
+        found = type(self)(*(part for part in parts if isinstance(part, LinearObservation)))
+        found.shape = self.shape
+        return found
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self.parts:
+            x = part.forward(x)
+        return x
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        for part in reversed(self.parts):
+            y = part.adjoint(y)
+        return y
+
+    def residual(self, x: Tensor, y: Tensor) -> Tensor:
+        for part in self.parts[:-1]:
+            x = part.forward(x)
+        return self.parts[-1].residual(x, y)  # which does not read what is in a hole
+
+
+class OrthogonalComposed(OrthogonalObservation, Composed):
+    """A composition with orthogonal rows of one length: what `Composed.of_shape` makes of one that has them."""
+
+    @property
+    def gain(self) -> float:
+        return math.prod(part.gain for part in self.parts if isinstance(part, OrthogonalObservation))
+
+
+def orthogonal(whole: Composed, shape: tuple[int, ...]) -> bool:
+    """Whether A Aᵀ A = g² A, with g the product of the parts' gains: for a random sample, so for all.
+
+    Args:
+        whole: The composition, A.
+        shape: Of one sample.
+    """
+    gains = [part.gain for part in whole.parts if isinstance(part, OrthogonalObservation)]
+    if len(gains) < len(whole.parts):
+        return False
+    seen = whole.forward(randn((whole.bound or 1, *shape), stream(0, "rows"), dtype=torch.float64))
+    return torch.allclose(whole.forward(whole.adjoint(seen)), math.prod(gains) ** 2 * seen, rtol=1e-9, atol=1e-12)
