@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .models.guided import GuidedModel as GuidedModel
     from .models.network import NetworkModel as NetworkModel
     from .models.tiled import TiledModel as TiledModel
+    from .observations import Composed as Composed
     from .observations import Downsample as Downsample
     from .observations import GaussianBlur as GaussianBlur
     from .observations import LinearOperator as LinearOperator
@@ -104,7 +105,7 @@ _PLACES = {
     "solvers": "Solver",
     "sampling.samples": "Samples",
     "sampling.trajectory": "Trajectory",
-    "observations": "Observation Pixels Luma Downsample GaussianBlur LinearOperator NonLinear Stacked",
+    "observations": "Observation Pixels Luma Downsample GaussianBlur LinearOperator NonLinear Stacked Composed",
     "conditioners": "Conditioner",
     "likelihood": "Likelihood NLL",
     "bench.report": "Report",
