@@ -160,6 +160,14 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("models/tiled.py", "whole * down_weights[:, :, None, None] *", "whole *", "rows without weights", "tiled"),
     ("observations/masks.py", "math.floor(self.most * height", "math.ceil(self.most * height", "a hole too large by a pixel", "masks"),
     ("observations/masks.py", "return ~torch.stack", "return torch.stack", "the hole known and the rest not", "masks"),
+    ("observations/stacked.py", "self.noise / (p.noise or self.noise) if", "1.0 if", "a stack's parts of one noise", "stacked"),
+    ("observations/stacked.py", "flat = [weight * y.flatten(1)", "flat = [y.flatten(1)", "a stack that is joined without weights", "stacked"),
+    ("observations/stacked.py", "if len(linear) > 1:", "if len(linear) > 9:", "exact parts written one after the other", "stacked"),
+    ("observations/misfit.py", "return observation.known(y).expand_as(y).flatten(1).sum(1).double().cpu()", "return torch.full((len(y),), float(y[0].numel()), dtype=torch.float64)", "holes counted as measured", "misfit"),
+    ("sampling/misfit.py", "self.values < LOW * self.least * low.sqrt()", "self.values < LOW * low.sqrt()", "an alarm for what is denoised", "misfit"),
+    (C + "dps.py", ".clamp_min(noise**2)", "", "a likelihood without σ_y", "dps"),
+    ("observations/base.py", "size = near * max(", "size = 0.2 * max(", "an adjoint that is nearly any", "adjoints"),
+    ("observations/holes.py", "known = (hole >= 128) if", "known = (hole == 255) if", "soft edges all drawn", "holes"),
     (C + "dense.py", "self.noise**2 * torch.eye(len(rows))", "self.noise * torch.eye(len(rows))", "a deviation for a variance", "conditioners"),
     (C + "dense.py", "if variance != self.at:", "if self.last is None:", "the gain of another noise level", "conditioners"),
     (C + "mixture.py", "scaled(1 / variance, near)", "near", "clusters without the size of the noise", "mixture"),
@@ -349,6 +357,7 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     (M + "pairs.py", "WINDOW, SPREAD = 11, 1.5", "WINDOW, SPREAD = 11, 1.6", "the window of SSIM", "test_pairs"),
     (M + "pairs.py", "errors.mean(1)", "errors.mean()", "one PSNR for all pictures", "test_pairs"),
     ("bench/network.py", "torch.arange(len(x)) % len", "(torch.arange(len(x)) + 1) % len", "samples beside another's original", "test_bench_tasks"),
+    ("training/evaluation.py", "fitting(options.extractor, images.shape), *further]", "fitting(options.extractor, images.shape)]", "further metrics left out", "test_evaluation"),
 ]  # fmt: skip
 
 

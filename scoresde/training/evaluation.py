@@ -12,7 +12,7 @@ from ..core.random import generators
 from ..data import Dataset, Images
 from ..images.sheets import to_uint8
 from ..likelihood import Exact, Hutchinson, log_likelihood, nll
-from ..metrics import Metric, extractors
+from ..metrics import Metric, extractors, metrics
 from ..metrics.frechet import DomainFrechet, PixelFrechet
 from ..metrics.sliced import SlicedWasserstein
 from ..models.known import Known
@@ -54,19 +54,25 @@ class Evaluation:
         if isinstance(self.judged, Images) and options.condition.masked:
             self.known = holes(options.masks, self.judged.shape, len(self.judged), 0)
         self.batch = fixed(self.held, options.evaluate_images, options, device)
-        self.metric: Metric | None = None
+        self.metrics: list[Metric] = []
         self.laws: dict[str, tuple[Metric, Any]] = {}
         if options.evaluate_samples and not isinstance(images, Images):
             if options.extractor:
                 raise UsageError(f"train.extractor = {options.extractor} is for images: leave it out for other numbers")
+            if options.evaluate_metrics:
+                raise UsageError("train.evaluate_metrics are of images: leave them out for other numbers")
             real, self.seen = images.drawn(REFERENCE).scaled().flatten(1), None
-            metrics: dict[str, Metric] = {"frechet": PixelFrechet(), "sliced": SlicedWasserstein()}
-            self.laws = {name: (metric, metric.prepare(real, 0)) for name, metric in metrics.items()}
+            laws: dict[str, Metric] = {"frechet": PixelFrechet(), "sliced": SlicedWasserstein()}
+            self.laws = {name: (metric, metric.prepare(real, 0)) for name, metric in laws.items()}
         elif options.evaluate_samples and isinstance(images, Images):
-            self.metric = fitting(options.extractor, images.shape)
+            further = [metrics.make(text, Metric) for text in options.evaluate_metrics]
+            self.metrics = [fitting(options.extractor, images.shape), *further]
             self.reference = to_uint8(images.drawn(REFERENCE).scaled())
-            self.metric.check(options.evaluate_samples, images.shape, self.reference)
+            for metric in self.metrics:
+                metric.check(options.evaluate_samples, images.shape, self.reference)
             self.seen = condition(config, self.held, options.evaluate_samples, device)
+        elif options.evaluate_metrics:
+            raise UsageError("train.evaluate_metrics are of samples: say how many by train.evaluate_samples")
 
     def __call__(self, model: NetworkModel, check: Callable[..., None] = lambda *_: None) -> dict[str, Any]:
         """The figures, by their names.
@@ -83,10 +89,11 @@ class Evaluation:
             "held_out": round(each.mean().item(), 6),
             "buckets": [round(mean, 6) if math.isfinite(mean) else None for mean in means],
         }
-        if self.metric or self.laws:
+        if self.metrics or self.laws:
             x = torch.cat([part.x.cpu() for part in in_batches(self.draw(model, check), range(self.count), AT_ONCE)])
-            for estimate in self.metric.measure(to_uint8(x), self.reference) if self.metric else ():
-                found[estimate.name] = round(estimate.value, 6)
+            for metric in self.metrics:
+                for estimate in metric.measure(to_uint8(x), self.reference):
+                    found[estimate.name] = round(estimate.value, 6)
             for name, (metric, reference) in self.laws.items():  # in the units of the network
                 found[name] = round(metric.values(x.flatten(1), reference)[0], 6)
         some = self.judged

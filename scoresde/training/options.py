@@ -110,6 +110,10 @@ class TrainOptions(Options):
     buckets: int = Field(3, ge=1, description="Equal parts of the process whose losses are told apart.")
     evaluate_samples: int = Field(0, ge=0, description="Samples of an evaluation's Frechet distance; 0 draws none.")
     extractor: str = Field("", description="Its extractor; if none is named, a bundled one that fits, or the pixels.")
+    evaluate_metrics: tuple[str, ...] = Field(
+        (),
+        description="Further metrics of these samples, such as fid and is, whose features must be there.",
+    )
     evaluate_nll: int = Field(0, ge=0, description="Held-out images of an evaluation's likelihood; 0 computes none.")
     tensorboard: bool = Field(False, description="Also write figures and sheets for TensorBoard.")
     wandb: str = Field("", description="Project of Weights & Biases to which figures and sheets are also sent.")

@@ -108,13 +108,24 @@ def test_distance_and_likelihood_are_those_of_the_functions_that_measure_them():
     assert found["bits_per_dim"] == pytest.approx(nll(model, held.drawn(3).pixels, levels=held.levels).value, rel=1e-5)
 
 
+def test_further_metrics_are_of_the_same_samples():
+    chosen = config("train.evaluate_samples=20", 'train.evaluate_metrics=["sw","kd"]')
+    model = start(chosen, (1, 8, 8), CPU).ema
+    found = evaluation(chosen)(model)
+    x = to_uint8(sample(model, solvers["adams"](), model.prior(generators(range(20)))).x)
+    real = to_uint8(chosen.data.load("train").scaled())
+    for (theirs,) in (metrics["sw"]().measure(x, real), metrics["kd"]().measure(x, real)):
+        assert found[theirs.name] == pytest.approx(theirs.value, rel=1e-4, abs=1e-6)
+    assert [name.split("[")[0] for name in found] == ["held_out", "buckets", "FD", "SW", "KD"]
+
+
 def test_an_extractor_is_named_or_fits_or_the_pixels_are_compared(tmp_path):
     asked = "train.evaluate_samples=9"
-    assert evaluation(config(asked)).metric.source().startswith("digits@")
+    assert evaluation(config(asked)).metrics[0].source().startswith("digits@")
     shutil.copytree(BUNDLED / "digits", tmp_path / "mine")
-    assert evaluation(config(asked, f"train.extractor={tmp_path / 'mine'}")).metric.source().startswith("mine@")
+    assert evaluation(config(asked, f"train.extractor={tmp_path / 'mine'}")).metrics[0].source().startswith("mine@")
     photos = configuration.load("photos", [asked])
-    assert Evaluation(photos, photos.data.load("test"), CPU).metric.source() == "pixels"
+    assert Evaluation(photos, photos.data.load("test"), CPU).metrics[0].source() == "pixels"
 
 
 def test_a_run_that_evaluates_ends_with_the_weights_of_one_that_does_not(run):
@@ -131,6 +142,10 @@ def test_what_cannot_be_measured_is_refused_before_the_first_step(run):
     asked = "train.evaluate_every=16 train.evaluate_samples"
     assert "needs at least 3 samples" in run(f"{LINE} {asked}=2", 2)
     assert "no folder or bundled extractor is called 'digit'" in run(f"{LINE} {asked}=9 train.extractor=digit", 2)
+    fid = 'train.evaluate_metrics=["fid:weights=nowhere.pth"]'
+    assert "nowhere.pth" in run(f"{LINE} {asked}=9 {fid}", 4)
+    assert "no metric is called 'fidd'" in run(f'{LINE} {asked}=9 train.evaluate_metrics=["fidd"]', 2)
+    assert "say how many by train.evaluate_samples" in run(f'{LINE} {asked}=0 train.evaluate_metrics=["sw"]', 2)
     assert not Path("run/checkpoints").exists()
 
 
