@@ -42,8 +42,7 @@ class ScoreModel(nn.Module, ABC):
     shape: tuple[int, ...]
     """Shape of one sample, without the batch: (C, H, W) for images."""
     draws: bool | Literal["as published"] = False
-    """Whether an evaluation draws noise, so that two of them at one point differ. Solvers that compare or combine
-    evaluations refuse such a model; "as published", they follow it with a warning."""
+    """Whether an evaluation draws noise; "as published" if solvers that compare evaluations follow with a warning."""
     classes: int = 0
     """Number of class labels that the model knows; 0 if it knows none."""
     null_class: bool = True
