@@ -26,10 +26,11 @@ def test_pictures_are_resized_as_by_pillow(size):
     assert resized(x, (16, 12)) is x
 
 
-def test_an_edge_of_the_luma_is_one_of_the_colours():
+@pytest.mark.parametrize("dark", [-0.5, 0.0])
+def test_an_edge_of_the_luma_is_one_of_the_colours(dark):
     """Two flat halves, whose edge lies within a small pixel: bicubic enlargement blurs it, the guide does not."""
-    guide = torch.full((1, 1, 64, 64), -0.5)
-    guide[..., 36:] = 0.5
+    guide = torch.full((1, 1, 64, 64), dark)
+    guide[..., 36:] = dark + 1
     truth = torch.cat([0.3 * guide, -0.6 * guide, 0.1 * guide], 1)
     small, low = resized(guide, (8, 8)), resized(truth, (8, 8))
     errors = [float((x - truth).square().mean().sqrt()) for x in (guided(low, small, guide), resized(low, (64, 64)))]
