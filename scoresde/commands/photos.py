@@ -19,7 +19,6 @@ from ..core.folders import apart
 from ..images import pictures
 from ..images.pictures import FitMode
 from ..models.latent import data_shape
-from ..observations import NamedObservation, observations
 from ..posterior import posteriors, reading, tasks
 from ..posterior.album import restore_files
 from ..posterior.tasks import CONDITIONER, SOLVER, STEPS, Case, Method
@@ -70,9 +69,13 @@ def run_inpaint(
 def run_restore(
     files: tuple[Path, ...],
     fit: FitMode,
-    task_name: str,
+    task_names: tuple[str, ...],
     noise: float | None,
     degrade: bool,
+    mask: Path | None,
+    box: str | None,
+    random_mask: str | None,
+    invert: bool,
     **options: Any,
 ) -> None:
     """Restore pictures: several ways for each, a sheet, and restore.json with what they cost.
@@ -80,22 +83,12 @@ def run_restore(
     IMAGE is what is left of the original: for downsample:4, a picture of a quarter of its height and width. With
     --degrade it is the original, to which the task is done first, and the truth in the sheet.
     """
-    seen = task(task_name, noise)
+    seen, hole = reading.done_to(task_names, noise), hole_of(mask, box, random_mask, invert)
 
     def prepare(file: Path, shape: tuple[int, ...]) -> Case:
-        return reading.read_measured(file, shape, seen, fit, degrade=degrade, seed=options["seed"])
+        return reading.read_measured(file, shape, seen, fit, where=hole, degrade=degrade, seed=options["seed"])
 
-    run("restore", prepare, files, (), **options)
-
-
-def task(text: str, noise: float | None) -> NamedObservation:
-    """The observation in a text such as "downsample:factor=4"; "downsample:4" will do where there is one option."""
-    name, _, rest = text.partition(":")
-    own = [key for key in observations[name].model_fields if key != "noise"] or ["noise"]
-    if rest and "=" not in rest and len(own) == 1:
-        text = f"{name}:{own[0]}={rest}"
-    found: NamedObservation = observations.parse(text)
-    return found if noise is None else type(found)(**{**found.model_dump(), "noise": noise})
+    run("restore", prepare, files, () if mask is None else (mask,), **options)
 
 
 def method(solver: str | None, conditioner: str | None, posterior: str | None, options: dict[str, Any]) -> Method:
@@ -237,14 +230,16 @@ def inpaint() -> click.Command:
 def restore() -> click.Command:
     """`scoresde restore`."""
     own = [
-        click.Option(["--task", "task_name"], required=True, metavar="NAME[:KEY=VALUE,...]",
+        click.Option(["--task", "task_names"], required=True, multiple=True, metavar="NAME[:KEY=VALUE,...]",
                      help="What was done to the picture: downsample:4 for the means of 4x4 pixels, blur:1.5 for a "
-                     "Gaussian blur, crop:left=8, noisy:0.2 for white noise, luma or mean."),
+                     "Gaussian blur, crop:left=8, noisy:0.2 for white noise, luma or mean. Several are done in this "
+                     "order."),
         click.Option(["--noise"], type=float, help="Standard deviation of the error of what is left, in [-1, 1]."),
         click.Option(["--degrade"], is_flag=True, help="IMAGE is the original: do the task to it first."),
     ]  # fmt: skip
     examples = """\
   scoresde restore small.png --task downsample:4
   scoresde restore photo.png --task blur:1.5 --noise 0.02 --degrade
+  scoresde restore old.jpg --task luma --mask scratches.png
   scoresde restore album/ --task crop:left=8,right=8 --degrade --out widened"""
-    return command("restore", run_restore, own, examples)
+    return command("restore", run_restore, [*own, *hole_options("the file's name")], examples)

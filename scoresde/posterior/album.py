@@ -20,7 +20,7 @@ from ..models.base import ScoreModel
 from ..models.clipped import ClippedModel
 from ..models.record import record
 from ..models.tiled import TiledModel
-from ..observations import NamedObservation
+from ..observations import Composed, NamedObservation, Stacked
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.sample import Samples
 from . import comparison, familiar
@@ -182,7 +182,9 @@ def cost(case: Case, parts: Sequence[Samples]) -> dict[str, Any]:
     """
     count, seen = sum(len(part.x) for part in parts), case.observation
     return {
-        "observation": str(seen) if isinstance(seen, NamedObservation) else seen and type(seen).__name__.lower(),
+        "observation": str(seen)
+        if isinstance(seen, NamedObservation | Composed | Stacked)
+        else seen and type(seen).__name__.lower(),
         "nfe": mean(part.nfe for part in parts),
         "vjps": mean(part.vjps for part in parts),
         "cost": mean(part.cost for part in parts),

@@ -1,19 +1,23 @@
 """Problems made of picture files: their colours, what is in a hole, or what a measurement has lost."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
+from ..core.errors import UsageError
 from ..core.random import randn, stream
 from ..images import pictures
 from ..images.pictures import FitMode
 from ..images.upsample import resized
-from ..observations import Downsample, Luma, NamedObservation
+from ..observations import Composed, Downsample, LinearObservation, Luma, NamedObservation, Pixels, observations
 from ..observations.holes import Hole
 from ..observations.masks import Mask
 from . import photograph
-from .tasks import Case, grey, hole
+from .tasks import HOLE, Case, grey, hole, hole_picture
 
 
 def read_grey(file: Path, shape: tuple[int, ...], mode: FitMode = "whole") -> Case:
@@ -61,9 +65,10 @@ def read_holed(file: Path, shape: tuple[int, ...], where: Hole, mode: FitMode = 
 def read_measured(
     file: Path,
     shape: tuple[int, ...],
-    observation: NamedObservation,
+    observation: LinearObservation,
     mode: FitMode = "whole",
     *,
+    where: Hole | None = None,
     degrade: bool = False,
     seed: int = 0,
 ) -> Case:
@@ -74,18 +79,21 @@ def read_measured(
         shape: Of the model's images, (C, H, W).
         observation: What was done to the original.
         mode: "whole" for tiles of the picture at its own size; or how it is made to fit.
+        where: A hole in what is left of the original, which then is not read there.
         degrade: Whether the file is the original, to which the observation is done first.
-        seed: With the name of the file, what the noise of the measurement is a function of.
+        seed: With the name of the file, what the noise of the measurement is a function of, and a hole that is drawn.
 
     Raises:
         DataError: The file cannot be read as a picture, or is too narrow.
+        UsageError: The hole is not one of the picture, or of what the observation leaves of it.
     """
     rest = tuple(observation.forward(torch.zeros(1, *shape)).shape[1:])
     channels, height, width = shape if degrade else rest
-    multiple = observation.factor if degrade and isinstance(observation, Downsample) else 1
+    parts = observation.parts if isinstance(observation, Composed) else (observation,)
+    multiple = math.prod(part.factor for part in parts if degrade and isinstance(part, Downsample))
     picture = pictures.load_picture(file, "L" if channels == 1 else "RGB")
     whole = mode == "whole" and picture.size != (width, height)
-    if whole and observation == Luma():
+    if whole and where is None and observation == Luma():
         return photograph.coloured(picture, shape)
     done = pictures.fit(picture.size, height, width, "tile" if whole else mode, multiple)
     y, truth = pictures.scaled(done.picture(picture))[None], None
@@ -94,11 +102,48 @@ def read_measured(
         y = observation.forward(y)
         y = y + observation.noise * randn(y.shape, stream(seed, "noise", file.name))
     found = tuple(observation.adjoint(y).shape[1:])
-    seen = y if y.shape[2:] == found[1:] else observation.pinv(y)  # at the size of the samples
+    placed, beside = observation.of_shape(found), dict[str, Image.Image]()
+    if where is not None:
+        source = stream(seed, "mask", file.name)
+        known = where.known((y.shape[3], y.shape[2]) if isinstance(where.where, Mask) else picture.size, source)
+        if not isinstance(where.where, Mask):
+            known = done.known(known)
+        if known.shape != y.shape[2:]:
+            raise UsageError(
+                f"{where} is one of {file}, of which {observation} leaves another size: draw the hole in that"
+            )
+        placed = Composed(observation, Pixels(known[None, None])).of_shape(found)
+        y, beside = torch.where(known, y, HOLE), {"mask.png": hole_picture(known)}
+    seen = y if y.shape[2:] == found[1:] or not isinstance(placed, LinearObservation) else placed.pinv(y)
 
     def finish(x: Tensor) -> Tensor:
         return resized(x, own)
 
     own = (found[1] * picture.height // done.resized[1], found[2] * picture.width // done.resized[0])
     enlarged = whole and done.resized != picture.size
-    return Case(seen[0], y, observation, found, str(done), truth, finish=finish if enlarged else None)
+    ending = finish if enlarged else None
+    return Case(seen[0], y, placed, found, str(done), truth, finish=ending, beside=beside)
+
+
+def done_to(texts: Sequence[str], noise: float | None) -> LinearObservation:
+    """The observation in texts such as "downsample:factor=4", of which the first was done first.
+
+    "downsample:4" will do where there is one option.
+
+    Args:
+        texts: At least one.
+        noise: That of the last one, if it is another than its own.
+
+    Raises:
+        UsageError: There is no such observation or option, or one cannot follow the others.
+    """
+    parts = list[NamedObservation]()
+    for text in texts:
+        name, _, rest = text.partition(":")
+        own = [key for key in observations[name].model_fields if key != "noise"] or ["noise"]
+        parts.append(
+            observations.parse(f"{name}:{own[0]}={rest}" if rest and "=" not in rest and len(own) == 1 else text)
+        )
+    if noise is not None:
+        parts[-1] = type(parts[-1])(**{**parts[-1].model_dump(), "noise": noise})
+    return parts[0] if len(parts) == 1 else Composed(*parts)

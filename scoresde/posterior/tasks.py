@@ -98,8 +98,17 @@ def hole(y: Tensor, known: Tensor, note: str) -> Case:
         note,
         y[0],
         solved=share == 0,
-        beside={"mask.png": Image.fromarray((~known).numpy().astype("uint8") * 255)},
+        beside={"mask.png": hole_picture(known)},
     )
+
+
+def hole_picture(known: Tensor) -> Image.Image:
+    """A mask as a picture: white where the hole is, black where pixels are known.
+
+    Args:
+        known: Where they are, (H, W), bool.
+    """
+    return Image.fromarray((~known).numpy().astype("uint8") * 255)
 
 
 def grey(picture: Image.Image, note: str) -> Case:

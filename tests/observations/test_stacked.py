@@ -55,6 +55,8 @@ COSINES = DCT.posterior(UNIT, torch.full((SIZE,), 1e14, dtype=torch.float64)).fl
 TRUTH = PRIOR.draw(1, stream(0, "truth"))
 LEFT = torch.zeros(1, 1, 4, 4)
 LEFT[..., :2] = 1
+ODD = torch.zeros(1, 1, 4, 4)
+ODD[..., :3] = 1  # one pixel of each pair in half of the squares
 MATRIX = draw((5, SIZE), "matrix")
 ANY = LinearOperator(lambda x: x.flatten(1) @ MATRIX.T.to(x), lambda y: (y @ MATRIX.to(y)).reshape(-1, *SHAPE), 0.2)
 STACKS = {
@@ -199,18 +201,18 @@ def test_rows_that_are_orthogonal_together_have_a_basis():
 
 def test_what_is_exact_is_in_the_samples_and_what_is_not_is_not():
     """Pixels bit for bit, the means of squares beside them as far as both can be; noisy luma is left alone."""
-    x, stack = draw((2, *SHAPE), "x").float(), Stacked(Pixels(LEFT), Downsample(factor=2), Luma())
+    x, stack = draw((2, *SHAPE), "x").float(), Stacked(Pixels(ODD), Downsample(factor=2), Luma())
     y = stack.join(*(part.forward(TRUTH.float()) for part in stack.parts)).expand(2, -1)
     written = stack.write(x, y)
-    assert torch.equal(Pixels(LEFT).forward(written), Pixels(LEFT).forward(TRUTH.float()).expand(2, *SHAPE))
+    assert torch.equal(Pixels(ODD).forward(written), Pixels(ODD).forward(TRUTH.float()).expand(2, *SHAPE))
     assert (Downsample(factor=2).forward(written) - Downsample(factor=2).forward(TRUTH.float())).abs().max() < 1e-5
-    both = Stacked(Pixels(LEFT), Downsample(factor=2)).of_shape(SHAPE)
+    both = Stacked(Pixels(ODD), Downsample(factor=2)).of_shape(SHAPE)
     a = both.forward(UNIT).flatten(1).T.numpy()
     plus = np.linalg.pinv(a)
     wanted = both.join(*both.of_shape(SHAPE).split(both.forward(TRUTH)))[0].numpy()
     truth = x[0].flatten().double().numpy() + plus @ (wanted - a @ x[0].flatten().double().numpy())
     assert np.allclose(written[0].flatten().numpy(), truth, atol=1e-5)  # the nearest point
-    noisy = Stacked(Luma(), Pixels(LEFT, 0.1))
+    noisy = Stacked(Luma(), Pixels(ODD, 0.1))
     assert torch.equal(noisy.write(x, noisy.join(Luma().forward(TRUTH), TRUTH).float().expand(2, -1)), x)
 
 
