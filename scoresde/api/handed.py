@@ -69,7 +69,7 @@ def measured(y: Handed, observation: Observation, model: ScoreModel) -> Tensor:
     elif isinstance(observation, NamedObservation | Blur):
         gain = float(observation.kernel.abs().sum()) if isinstance(observation, Blur) else 1.0
         in_range(found, "y", gain, observation.noise)
-    elif isinstance(observation, LinearObservation):
+    else:
         possible(found, observation, data_shape(model))
     return found
 
@@ -214,8 +214,10 @@ def in_range(x: Tensor, name: str, bound: float, noise: float = 0.0) -> None:
         )
 
 
-def possible(y: Tensor, observation: LinearObservation, shape: tuple[int, ...]) -> None:
+def possible(y: Tensor, observation: Observation, shape: tuple[int, ...]) -> None:
     """Checks that |y| <= ‖A‖ |x| with room to spare for some x in [-1, 1], whatever A is.
+
+    Of what is not linear, the greatest |A x| of some pictures in [-1, 1] takes the place of ‖A‖ |x|, FAR times.
 
     Args:
         y: The measurement, (B, *m).
@@ -228,11 +230,16 @@ def possible(y: Tensor, observation: LinearObservation, shape: tuple[int, ...]) 
     if observation.bound is not None or not bool(torch.isfinite(y).all()):
         return
     v, size, norm = randn((1, *shape), stream(0, "norm")).to(y), math.prod(shape), 0.0
-    for _ in range(10):  # power iteration: ‖A‖ from below, which is why there is room to spare
-        seen = observation.forward(v / v.norm().clamp_min(1e-30))
-        norm, v = float(seen.norm()), observation.adjoint(seen)
-    limit = 4 * norm * math.sqrt(size) + 6 * observation.noise * math.sqrt(y[0].numel())
-    if (largest := float(y.flatten(1).norm(dim=1).max())) > limit:
+    if isinstance(observation, LinearObservation):
+        for _ in range(10):  # power iteration: ‖A‖ from below, which is why there is room to spare
+            seen = observation.forward(v / v.norm().clamp_min(1e-30))
+            norm, v = float(seen.norm()), observation.adjoint(seen)
+        limit = 4 * norm * math.sqrt(size)
+    else:
+        probes = [v.clamp(-1, 1), v.sign(), *(torch.full_like(v, level) for level in (-1, 0, 1))]
+        limit = FAR * max(float(observation.forward(x).norm()) for x in probes)
+    limit += 6 * observation.noise * math.sqrt(y[0].numel())
+    if (largest := float(y.reshape(len(y), -1).norm(dim=1).max())) > limit:
         raise UsageError(
             f"y has the length {largest:.4g}, and no picture in [-1, 1] has a measurement of more than {limit:.4g}: "
             "measure pictures in [-1, 1], as of x / 127.5 - 1 for those in [0, 255]"

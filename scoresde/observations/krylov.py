@@ -54,7 +54,7 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
         a: (B, *).
         b: (B, *).
     """
-    return (a * b).flatten(1).sum(1)
+    return (a * b).reshape(len(a), -1).sum(1)
 
 
 def scaled(a: Tensor, x: Tensor) -> Tensor:

@@ -35,9 +35,9 @@ def misfit(observation: Observation, x: Tensor, y: Tensor, spread: float = 0.0) 
     noisy = any(part.noise for part, _ in parts)
     square, numbers, of_y, least = (torch.zeros(len(x), dtype=torch.float64) for _ in range(4))
     for part, own in [(p, own) for p, own in parts if bool(p.noise) == noisy]:
-        rest, count = double(part.residual(x, own.to(x))).flatten(1).cpu(), counted(part, own)
+        rest, count = double(part.residual(x, own.to(x))).reshape(len(x), -1).cpu(), counted(part, own)
         square += rest.square().sum(1) / (max(part.noise, 8 * torch.finfo(x.dtype).eps) ** 2 if noisy else 1)
-        of_y += double(part.residual(torch.zeros_like(x), own.to(x))).flatten(1).cpu().square().sum(1)
+        of_y += double(part.residual(torch.zeros_like(x), own.to(x))).reshape(len(x), -1).cpu().square().sum(1)
         numbers += count
         least += count * kept(part, x, count, spread) ** 2
     values = torch.sqrt(square / (numbers if noisy else of_y).clamp_min(1e-30))
@@ -71,6 +71,6 @@ def kept(observation: Observation, x: Tensor, numbers: Tensor, spread: float) ->
     """
     if not observation.noise or not isinstance(observation, LinearObservation):
         return 0.0
-    seen = double(observation.forward(randn_like(x, stream(0, "rows")))).flatten(1).cpu()
+    seen = double(observation.forward(randn_like(x, stream(0, "rows")))).reshape(len(x), -1).cpu()
     square = float((seen.square().sum(1) / numbers.clamp_min(1)).max())  # g², as its mean over rows
     return observation.noise / math.sqrt(observation.noise**2 + square * spread**2)

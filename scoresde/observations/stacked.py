@@ -87,7 +87,7 @@ class Stacked(Observation):
         if len(measurements) != len(self.parts):
             raise UsageError(f"{self} takes {len(self.parts)} measurements, one for each part, got {len(measurements)}")
         rows = max(len(y) for y in measurements)
-        flat = [weight * y.flatten(1) for weight, y in zip(self.weights, measurements, strict=True)]
+        flat = [weight * y.reshape(len(y), -1) for weight, y in zip(self.weights, measurements, strict=True)]
         return torch.cat([y.expand(rows, -1) for y in flat], 1)
 
     def split(self, y: Tensor) -> list[Tensor]:

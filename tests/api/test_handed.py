@@ -188,3 +188,15 @@ def test_one_measurement_is_that_of_all_samples():
     assert all(torch.allclose(found[0], other, atol=1e-6) for other in found[1:])
     assert torch.allclose(found[0][:, :, HOLE], torch.from_numpy(TRUTH[0][:, HOLE]).float(), atol=1e-6)
     assert not torch.allclose(found[0][0], found[0][1])
+
+
+@pytest.mark.parametrize("function", [torch.abs, torch.sin, lambda x: x.square().mean((2, 3)), lambda x: x.log()])
+def test_what_is_not_linear_has_a_range_too(function):
+    """A measurement of a picture in [0, 255] where no picture in [-1, 1] has one like it; a function of no range."""
+    seen = NonLinear(function, noise=0.1)
+    fine = seen.forward(torch.from_numpy(TRUTH[:1]).float().abs())
+    assert torch.equal(measured(fine, seen, COLOUR), fine)
+    far = torch.from_numpy(COLOURS[:1]).float() + (0 if function is not torch.sin else 200)
+    if function(-torch.ones(1, 1, 1, 1)).isfinite().all():
+        with pytest.raises(UsageError, match="no picture in .* has a measurement of more than"):
+            measured(far if function is torch.sin else seen.forward(far), seen, COLOUR)

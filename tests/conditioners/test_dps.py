@@ -11,7 +11,7 @@ from scoresde.conditioners import conditioners
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators, stream
 from scoresde.models.gaussian import GaussianModel
-from scoresde.observations import LinearOperator, Luma, NonLinear, Pixels
+from scoresde.observations import LinearOperator, Luma, NonLinear, Pixels, Stacked
 from scoresde.sampling.sample import sample
 from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
@@ -104,3 +104,16 @@ def test_what_has_one_in_places_is_not(function):
     conditioners["dps"]().condition(PRIOR, seen, seen.forward(TRUTH))
     flat = LinearOperator(lambda x: 0 * x, lambda y: 0 * y)
     conditioners["dps"]().condition(PRIOR, flat, 0 * TRUTH)  # which y agrees with
+
+
+def test_one_number_for_each_sample_is_a_measurement():
+    """y (B,): alone, and in a stack, with the misfit of each."""
+    total = NonLinear(lambda x: x.sum((1, 2, 3)), noise=0.5)
+    y = total.forward(TRUTH).expand(2)
+    around = conditioners["dps"](weight="likelihood").condition(PRIOR, total, y)
+    out = sample(around, solvers["ancestral"](steps=60), around.prior([0, 1], dtype=torch.float64))
+    assert out.x.isfinite().all() and len(out.misfit) == 2 and max(out.misfit) < 4
+    stack = Stacked(total, Luma(noise=0.1))
+    both = stack.join(y, Luma().forward(TRUTH))
+    around = conditioners["dps"](weight="likelihood").condition(PRIOR, stack, both)
+    assert sample(around, solvers["ancestral"](steps=20), around.prior([0, 1])).x.isfinite().all()
