@@ -29,8 +29,8 @@ ABOUT = f"""\
 Each line is `scoresde train digits-ddpm` with {" ".join(f"`{text}`" for text in SMALL)} and what the line changes. The
 step of Adam is 1e-3, of AdaMax 2e-3, of Lion 2e-4; none was tuned. FD is the Frechet distance of {COUNT} samples from
 the 1,500 training digits, in the features of the bundled classifier; by `adams` at its defaults, whose samples are
-those of the exact flow, and by `ddpm --variance small --clip`. Lower is better; the line of real digits is the floor, FD
-of as many of them. {SPREAD}"""
+those of the exact flow, and by `ddpm --variance small --clip`. Lower is better; the line of real digits is the floor,
+FD of as many of them. {SPREAD}"""
 
 
 def table(rows: Rows) -> list[str]:
