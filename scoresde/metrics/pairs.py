@@ -38,13 +38,6 @@ def psnr(x: Tensor, original: Tensor) -> Tensor:
 
     Raises:
         UsageError: They are not bytes of one shape.
-
-    Example:
-        >>> import torch
-        >>> from scoresde.metrics.pairs import psnr
-        >>> black = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
-        >>> [round(v, 2) for v in psnr(black + 16, black).tolist()]
-        [24.05]
     """
     a, b = _both(x, original)
     errors = (a - b).square().flatten(1)
@@ -65,13 +58,6 @@ def ssim(x: Tensor, original: Tensor) -> Tensor:
         UsageError: They are not bytes of one shape, or too small.
 
     Reference: Wang et al. 2004, https://doi.org/10.1109/TIP.2003.819861, equation 13.
-
-    Example:
-        >>> import torch
-        >>> from scoresde.metrics.pairs import ssim
-        >>> black = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
-        >>> ssim(black, black).tolist()
-        [1.0]
     """
     a, b = _both(x, original)
     if min(a.shape[2:]) < WINDOW:
