@@ -418,13 +418,13 @@ def test_seconds_are_of_one_machine(tmp_path, monkeypatch):
     def act(calls, x):
         if calls > 3 + 3 * 5:
             raise KeyboardInterrupt
-        time.sleep(0.05)
+        time.sleep(0.1)  # 0.5 s for a batch, far above the same without it on a machine that is busy
 
     with pytest.raises(KeyboardInterrupt):
         list(run(cells(spec, [subject(spec, act)]), store, progress=lambda done: None))
     monkeypatch.setattr("scoresde.bench.draws.machine", lambda device: "elsewhere")
     (row,) = run(cells(spec, [subject(spec)]), store, progress=lambda done: None)
-    assert row["machine"] == "elsewhere" and row["seconds"]["batches"] == 1 and row["seconds"]["mean"] < 0.05
+    assert row["machine"] == "elsewhere" and row["seconds"]["batches"] == 1 and row["seconds"]["mean"] < 0.5
 
 
 def test_shares_of_two_processes_are_the_rows_of_one(tmp_path, call, monkeypatch):
