@@ -41,7 +41,7 @@ SEEN = {"upper half": Pixels(HALF), "hole of 4x4": Pixels(HOLE)}
 def methods(train: Tensor) -> dict[str, Conditioner]:
     """What is compared."""
     found: dict[str, Conditioner] = {"`covariance`": conditioners["covariance"](covariance=estimate(train, "dct"))}
-    for count in (8, 16):
+    for count in (8, 16, 32, 64):
         found[f"`mixture`, {count} clusters"] = conditioners["mixture"](covariance=clustered(train, count, "dct"))
     return found
 
