@@ -28,7 +28,7 @@ class DPS(Conditioner):
     probability flow) a network's samples may explode. The rate is to be tuned to A, and grows with the number of
     measurements; the noise σ_y does not count. With `weight=likelihood`, w = |y - A x̂_0|/s² is the gradient of log
     N(y; A x̂_0, s² I), where s² is the mean square of y - A x̂_0, or σ_y² if that is more: there is no rate, and σ_y
-    counts. For a linear A `covariance` has nothing to tune and no backward pass.
+    counts; of few numbers s² is poor. For a linear A `covariance` has nothing to tune and no backward pass.
 
     Reference: Chung et al. 2023, https://arxiv.org/abs/2209.14687, algorithm 1; equation 16 is w = |y - A x̂_0|/σ_y².
     """
