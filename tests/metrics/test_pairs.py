@@ -56,8 +56,6 @@ def test_what_cannot_be_compared_is_refused():
 def test_the_means_say_that_they_rank_nothing():
     a, b = map(torch.from_numpy, pictures("waves"))
     found = beside(a, b)
-    assert [e.name for e in found] == ["PSNR", "SSIM"] and all(
-        e.marks == (MARK,) and e.floor is None for e in found
-    )
+    assert [e.name for e in found] == ["PSNR", "SSIM"] and all(e.marks == (MARK,) and e.floor is None for e in found)
     assert found[1].value == pytest.approx(sum(s for _, s in PEERS["waves"]) / 2)
     assert [e.name for e in beside(a[..., :8], b[..., :8])] == ["PSNR"]
