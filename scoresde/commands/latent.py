@@ -21,7 +21,7 @@ from ..models.latent import of_data
 from ..models.record import recipe, record
 from ..sampling.latent import interpolate, round_trip
 from ..solvers import Solver, solvers
-from .options import build, device_option, drawable, field_options
+from .options import SAMPLING, build, device_option, drawable, field_options
 
 SOLVER = "adams"
 TOL = 1e-5
@@ -133,7 +133,7 @@ def command(name: str, callback: Any, own: list[click.Parameter], epilog: str) -
     made = click.Command(
         name,
         callback=callback,
-        params=[*shared, *own, *field_options(deterministic, {SOLVER: {"tol": TOL}})],
+        params=[*shared, *own, *field_options(deterministic, {SOLVER: {"tol": TOL}}, SAMPLING)],
         help=callback.__doc__,
     )
     made.epilog = f"""\b

@@ -25,7 +25,7 @@ from ..observations.masks import trained_masks
 from ..observations.tasks import trained_task
 from ..sampling.progress import ProgressBar, progress_bar
 from ..solvers import solvers
-from .options import build, device_option, field_options, hole_of, hole_options, json_option, print_table
+from .options import SAMPLING, build, device_option, field_options, hole_of, hole_options, json_option, print_table
 
 PAIRS = ("rk23", "rk45", "dop853")
 DEFAULTS = {"tol": 1e-5, "controller": "pi"}
@@ -190,7 +190,7 @@ def likelihood() -> click.Command:
         click.Option(["--batch"], type=whole, default=64, show_default=True, help="Images at a time."),
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
-    pairs = field_options({name: solvers[name] for name in PAIRS}, dict.fromkeys(PAIRS, DEFAULTS))
+    pairs = field_options({name: solvers[name] for name in PAIRS}, dict.fromkeys(PAIRS, DEFAULTS), SAMPLING)
     command = click.Command("likelihood", callback=run, params=[*own, *pairs], help=run.__doc__)
     command.epilog = """\b
 Examples:

@@ -13,7 +13,7 @@ from ..core.errors import UsageError
 from ..core.folders import claimed
 from ..models.record import home, place
 from ..solvers import GridSolver, solvers
-from .options import build, device_option, field_options, json_option, print_table
+from .options import SAMPLING, build, device_option, field_options, json_option, print_table
 
 OUT = "Model folder for the grids; a new one gets a copy of the model. [default: the model's, or models/NAME]"
 
@@ -90,7 +90,7 @@ def summary(entry: store.TunedGrid) -> dict[str, object]:
 def tune() -> click.Command:
     """The command, with one option per field of the solvers that have a grid to tune."""
     classes = {n: cls for n, cls in solvers.all().items() if issubclass(cls, GridSolver)}
-    fields = [option for option in field_options(classes) if option.name not in ("grid", "steps")]
+    fields = [option for option in field_options(classes) if option.name not in ("grid", "steps", *SAMPLING)]
     own = [
         click.Argument(["model"]),
         click.Option(["--solver"], default="eab", show_default=True, metavar="NAME", help="See `scoresde solvers`."),
