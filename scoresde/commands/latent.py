@@ -130,10 +130,11 @@ def command(name: str, callback: Any, own: list[click.Parameter], epilog: str) -
         click.Option(["--out"], type=click.Path(path_type=Path), help=f"Folder. [default: latent/MODEL-{name}]"),
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
+    fields = [o for o in field_options(deterministic, {SOLVER: {"tol": TOL}}) if o.name not in SAMPLING]
     made = click.Command(
         name,
         callback=callback,
-        params=[*shared, *own, *field_options(deterministic, {SOLVER: {"tol": TOL}}, SAMPLING)],
+        params=[*shared, *own, *fields],
         help=callback.__doc__,
     )
     made.epilog = f"""\b

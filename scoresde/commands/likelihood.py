@@ -190,8 +190,13 @@ def likelihood() -> click.Command:
         click.Option(["--batch"], type=whole, default=64, show_default=True, help="Images at a time."),
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
-    pairs = field_options({name: solvers[name] for name in PAIRS}, dict.fromkeys(PAIRS, DEFAULTS), SAMPLING)
-    command = click.Command("likelihood", callback=run, params=[*own, *pairs], help=run.__doc__)
+    pairs = field_options({name: solvers[name] for name in PAIRS}, dict.fromkeys(PAIRS, DEFAULTS))
+    command = click.Command(
+        "likelihood",
+        callback=run,
+        params=[*own, *(option for option in pairs if option.name not in SAMPLING)],
+        help=run.__doc__,
+    )
     command.epilog = """\b
 Examples:
   scoresde likelihood digits --classes 16

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
@@ -53,16 +53,13 @@ def click_type(field: FieldInfo) -> click.ParamType[Any] | type:
 
 
 def field_options(
-    classes: Mapping[str, type[T]],
-    changed: Mapping[str, Mapping[str, Any]] | None = None,
-    without: Collection[str] = (),
+    classes: Mapping[str, type[T]], changed: Mapping[str, Mapping[str, Any]] | None = None
 ) -> list[click.Option]:
     """One option per field over all classes; its help names the classes that take it, with their defaults.
 
     Args:
         classes: Option classes by their names.
         changed: Defaults of a command that are not those of a class, by the name of the class.
-        without: Fields that the command cannot use.
     """
     owners: dict[str, dict[str, list[str]]] = {}
     fields: dict[str, FieldInfo] = {}
@@ -70,8 +67,6 @@ def field_options(
     for name, cls in named.items():
         own = (changed or {}).get(name, {})
         for field, info in cls.model_fields.items():
-            if field in without:
-                continue
             fields.setdefault(field, info)
             owners.setdefault(field, {}).setdefault(_written(own.get(field, default(info))), []).append(name)
     return [
