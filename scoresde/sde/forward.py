@@ -20,7 +20,7 @@ def noised(sde: SDE, x0: Tensor, t: Tensor, z: Tensor) -> Tensor:
     Example:
         >>> import scoresde, torch
         >>> from scoresde.sde import noised
-        >>> noised(scoresde.VPSDE(), torch.ones(1, 2), torch.zeros(1), torch.randn(1, 2))
+        >>> noised(scoresde.VPSDE(), torch.ones(1, 2), torch.zeros(1), torch.ones(1, 2))
         tensor([[1., 1.]])
     """
     return expand(sde.alpha(t), x0) * x0 + expand(sde.sigma(t), x0) * z
