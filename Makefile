@@ -6,7 +6,7 @@ BIN := .venv/bin
 SCREENSHOTS ?= docs/images/web
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-browser lint docs clean
+.PHONY: help demo test test-slow test-browser lint docs commands clean
 
 help: ## Say what the targets are.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,6 +31,9 @@ lint: .venv/.installed-dev ## Check style and types.
 docs: .venv/.installed-docs ## Build the documentation into docs/_build; a warning is an error.
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
+
+commands: .venv/.installed-test ## Write down what --help says of each command, after a change of an option.
+	$(BIN)/python benchmarks/commands.py
 
 clean: ## Remove what the other targets made, but not .venv.
 	rm -rf build dist demo docs/_build docs/api/modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

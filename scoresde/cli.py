@@ -12,6 +12,7 @@ from types import FrameType
 import click
 
 from . import __version__
+from .commands.written import written
 from .core.errors import ResourceError, ScoreSDEError, UsageError
 from .core.streams import silence, spell
 
@@ -32,7 +33,7 @@ COMMANDS = {
     "conditioners": ("lists:conditioners", "List what conditional sampling is made of, or explain one."),
     "check-solver": ("check:check_solver", "Measure whether a solver keeps its promises."),
     "bench": ("bench:bench", "Measure what every solver costs and what its samples are worth."),
-    "tune": ("tune:tune", "Find the time grid on which a solver needs the fewest evaluations."),
+    "tune": ("tune:tune", "Learn the solver that needs the fewest evaluations."),
     "import": ("importing:command", "Make a model of a checkpoint of another project, and check it."),
     "export": ("export:export", "Write a model as a folder of diffusers, and check it."),
     "push": ("export:push", "Send an exported folder to the Hugging Face hub."),
@@ -66,6 +67,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
+        if ctx and ctx.resilient_parsing and (known := written(name)):  # of completion, which runs nothing
+            return known
         module, attribute = COMMANDS[name][0].split(":")
         command = getattr(importlib.import_module(f"scoresde.commands.{module}"), attribute)
         made: click.Command = command if isinstance(command, click.Command) else command()
@@ -78,6 +81,9 @@ class LazyGroup(click.Group):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             advice = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(COMMANDS)}."
             ctx.fail(f"no command is called {args[0]!r}. {advice}")
+        asked = args[-1] in ctx.help_option_names and not any(word.startswith("-") for word in args[:-1])
+        if asked and (known := written(args[0])):
+            return args[0], known, args[1:]
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

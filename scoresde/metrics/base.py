@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from pydantic import Field
-from scipy.special import stdtrit
 from torch import Tensor
 
 from ..core.errors import DataError, UsageError
@@ -195,6 +194,8 @@ class Metric(Options, ABC):
         block[permutation(n, stream(seed, "blocks"))] = torch.arange(n) % min(BLOCKS, n)
         left = np.array(self.leave_out(x, block.to(x.device), prepared))
         spread = np.sqrt((len(left) - 1) * left.var(0))
+        from scipy.special import stdtrit  # slow to import, and every training knows the metrics
+
         half = stdtrit(len(left) - 1, 0.975) * spread
         marks += self.marks(n, m, x.shape[1])
         return [

@@ -5,7 +5,6 @@ beats most colours.
 """
 
 import torch
-from scipy.special import stdtrit
 from torch import Tensor
 from torch.nn.functional import conv2d
 
@@ -93,6 +92,8 @@ def beside(x: Tensor, original: Tensor) -> list[Estimate]:
 
 
 def _mean(name: str, values: Tensor) -> Estimate:
+    from scipy.special import stdtrit  # slow to import, and every training knows the metrics
+
     value, count = float(values.mean()), len(values)
     half = float(stdtrit(count - 1, 0.975)) * float(values.std()) / count**0.5
     return Estimate(name, value, value - half, value + half, None, count, (MARK,))

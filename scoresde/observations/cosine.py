@@ -1,7 +1,6 @@
 """The cosine basis, in which images that look alike everywhere have uncorrelated values."""
 
 import numpy as np
-import scipy.fft
 import torch
 from torch import Tensor
 
@@ -14,4 +13,6 @@ def cosines(n: int) -> Tensor:
 
     Reference: Ahmed, Natarajan and Rao 1974, https://doi.org/10.1109/T-C.1974.223784.
     """
+    import scipy.fft  # it takes longer to import than all that most commands do with this module
+
     return torch.from_numpy(scipy.fft.dct(np.eye(n), norm="ortho", axis=0)).T

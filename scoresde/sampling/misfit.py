@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
-from scipy.special import gammainccinv, gammaincinv
 from torch import Tensor
 
 from ..models.base import ScoreModel, WrapperModel
@@ -32,6 +31,8 @@ class Misfit:
         """Which values are too small, and which are too large, (B,), bool."""
         if not self.noisy:
             return torch.zeros_like(self.values, dtype=torch.bool), self.values > SHARE
+        from scipy.special import gammainccinv, gammaincinv  # of no use without a measurement, and slow to import
+
         half, each = self.numbers.double() / 2, ALARMS / (2 * max(1, len(self.values)))
         low, high = (torch.from_numpy(f(half.numpy(), each)) / half for f in (gammaincinv, gammainccinv))
         few = self.values < LOW * self.least * low.sqrt()

@@ -1,8 +1,8 @@
 """The stepping of embedded Runge-Kutta pairs, with SciPy's tableaux, first step and step control."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import scipy.integrate
 import torch
 from torch import Tensor
 
@@ -10,6 +10,9 @@ from ..sde import expand
 from .exponential import combine
 from .langevin import Control
 from .stepping import Function, Memory, Stepping, Trial, rms
+
+if TYPE_CHECKING:
+    from scipy.integrate import OdeSolver
 
 Fields = Callable[[Tensor], Sequence[Callable[[Tensor], Tensor]]]
 """Maps times, (S, B), to a function of y for each of the S, so that what depends on time is worked out together."""
@@ -72,7 +75,7 @@ def pair_stepping(
     start: float,
     stop: float,
     *,
-    pair: type[scipy.integrate.OdeSolver],
+    pair: "type[OdeSolver]",
     tol: float,
     atol: float,
     control: Control,

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import scipy.integrate
 import torch
 from torch import Tensor
 
@@ -15,6 +14,9 @@ from .base import solvers
 from .embedded_pair import pair_stepping
 from .stepping import Stepping
 
+if TYPE_CHECKING:
+    from scipy.integrate import OdeSolver
+
 
 class RungeKutta(PerSampleSolver):
     """Base of the pairs: dx/dt = f x - ½ g² ∇log p, stepped in t on the model's device.
@@ -22,7 +24,15 @@ class RungeKutta(PerSampleSolver):
     Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, equation 13.
     """
 
-    pair: ClassVar[type[scipy.integrate.OdeSolver]]
+    scipys: ClassVar[str]
+
+    @property
+    def pair(self) -> "type[OdeSolver]":
+        """SciPy's class of the pair, which holds its tableau."""
+        import scipy.integrate  # slow to import: only where it is used
+
+        found: type[OdeSolver] = getattr(scipy.integrate, self.scipys)
+        return found
 
     @property
     def claimed_order(self) -> float:
@@ -61,7 +71,7 @@ class RK23(RungeKutta):
     Reference: Bogacki and Shampine 1989, https://doi.org/10.1016/0893-9659(89)90079-7.
     """
 
-    pair = scipy.integrate.RK23
+    scipys = "RK23"
 
 
 @solvers("rk45")
@@ -71,7 +81,7 @@ class RK45(RungeKutta):
     Reference: Dormand and Prince 1980, https://doi.org/10.1016/0771-050X(80)90013-3.
     """
 
-    pair = scipy.integrate.RK45
+    scipys = "RK45"
 
 
 @solvers("dop853")
@@ -82,4 +92,4 @@ class DOP853(RungeKutta):
     https://doi.org/10.1007/978-3-540-78862-1.
     """
 
-    pair = scipy.integrate.DOP853
+    scipys = "DOP853"

@@ -1,7 +1,6 @@
 """SciPy's own ODE solvers, as a reference."""
 
 import numpy as np
-import scipy.integrate
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -37,6 +36,8 @@ class SciPySolver(LibrarySolver):
     def _solve(
         self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators, info: Info
     ) -> Tensor:
+        import scipy.integrate  # slow to import: only where it is used
+
         def velocity(t: float, y: np.ndarray) -> np.ndarray:
             state = torch.from_numpy(y).reshape(x.shape).to(x.device)
             drift = model.velocity(state, state.new_full((len(x),), t))

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
 
 WIDEST = 12**-0.5
 """Relative width of the plain mean of all weights, γ = 0; wider profiles would rise towards the beginning."""
@@ -76,6 +75,8 @@ def combination(profiles: Sequence[Profile], target: Profile) -> tuple[list[floa
 
     Reference: Karras et al. 2024, https://arxiv.org/abs/2312.02696, appendix C, without the constraint.
     """
+    import scipy.linalg  # slow to import: only where it is used
+
     unit = max(profile.images for profile in profiles)
     *parts, whole = (profile._replace(images=profile.images / unit) for profile in (*profiles, target))
     products = np.array([[inner(a, b) for b in parts] for a in parts])
