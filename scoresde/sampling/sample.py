@@ -20,6 +20,7 @@ from ..sde import noised
 from ..solvers import OneStepSolver, Solver, solvers
 from ..solvers.base import Info
 from .misfit import measured, noted
+from .reach import watched
 from .samples import Samples as Samples
 
 
@@ -123,6 +124,7 @@ def transport(
         return end if state is x else end.to(x.dtype)
 
     found = replace(accounted(model, run, chosen.name, observers), solver=str(chosen))
+    found = watched(found, model) if denoise else found
     (level,), posed = model.sde.levels([stop]), measured(model) if denoise else None
     return found if posed is None else noted(found, posed.misfit(found.x, level.sigma / level.alpha))
 
