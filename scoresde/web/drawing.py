@@ -1,4 +1,4 @@
-"""The addresses that use a model: its description, pictures made to fit it, and pictures drawn by it."""
+"""The addresses that use a model: its description, and pictures drawn by it."""
 
 import asyncio
 import json
@@ -12,11 +12,12 @@ from starlette.concurrency import run_in_threadpool
 from .. import __version__
 from ..conditioners import conditioners
 from ..core.errors import UsageError
-from ..images import pictures
 from ..solvers import solvers
-from . import encoding, schema, uploads
+from . import schema
+from .estimates import Estimates
 from .jobs import Job, JobQueue
-from .reading import content, table
+from .photographs import serve_photographs
+from .reading import table
 from .tabs import Served, Tab, tabs
 from .tabs.base import MOST_PICTURES
 from .tabs.restore import offered
@@ -30,7 +31,7 @@ def serve_drawing(app: FastAPI, models: Sequence[Served], queue: JobQueue) -> No
         models: The models of the page.
         queue: Where the work waits.
     """
-    served = {each.name: each for each in models}
+    served, estimates = {each.name: each for each in models}, Estimates()
     shown = sorted(tabs.all().values(), key=lambda tab: tab.order)
 
     def model(name: str) -> Served:
@@ -54,32 +55,20 @@ def serve_drawing(app: FastAPI, models: Sequence[Served], queue: JobQueue) -> No
             "most_pictures": MOST_PICTURES,
         }
 
-    @app.get("/api/example.png")
-    def example() -> Response:
-        from sklearn.datasets import load_sample_image  # a second, which the start of the page need not wait for
+    about()  # imports what it needs, so that the first visitor does not wait for that
 
-        return Response(uploads.png(load_sample_image("flower.jpg")[60:300, 150:470]), media_type="image/png")
-
-    @app.post("/api/fit")
-    async def fit(request: Request, model_name: str = "", grey: bool = False) -> dict[str, Any]:
-        channels, height, width = model(model_name).shape
-        data = await content(request)
-
-        def fitted() -> dict[str, Any]:
-            picture = encoding.picture_of(uploads.decode(data))
-            done = pictures.fit(picture.size, height, width)
-            cut = done.picture(picture.convert("L" if channels == 1 else "RGB"))
-            return {"picture": encoding.png(cut), "grey": encoding.png(cut.convert("L")), "note": str(done)}
-
-        return await run_in_threadpool(fitted)
+    serve_photographs(app, model, estimates)
 
     def route(tab: type[Tab]) -> None:
         @app.post(f"/api/{tab.name}", name=tab.name)
         async def draw(request: Request) -> Response:
             asked = tab(**await table(request))
-            work = await run_in_threadpool(asked.work, model(asked.model))
+            here = model(asked.model)
+            work = estimates.learning(asked.kind, asked.effort, await run_in_threadpool(asked.work, here))
+            expected = estimates.seconds(asked.kind, asked.effort, here.pace)
+            job = queue.submit(work, request.client.host if request.client else "", expected)
             return StreamingResponse(
-                events(queue, queue.submit(work, request.client.host if request.client else ""), request),
+                events(queue, job, request),
                 media_type="text/event-stream",
                 headers={"x-accel-buffering": "no"},
             )

@@ -22,9 +22,18 @@ def png(picture: Image.Image) -> str:
     Args:
         picture: The picture.
     """
+    return base64.b64encode(png_bytes(picture)).decode()
+
+
+def png_bytes(picture: Image.Image) -> bytes:
+    """A picture as PNG, without metadata.
+
+    Args:
+        picture: The picture.
+    """
     file = io.BytesIO()
     picture.save(file, format="PNG")
-    return base64.b64encode(file.getvalue()).decode()
+    return file.getvalue()
 
 
 def encoded(x: Tensor) -> list[str]:

@@ -17,8 +17,6 @@ Work = Callable[["Job"], dict[str, Any]]
 LAST = ("done", "failed")
 BACKLOG = 8
 """Events that may wait for a slow reader; if there are more, events of progress are dropped."""
-
-
 BEAT = 10.0
 """Seconds without an event after which the reader is told that the job is still there; proxies cut silent answers."""
 REMEMBERED = 8
@@ -40,12 +38,13 @@ class Job:
         work: Called with the job; returns the data of the last event.
         seconds: How long the job may take.
         visitor: Who asked for it.
+        expected: About how many seconds it will take; None if that is not known.
     """
 
-    def __init__(self, work: Work, seconds: float, visitor: str) -> None:
-        self.work, self.seconds, self.visitor = work, seconds, visitor
+    def __init__(self, work: Work, seconds: float, visitor: str, expected: float | None = None) -> None:
+        self.work, self.seconds, self.visitor, self.expected = work, seconds, visitor, expected
         self.loop = asyncio.get_running_loop()
-        self.stopped, self.ends = threading.Event(), float("inf")
+        self.stopped, self.began, self.ends = threading.Event(), float("inf"), float("inf")
         self._events: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
 
     def emit(self, event: str, **data: Any) -> None:
@@ -89,10 +88,11 @@ class Job:
 
     def run(self) -> None:
         """Does the work, and reports how it ends."""
-        self.ends = time.monotonic() + self.seconds
+        self.began = time.monotonic()
+        self.ends = self.began + self.seconds
         try:
             self.check()
-            self.emit("begun")
+            self.emit("begun", **({} if self.expected is None else {"seconds": rounded(self.expected)}))
             self.emit("done", **self.work(self))
         except JobCancelled:
             self.emit("failed", error="this was cancelled")
@@ -121,17 +121,18 @@ class JobQueue:
         self._thread = threading.Thread(target=self._work, name="scoresde-web", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Work, visitor: str = "") -> Job:
+    def submit(self, work: Work, visitor: str = "", expected: float | None = None) -> Job:
         """Adds work to the queue.
 
         Args:
             work: Called with its job.
             visitor: Who asks for it.
+            expected: About how many seconds it will take; None if that is not known.
 
         Raises:
             Full: There is no place.
         """
-        job = Job(work, self.seconds, visitor)
+        job = Job(work, self.seconds, visitor, expected)
         with self._changed:
             if len(self._waiting) + (self._running is not None) > self.places:
                 raise Full(f"one picture is being drawn and {self.places} are waiting: try again in a few seconds")
@@ -176,8 +177,14 @@ class JobQueue:
     def _tell(self) -> None:
         """Sends to each that waits its place, and if it can be said, the seconds until its turn."""
         typical = mean(self._took) if self._took else None
-        for ahead, job in enumerate(self._line(), self._running is not None):
-            job.emit("queued", ahead=ahead, **({} if typical is None else {"seconds": round(ahead * typical)}))
+        running = [] if self._running is None else [self._running]
+        until: float | None = 0.0
+        for job in running:
+            until = typical if job.expected is None else max(0.0, job.expected - max(0.0, time.monotonic() - job.began))
+        for ahead, job in enumerate(self._line(), len(running)):
+            job.emit("queued", ahead=ahead, **({} if until is None else {"seconds": rounded(until)}))
+            own = typical if job.expected is None else job.expected
+            until = None if until is None or own is None else until + own
 
     def _work(self) -> None:
         while True:
@@ -198,6 +205,15 @@ class JobQueue:
             with self._changed:
                 self._took.append(time.monotonic() - began)
                 self._running = None
+
+
+def rounded(seconds: float) -> float:
+    """Seconds as they are said of an estimate: whole ones from 2 on, tenths below.
+
+    Args:
+        seconds: Any number of them.
+    """
+    return round(seconds) if seconds >= 2 else round(seconds, 1)
 
 
 def unexpected() -> str:

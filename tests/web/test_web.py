@@ -202,15 +202,6 @@ def test_a_race_starts_from_one_noise_and_measures_the_distance_to_the_reference
     assert alone["pictures"] == coarse["pictures"]
 
 
-def test_a_picture_is_fitted_openly(client):
-    tall = np.zeros((40, 16, 3))
-    tall[:, :8] = 255
-    response = client.post("/api/fit?model_name=colour", content=png(tall),
-                           headers={"content-type": "application/octet-stream"})  # fmt: skip
-    assert response.json()["note"] == "16x40 reduced to 8x20, its middle 8x8 cut out"
-    assert pixels(response.json()["picture"]).shape == (8, 8, 3) and pixels(response.json()["grey"]).shape == (8, 8)
-
-
 MISTAKES = [
     ("generate", {"model": "other"}, "no model is called 'other'"),
     ("generate", {}, "model is missing"),
@@ -232,9 +223,9 @@ MISTAKES = [
     ("generate", {"model": "labelled", "classes": [-1]}, "classes are whole numbers from 0 to 2"),
     ("race", {"model": "grey", "solvers": [EM]}, "solvers"),
     ("race", {"model": "grey", "solvers": [EM] * 5}, "solvers"),
-    ("inpaint", {"model": "grey", "picture": "?", "mask": "/w" * 8}, "mask"),
+    ("inpaint", {"model": "grey", "picture": text(SKY), "mask": "/w" * 8}, "the mask of a picture of 8x8"),
     ("inpaint", {"model": "grey", "picture": text(SKY), "mask": "AAAAAAAAAAA="}, "nothing is painted yet"),
-    ("inpaint", {"model": "grey", "picture": text(SKY[:4]), "mask": "gAAAAAAAAAA="}, "this one is 8x4"),
+    ("inpaint", {"model": "grey", "picture": text(SKY[:4]), "mask": "gAAAAAAAAAA="}, "picture of 8x4 has 32 bits"),
     ("inpaint", {"model": "grey", "picture": "?", "mask": "gAAAAAAAAAA="}, "picture is not written in base64"),
     ("colourise", {"model": "colour", "picture": text(SKY), "conditioner": {"name": "moment", "products": 10**6}},
      "products is at most"),

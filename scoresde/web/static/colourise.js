@@ -1,6 +1,9 @@
 // Colours for a grey picture, or for a colour picture whose colours are taken away.
 
+import { duration } from "./api.js";
+import { comparable } from "./compare.js";
 import { data, el, image } from "./dom.js";
+import { examples } from "./examples.js";
 import { Chooser, Options, nothing } from "./form.js";
 import { Drawing } from "./results.js";
 import { Source } from "./source.js";
@@ -19,32 +22,44 @@ export default function colourise(section, about) {
     if (given.picture !== given.grey) shown.push(view(given.picture, "given"));
     return shown;
   };
-  const show = (fitted) => {
+  const show = async (fitted) => {
     given = fitted;
     drawing.button.disabled = false;
+    drawing.clear();
     drawing.grid.replaceChildren(...inputs());
     drawing.grid.dataset.count = drawing.grid.children.length;
-    drawing.status.textContent = "";
+    drawing.say(await duration("colourise", asked()));
   };
-  const source = new Source(section, () => options.model.value, show);
+  const source = new Source(section, { model: () => options.model.value, grey: true, taken: show });
   const asked = () => given && { ...options.value, conditioner: conditioner.value, picture: given.picture };
-  const drawing = new Drawing("colourise", "Colourise", { asked, before: inputs, shown: () => options.next() });
+  const finished = (done, figures) => {
+    for (const each of figures) comparable(each, data(given.grey), each.querySelector(".label").textContent);
+    options.next();
+  };
+  const drawing = new Drawing("colourise", "Colourise", { asked, before: inputs, shown: finished });
   drawing.button.disabled = true;
-  options.model.addEventListener("change", () => {
+  const suited = () => {
     conditioner.begin({ name: options.chosen.conditioner });
     solver.begin(options.chosen.solver);
+  };
+  options.model.addEventListener("change", () => {
+    suited();
     source.again();
+  });
+  const offered = examples(about, { holes: false }, async ({ told }, blob) => {
+    await source.take(blob, { said: told });
+    drawing.instead(asked());
   });
 
   section.append(
-    el("div", { class: "stage" }, source.element, drawing.bar, drawing.grid, drawing.status),
+    el("div", { class: "stage" }, offered, source.element, drawing.bar, drawing.grid, drawing.line, drawing.past),
     options.controls(drawing.button, conditioner.element),
   );
   return {
-    again: (parameters) => {
+    again: async (parameters) => {
       options.show(parameters);
       if (parameters.conditioner) conditioner.show(parameters.conditioner);
-      show({ picture: parameters.picture, grey: parameters.picture });
+      await show({ picture: parameters.picture, grey: parameters.picture });
       drawing.instead(asked());
     },
   };

@@ -1,10 +1,14 @@
 // A hole is painted into a picture, and filled several times.
 
+import { duration } from "./api.js";
 import { Brush } from "./brush.js";
+import { comparable } from "./compare.js";
 import { data, el, image, labelled } from "./dom.js";
+import { examples } from "./examples.js";
 import { Chooser, Options, nothing } from "./form.js";
 import { Drawing } from "./results.js";
 import { Source } from "./source.js";
+import { Zoom } from "./zoom.js";
 
 export default function inpaint(section, about) {
   about.models.sort((a, b) => b.channels - a.channels || b.parameters - a.parameters); // the ablest first
@@ -12,67 +16,92 @@ export default function inpaint(section, about) {
   const solver = new Chooser("Solver", about.solvers, about.models[0].solver);
   const conditioner = new Chooser("Conditioner", about.conditioners, { name: about.models[0].conditioner });
   const options = new Options(about, { count: 4, choosers: { conditioner, solver } });
-  const shape = ({ channels, width: w, height: h }) => [channels, w, h].join();
-  let [png, size] = [null, ""];
+  let png = null;
 
   const brush = new Brush(() => {
     drawing.button.disabled = !brush.painted;
     undo.disabled = !brush.undone.length;
     clear.disabled = !brush.painted;
+    resize();
   });
-  const width = el("input", { type: "range", min: 1, max: 16, step: 1, value: "6" });
-  brush.size = 6;
-  width.addEventListener("input", () => { brush.size = Number(width.value); });
-  const eraser = el("button", { type: "button", "aria-pressed": "false" }, "Eraser");
-  eraser.addEventListener("click", () => {
-    brush.erasing = !brush.erasing;
-    eraser.setAttribute("aria-pressed", String(brush.erasing));
+  const width = el("input", { type: "range", min: 1, max: 100, step: 1, value: "40" });
+  const resize = () => {
+    brush.share = Number(width.value) / 100;
+    if (brush.mask) width.setAttribute("aria-valuetext", `${brush.pixels} pixels`);
+  };
+  width.addEventListener("input", resize);
+  const toggle = (text, change) => {
+    const button = el("button", { type: "button", "aria-pressed": "false" }, text);
+    button.addEventListener("click", () => button.setAttribute("aria-pressed", String(change())));
+    return button;
+  };
+  const eraser = toggle("Eraser", () => (brush.erasing = !brush.erasing));
+  const move = toggle("Move", () => {
+    brush.moving = !brush.moving;
+    brush.canvas.classList.toggle("moving", brush.moving);
+    return brush.moving;
   });
   const undo = el("button", { type: "button", disabled: true, onclick: () => brush.undo() }, "Undo");
   const clear = el("button", { type: "button", disabled: true, onclick: () => brush.clear() }, "Clear");
+  const zoom = new Zoom(brush.canvas);
+  zoom.changed = (level) => {
+    move.hidden = level === 1;
+    if (move.hidden && brush.moving) move.click();
+    brush.redraw();
+  };
+  move.hidden = true;
+  brush.reveal = (x, y) => zoom.level > 1 && zoom.show(x, y);
   const editor = el(
     "div",
     { class: "editor", hidden: true },
-    brush.canvas,
-    el("div", { class: "tools" }, labelled("brush", width), eraser, undo, clear),
+    zoom.window,
+    el("div", { class: "tools" }, labelled("brush", width), eraser, undo, clear, zoom.buttons, move),
   );
 
   const paper = async (picture, mask) => {
     png = picture;
-    size = shape(options.chosen);
     drawing.clear();
-    const { width: w, height: h } = options.chosen;
     editor.hidden = false;
-    await brush.show(png, w, h, mask);
+    await brush.show(png, mask);
+    drawing.say(await duration("inpaint", asked()));
   };
-  const source = new Source(section, () => options.model.value, (fitted) => paper(fitted.picture));
+  const source = new Source(section, { model: () => options.model.value, taken: (fitted, mask) => paper(fitted.picture, mask) });
   const asked = () => png && { ...options.value, picture: png, mask: brush.bits };
   const input = () => {
-    const seen = el("figure", { class: "result input" }, image(brush.canvas.toDataURL(), "The picture and its hole"));
+    const seen = el("figure", { class: "result input" }, image(brush.seen, "The picture and its hole"));
     seen.append(el("figcaption", {}, el("span", { class: "label" }, "given")));
     return [seen];
   };
-  const drawing = new Drawing("inpaint", "Fill the hole", { asked, before: input, shown: () => options.next() });
+  const finished = (done, figures) => {
+    for (const each of figures) comparable(each, data(png), each.querySelector(".label").textContent);
+    options.next();
+  };
+  const drawing = new Drawing("inpaint", "Fill the hole", { asked, before: input, shown: finished });
   drawing.button.disabled = true;
-  options.model.addEventListener("change", () => {
+  const suited = () => {
     conditioner.begin({ name: options.chosen.conditioner });
     solver.begin(options.chosen.solver);
-    if (png && size === shape(options.chosen)) return; // the picture and its hole serve this model too
-    png = null;
-    editor.hidden = true;
-    drawing.button.disabled = true;
-    source.again();
+  };
+  options.model.addEventListener("change", () => {
+    suited();
+    if (png) source.again(brush.mask); // the picture and its hole serve this model too
+  });
+  const offered = examples(about, { holes: true }, async ({ model, told }, blob, mask) => {
+    if (options.chosen.channels === 1 || model) options.model.value = model || about.models[0].name;
+    suited();
+    options.quality?.show();
+    await source.take(blob, { said: told, mask });
+    drawing.instead(asked());
   });
 
   section.append(
-    el("div", { class: "stage" }, source.element, el("div", { class: "easel" }, editor, el("div", { class: "fillings" }, drawing.grid)), drawing.bar, drawing.status),
+    el("div", { class: "stage" }, offered, source.element, el("div", { class: "easel" }, editor, el("div", { class: "fillings" }, drawing.grid)), drawing.bar, drawing.line, drawing.past),
     options.controls(drawing.button),
   );
   return {
     again: async (parameters) => {
       options.show(parameters);
-      const { width: w, height: h } = options.chosen;
-      await paper(parameters.picture, Brush.read(parameters.mask, w * h));
+      await paper(parameters.picture, parameters.mask);
       drawing.instead(asked());
     },
   };

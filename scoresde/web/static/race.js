@@ -1,11 +1,17 @@
-// Two to four solvers from the same noise, and how far each ends from a tight reference.
+// Two to four solvers from the same noise, how far each ends from a tight reference, and with how many evaluations.
 
 import { draw } from "./api.js";
 import { cost, data, el, image, waiting } from "./dom.js";
 import { Chooser, Options, nothing } from "./form.js";
-import { figure } from "./results.js";
+import { figure } from "./picture.js";
+import { Plot } from "./plot.js";
 
-const START = [{ name: "adams" }, { name: "ddim", steps: 20 }, { name: "em", steps: 100 }];
+// What can be started with one click.
+const STARTS = [
+  ["Three ways", [{ name: "adams" }, { name: "dpm++", steps: 20 }, { name: "euler", steps: 20 }]],
+  ["With few steps", [{ name: "dpm++", steps: 10 }, { name: "heun", steps: 5 }, { name: "euler", steps: 10 }]],
+  ["With and without noise", [{ name: "adams" }, { name: "sde-dpm++", steps: 50 }, { name: "em", steps: 100 }]],
+];
 
 export default function race(section, about) {
   if (!about.models.length) return nothing(section, "The models that are served draw nothing without a picture to begin with.");
@@ -13,9 +19,11 @@ export default function race(section, about) {
   const racers = el("div", { class: "racers" });
   const lanes = el("div", { class: "lanes" });
   const status = el("p", { class: "status", role: "status" });
-  const add = el("button", { type: "button", onclick: () => join({ name: "rk45" }) }, "Add a solver");
+  const plot = new Plot();
+  const add = el("button", { type: "button", onclick: () => join({ name: "em", steps: 100 }) }, "Add a solver");
   let entered = [];
   let running = null;
+  let ended = null;
 
   function join(table) {
     if (entered.length >= 4) return;
@@ -32,7 +40,12 @@ export default function race(section, about) {
     racers.append(card);
     add.disabled = entered.length >= 4;
   }
-  START.forEach(join);
+  function enter(tables) {
+    entered = [];
+    racers.replaceChildren();
+    tables.forEach(join);
+  }
+  enter(STARTS[0][1]);
 
   function lane(name, beside) {
     const pictures = el("div", { class: "pictures" });
@@ -56,6 +69,9 @@ export default function race(section, about) {
       return i ? lane(name, beside.join(", ")) : lane("reference", [name, ...beside].join(", "));
     });
     lanes.replaceChildren(...made.map((each) => each.element));
+    const noisy = body.solvers.map(({ name }) => about.solvers.find((each) => each.name === name).stochastic);
+    plot.begin(body.solvers.map(({ name }) => name), noisy);
+    status.scrollIntoView({ block: "nearest" });
     const hear = (event, news) => {
       if (event === "queued" && news.ahead) status.textContent = waiting(news);
       const here = made[news.lane];
@@ -65,12 +81,16 @@ export default function race(section, about) {
         here.bar.value = news.share;
         here.facts.textContent = cost(news);
         if (!here.pictures.children.length) here.pictures.replaceChildren(...news.pictures.map(() => image("", `${here.name}, emerging`)));
-        news.pictures.forEach((png, i) => { here.pictures.children[i].src = data(png); });
-      } else if (event === "lane") finish(here, news, body);
+        news.pictures?.forEach((png, i) => { here.pictures.children[i].src = data(png); });
+      } else if (event === "lane") {
+        finish(here, news, body);
+        if (news.lane && !news.failed && !noisy[news.lane - 1]) plot.add(news.lane - 1, news.nfe, news.error);
+        if (news.lane === body.solvers.length) status.textContent = "Now each with fewer and with more evaluations…";
+      } else if (event === "point") plot.add(news.lane - 1, news.nfe, news.error);
     };
     try {
       const done = await draw("race", body, hear, running.signal);
-      status.textContent = `The lower pictures are the difference from the reference, times ${done.gain}.`;
+      status.textContent = `${plot.verdict} The lower pictures are the difference from the reference, times ${done.gain}.`;
       replay.hidden = false;
       replay.onclick = () => show(made.slice(1).filter((each) => each.film.at(-1)?.done));
     } catch (error) {
@@ -116,7 +136,8 @@ export default function race(section, about) {
         bar.value = frame?.share ?? 0;
         facts.textContent = frame ? cost(frame) : "starts";
         const shown = pictures.querySelectorAll("img");
-        (frame || film[0]).pictures.forEach((png, i) => { shown[i].src = data(png); });
+        const drawn = film.findLast((each) => each.pictures && each.seconds <= now) || film[0]; // not every frame is a picture
+        drawn.pictures.forEach((png, i) => { shown[i].src = data(png); });
       }
       if (now < longest) requestAnimationFrame(step);
       else replay.disabled = false;
@@ -125,9 +146,19 @@ export default function race(section, about) {
   }
 
   const replay = el("button", { type: "button", hidden: true }, "Replay side by side");
-  const button = el("button", { type: "button", class: "primary", onclick: () => (running ? running.abort() : run()) }, "Race");
+  const button = el("button", { type: "button", class: "primary", onclick: () => { if (running) running.abort(); else ended = run(); } }, "Race");
+  const starts = STARTS.map(([text, tables]) => {
+    const start = async () => {
+      running?.abort();
+      await ended;
+      enter(tables);
+      ended = run();
+    };
+    return el("button", { type: "button", onclick: start }, text);
+  });
+  const intro = el("p", { class: "intro" }, "Every solver begins with the same noise and looks for the same picture. Each look of the network costs time: the fewer looks a solver needs, the better it is.");
   section.append(
-    el("div", { class: "stage" }, lanes, status, replay),
+    el("div", { class: "stage" }, intro, el("div", { class: "examples", role: "group", "aria-label": "Examples" }, el("span", { class: "hint" }, "Start"), ...starts), lanes, replay, status, plot.element),
     options.controls(button, racers, add),
   );
   return {};

@@ -1,11 +1,11 @@
 // Where a picture comes from: a file, a drop, the clipboard, the camera, or the model itself.
 
-import { draw, fit, picture } from "./api.js";
+import { draw, fit } from "./api.js";
 import { blob, complain, el } from "./dom.js";
 
-const MOST = 4e6; // pixels that the server takes
+const MOST = 1e6; // pixels: four such pictures are drawn at a time
 
-// A picture small enough to be sent, and what was done to it.
+// A picture small enough to be sent, and what was done to it, if anything.
 async function small(file) {
   let bitmap;
   try {
@@ -20,7 +20,7 @@ async function small(file) {
   canvas.height = Math.floor(bitmap.height * Math.min(1, scale));
   canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   const made = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.95));
-  return [made, `${bitmap.width}x${bitmap.height} reduced here, then `];
+  return [made, `${bitmap.width}x${bitmap.height} reduced here to ${canvas.width}x${canvas.height}: the command line keeps all of it`];
 }
 
 // A picture taken with the camera: by a dialog where the browser lets us, else by the phone's own camera.
@@ -62,10 +62,11 @@ async function camera(fallback) {
   });
 }
 
-// A place for a picture; `taken(fitted, note)` is called with what the server made of it.
+// A place for a picture; `taken(fitted, mask)` is called with what the server made of it, and with its hole.
 export class Source {
-  constructor(section, model, taken) {
+  constructor(section, { model, grey = false, taken }) {
     this.model = model;
+    this.grey = grey;
     this.taken = taken;
     this.blob = null;
     const input = (attributes) => el("input", { type: "file", accept: "image/*", hidden: true, onchange: (event) => this.take(event.target.files[0]), ...attributes });
@@ -83,7 +84,6 @@ export class Source {
         { class: "actions" },
         el("button", { type: "button", onclick: () => files.click() }, "Upload"),
         el("button", { type: "button", onclick: async () => this.take(await camera(phone)) }, "Camera"),
-        el("button", { type: "button", onclick: () => this.example() }, "Example"),
         el("button", { type: "button", onclick: () => this.draw() }, "Draw one"),
       ),
       this.note,
@@ -101,31 +101,24 @@ export class Source {
     });
   }
 
-  async take(file) {
+  // Takes a picture, with its hole if it has one, and says something of it.
+  async take(file, { said, mask } = {}) {
     if (!file) return;
     this.say("Reading…");
     try {
       const [made, before] = await small(file);
-      const fitted = await fit(made, this.model());
+      const fitted = await fit(made, this.model(), this.grey);
       this.blob = made;
-      this.say(`${before}${fitted.note}`);
-      this.taken(fitted);
+      this.say(said || before || `${fitted.size.join("x")}: it keeps this size`);
+      await this.taken(fitted, mask);
     } catch (error) {
       this.say(`${error.message}.`, true);
     }
   }
 
   // The same picture for another model.
-  async again() {
-    if (this.blob) await this.take(this.blob);
-  }
-
-  async example() {
-    try {
-      await this.take(await picture("api/example.png"));
-    } catch (error) {
-      complain(error);
-    }
+  async again(mask) {
+    if (this.blob) await this.take(this.blob, { said: this.note.textContent, mask });
   }
 
   async draw() {
@@ -133,8 +126,7 @@ export class Source {
     this.say("Drawing…");
     try {
       const done = await draw("generate", { model: this.model(), count: 1, seed }, () => {});
-      await this.take(blob(done.pictures[0]));
-      this.say(`drawn by the model from seed ${seed}`);
+      await this.take(blob(done.pictures[0]), { said: `drawn by the model from seed ${seed}` });
     } catch (error) {
       this.say("");
       complain(error);

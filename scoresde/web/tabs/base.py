@@ -1,26 +1,43 @@
 """What a tab is: what may be asked for on it, and the work that answers."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from ...core import files
 from ...core.options import Options, Registry
+from ...data.base import data
 from ...models.base import ScoreModel
 from ...models.clipped import ClippedModel
+from ...models.folder import CONFIG
 from ...models.latent import data_shape
 from ...models.network import NetworkModel
+from ...models.record import recipe
 from ...observations.tasks import trained_task
 from ...posterior import store
 from ...posterior.tasks import SOLVER, conditioner_for, steps_for
+from ..estimates import evaluations
 from ..jobs import Work
 
 MOST_PICTURES = 16
 Seed = Annotated[int, Field(ge=0, le=2**53 - 1 - MOST_PICTURES, description="Picture i has the seed + i.")]
 Count = Annotated[int, Field(ge=1, le=MOST_PICTURES, description="Number of pictures.")]
 Table = Annotated[dict[str, Any], Field(description="A name and options.")]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A solver under a word that needs no knowledge of solvers."""
+
+    name: str
+    """The word."""
+    meaning: str
+    """What it gives, in a sentence."""
+    solver: dict[str, Any]
+    """Name and options of the solver."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +50,8 @@ class Served:
     """The model's folder."""
     model: NetworkModel
     """The model."""
+    pace: float = 0.0
+    """Seconds of an evaluation of one picture, measured here; 0 if it was not."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,6 +72,12 @@ class Served:
         return f"Fillings and colours get better by `scoresde stats {self.name}`, which stores what its pictures share."
 
     @property
+    def seen(self) -> str:
+        """What the model learned from, in words; nothing if its folder does not say."""
+        named = recipe(self.folder).get("data", {}).get("name", "")
+        return (data[named].shows if named in data.all() else "") or (f"the images of “{named}”" if named else "")
+
+    @property
     def description(self) -> dict[str, Any]:
         """The description that the page gets."""
         channels, height, width = self.shape
@@ -66,6 +91,9 @@ class Served:
             "advice": self.advice,
             "solver": {"name": SOLVER, "steps": steps_for(self.model)},
             "parameters": sum(p.numel() for p in self.model.parameters()),
+            "sha256": files.read_json(self.folder / CONFIG).get("sha256", ""),
+            "pace": self.pace,
+            "seen": self.seen,
         }
 
 
@@ -76,6 +104,8 @@ class Tab(Options, ABC):
     """Text of its button."""
     order: ClassVar[int] = 100
     """Tabs stand in the order of these numbers, and where they are equal of their names."""
+    presets: ClassVar[tuple[Preset, ...]] = ()
+    """The choices of a solver that need no knowledge of solvers; each has `steps` and one evaluation more."""
 
     model: str = Field(description="Name of a model that is served.")
     seed: Seed = 0
@@ -96,7 +126,8 @@ class Tab(Options, ABC):
         """What the page is told of the tab, for JSON."""
         fields = cls.model_fields.items()
         defaults = {name: field.default for name, field in fields if not field.is_required()}
-        return {"name": cls.name, "label": cls.label, "defaults": defaults}
+        presets = [asdict(preset) for preset in cls.presets]
+        return {"name": cls.name, "label": cls.label, "defaults": defaults, "presets": presets}
 
     @abstractmethod
     def work(self, served: Served) -> Work:
@@ -108,6 +139,17 @@ class Tab(Options, ABC):
         Raises:
             UsageError: The request does not go with the model.
         """
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """Drawings that take equally long for equal `effort`: its tab, model, solver and conditioner."""
+        tables = (getattr(self, each, None) or {} for each in ("solver", "conditioner"))
+        return self.name, self.model, *(str(table.get("name", "")) for table in tables)
+
+    @property
+    def effort(self) -> float:
+        """Evaluations of single pictures that it takes, about."""
+        return self.count * evaluations(getattr(self, "solver", {}))
 
     @property
     def seeds(self) -> range:

@@ -1,11 +1,12 @@
-"""Samples of the colours of a picture."""
+"""Samples of the colours of a photograph, at its own size."""
 
 from typing import ClassVar
 
 from ...models.latent import data_shape
 from ...models.network import NetworkModel
 from ...observations.tasks import trained_task
-from ...posterior.tasks import colourful, grey
+from ...posterior.photograph import coloured
+from ...posterior.tasks import colourful
 from ..jobs import Work
 from .base import Served, tabs
 from .restore import Restore
@@ -24,5 +25,4 @@ class Colourise(Restore):
 
     def work(self, served: Served) -> Work:
         colourful(served.name, served.shape)
-        picture = self.opened(served, "RGB")
-        return self.restored(served, grey(picture, "{}x{}".format(*picture.size)))
+        return self.restored(served, coloured(self.opened(), served.shape))

@@ -2,7 +2,9 @@
 
 from typing import Any, ClassVar
 
+import torch
 from pydantic import Field
+from torch import Tensor
 
 from ...core.random import generators
 from ...models.base import Observer, ScoreModel
@@ -15,10 +17,23 @@ from .. import schema
 from ..encoding import encoded, frames, strip
 from ..jobs import Job, Work
 from ..watching import Watcher, cost
-from .base import MOST_PICTURES, Served, Tab, Table, tabs
+from .base import MOST_PICTURES, Preset, Served, Tab, Table, tabs
 
-QUICK: dict[str, Any] = {"name": "unipc", "steps": 15}
-"""The solver of new pictures: 16 evaluations, which end within 2 of 255 levels of the flow on digits and CIFAR-10."""
+FAST = Preset("fast", "2 to 4 of 255 grey levels from the exact result: hardly seen.", {"name": "unipc", "steps": 10})
+GOOD = Preset("good", "Less than one grey level from the exact result: not seen.", {"name": "unipc", "steps": 20})
+EXACT = Preset("exact", "A tenth of a grey level from the exact result.", {"name": "eab", "steps": 100})
+"""What is said of them was measured on the bundled models: `benchmarks/results/networks.md`."""
+
+FILM: dict[str, Any] = {
+    "sha256": "fdb4f6fd4cc706d7ed22312e8d9ffbbea90993d279e5741f748eeb108e5afa1d",
+    "solver": FAST.solver,
+    "seed": 38,
+    "count": 4,
+    "frames": 11,
+    "nfe": 11,
+}
+"""What `static/film.png` shows while the page draws for the first time: the model's digest, and what was asked for.
+`python benchmarks/film.py` draws it."""
 
 
 @tabs("generate")
@@ -27,9 +42,14 @@ class Generate(Tab):
 
     label: ClassVar[str] = "Generate"
     order: ClassVar[int] = 10
-    solver: Table = QUICK
+    presets: ClassVar[tuple[Preset, ...]] = (FAST, GOOD, EXACT)
+    solver: Table = FAST.solver
     classes: list[int] | None = Field(None, max_length=MOST_PICTURES, description="Picture i has class i modulo them.")
     guidance: float = Field(1.0, ge=0, le=100, description="Scale of guidance to the class; 1 is none.")
+
+    @classmethod
+    def about(cls) -> dict[str, Any]:
+        return super().about() | {"film": FILM}
 
     def work(self, served: Served) -> Work:
         model, solver = self.clipped(self._guided(served.model)), schema.build(solvers, self.solver)
@@ -40,12 +60,7 @@ class Generate(Tab):
             observers: tuple[Observer, ...] = (Watcher(job, model), recorder)
             done = sampling.sample(model, solver, model.prior(sources), generator=sources, observers=observers)
             x = decoded(model, done.x)
-            path = {
-                "frames": len(recorder.states),
-                "states": strip([decoded(model, state) for state in recorder.states]),
-                "denoised": strip([*(decoded(model, state) for state in recorder.denoised[:-1]), x]),
-            }
-            return {"pictures": encoded(x), "path": path, **cost(done)}
+            return {"pictures": encoded(x), "path": path(model, recorder, x), **cost(done)}
 
         return work
 
@@ -54,3 +69,22 @@ class Generate(Tab):
         if not self.classes:
             return model
         return GuidedModel(model, [self.classes[i % len(self.classes)] for i in range(self.count)], self.guidance)
+
+
+def path(model: ScoreModel, recorder: Trajectory, x: Tensor) -> dict[str, Any]:
+    """The way of pictures as strips: their states, and what the model expected, with the pictures at the end.
+
+    Frames that show the same evaluation as the one before are left out.
+
+    Args:
+        model: The model.
+        recorder: What it saw.
+        x: The pictures, (B, C, H, W).
+    """
+    seen = recorder.states
+    rows = [i for i in range(len(seen)) if not i or not torch.equal(seen[i], seen[i - 1])]
+    return {
+        "frames": len(rows),
+        "states": strip([decoded(model, seen[i]) for i in rows]),
+        "denoised": strip([*(decoded(model, recorder.denoised[i]) for i in rows[:-1]), x]),
+    }

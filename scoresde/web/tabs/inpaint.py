@@ -1,17 +1,17 @@
-"""Samples of the content of a hole."""
+"""Samples of the content of a hole in a photograph, at its own size."""
 
 from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
 from ...core.errors import UsageError
-from ...images import pictures
 from ...models.network import NetworkModel
 from ...observations.tasks import trained_task
-from ...posterior.tasks import hole
+from ...posterior.photograph import filled
 from ..jobs import Work
 from ..reading import decoded
 from .base import Served, tabs
@@ -24,31 +24,32 @@ class Inpaint(Restore):
 
     label: ClassVar[str] = "Inpaint"
     order: ClassVar[int] = 20
-    mask: str = Field(description="A bit for each pixel, set in the hole, row by row, in base64.")
+    mask: str = Field(description="A bit for each pixel of the picture, set in the hole, row by row, in base64.")
 
     @classmethod
     def serves(cls, model: NetworkModel) -> bool:
         return trained_task(model).name in ("none", "inpaint")
 
     def work(self, served: Served) -> Work:
-        channels, height, width = served.shape
-        known = self.known(height, width)
+        bits = np.unpackbits(np.frombuffer(decoded("mask", self.mask), np.uint8))
+        picture = self.opened("L" if served.shape[0] == 1 else "RGB")
+        known = known_pixels(bits, *picture.size)
         if bool(known.all()):
             raise UsageError("nothing is painted yet: paint over what is to be drawn anew")
-        picture = self.opened(served, "L" if channels == 1 else "RGB")
-        return self.restored(served, hole(pictures.scaled(picture)[None], known, f"{width}x{height}"))
+        return self.restored(served, filled(picture, known, served.shape))
 
-    def known(self, height: int, width: int) -> Tensor:
-        """Which pixels are known, (H, W).
 
-        Args:
-            height: Height of the model's images.
-            width: Width of the model's images.
+def known_pixels(bits: NDArray[np.uint8], width: int, height: int) -> Tensor:
+    """Which pixels of a picture are known, (H, W).
 
-        Raises:
-            UsageError: The mask is not one of that size.
-        """
-        bits = np.unpackbits(np.frombuffer(decoded("mask", self.mask), np.uint8))
-        if len(bits) != -(height * width // -8) * 8:
-            raise UsageError(f"the mask of a picture of {width}x{height} has {height * width} bits, got {len(bits)}")
-        return torch.from_numpy(bits[: height * width] == 0).reshape(height, width)
+    Args:
+        bits: One for each pixel, row by row, 1 in the hole, and zeros up to the next byte.
+        width: Width of the picture.
+        height: Height of the picture.
+
+    Raises:
+        UsageError: There are more or fewer.
+    """
+    if len(bits) != -(height * width // -8) * 8:
+        raise UsageError(f"the mask of a picture of {width}x{height} has {height * width} bits, got {len(bits)}")
+    return torch.from_numpy(bits[: height * width] == 0).reshape(height, width)

@@ -11,7 +11,9 @@ from ...models.latent import decoded
 from ...sampling import sample as sampling
 from ...solvers import Solver, solvers
 from .. import schema
+from ..curve import curve, distance
 from ..encoding import encoded
+from ..estimates import evaluations
 from ..jobs import Job, Work
 from ..watching import Watcher, cost
 from .base import Count, Served, Tab, Table, tabs
@@ -32,10 +34,15 @@ class Race(Tab):
     order: ClassVar[int] = 40
     count: Count = 1
     solvers: list[Table] = Field(min_length=FEWEST, max_length=MOST, description="Names and options.")
+    curve: bool = Field(True, description="Run them with fewer and with more evaluations, too.")
 
     @classmethod
     def about(cls) -> dict[str, Any]:
         return super().about() | {"reference": REFERENCE}
+
+    @property
+    def effort(self) -> float:
+        return self.count * sum(evaluations(table) for table in (REFERENCE, *self.solvers))
 
     def work(self, served: Served) -> Work:
         runners: list[Solver] = [schema.build(solvers, table) for table in (REFERENCE, *self.solvers)]
@@ -57,15 +64,16 @@ class Race(Tab):
                     truth = x if truth is None else truth
                     lanes.append({"lane": lane, "pictures": encoded(x), **_compared(x, truth), **cost(done)})
                 job.emit("lane", **lanes[-1])
-            return {"lanes": lanes, "gain": GAIN}
+            points = curve(job, model, runners, self.seeds, truth) if self.curve and truth is not None else []
+            return {"lanes": lanes, "gain": GAIN, "points": points}
 
         return work
 
 
 def _compared(x: Tensor, truth: Tensor) -> dict[str, Any]:
-    """How far images are from others: the root mean square in levels of 255, and a picture, amplified."""
+    """How far images are from others, and their difference as a picture, amplified."""
     difference = x.clamp(-1, 1) - truth.clamp(-1, 1)
     return {
-        "error": round(float(difference.square().mean().sqrt()) * 127.5, 3),
+        "error": distance(x, truth),
         "difference": encoded((GAIN * difference.abs() - 1).clamp(-1, 1)),
     }

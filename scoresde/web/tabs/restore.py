@@ -1,50 +1,69 @@
 """What tabs share on which a picture is given and what is not known of it is drawn."""
 
 from abc import ABC
-from typing import Any
+from typing import Any, ClassVar
 
+import torch
 from PIL import Image
 from pydantic import Field
+from torch import Tensor
 
 from ...conditioners import conditioners
 from ...core.errors import UsageError
-from ...posterior.tasks import SOLVER, STEPS, Case, Method
+from ...images.upsample import resized
+from ...posterior.album import finished
+from ...posterior.tasks import SOLVER, STEPS, Case, Method, of_size
 from ...solvers import solvers
-from .. import schema, uploads
-from ..encoding import encoded, picture_of
+from .. import examples, schema, uploads
+from ..encoding import MOST_PIXELS, encoded, picture_of
 from ..jobs import Job, Work
 from ..reading import decoded
 from ..watching import Watcher, cost
-from .base import Served, Tab, Table
+from .base import Preset, Served, Tab, Table
+
+TILES = 64
+"""Tiles of a long picture that are computed at a time."""
+PREVIEW = 256
+"""Pixels of the longer side of a picture that emerges."""
 
 
 class Restore(Tab, ABC):
     """Pictures that agree with what is known of one."""
 
+    presets: ClassVar[tuple[Preset, ...]] = (
+        Preset("fast", "Half of the usual evaluations: for a first look.", {"name": SOLVER, "steps": STEPS // 2}),
+        Preset("good", "The usual evaluations.", {"name": SOLVER, "steps": STEPS}),
+        Preset("exact", "Five times the usual evaluations.", {"name": SOLVER, "steps": 5 * STEPS}),
+    )
     solver: Table = {"name": SOLVER, "steps": STEPS}
     conditioner: Table | None = None
-    picture: str = Field(description="A PNG of the model's size, in base64.")
+    picture: str = Field(description="A photograph of any size as PNG, JPEG or another picture, in base64.")
 
-    def opened(self, served: Served, mode: str) -> Image.Image:
+    @classmethod
+    def about(cls) -> dict[str, Any]:
+        return super().about() | {"examples": examples.offered(hole="mask" in cls.model_fields)}
+
+    def opened(self, mode: str | None = None) -> Image.Image:
         """The picture that came with the request.
 
         Args:
-            served: The model that was asked for.
-            mode: Mode of the picture, "L" or "RGB".
+            mode: Mode of the picture, "L" or "RGB"; None keeps grey ones grey.
 
         Raises:
-            UsageError: It has not the model's size.
+            UsageError: As many of its size as are asked for are too many pixels.
             UploadError: It is no picture.
         """
-        picture = picture_of(uploads.decode(decoded("picture", self.picture))).convert(mode)
-        _, height, width = served.shape
-        if picture.size != (width, height):
-            ours, theirs = f"{width}x{height}", "{}x{}".format(*picture.size)
-            raise UsageError(f"the model draws pictures of {ours}, and this one is {theirs}: fit it first")
-        return picture
+        picture = picture_of(uploads.decode(decoded("picture", self.picture)))
+        if picture.width * picture.height * self.count > MOST_PIXELS:
+            size = "{}x{}".format(*picture.size)
+            raise UsageError(
+                f"{self.count} pictures of {size} have more than the {MOST_PIXELS:,} pixels that are drawn at a time "
+                f"here: ask for fewer, make the picture smaller, or use scoresde {self.name} on the command line"
+            )
+        return picture.convert(mode) if mode else picture
 
     def restored(self, served: Served, case: Case) -> Work:
-        """Samples of what a picture may have been.
+        """Samples of what a picture may have been, at its own size.
 
         Args:
             served: The model that was asked for.
@@ -52,13 +71,32 @@ class Restore(Tab, ABC):
         """
         conditioner = self.conditioner or {"name": served.conditioner}
         method = Method(schema.build(solvers, self.solver), schema.build(conditioners, conditioner))
-        model = self.clipped(served.model)
+        model = of_size(self.clipped(served.model), case.shape, TILES)
+
+        def emerging(x: Tensor) -> Tensor:
+            return x if case.finish is None else torch.cat([small(case.finish(one[None])) for one in x])
 
         def work(job: Job) -> dict[str, Any]:
-            (done,) = method.draw(case, model, served.folder, self.seeds, self.count, lambda: Watcher(job, model))
-            return {"pictures": encoded(done.x), "note": case.note, **cost(done)}
+            (done,) = method.draw(
+                case, model, served.folder, self.seeds, self.count, lambda: Watcher(job, model, emerging)
+            )
+            whole = list[str]()
+            for one in done.x.cpu():  # they may be large
+                job.check()
+                whole += encoded(finished(case, one[None]))
+            return {"pictures": whole, "note": case.note, **cost(done)}
 
         return work
+
+
+def small(x: Tensor) -> Tensor:
+    """Images that are soon encoded, to be looked at while they emerge: their longer side is at most `PREVIEW` pixels.
+
+    Args:
+        x: (B, C, H, W).
+    """
+    scale = PREVIEW / max(x.shape[2:])
+    return x if scale >= 1 else resized(x, (max(1, round(scale * x.shape[2])), max(1, round(scale * x.shape[3]))))
 
 
 def offered() -> list[str]:
