@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field
@@ -164,6 +164,9 @@ def pictures(found: Dataset) -> Images:
 
 class DataOptions(Options, ABC):
     """Options of a data set."""
+
+    shows: ClassVar[str] = ""
+    """What its training images are, in words that anybody knows, with their number; nothing where that is not known."""
 
     @property
     def shape(self) -> tuple[int, ...] | None:

@@ -13,6 +13,7 @@ class CIFAR100(Downloaded):
     Source: Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html.
     """
 
+    shows: ClassVar[str] = "50,000 photographs of a hundred kinds of things (CIFAR-100)"
     kind: ClassVar[str] = "CIFAR100"
     home: ClassVar[str] = "cifar-100-python"
     image: ClassVar[tuple[int, int, int]] = (3, 32, 32)

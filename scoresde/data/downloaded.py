@@ -66,6 +66,7 @@ class CIFAR10(Downloaded):
     Source: Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html.
     """
 
+    shows: ClassVar[str] = "50,000 photographs of ten kinds of animals and vehicles (CIFAR-10)"
     kind: ClassVar[str] = "CIFAR10"
     home: ClassVar[str] = "cifar-10-batches-py"
     image: ClassVar[tuple[int, int, int]] = (3, 32, 32)
@@ -78,6 +79,7 @@ class MNIST(Downloaded):
     Source: LeCun et al. 1998, http://yann.lecun.com/exdb/mnist.
     """
 
+    shows: ClassVar[str] = "60,000 hand-written digits (MNIST)"
     kind: ClassVar[str] = "MNIST"
     home: ClassVar[str] = "MNIST/raw"
 
@@ -89,5 +91,6 @@ class FashionMNIST(Downloaded):
     Source: Xiao et al. 2017, https://arxiv.org/abs/1708.07747.
     """
 
+    shows: ClassVar[str] = "60,000 pictures of ten kinds of clothes (Fashion-MNIST)"
     kind: ClassVar[str] = "FashionMNIST"
     home: ClassVar[str] = "FashionMNIST/raw"

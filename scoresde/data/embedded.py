@@ -1,7 +1,7 @@
 """Image sets that scikit-learn carries inside it: nothing is downloaded."""
 
 import importlib
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -27,6 +27,8 @@ class Digits(DataOptions):
 
     Source: the test part of Alpaydin and Kaynak 1998, https://archive.ics.uci.edu/dataset/80, in scikit-learn.
     """
+
+    shows: ClassVar[str] = "1,500 hand-written digits"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -54,6 +56,7 @@ class Photos(DataOptions):
     Source: china.jpg and flower.jpg, by danielbuechele and vultilion (Flickr), CC BY 2.0, in scikit-learn.
     """
 
+    shows: ClassVar[str] = "small pieces of two photographs, of a temple and of a flower"
     size: int = Field(32, ge=8, le=64, description="Height and width of the crops.")
     stride: int = Field(16, ge=4, description="Distance between neighbouring crops, in pixels.")
 

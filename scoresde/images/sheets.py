@@ -1,5 +1,6 @@
 """Pictures: sheets of samples, single images, strips and animations."""
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,23 +75,30 @@ def save(picture: Image.Image, path: Path) -> None:
     write(path, lambda temporary: picture.save(temporary, format="PNG"))
 
 
+def animation(frames: Sequence[Image.Image], kind: str, *, milliseconds: int = 200) -> bytes:
+    """An animation that shows its last frame five times as long as the others.
+
+    Args:
+        frames: Pictures of one size.
+        kind: "gif" or "webp".
+        milliseconds: Time that each frame is shown.
+    """
+    durations = [milliseconds] * (len(frames) - 1) + [5 * milliseconds]
+    file = io.BytesIO()
+    frames[0].save(file, format=kind, save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    return file.getvalue()
+
+
 def save_animation(frames: Sequence[Image.Image], path: Path, *, milliseconds: int = 200) -> None:
-    """Writes an animation that shows its last frame five times as long as the others.
+    """Writes an `animation` whole or not at all.
 
     Args:
         frames: Pictures of one size.
         path: The file, whose name ends in .gif or .webp.
         milliseconds: Time that each frame is shown.
     """
-    durations = [milliseconds] * (len(frames) - 1) + [5 * milliseconds]
-    kind = path.suffix.removeprefix(".").upper()
-    first, rest = frames[0], list(frames[1:])
-    write(
-        path,
-        lambda temporary: first.save(
-            temporary, format=kind, save_all=True, append_images=rest, duration=durations, loop=0
-        ),
-    )
+    made = animation(frames, path.suffix.removeprefix("."), milliseconds=milliseconds)
+    write(path, lambda temporary: temporary.write_bytes(made))
 
 
 def labelled(rows: Mapping[str, Tensor], *, headings: Sequence[str] = (), zoom: int = 1) -> Image.Image:

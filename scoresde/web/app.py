@@ -1,6 +1,7 @@
 """The application: what each address answers."""
 
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,13 +24,14 @@ from . import uploads
 from .catalogue import Catalogue
 from .drawing import serve_drawing
 from .entries import MissingEntry
+from .exporting import serve_exports
 from .jobs import Full, JobQueue, unexpected
 from .keeping import serve_catalogue
 from .security import AccessPolicy, Guarded, loopback, reachable
 from .tabs import Served
 
 READ = ["GET", "HEAD"]
-TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "png": "image/png"}
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,12 @@ def create_app(settings: WebSettings, queue: JobQueue | None = None) -> Guarded:
     serve_pages(app, settings)
     serve_drawing(app, served, line)
     serve_catalogue(app, catalogue)
+    serve_exports(app)
     return Guarded(app, settings.policy)
 
 
 def load(name: str, device: torch.device) -> Served:
-    """A model after a first evaluation, which takes longer than later ones.
+    """A model after a first evaluation, which takes longer than later ones, and a second, which is timed.
 
     Args:
         name: A run, a model folder, or the name of a bundled model.
@@ -115,12 +118,15 @@ def load(name: str, device: torch.device) -> Served:
     model = models.load(folder, device)
     if (channels := data_shape(model)[0]) not in (1, 3):
         raise UsageError(f"{name} makes images of {channels} channels; only 1 or 3 can be drawn")
+    pace = 0.0
     if not trained_task(model).conditional:
+        x, t = model.prior(generators([0])), torch.full((1,), model.sde.t_max, dtype=torch.float64, device=device)
         with torch.no_grad():
-            model.eps(
-                model.prior(generators([0])), torch.full((1,), model.sde.t_max, dtype=torch.float64, device=device)
-            )
-    return Served(folder.resolve().name, folder, model)
+            model.eps(x, t)
+            began = time.perf_counter()
+            float(model.eps(x, t).sum())  # waits for the device
+            pace = time.perf_counter() - began
+    return Served(folder.resolve().name, folder, model, pace)
 
 
 def say_errors(app: FastAPI) -> None:

@@ -11,6 +11,7 @@ from ..core.options import Options
 from . import uploads
 from .catalogue import Catalogue
 from .entries import CatalogueEntry
+from .exporting import enlarged
 from .reading import decoded, table
 
 
@@ -31,8 +32,9 @@ def serve_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
         return {"entries": [shown(entry) for entry in entries], "total": total}
 
     @app.get("/api/catalogue/{number}.png")
-    def image(number: int) -> Response:
-        return Response(catalogue.image(number), media_type="image/png", headers={"cache-control": "no-cache"})
+    def image(number: int, large: bool = False) -> Response:
+        png = catalogue.image(number)
+        return Response(enlarged(png) if large else png, media_type="image/png", headers={"cache-control": "no-cache"})
 
     @app.get("/api/catalogue/{number}")
     def one(number: int) -> dict[str, Any]:

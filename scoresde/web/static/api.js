@@ -1,5 +1,7 @@
 // What the page asks the server, and how its answers arrive.
 
+import { complain, download } from "./dom.js";
+
 async function checked(response) {
   if (response.ok) return response;
   let sentence = `the server answered ${response.status}`;
@@ -32,18 +34,31 @@ export async function picture(path) {
   return (await ask(path)).blob();
 }
 
+const json = (body) => ({ headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+
 export async function send(method, path, body) {
-  const options = { method };
-  if (body !== undefined) {
-    options.headers = { "content-type": "application/json" };
-    options.body = JSON.stringify(body);
-  }
-  return (await ask(path, options)).json();
+  return (await ask(path, { method, ...(body === undefined ? {} : json(body)) })).json();
 }
 
-// The picture in a file, cut and resized by the server to the size of a model.
-export async function fit(blob, model) {
-  const response = await ask(`api/fit?model_name=${encodeURIComponent(model)}`, {
+// The address of a file that the server makes of something.
+export async function made(path, body) {
+  return URL.createObjectURL(await (await ask(path, { method: "POST", ...json(body) })).blob());
+}
+
+// Downloads such a file.
+export async function fetched(path, body, name) {
+  try {
+    const url = await made(path, body);
+    download(url, name);
+    setTimeout(() => URL.revokeObjectURL(url), 10000);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+// The picture in a file as the server reads it, at its own size, and if it is wanted in grey.
+export async function fit(blob, model, grey) {
+  const response = await ask(`api/fit?model_name=${encodeURIComponent(model)}&grey=${grey}`, {
     method: "POST",
     headers: { "content-type": "application/octet-stream" },
     body: blob,
@@ -51,14 +66,21 @@ export async function fit(blob, model) {
   return response.json();
 }
 
+// About how long a drawing will take, in words; nothing if that is not known.
+export async function duration(task, { picture, mask, ...body }) {
+  try {
+    const { seconds } = await send("POST", "api/estimate", { task, ...body });
+    if (!seconds) return "";
+    const takes = seconds < 90 ? `${Math.max(1, Math.ceil(seconds))} s` : `${Math.round(seconds / 60)} min`;
+    return `${body.count} ${body.count === 1 ? "picture takes" : "pictures take"} about ${takes}.`;
+  } catch {
+    return ""; // what is wrong with it the drawing says
+  }
+}
+
 // Draws pictures: `hear(event, data)` is called for each event, and what the last one says is returned.
 export async function draw(task, body, hear, signal) {
-  const response = await ask(`api/${task}`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-    signal,
-  });
+  const response = await ask(`api/${task}`, { method: "POST", ...json(body), signal });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { catalogue } from "./catalogue.js";
-import { complain, el, toast } from "./dom.js";
+import { complain, el, sentence, toast, toggle } from "./dom.js";
 
 const tabs = new Map(); // by name: the button, the section, and once its script has run, what the tab can do
 const main = document.getElementById("main");
@@ -37,6 +37,10 @@ function open(name, focus = false) {
   document.title = `${known} · scoresde`;
   tabs.get(known).does?.show?.();
 }
+
+const expert = toggle("expert", "Expert");
+expert.setAttribute("aria-label", "Expert: all options, under their technical names");
+document.getElementById("theme").before(expert);
 
 const THEMES = { system: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
 const theme = document.getElementById("theme");
@@ -73,8 +77,8 @@ try {
     if (!name || tabs.has(name)) open(name); // other anchors, as of the link that skips the tabs, are places in the page
   });
   const scripts = await Promise.all(about.tabs.map(({ name }) => import(`./${name}.js`)));
-  for (const [i, { name, models, ...rest }] of about.tabs.entries()) {
-    const tab = tabs.get(name);
+  for (const [i, { models, ...rest }] of about.tabs.entries()) {
+    const tab = tabs.get(rest.name);
     const offered = about.models.filter((model) => models.includes(model.name));
     tab.does = scripts[i].default(tab.section, { ...about, ...rest, models: offered });
   }
@@ -82,6 +86,6 @@ try {
   last.does = catalogue(last.section, (parameters) => again(parameters, about.models));
   open(location.hash.slice(1));
 } catch (error) {
-  main.textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
+  main.textContent = sentence(error);
   complain(error);
 }

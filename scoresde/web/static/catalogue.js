@@ -2,6 +2,7 @@
 
 import { get, send } from "./api.js";
 import { choice, complain, download, el, image, labelled, toast } from "./dom.js";
+import { on } from "./words.js";
 
 const PAGE = 50;
 
@@ -49,7 +50,7 @@ export function catalogue(section, again) {
       "div",
       { class: "actions" },
       entry.parameters.task ? act("Again", () => repeat(entry)) : null,
-      act("Download", () => download(src, `${entry.caption || entry.id}.png`)),
+      act("Download", () => download(on("pixels") ? src : `${src}?large=true`, `${entry.caption || entry.id}.png`)),
       act("Rename", () => rename(entry, title)),
       act("Delete", () => remove(entry, named)),
     );

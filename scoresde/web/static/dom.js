@@ -1,5 +1,7 @@
 // Small helpers that make elements.
 
+import { meaning, on, plain, put, word } from "./words.js";
+
 // An element: attributes beginning with "on" are listeners, `class` and others are set as they are.
 export function el(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -18,12 +20,48 @@ export function fresh(prefix) {
   return `${prefix}-${numbers}`;
 }
 
-// A label with its control.
-export function labelled(text, control, hint) {
+// A button that opens a sentence about a term, and that sentence.
+export function ask(term, technical) {
+  const answer = el("p", { class: "hint answer", id: fresh("answer"), hidden: true, role: "status" });
+  const button = el("button", { type: "button", class: "ask", "aria-expanded": "false", "aria-controls": answer.id }, "?", el("span", { class: "unseen" }, ` What is this: ${plain(term) || term.replaceAll("_", " ")}`));
+  const open = (wanted) => {
+    answer.hidden = !wanted;
+    answer.textContent = wanted ? meaning(term, technical) : "";
+    button.setAttribute("aria-expanded", String(wanted));
+  };
+  button.addEventListener("click", () => open(answer.hidden));
+  button.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || answer.hidden) return;
+    event.preventDefault(); // the first Escape closes the sentence, the next one a dialog around it
+    open(false);
+  });
+  return [button, answer];
+}
+
+// A label with its control, and a "?" where the term has a meaning.
+export function labelled(term, control, technical) {
   control.id ||= fresh("control");
-  const made = el("div", { class: "field" }, el("label", { for: control.id }, text), control);
-  if (hint) made.title = hint;
-  return made;
+  const [button, answer] = meaning(term, technical) ? ask(term, technical) : [];
+  return el("div", { class: "field" }, el("div", { class: "term" }, el("label", { for: control.id }, word(term)), button), control, answer);
+}
+
+// One of a few words; `chosen(value)` is called with it. Sets what is chosen by `.value`, which may be none of them.
+export function segments(term, options, selected, chosen) {
+  const [button, answer] = ask(term);
+  const name = fresh("segments");
+  const inputs = options.map(([value]) => el("input", { type: "radio", name, value, id: fresh("control"), checked: value === selected, onchange: () => chosen(value) }));
+  const parts = inputs.map((input, i) => el("span", {}, input, el("label", { for: input.id }, options[i][1])));
+  const legend = el("legend", {}, word(term));
+  const made = el("fieldset", { class: "segments" }, legend, button, el("div", { class: "parts" }, ...parts), answer);
+  return Object.defineProperty(made, "value", {
+    get: () => inputs.find((input) => input.checked)?.value ?? null,
+    set: (value) => { for (const input of inputs) input.checked = input.value === value; },
+  });
+}
+
+// A button for something that is on or off for the whole page.
+export function toggle(name, text) {
+  return el("button", { type: "button", class: "quiet", "data-switch": name, "aria-pressed": String(on(name)), onclick: () => put(name, !on(name)) }, text);
 }
 
 export function choice(options, selected, attributes = {}) {
@@ -33,9 +71,9 @@ export function choice(options, selected, attributes = {}) {
 }
 
 // A sentence at the bottom that goes away, with something that can be done.
-export function toast(sentence, action, act) {
+export function toast(text, action, act) {
   const close = () => made.remove();
-  const made = el("div", { class: "toast" }, el("span", {}, sentence));
+  const made = el("div", { class: "toast" }, el("span", {}, text));
   if (action) {
     made.append(el("button", { type: "button", class: "quiet", onclick: () => { close(); act(); } }, action));
   }
@@ -47,7 +85,11 @@ export function toast(sentence, action, act) {
 }
 
 export function complain(error) {
-  if (error.name !== "AbortError") toast(`${error.message[0].toUpperCase()}${error.message.slice(1)}.`);
+  if (error.name !== "AbortError") toast(sentence(error));
+}
+
+export function sentence(error) {
+  return `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
 }
 
 export function data(png) {
@@ -66,10 +108,10 @@ export function download(href, name) {
   link.remove();
 }
 
-// An image that shows its pixels where it has few of them.
+// An image; with few pixels it is smoothed, unless somebody wants to see them.
 export function image(src, alt) {
   const made = el("img", { src, alt, draggable: false });
-  made.addEventListener("load", () => made.classList.toggle("pixels", made.naturalWidth <= 128));
+  made.addEventListener("load", () => made.classList.toggle("small", made.naturalWidth <= 128));
   return made;
 }
 

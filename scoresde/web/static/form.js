@@ -1,6 +1,8 @@
 // Forms made of what the server says about options.
 
-import { choice, el, labelled } from "./dom.js";
+import { choice, el, labelled, segments } from "./dom.js";
+import { Quality } from "./quality.js";
+import { plain } from "./words.js";
 
 function control(field) {
   if (field.kind === "choice") {
@@ -10,9 +12,7 @@ function control(field) {
   }
   if (field.kind === "bool") return el("input", { type: "checkbox", checked: Boolean(field.default) });
   if (field.kind === "text") {
-    const made = el("input", { type: "text", value: String(field.default ?? ""), spellcheck: false, autocomplete: "off" });
-    if (field.suggestions?.length) made.title = `${field.suggestions.join(", ")}`;
-    return made;
+    return el("input", { type: "text", value: String(field.default ?? ""), spellcheck: false, autocomplete: "off" });
   }
   const made = el("input", { type: "number", inputmode: "decimal", step: field.kind === "int" ? "1" : "any" });
   made.value = field.default ?? "";
@@ -30,6 +30,10 @@ function read(field, input) {
   return input.value;
 }
 
+function explained({ meaning, suggestions }) {
+  return suggestions?.length ? `${meaning} One of ${suggestions.join(", ")}.` : meaning;
+}
+
 const FIRST = ["steps", "tol", "nfe", "eta", "kind", "products", "rate"]; // what is mostly changed; the rest is folded away
 
 // A choice among classes with the options of the chosen one; `value` is what the server builds it from.
@@ -43,7 +47,10 @@ export class Chooser {
     this.fields = el("div", { class: "fields" });
     this.rest = el("div", { class: "fields" });
     this.more = el("details", { class: "more" }, el("summary", {}, "More"), this.summary, this.rest);
-    this.element = el("div", { class: "chooser" }, labelled(title, this.select), this.fields, this.more);
+    this.more.classList.add("expert");
+    this.element = el("div", { class: plain(title) ? "chooser" : "chooser expert" }, labelled(title, this.select), this.fields, this.more);
+    this.changed = () => {};
+    this.element.addEventListener("input", () => this.changed());
     this.show(preset);
   }
 
@@ -61,10 +68,12 @@ export class Chooser {
       }
       return [field, input];
     });
-    const made = this.inputs.map(([field, input]) => [field, labelled(field.name.replaceAll("_", " "), input, field.meaning)]);
+    const made = this.inputs.map(([field, input]) => [field, labelled(field.name, input, explained(field))]);
+    for (const [field, each] of made) each.classList.toggle("expert", !plain(field.name));
     const first = ([field]) => FIRST.includes(field.name);
     this.fields.replaceChildren(...made.filter(first).map(([, each]) => each));
     this.rest.replaceChildren(...made.filter((each) => !first(each)).map(([, each]) => each));
+    this.changed();
   }
 
   // Another class, or other options, as what to begin with.
@@ -82,6 +91,13 @@ export class Chooser {
     }
     return table;
   }
+
+  // The value with the number of steps, even where it is the usual one.
+  get whole() {
+    const { name, steps, ...rest } = this.value;
+    const [field, input] = this.inputs.find(([each]) => each.name === "steps") || [];
+    return { name, ...(field ? { steps: read(field, input) } : {}), ...rest };
+  }
 }
 
 // What a task says in place of itself where no model can do it.
@@ -90,7 +106,7 @@ export function nothing(section, text) {
   return {};
 }
 
-// Model, number and seed, which all tasks have, beside choosers of their own.
+// Model, quality, number and seed, which all tasks have, beside choosers of their own.
 export class Options {
   constructor(about, { count, choosers = {}, extra = [] }) {
     this.models = about.models;
@@ -98,27 +114,30 @@ export class Options {
     this.count = el("input", { type: "number", min: 1, max: about.most_pictures, step: 1 });
     this.count.value = count;
     this.advice = el("p", { class: "hint" });
-    const advise = () => {
-      this.advice.textContent = "conditioner" in about.defaults ? this.chosen.advice : "";
-      this.advice.hidden = !this.advice.textContent;
-    };
-    this.model.addEventListener("change", advise);
-    advise();
     this.seed = el("input", { type: "number", min: 0, max: Number.MAX_SAFE_INTEGER - about.most_pictures, step: 1 });
     this.seed.value = 0;
+    this.drawn = null; // the seed of what was drawn last
+    this.seeds = segments("seed", [["new", "New seed"], ["same", "Same seed"]], "new", (wanted) => {
+      if (this.drawn !== null) this.seed.value = wanted === "same" ? this.drawn : this.drawn + Number(this.count.value);
+    });
     this.clip = el("input", { type: "checkbox" });
     this.choosers = choosers;
+    const simple = choosers.solver && about.presets?.length;
+    this.quality = simple ? new Quality(about, choosers.solver, () => this.chosen, this.count) : null;
+    const changed = () => {
+      this.advice.textContent = "conditioner" in about.defaults ? this.chosen.advice : "";
+      this.advice.hidden = !this.advice.textContent;
+      this.quality?.show();
+    };
+    this.model.addEventListener("change", changed);
+    changed();
+    const clip = labelled("clip", this.clip, "Cut predicted data off at black and white.");
+    clip.classList.add("expert");
     this.element = el(
       "details",
       { class: "options" },
       el("summary", {}, "Options"),
-      el(
-        "div",
-        { class: "fields" },
-        labelled("seed", this.seed, "Picture i has the seed + i; the same seed draws the same picture."),
-        labelled("clip", this.clip, "Cut predicted data off at black and white."),
-        ...extra,
-      ),
+      el("div", { class: "fields" }, labelled("seed", this.seed, "Picture i has the seed + i; the same seed draws the same picture."), clip, ...extra),
       ...Object.values(choosers).map((chooser) => chooser.element),
     );
   }
@@ -136,6 +155,7 @@ export class Options {
     this.seed.value = value.seed ?? 0;
     this.clip.checked = Boolean(value.clip);
     for (const [key, chooser] of Object.entries(this.choosers)) if (value[key]) chooser.show(value[key]);
+    this.quality?.show();
   }
 
   // The model that is chosen.
@@ -145,10 +165,13 @@ export class Options {
 
   // What stands beside the pictures: the button, these options, and what a task adds to them.
   controls(button, ...extra) {
-    return el("div", { class: "controls" }, button, labelled("model", this.model), this.advice, labelled("pictures", this.count), ...extra, this.element);
+    const [model, pictures] = [labelled("model", this.model), labelled("pictures", this.count)];
+    return el("div", { class: "controls" }, button, this.seeds, model, this.advice, this.quality?.element, pictures, ...extra, this.element);
   }
 
+  // Called after a drawing: the next one has other seeds, unless the same are wanted.
   next() {
-    this.seed.value = Number(this.seed.value) + Number(this.count.value);
+    this.drawn = Number(this.seed.value);
+    if (this.seeds.value === "new") this.seed.value = this.drawn + Number(this.count.value);
   }
 }

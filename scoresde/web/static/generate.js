@@ -1,21 +1,45 @@
 // New pictures, with a slider over their way from noise.
 
-import { choice, data, el, labelled } from "./dom.js";
+import { el, labelled } from "./dom.js";
 import { Chooser, Options, nothing } from "./form.js";
+import { Path } from "./path.js";
+import { figure } from "./picture.js";
 import { Drawing } from "./results.js";
 
+const PATIENCE = 30; // seconds for which a visitor waits for the first pictures
+
+// The model that shows most: the one of the film; of those that draw in time, the ablest in colour; else the quickest.
+function telling(models, { solver, count }, film) {
+  const filmed = models.find((model) => model.sha256 === film.sha256);
+  if (filmed) return filmed;
+  const takes = (model) => model.pace * (solver.steps + 1) * count;
+  const quick = models.filter((model) => takes(model) < PATIENCE);
+  if (!quick.length) return models.reduce((a, b) => (takes(b) < takes(a) ? b : a));
+  return quick.reduce((a, b) => ((b.channels - a.channels || b.parameters - a.parameters) > 0 ? b : a));
+}
+
+// What happens here, in a sentence or two.
+function introduction({ seen, width, height }) {
+  const learned = seen ? `This network has learned from ${seen}, at ${width}×${height} pixels.` : "This network does not say what it has learned from.";
+  return `${learned} It begins with noise and takes it away step by step, until new pictures are left.`;
+}
+
+// Pictures that were drawn beforehand, as if they were drawn now: their path is a file of the page.
+async function opening({ frames, nfe, ...body }) {
+  const path = new Path({ frames, denoised: "film.png" }, body.count);
+  const ends = Array.from({ length: body.count }, (_, column) => path.part("denoised", { row: frames - 1, rows: 1, column }));
+  const pictures = (await Promise.all(ends)).map((address) => address.split(",")[1]);
+  const figures = pictures.map((png, i) => figure(png, `seed ${body.seed + i}`, { task: "generate", ...body, seed: body.seed + i, count: 1 }, [path, i]));
+  return { body, done: { pictures, nfe }, given: [], figures, path };
+}
+
 export default function generate(section, about) {
+  if (!about.models.length) return nothing(section, "The models that are served draw nothing without a picture to begin with.");
   const classes = el("input", { type: "text", placeholder: "any", inputmode: "numeric", autocomplete: "off" });
   const guidance = el("input", { type: "number", min: 0, max: 100, step: "any", value: "1" });
-  const labels = [
-    labelled("class", classes, "A number, or several such as 0, 1, 2 for one picture each."),
-    labelled("guidance", guidance, "How strongly samples are guided to their class; 1 is none."),
-  ];
+  const labels = [labelled("class", classes), labelled("guidance", guidance)];
   const solver = new Chooser("Solver", about.solvers, about.defaults.solver);
-  if (!about.models.length) return nothing(section, "The models that are served draw nothing without a picture to begin with.");
   const options = new Options(about, { count: 4, choosers: { solver }, extra: labels });
-  let path = null;
-
   const asked = () => {
     const value = options.value;
     if (!labels[0].hidden && classes.value.trim()) {
@@ -24,61 +48,35 @@ export default function generate(section, about) {
     }
     return value;
   };
-  const slider = el("input", { type: "range", min: 0, step: 1, "aria-label": "The way from noise to the picture" });
-  const side = choice([["denoised", "what it expects"], ["states", "with its noise"]], "denoised", { "aria-label": "What the slider shows" });
-  const way = el("div", { class: "way", hidden: true }, el("span", {}, "noise"), slider, el("span", {}, "picture"), side);
-
-  const drawing = new Drawing("generate", "Generate", {
-    asked,
-    shown: (done, figures) => {
-      path = { ...done.path, figures, pictures: done.pictures };
-      path.images = Object.fromEntries(["states", "denoised"].map((key) => {
-        const made = new Image();
-        made.src = data(done.path[key]);
-        return [key, made];
-      }));
-      slider.max = path.frames - 1;
-      slider.value = path.frames - 1;
-      way.hidden = false;
-      options.next();
-    },
-  });
-
-  const show = () => {
-    if (drawing.running) return; // the pictures of this path are not shown now
-    const frame = Number(slider.value);
-    path.figures.forEach((figure, i) => {
-      const shown = figure.querySelector("img");
-      if (frame === path.frames - 1) {
-        shown.src = data(path.pictures[i]);
-        return;
-      }
-      const canvas = el("canvas");
-      const [w, h] = [path.images.states.width / path.figures.length, path.images.states.height / path.frames];
-      canvas.width = w;
-      canvas.height = h;
-      canvas.getContext("2d").drawImage(path.images[side.value], i * w, frame * h, w, h, 0, 0, w, h);
-      shown.src = canvas.toDataURL();
-    });
-  };
-  slider.addEventListener("input", show);
-  side.addEventListener("change", show);
-
+  const drawing = new Drawing("generate", "Generate", { asked, shown: () => options.next() });
+  const intro = el("p", { class: "intro" });
   const changed = () => {
     for (const label of labels) label.hidden = !options.chosen.classes;
+    intro.textContent = introduction(options.chosen);
   };
   options.model.addEventListener("change", () => { changed(); drawing.cancel(); });
+  options.show({ model: telling(about.models, about.defaults, about.film).name, count: 4 });
   changed();
-
   section.append(
-    el("div", { class: "stage" }, drawing.grid, drawing.bar, way, drawing.status),
+    el("div", { class: "stage" }, intro, drawing.grid, drawing.bar, drawing.way, drawing.line, drawing.past),
     options.controls(drawing.button),
   );
+
+  async function first() {
+    const { sha256, ...film } = about.film;
+    if (options.chosen.sha256 !== sha256) return drawing.run(asked());
+    options.show({ ...film, model: options.chosen.name });
+    const [body, batch] = [asked(), await opening({ ...film, model: options.chosen.name })];
+    drawing.prepared(batch);
+    drawing.run(body, `Prepared before; the same ${film.count} are now drawn here:`);
+  }
+
   let visited = false;
   return {
     show: () => {
-      if (!visited) drawing.run(asked());
+      if (visited) return;
       visited = true;
+      first();
     },
     again: (parameters) => {
       visited = true;

@@ -1,80 +1,11 @@
-// Pictures that were drawn, each with what can be done with it, and the button that draws them.
+// The button that draws pictures, what emerges, and what was drawn before.
 
-import { draw, send } from "./api.js";
-import { cost, data, download, el, image, labelled, toast, waiting } from "./dom.js";
-
-// Asks for a caption and keeps a picture; it can also be downloaded or thrown away there.
-function keep(png, parameters, discard) {
-  const caption = el("input", { type: "text", maxlength: 500, autocomplete: "off" });
-  const wrong = el("p", { class: "error", role: "alert" });
-  const dialog = el(
-    "dialog",
-    { "aria-label": "Keep this picture" },
-    el(
-      "form",
-      {
-        method: "dialog",
-        onsubmit: async (event) => {
-          event.preventDefault();
-          try {
-            const entry = await send("POST", "api/catalogue", { caption: caption.value, picture: png, parameters });
-            toast(entry.caption ? `Kept as “${entry.caption}”` : "Kept without a caption");
-            dialog.close();
-          } catch (error) {
-            wrong.textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
-          }
-        },
-      },
-      image(data(png), "The picture"),
-      labelled("Caption", caption),
-      wrong,
-      el(
-        "div",
-        { class: "actions" },
-        el("button", { class: "primary" }, "Keep"),
-        el("button", { type: "button", onclick: () => download(data(png), `${name(parameters)}.png`) }, "Download"),
-        el("button", { type: "button", onclick: () => { discard(); dialog.close(); } }, "Discard"),
-        el("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Back"),
-      ),
-    ),
-  );
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
-  caption.focus();
-}
-
-function name(parameters) {
-  return `${parameters.task}-${parameters.model}-${parameters.seed}`;
-}
-
-// Takes a picture away, until somebody wants it back.
-function discard(made) {
-  const [place, next] = [made.parentNode, made.nextSibling];
-  made.remove();
-  toast("Discarded", "Undo", () => place.insertBefore(made, next?.parentNode === place ? next : null));
-}
-
-// One picture with its actions.
-export function figure(png, label, parameters) {
-  const shown = image(data(png), label);
-  const made = el("figure", { class: "result" }, shown);
-  made.append(
-    el(
-      "figcaption",
-      {},
-      el("span", { class: "label" }, label),
-      el(
-        "span",
-        { class: "acts" },
-        el("button", { type: "button", class: "quiet", "aria-label": `Download ${label}`, onclick: () => download(data(made.png), `${name(parameters)}.png`) }, "Download"),
-        el("button", { type: "button", class: "quiet", "aria-label": `Keep ${label}`, onclick: () => keep(made.png, parameters, () => discard(made)) }, "Keep…"),
-      ),
-    ),
-  );
-  made.png = png;
-  return made;
-}
+import { draw } from "./api.js";
+import { ask, cost, data, el, image, sentence, toggle, waiting } from "./dom.js";
+import { History } from "./history.js";
+import { Path, player } from "./path.js";
+import { figure } from "./picture.js";
+import { measured } from "./quality.js";
 
 // A button that draws, and cancels while it draws, with the pictures that emerge and what they cost.
 export class Drawing {
@@ -85,10 +16,16 @@ export class Drawing {
     this.shown = shown;
     this.button = el("button", { type: "button", class: "primary", onclick: () => (this.running ? this.cancel() : this.run(asked())) }, title);
     this.status = el("p", { class: "status", role: "status" });
+    const [button, answer] = ask("evaluations");
+    this.line = el("div", { class: "line" }, this.status, button, toggle("pixels", "Show pixels"), answer);
     this.bar = el("progress", { max: 1, value: 0, "aria-label": "Progress" });
     this.grid = el("div", { class: "grid" });
+    this.way = el("div", {});
+    this.history = new History(() => this.batch);
+    this.past = this.history.element;
     this.before = before || (() => []);
     this.running = null;
+    this.batch = null; // what is shown in the grid, if it was finished
   }
 
   cancel() {
@@ -98,8 +35,15 @@ export class Drawing {
   // Nothing is drawn of what is given now.
   clear() {
     this.cancel();
-    this.grid.replaceChildren();
-    this.status.textContent = "";
+    this.batch = null;
+    this.history.clear();
+    this.#show();
+    this.say("");
+  }
+
+  say(text, wrong = false) {
+    this.status.textContent = text;
+    this.status.classList.toggle("error", wrong);
   }
 
   // Ends what is being drawn, and draws something else.
@@ -109,9 +53,16 @@ export class Drawing {
     return this.run(body);
   }
 
-  run(body) {
+  // Shows a finished batch that was not drawn now, and plays its path.
+  prepared(batch) {
+    this.#finish(batch);
+    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) this.way.firstChild.start();
+  }
+
+  // Draws. If the pictures that are there stay until the end, it says why.
+  run(body, stay = null) {
     if (!body || this.running) return;
-    this.ended = this.#draw(body);
+    this.ended = this.#draw(body, stay);
   }
 
   // On a small screen the button is far from what it starts.
@@ -119,51 +70,76 @@ export class Drawing {
     this.status.scrollIntoView({ block: "nearest" });
   }
 
-  async #draw(body) {
+  #show(...children) {
+    this.grid.replaceChildren(...children);
+    this.grid.dataset.count = children.length;
+    if (!children.length || !this.batch?.path) this.way.replaceChildren();
+  }
+
+  #finish(batch) {
+    const { path, figures, done, body } = batch;
+    this.batch = batch;
+    this.#show(...batch.given, ...figures);
+    if (!path) return;
+    const targets = figures.map((each, column) => ({ column, shown: each.querySelector("img"), final: data(done.pictures[column]) }));
+    this.way.replaceChildren(player(path, targets, `${this.task}-${body.model}-${body.seed}`));
+  }
+
+  async #draw(body, stay) {
     const running = new AbortController();
     this.running = running;
     this.button.textContent = "Cancel";
-    this.status.classList.remove("error");
-    this.status.textContent = "Asking…";
+    this.say("Asking…");
     this.status.setAttribute("aria-live", "off"); // numbers that change all the time are no news to be read out
     this.bar.value = 0;
     this.bar.classList.add("on");
-    this.#seen();
+    if (!stay) this.#seen();
     const given = this.before(); // as it is now: what is painted later belongs to the next drawing
-    const finished = [...this.grid.children]; // what was there comes back if nothing new does
+    const earlier = this.batch;
     let emerging = [];
+    const away = () => { // what was finished stays below
+      this.batch = null;
+      if (!earlier || emerging.length || stay) return;
+      for (const each of earlier.figures) each.querySelector("img").src = data(each.png);
+      this.history.add(earlier);
+    };
     const hear = (event, news) => {
-      if (event === "queued" && news.ahead) this.status.textContent = waiting(news);
-      if (event === "begun") this.status.textContent = "Drawing…";
+      if (event === "queued" && news.ahead) this.say(waiting(news));
+      if (event === "begun") this.say(news.seconds > 2 ? `Drawing, about ${news.seconds} s…` : "Drawing…");
       if (event !== "progress") return;
       this.bar.value = news.share;
-      this.status.textContent = cost(news);
+      this.say(stay ? `${stay} ${cost(news)}` : cost(news));
+      if (stay) return;
       if (!emerging.length) {
+        away();
         emerging = news.pictures.map((_, i) => el("figure", { class: "result" }, image("", `Picture ${i + 1}, emerging`)));
-        this.grid.replaceChildren(...given, ...emerging);
-        this.grid.dataset.count = this.grid.children.length;
+        this.#show(...given, ...emerging);
         this.#seen();
       }
-      news.pictures.forEach((png, i) => { emerging[i].firstChild.src = data(png); });
+      news.pictures?.forEach((png, i) => { emerging[i].firstChild.src = data(png); }); // not every event has them
     };
     try {
       const done = await draw(this.task, body, hear, running.signal);
       this.status.setAttribute("aria-live", "polite");
+      away();
+      const path = done.path?.frames > 1 ? new Path(done.path, done.pictures.length) : null;
       const figures = done.pictures.map((png, i) => {
         const parameters = { task: this.task, ...body, seed: body.seed + i, count: 1 };
         if (body.classes) parameters.classes = [body.classes[i % body.classes.length]];
-        return figure(png, `seed ${parameters.seed}`, parameters);
+        return figure(png, `seed ${parameters.seed}`, parameters, path && [path, i]);
       });
-      this.grid.replaceChildren(...given, ...figures);
-      this.grid.dataset.count = this.grid.children.length;
-      this.status.textContent = cost(done);
+      this.#finish({ body, done, given, figures, path });
+      this.say(cost(done));
+      measured(this.task, body.model, done.seconds / (done.nfe * done.pictures.length));
       this.shown?.(done, figures);
     } catch (error) {
       this.status.setAttribute("aria-live", "polite");
-      this.status.textContent = error.name === "AbortError" ? "Cancelled." : `${error.message}.`;
-      this.status.classList.toggle("error", error.name !== "AbortError");
-      if (emerging.length) this.grid.replaceChildren(...finished);
-      this.grid.dataset.count = this.grid.children.length;
+      this.say(error.name === "AbortError" ? "Cancelled." : sentence(error), error.name !== "AbortError");
+      if (emerging.length) {
+        if (earlier) this.history.take(earlier);
+        if (earlier) this.#finish(earlier);
+        else this.#show();
+      }
     } finally {
       this.running = null;
       this.button.textContent = this.title;

@@ -1,3 +1,5 @@
-// Light, dark, or whatever the system has; read before the page is drawn, so that it does not flash.
+// How somebody likes the page; read before it is drawn, so that it does not flash.
 "use strict";
-document.documentElement.dataset.theme = localStorage.getItem("theme") || "system";
+for (const [name, usual] of [["theme", "system"], ["expert", "off"], ["pixels", "off"]]) {
+  document.documentElement.dataset[name] = localStorage.getItem(name) || usual;
+}
