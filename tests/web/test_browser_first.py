@@ -174,6 +174,7 @@ def test_finished_pictures_stay_and_two_batches_can_be_compared(page, address): 
     again(section)
     assert labels(section) == before
     expect(rows).to_have_count(2)
+    rows.last.scroll_into_view_if_needed()
     shot(page, "history")
     rows.first.get_by_role("button", name="Compare").click()
     dialog = page.get_by_role("dialog")

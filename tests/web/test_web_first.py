@@ -131,7 +131,18 @@ def test_a_path_is_an_animation_that_ends_with_the_pictures(client, kind, across
             shown.append(np.asarray(found.convert("L")).astype(int))
     assert durations == [exporting.FRAME, exporting.FRAME, 5 * exporting.FRAME]
     assert abs(shown[0]).max() <= 3 and abs(shown[1] - 127).max() <= 3
-    assert abs(shown[2][-1, -1] - 60) <= 3 and (across == 1 or abs(shown[2][0, 0] - 255) <= 3)
+    assert abs(shown[2][-1, -1] - 60) <= 3
+    others = {1: [], 2: [(0, 0)], 4: [(0, 0), (0, -1), (-1, 0)]}[across]
+    assert all(abs(shown[2][place] - 255) <= 3 for place in others)
+
+
+def test_the_pixels_of_a_path_are_smoothed_unless_they_are_wanted(client):
+    strip = 255 * np.random.default_rng(0).integers(0, 2, (16, 8), np.uint8)
+    for sharp in (True, False):
+        body = {"strip": text(strip), "frames": 2, "kind": "gif", "pixels": sharp}
+        with Image.open(io.BytesIO(client.post("/api/animate", json=body).content)) as found:
+            shown = np.asarray(found.convert("L")).astype(int)
+        assert (np.unique(shown).tolist() == [0, 255]) == sharp
 
 
 def test_what_is_no_path_is_refused_in_a_sentence(client):

@@ -91,6 +91,7 @@ export default function race(section, about) {
     try {
       const done = await draw("race", body, hear, running.signal);
       status.textContent = `${plot.verdict} The lower pictures are the difference from the reference, times ${done.gain}.`;
+      options.next();
       replay.hidden = false;
       replay.onclick = () => show(made.slice(1).filter((each) => each.film.at(-1)?.done));
     } catch (error) {
