@@ -10,6 +10,9 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
+from urllib.parse import urlsplit
+
+from .proxy import sender
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -83,6 +86,13 @@ class AccessPolicy:
     """Port at which it listens."""
     token: str
     """The secret that a request must have."""
+    public: str = ""
+    """The address at which others see the page, if a proxy stands before it, as `public_address` writes it."""
+
+    @property
+    def free(self) -> bool:
+        """Whether whoever can reach the page gets the token with it: only this machine can."""
+        return loopback(self.host) and not self.public
 
     @property
     def cookie(self) -> str:
@@ -95,6 +105,8 @@ class AccessPolicy:
         Args:
             host: The header Host.
         """
+        if host.lower() == urlsplit(self.public).netloc != "":
+            return True
         name, colon, port = host.rpartition(":")
         if not colon or not port.isdecimal():
             name, port = host, "80"
@@ -106,6 +118,17 @@ class AccessPolicy:
         if loopback(self.host):
             return name == "localhost" or (_address(name) and loopback(name))
         return name == self.host.strip("[]").lower()
+
+    def ours(self, origin: str | None, host: str) -> bool:
+        """Whether a request comes from the page itself.
+
+        Args:
+            origin: The header Origin.
+            host: The header Host, which a proxy may have replaced.
+        """
+        outside = urlsplit(self.public)
+        direct = host.lower() != outside.netloc and origin == f"http://{host}"
+        return direct or bool(self.public) and origin == f"{outside.scheme}://{outside.netloc}"
 
     def opened(self, headers: MutableMapping[str, str]) -> bool:
         """Whether a request has the token, in the cookie or as `Authorization: Bearer`.
@@ -150,6 +173,8 @@ class Guarded:
         refused = self._refused(scope)
         if refused:
             return await _answer(receive, send, *refused)
+        if self.policy.public:
+            scope["client"] = (sender(scope), 0)
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -170,7 +195,7 @@ class Guarded:
         if method in ("GET", "HEAD"):
             return None
         origin, bearer = headers.get("origin"), "authorization" in headers
-        if origin != f"http://{headers['host']}" and not (bearer and origin is None):
+        if not self.policy.ours(origin, headers["host"]) and not (bearer and origin is None):
             return 403, "this request comes from another page"
         if method == "DELETE":
             return None

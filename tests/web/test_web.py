@@ -454,7 +454,7 @@ def test_the_link_holds_the_key_where_others_can_reach_the_page(folders, tmp_pat
         assert "set-cookie" not in client.get("/?token=guess").headers
         refused(client.get("/api/about"), 401)
         moved = client.get(f"/?token={client.settings.token}")
-        assert moved.status_code == 303 and moved.headers["location"] == "/"
+        assert moved.status_code == 303 and moved.headers["location"] == "./"
         assert client.get("/api/about").status_code == 200
 
 

@@ -171,7 +171,7 @@ def test_what_a_picture_says_beside_its_pixels_is_not_kept(client):
     picture = base64.b64encode(file.getvalue()).decode()
     entry = client.post("/api/catalogue", json={"caption": "a", "picture": picture, "parameters": {}}).json()
     kept = client.get(f"/api/catalogue/{entry['id']}.png").content
-    fitted = client.post("/api/fit?model_name=colour", content=file.getvalue(), headers=BYTES).json()
+    fitted = client.post("/api/fit?model_name=colour&grey=true", content=file.getvalue(), headers=BYTES).json()
     for data in (kept, *(base64.b64decode(fitted[key]) for key in ("picture", "grey"))):
         assert b"secret" not in data
         with Image.open(io.BytesIO(data)) as picture:

@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { catalogue } from "./catalogue.js";
 import { complain, el, sentence, toast, toggle } from "./dom.js";
+import { share } from "./share.js";
 
 const tabs = new Map(); // by name: the button, the section, and once its script has run, what the tab can do
 const main = document.getElementById("main");
@@ -85,6 +86,7 @@ try {
   const last = tabs.get("catalogue");
   last.does = catalogue(last.section, (parameters) => again(parameters, about.models));
   open(location.hash.slice(1));
+  share(expert).catch(complain);
 } catch (error) {
   main.textContent = sentence(error);
   complain(error);
