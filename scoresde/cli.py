@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import errno
 import importlib
+import os
 import signal
 import sys
 import warnings
@@ -15,6 +16,7 @@ from . import __version__
 from .commands.written import written
 from .core.errors import ResourceError, ScoreSDEError, UsageError
 from .core.streams import silence, spell
+from .core.threads import share_threads
 
 COMMANDS = {
     "train": ("train:train", "Train a score network."),
@@ -132,6 +134,7 @@ def main() -> None:
 
     Where what is printed is not taken, it is 6 with a sentence on standard error, or 141 without one after `| head`.
     """
+    share_threads(os.environ)
     signal.signal(signal.SIGTERM, _terminate)
     warnings.showwarning = _warn  # type: ignore[assignment]  # of what it is given, the place is not wanted
     output = sys.stdout
