@@ -6,24 +6,19 @@
     python benchmarks/figures.py ends
     python benchmarks/figures.py distances
     python benchmarks/figures.py prior
-    python benchmarks/figures.py searches
 
 Each writes benchmarks/results/NAME.md. No time is taken.
 """
 
 import math
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import click
-import numpy as np
 import torch
-from scipy.optimize import minimize
 
 from scoresde import models
 from scoresde.bench.problems import gm192, reference
-from scoresde.bench.tune import Paths, paths, search, with_budget
 from scoresde.core import files
 from scoresde.core.provenance import versions
 from scoresde.core.random import generators, permutation, stream
@@ -34,8 +29,7 @@ from scoresde.models.base import ObservedModel
 from scoresde.models.evaluations import Evaluations
 from scoresde.sampling.latent import round_trip
 from scoresde.sampling.sample import sample
-from scoresde.solvers import GridSolver, solvers
-from scoresde.solvers.grids import ListedGrid
+from scoresde.solvers import solvers
 
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5)
 CONTROLLED = (
@@ -202,51 +196,6 @@ def prior() -> Iterator[str]:
     yield row(f"{level.alpha:.2e}", f"{mean:.1e} ± {error:.1e}", f"{bits.square().mean().sqrt():.1e}")
 
 
-@torch.no_grad()
-def searches() -> Iterator[str]:
-    """Ways to search for a time grid: `eab` on the bundled digits, 64 noises to tune on and 256 to judge.
-
-    All minimise the loss of `scoresde tune` over the same parameters, with first steps of 0.7 in each of them, and end
-    by themselves or after 150 grids (COBYQA) or 300. The start is one of the known grids; 1 grid is the start itself.
-    Median error over the 256, the seeds of benchmarks/tune.py.
-    """
-    model = models.load("digits")
-    given, judge = (paths(model, range(first, first + n)) for first, n in ((1_000_000, 64), (2_000_000, 256)))
-    yield from head("NFE", "start", "search", "grids", "median error")
-    for nfe, starts, methods in ((5, 1, ("COBYQA", "Nelder-Mead", "Powell")), (10, 3, ("COBYQA",))):
-        solver = with_budget(solvers["eab"](), nfe, model.sde)
-        known = search.ranked(solver, given)
-        scale = float(given.errors(known[0]).median())
-        for start in known[:starts]:
-            yield row(nfe, f"`{start.grid}`", "none", 1, f"{judge.errors(start).median():.3f}")
-            for method in methods:
-                best, tried = searched(solver, start, given, scale, method)
-                yield row(nfe, f"`{start.grid}`", method, tried, f"{judge.errors(best).median():.3f}")
-
-
-def searched(solver: GridSolver, start: GridSolver, given: Paths, scale: float, method: str) -> tuple[GridSolver, int]:
-    """The solver on the grid that a method of SciPy finds from that of `start`, and how many grids it tried."""
-    sde, ends, tried = given.model.sde, (given.model.sde.t_max, given.stop), [0]
-    begin = search._parameters(start, sde, ends)
-
-    def place(parameters: np.ndarray) -> GridSolver:
-        return search.changed(solver, grid=ListedGrid(at=search._times(parameters, sde, ends)))
-
-    def loss(parameters: np.ndarray) -> float:
-        tried[0] += 1
-        errors = partial(given.errors, place(parameters))
-        return search._or_worst(lambda: float(torch.log1p((errors() / scale) ** 2).mean()), search.WORST)
-
-    steps = 0.7 * np.eye(len(begin))
-    options: dict[str, dict[str, object]] = {
-        "COBYQA": {"maxfev": 150, "initial_tr_radius": 0.7, "final_tr_radius": 5e-3},
-        "Nelder-Mead": {"maxfev": 300, "initial_simplex": begin + np.vstack([0 * begin, steps])},
-        "Powell": {"maxfev": 300, "direc": steps},
-    }
-    found = minimize(loss, begin, method=method, options=options[method])
-    return place(found.x), tried[0]
-
-
 def head(*names: str) -> Iterator[str]:
     """The first two lines of a table."""
     yield row(*names)
@@ -258,7 +207,7 @@ def row(*cells: object) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
-TABLES = {make.__name__: make for make in (controllers, networks, codes, ends, distances, prior, searches)}
+TABLES = {make.__name__: make for make in (controllers, networks, codes, ends, distances, prior)}
 
 
 @click.command(help=__doc__)

@@ -1,199 +1,209 @@
-"""Tuned grids: the search against an exhaustive one, what it gains on unseen noise, and how grids are kept."""
+"""Tuned solvers: their weights against known methods, what they gain on unseen noise, and how they are kept."""
 
 import json
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
 from scoresde import models
+from scoresde.bench.problems import gm2 as gm2_on
 from scoresde.bench.problems import problem, reference
-from scoresde.bench.tune import paths, search, store, tune, tuned, with_budget
+from scoresde.bench.tune import learn, learning, paths, store
+from scoresde.bench.tune.learning import Parameters, as_linear
 from scoresde.cli import scoresde
-from scoresde.core.errors import CheckpointError, NumericalError, UsageError
-from scoresde.sde import VPSDE, sdes
-from scoresde.solvers import GridSolver, solvers
-from scoresde.solvers.grids import ListedGrid, grids
+from scoresde.core.errors import CheckpointError
+from scoresde.core.options import table
+from scoresde.models.base import WrapperModel
+from scoresde.models.gaussian import GaussianModel
+from scoresde.models.output import Output
+from scoresde.sde import sdes
+from scoresde.solvers import solvers
+from scoresde.solvers.few_steps import of_steps
+from scoresde.solvers.grids import ListedGrid
+
+LEARNED = solvers["linear"](steps=3, grid=ListedGrid(at=(0.6, 0.2)), weights=(1, 1.5, -0.5, 1.6, -0.7, 0.1))
 
 
 @pytest.fixture(scope="module")
 def gm2():
-    """Paths to tune on, and paths from other noise."""
+    """Paths to learn from, and paths from other noise."""
     model = problem("gm2")
-    return paths(model, range(32)), paths(model, range(1000, 1128))
+    return paths(model, range(64), steps=100), paths(model, range(1000, 1128), steps=100)
+
+
+def loss(given, solver, scale):
+    return float(torch.log1p((given.errors(solver) / scale) ** 2).mean())
 
 
 def test_the_reference_is_the_flow(gm2):
     """SciPy's DOP853 at 1e-10 ends within a thousandth of the errors that are measured with it."""
-    given, _ = gm2
+    _, judge = gm2
+    given = paths(judge.model, range(16))
     exact = reference(given.model, given.noise, start=1.0, stop=1e-3, tol=1e-10)
     assert given.stop == 1e-3
     apart = (given.truth - exact).flatten(1).square().mean(1).sqrt()
     assert apart.median() < 1e-3 * given.errors(solvers["eab"](steps=5)).median()
 
 
-def test_one_time_is_the_best_of_an_exhaustive_scan(gm2):
-    """Two Euler steps have one time to choose; 400 of them are tried."""
+SOLVERS = ["euler", "eab:order=4", "dpm++:order=3", "unipc", "unipc:prediction=noise,order=2", "ipndm", "deis"]
+
+
+@pytest.mark.parametrize("process", ["vp", "vp-cosine", "ve", "flow", "sub-vp"])
+@pytest.mark.parametrize("text", SOLVERS)
+def test_weights_of_a_known_method_are_that_method(process, text):
+    """As `linear`, as parameters that are learned, and as what they mean, it ends where the method itself does."""
+    model = gm2_on(sdes[process]())
+    grid = "karras" if process == "ve" else "logsnr"
+    solver = solvers.parse(f"{text}{',' if ':' in text else ':'}steps=5,grid={grid}")
+    x = model.prior(range(4), dtype=torch.float64)
+    stop = model.sde.t_min
+    truth = solver.solve(model, x, start=model.sde.t_max, stop=stop)
+    linear = as_linear(solver, model.sde, stop)
+    found = Parameters.of(linear, model.sde, stop)
+    torch.testing.assert_close(linear.solve(model, x, start=model.sde.t_max, stop=stop), truth, rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(found.end(model, x, stop), truth, rtol=1e-8, atol=1e-8)
+    kept = found.method(model.sde, stop)  # with five digits
+    scale = x.abs().max() / 100
+    torch.testing.assert_close(kept.solve(model, x, start=model.sde.t_max, stop=stop), truth, rtol=1e-3, atol=scale)
+
+
+def test_gradients_are_those_of_finite_differences(gm2):
     given, _ = gm2
-    task = solvers["euler"](steps=2)
-    scale = float(given.errors(search.ranked(task, given)[0]).median())
+    begun = as_linear(solvers["eab"](steps=3, order=2), given.model.sde, given.stop)
+    values = [v.detach() + 0.05 for v in Parameters.of(begun, given.model.sde, given.stop)]
+    x = given.noise[:4].double()
 
-    def loss(solver):
-        return float(torch.log1p((given.errors(solver) / scale) ** 2).mean())
+    def end(*some):
+        return Parameters(*some).end(given.model, x, given.stop)
 
-    scanned = min(loss(search.changed(task, grid=ListedGrid(at=(t,)))) for t in np.linspace(0.005, 0.95, 400))
-    assert loss(tune(task, given)) <= scanned * 1.002
+    assert torch.autograd.gradcheck(end, [v.requires_grad_() for v in values], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "steps"), [("euler", 5), ("dpm++", 5), ("heun", 4)])
-def test_unseen_noise_gains(gm2, name, steps):
+def test_two_weights_of_a_gaussian_are_the_best_there_are():
+    """For N(0, v) one step from x ends at c x; the flow is linear too, so that one weight makes it exact."""
+    model = problem("gm2")
+    normal = GaussianModel(torch.zeros(2), torch.tensor([0.25, 0.25]), model.sde)
+    given = paths(normal, range(32))
+    found = learn(given, 2, start=solvers["euler"](steps=2), iterations=300)
+    assert given.errors(found).median() < 0.02 * given.errors(solvers["euler"](steps=2)).median()
+
+
+@pytest.mark.parametrize(("text", "gain"), [("euler:steps=3", 0.5), ("eab:order=2,steps=5", 0.4)])
+def test_unseen_noise_gains(gm2, text, gain):
     given, unseen = gm2
-    task = solvers[name](steps=steps)
-    found = tune(task, given, starts=2, evaluations=60)
-    before, after = unseen.errors(task), unseen.errors(found)
-    assert after.median() < 0.6 * before.median() and after.mean() < 0.7 * before.mean()
-    assert found.steps == steps and type(found) is type(task)
+    start = solvers.parse(text)
+    found = learn(given, start.steps, start=start, iterations=100)
+    before, after = unseen.errors(start), unseen.errors(found)
+    assert after.median() < gain * before.median() and after.mean() < 0.7 * before.mean()
+    assert found.steps == start.steps and solvers.parse(str(found)) == found == solvers.build(table(found))
 
 
-@pytest.mark.parametrize("grid", ["karras", "quadratic"])
-@pytest.mark.parametrize("process", ["vp", "vp-cosine", "ve", "flow"])
-def test_parameters_mean_the_grid_they_were_taken_from(process, grid):
-    sde = sdes[process]()
-    task, ends = solvers["euler"](steps=6, grid=grid), (sde.t_max, 1e-3)
-    again = search._times(search._parameters(task, sde, ends), sde, ends)
-    assert again == pytest.approx(task.grid.times(sde, *ends, 6)[1:-1], rel=1e-9)
-
-
-def test_the_search_begins_at_the_best_known_grids_and_keeps_the_best_of_all(gm2):
-    """After a few tries from one start it is no worse than where it began, and more starts only help."""
+def test_it_starts_from_the_solver_that_is_best_untuned_and_is_no_worse(gm2):
     given, _ = gm2
-    task = solvers["euler"](steps=6)
-    best = search.ranked(task, given)[0]
-    scale = float(given.errors(best).median())
-
-    def loss(solver):
-        return float(torch.log1p((given.errors(solver) / scale) ** 2).mean())
-
-    one, more = (loss(tune(task, given, starts=starts, evaluations=15)) for starts in (1, 6))
-    assert one <= loss(best) * (1 + 1e-9) and more <= one
+    start = of_steps(4, "closed form")
+    linear = as_linear(start, given.model.sde, given.stop)
+    scale = float(given.errors(linear).median())
+    for iterations in (0, 3):
+        assert loss(given, learn(given, 4, iterations=iterations), scale) <= loss(given, linear, scale) * (1 + 1e-9)
+    torch.testing.assert_close(given.errors(learn(given, 4, iterations=0)), given.errors(linear), rtol=0.01, atol=1e-5)
 
 
 def test_samples_in_another_mode_do_not_decide(gm2):
     """A quarter of the truths is moved away, as when a sample ends in another mode; the others barely lose by it."""
     given, unseen = gm2
     moved = given.truth.clone()
-    moved[:8] *= -1.0
-    task = solvers["euler"](steps=3)
-    clean = unseen.errors(tune(task, given)).median()
-    assert (
-        unseen.errors(tune(task, given._replace(truth=moved))).median()
-        < 1.1 * clean
-        < 0.6 * unseen.errors(task).median()
+    moved[:16] *= -1.0
+    start = solvers["euler"](steps=3)
+    clean, robust = (
+        unseen.errors(learn(g, 3, start=start, iterations=150)).median() for g in (given, given._replace(truth=moved))
     )
+    assert robust < 1.5 * clean < 0.5 * unseen.errors(start).median()
 
 
-def test_the_search_repeats_and_keeps_its_budget(gm2):
+def test_learning_repeats_and_leaves_the_model_alone(gm2):
     given, _ = gm2
+    network = models.load("digits")
+    few = paths(network, range(4), steps=20)
+    one, two = (learn(few, 2, iterations=3) for _ in range(2))
+    assert one == two
+    assert all(part.grad is None for part in network.parameters())
     tried = []
-    task = solvers["euler"](steps=4)
-    found = tune(task, given, starts=2, evaluations=30, progress=lambda: tried.append(1))
-    assert found == tune(task, given, starts=2, evaluations=30) and 30 < len(tried) <= 60
-    assert solvers.build({**store.essential(found), "grid": str(found.grid)}) == found  # to the last bit
+    learn(given, 2, iterations=7, progress=lambda: tried.append(1))
+    assert len(tried) == 7
 
 
-def test_grids_on_which_the_solver_fails_are_passed_over(gm2):
-    given, _ = gm2
+class Fails(WrapperModel):
+    """Is not finite in one evaluation in three of those that are differentiated."""
 
-    class Fussy(solvers["euler"]):
-        def walk(self, model, x, levels, generator):
-            if levels[1].time > 0.5:
-                raise NumericalError("too far")
-            return super().walk(model, x, levels, generator)
+    seen = 0
 
-    task = Fussy(steps=3)
-    assert task.grid.times(VPSDE(), 1.0, 1e-3, 3)[1] > 0.5  # its default grid is one of them
-    found = tune(task, given, starts=8, evaluations=20)  # some starts too
-    assert given.errors(found).median() < given.errors(search.changed(task, grid=grids["quadratic"]())).median()
-    with pytest.raises(NumericalError, match="too far"):
-        tune(Fussy(steps=1000), given)
+    def evaluate(self, x, t, classes=None):
+        out = super().evaluate(x, t, classes)
+        self.seen += out.eps.requires_grad
+        return Output(out.eps * torch.nan) if out.eps.requires_grad and self.seen % 3 == 0 else out
+
+
+def test_a_gradient_that_is_not_finite_is_passed_over(gm2):
+    given, unseen = gm2
+    start = solvers["euler"](steps=2)
+    found = learn(given._replace(model=Fails(given.model)), 2, start=start, iterations=40)
+    assert unseen.errors(found).median() < 0.9 * unseen.errors(start).median()
+
+
+def entry(config, steps=3, solver=LEARNED, **changes):
+    known = {
+        "stop": 1e-3,
+        "sha256": config["sha256"],
+        "default": f"euler:steps={steps}",
+        "errors": {},
+        "seeds": (0, 1),
+        "held_out": (2, 3),
+        "reference": {},
+        "environment": {},
+    }
+    return store.TunedSolver(solver=table(solver), **known | changes)
+
+
+def test_solvers_are_kept_beside_the_weights_they_are_for(tmp_path):
+    config = json.loads((models.locate("digits") / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert store.found(tmp_path, 3) is None
+    store.save(tmp_path, entry(config, solver=LEARNED.model_copy(update={"weights": (1, 1, 0, 1, 0, 0)})))
+    store.save(tmp_path, entry(config))  # replaces the first
+    store.save(tmp_path, entry(config, stop=1e-2))  # beside it
+    assert [kept.stop for kept in store.every(tmp_path)] == [1e-3, 1e-2]
+    assert store.found(tmp_path, 3) == LEARNED and store.found(tmp_path, 4) is None
+    store.save(tmp_path, entry(config, sha256="0" * 64))
+    assert store.found(tmp_path, 3) is None
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "nfe", "steps"),
-    [("euler", {}, 7, 7), ("heun", {}, 10, 5), ("rk4", {}, 8, 2), ("dpm++", {"singlestep": True, "order": 3}, 9, 3)],
+    "text",
+    ["{", '{"format": 2, "solvers": []}', '{"format": 1, "solvers": [{"nfe": 3}]}', "[]"],
 )
-def test_budgets_are_counted(name, options, nfe, steps):
-    found = with_budget(solvers[name](**options), nfe, VPSDE())
-    assert found.steps == steps and search.spent(found, VPSDE()) == nfe
+def test_a_damaged_file_is_named(tmp_path, text):
+    (tmp_path / "tuned.json").write_text(text)
+    with pytest.raises(CheckpointError, match="tuned.json"):
+        store.found(tmp_path, 3)
 
 
-def test_what_has_no_grid_to_tune_is_refused(gm2):
-    given, _ = gm2
-    with pytest.raises(UsageError, match="heun cannot spend 5 evaluations, its steps cost several: tune for 4 or 6"):
-        with_budget(solvers["heun"](), 5, VPSDE())
-    with pytest.raises(UsageError, match="euler spends 1 evaluations on one step"):
-        with_budget(solvers["euler"](), 1, VPSDE())
-    with pytest.raises(UsageError, match="a grid of 1 step"):
-        tune(solvers["euler"](steps=1), given)
-    for solver in (solvers["dpm"](), solvers["em"](), solvers["ddim"](eta=1.0), solvers["dpm-fast"]()):
-        with pytest.raises(UsageError, match=f"{solver.name} has no grid to tune"):
-            search.tunable(solver)
-
-
-def test_grids_are_kept_beside_the_weights_they_are_for(tmp_path):
-    bundled = models.locate("digits")
-    config = json.loads((bundled / "config.json").read_text())
+@pytest.mark.parametrize("solver", [{"name": "euler", "steps": 3}, {"name": "linear", "steps": 0}, {"steps": 3}])
+def test_a_solver_that_is_none_is_named(tmp_path, solver):
+    config = json.loads((models.locate("digits") / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config))
-
-    def entry(at, sha256=config["sha256"], **options):
-        solver = solvers["unipc"](steps=3, **options)
-        return store.TunedGrid(
-            solver=store.essential(solver),
-            nfe=3,
-            stop=1e-3,
-            sha256=sha256,
-            grid=f"list:at={at}",
-            errors={},
-            best_known="time",
-            seeds=(0, 1),
-            held_out=(2, 3),
-            reference={},
-            environment={},
-        )
-
-    task = solvers["unipc"](steps=3)
-    with pytest.raises(UsageError, match=r"there: none.*scoresde tune \S+ --solver unipc --nfe 3`"):
-        tuned(task, tmp_path)
-    store.save(tmp_path, entry("0.5/0.1"))
-    store.save(tmp_path, entry("0.6/0.2", order=2))
-    store.save(tmp_path, entry("0.7/0.1234567890123456"))  # replaces the first
-    assert len(store.read_grids(tmp_path)) == 2
-    assert tuned(task, tmp_path) == solvers["unipc"](steps=3, grid=ListedGrid(at=(0.7, 0.1234567890123456)))
-    assert tuned(solvers["unipc"](steps=3, order=2), tmp_path).grid == ListedGrid(at=(0.6, 0.2))
-    with pytest.raises(
-        UsageError, match="no tuned grid for unipc corrector=False steps=3 in .* --corrector False --nfe 3"
-    ):
-        tuned(solvers["unipc"](steps=3, corrector=False), tmp_path)
-    with pytest.raises(UsageError, match="no tuned grid for unipc steps=3"):
-        tuned(task, tmp_path, stop=1e-2)
-    store.save(tmp_path, entry("0.7/0.1", sha256="0" * 64))
-    with pytest.raises(CheckpointError, match="is for other weights; make it anew with: `scoresde tune"):
-        tuned(task, tmp_path)
-    for text in ("{", '{"format": 2, "grids": []}', '{"format": 1, "grids": [{"nfe": 3}]}'):
-        (tmp_path / "grids.json").write_text(text)
-        with pytest.raises(CheckpointError, match="grids.json"):
-            tuned(task, tmp_path)
+    with pytest.raises(CheckpointError, match="tuned.json"):
+        store.save(tmp_path, entry(config).model_copy(update={"solver": solver}))
+        store.found(tmp_path, solver["steps"])
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs a command line in an empty folder, with a search of a few grids and a cheap reference."""
+    """Runs a command line in an empty folder, with few steps of learning and a cheap reference."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("scoresde.bench.tune.search.paths", partial(search.paths, steps=40))
-    monkeypatch.setattr("scoresde.bench.tune.run.STARTS", 1)
-    monkeypatch.setattr("scoresde.bench.tune.run.EVALUATIONS", 12)
+    monkeypatch.setattr(learning, "paths", partial(learning.paths, steps=40))
+    monkeypatch.setattr(learning, "ITERATIONS", 12)
 
     def call(line, code=0):
         result = CliRunner().invoke(scoresde, line.split(), prog_name="scoresde")
@@ -204,49 +214,43 @@ def run(tmp_path, monkeypatch):
 
 
 def test_tune_then_sample(run, tmp_path):
-    small = "--trajectories 4 --held-out 8 --quiet"
+    small = "--trajectories 8 --held-out 8 --quiet"
     before = sorted(path.name for path in models.locate("digits").iterdir())
-    (row,) = json.loads(run(f"tune digits --solver euler --nfe 3 --json {small}"))
-    assert row["solver"] == "euler steps=3" and row["tuned"] < row["default"] and row["change"].startswith("-")
+    (row,) = json.loads(run(f"tune digits --nfe 3 --json {small}"))
+    assert row["nfe"] == 3 and row["tuned"] <= row["its error"] and row["default solver"].startswith("eab")
     assert sorted(path.name for path in models.locate("digits").iterdir()) == before
-    said = run(f"tune models/digits --solver dpm++ --order 1 --nfe 2 {small}")
-    assert "scoresde sample --model models/digits --solver dpm++ --order 1 --steps 2 --grid tuned" in said
-    run("sample --model models/digits --solver euler --steps 3 --grid tuned -n 2 --quiet --out a")
-    (kept, _) = json.loads((tmp_path / "models/digits/grids.json").read_text())["grids"]
+    said = run(f"tune models/digits --nfe 2 {small}")
+    assert "scoresde sample --model models/digits --steps 2" in said
+    run("sample --model models/digits --steps 3 -n 2 --quiet --out a")
+    kept, _ = store.every(tmp_path / "models/digits")
     record = json.loads((tmp_path / "a/samples.json").read_text())
-    assert record["solver"]["grid"] == kept["grid"] and kept["grid"].startswith("list:at=") and record["nfe"] == 4
-    assert kept["seeds"] == [1_000_000, 1_000_003] and kept["held_out"] == [2_000_000, 2_000_007]
-    # The recorded grid alone draws the same images from the bundled model.
-    run(f"sample --solver euler --steps 3 --grid {kept['grid']} -n 2 --quiet --out b")
-    assert (tmp_path / "a/000001.png").read_bytes() == (tmp_path / "b/000001.png").read_bytes()
-    assert "(there: euler steps=3; dpm++ order=1 steps=2)" in run(
-        "sample --model models/digits --solver euler --steps 4 --grid tuned --quiet", 2
+    assert solvers.build(record["solver"]) == kept.build() == store.found(tmp_path / "models/digits", 3)
+    assert record["nfe"] == 4 and kept.errors["tuned"]["median"] <= kept.errors["default"]["median"]
+    assert kept.seeds == (1_000_000, 1_000_007) and kept.held_out == (2_000_000, 2_000_007)
+    # The recorded solver alone draws the same images from the bundled model.
+    options = record["solver"]
+    lists = {name: "/".join(map(str, options[name])) for name in ("weights", "times")}
+    run(
+        f"sample --solver linear --steps 3 --grid {options['grid']} --weights {lists['weights']} "
+        f"--times {lists['times']} -n 2 --quiet --out b"
     )
+    assert (tmp_path / "a/000001.png").read_bytes() == (tmp_path / "b/000001.png").read_bytes()
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("tune digits --solver dpm --nfe 5", "dpm has no grid to tune: give a solver without noise that takes --steps"),
-        ("tune digits --solver heun --nfe 5", "heun cannot spend 5 evaluations"),
         ("tune digits --nfe 5,x", "--nfe must be whole numbers above 0, such as 5,8,10, got '5,x'"),
         ("tune digits --nfe 0", "--nfe must be whole numbers above 0"),
         ("tune digitz", "no model folder or bundled model is called 'digitz'. Did you mean 'digits'?"),
         ("tune digits --out other", "other holds another model than"),
-        ("sample --solver dpm --grid tuned", "dpm has no grid to tune"),
-        ("sample --solver unipc --grid tuned --steps 5", "make it with: `scoresde tune digits --solver unipc --nfe 5`"),
+        ("sample --solver linear --steps 3 --weights 1/1", "linear with 3 steps takes 6 weights or none, got 2"),
+        ("sample --solver linear --steps 3 --times 1/1", "linear with 3 steps takes 3 times or none, got 2"),
+        ("sample --solver linear --steps 1 --times 2", "times must lie in (0, 1], got 2"),
     ],
 )
 def test_bad_input_is_one_clear_sentence(run, tmp_path, line, message):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.json").write_text("{}")
     assert message in run(line, 2)
-    assert not list(tmp_path.rglob("grids.json"))
-
-
-def test_every_solver_with_a_grid_can_be_tuned():
-    """What two or three steps of it spend leads back to a number of steps."""
-    for cls in solvers.all().values():
-        if issubclass(cls, GridSolver) and not cls().noisy:
-            budgets = {search.spent(cls(steps=steps), VPSDE()) for steps in (2, 3)}
-            assert all(search.spent(with_budget(cls(), nfe, VPSDE()), VPSDE()) == nfe for nfe in budgets)
+    assert not list(tmp_path.rglob("tuned.json"))

@@ -99,9 +99,10 @@ def test_benchmarks(grey, tmp_path, run):
     assert row["status"] == "done" and row["nfe"]["mean"] == 3
 
 
-def test_tuned_grids(grey, run):
-    run("tune grey --solver euler --nfe 3 --trajectories 4 --held-out 4 --quiet")
-    assert "2 samples" in run("sample --model grey --solver euler --steps 3 --grid tuned -n 2 --out out --quiet")
+def test_tuned_solvers(grey, run, monkeypatch):
+    monkeypatch.setattr("scoresde.bench.tune.learning.ITERATIONS", 4)
+    run("tune grey --nfe 3 --trajectories 4 --held-out 4 --quiet")
+    assert "2 samples by linear" in run("sample --model grey --steps 3 -n 2 --out out --quiet")
 
 
 def test_statistics_and_what_they_are_for(colour, tmp_path, run):

@@ -98,9 +98,10 @@ def test_stats_are_those_of_the_latents(grey, tmp_path, run):
     torch.testing.assert_close(full, torch.cov(z.T, correction=0), rtol=1e-3, atol=1e-4)  # a floor of 1e-5
 
 
-def test_tuned_grids_are_used(grey, run):
-    run("tune grey --solver euler --nfe 3 --trajectories 4 --held-out 4 --quiet")
-    assert "2 samples" in run("sample --model grey --solver euler --steps 3 --grid tuned -n 2 --out out --quiet")
+def test_tuned_solvers_are_used(grey, run, monkeypatch):
+    monkeypatch.setattr("scoresde.bench.tune.learning.ITERATIONS", 4)
+    run("tune grey --nfe 3 --trajectories 4 --held-out 4 --quiet")
+    assert "2 samples by linear" in run("sample --model grey --steps 3 -n 2 --out out --quiet")
 
 
 def test_what_is_known_comes_back(colour, photo, tmp_path, run):

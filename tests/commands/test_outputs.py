@@ -181,7 +181,7 @@ def test_a_line_is_written_while_images_are_read(run, monkeypatch, line):
 
 
 def test_a_run_at_work_keeps_others_out_of_its_folder(run, tmp_path):
-    """Kinds of covariance, and tuned grids, of a model whose weights are being written over."""
+    """Kinds of covariance, and tuned solvers, of a model whose weights are being written over."""
     run("stats digits --out models/own --kinds channel --quiet")
     with only_writer(tmp_path / "models" / "own"):
         for line in ("stats models/own --kinds dct --data digits", "tune models/own --nfe 5 --trajectories 1"):

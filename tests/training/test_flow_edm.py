@@ -16,8 +16,7 @@ SMALL = "network.channels=4 network.multipliers=[1] network.blocks=1 train.batch
     ("name", "process", "label"), [("digits-flow", "flow", "scaled:scale=1000.0"), ("digits-edm", "ve", "log-sigma")]
 )
 def test_from_training_to_every_command(run, tmp_path, name, process, label, monkeypatch):
-    monkeypatch.setattr("scoresde.bench.tune.run.STARTS", 1)
-    monkeypatch.setattr("scoresde.bench.tune.run.EVALUATIONS", 6)
+    monkeypatch.setattr("scoresde.bench.tune.learning.ITERATIONS", 4)
     run(f"train {name} {SMALL} --out run --quiet --device cpu")
     model = scoresde.load(tmp_path / "run")
     assert (model.sde.name, str(model.label)) == (process, label)
@@ -28,5 +27,5 @@ def test_from_training_to_every_command(run, tmp_path, name, process, label, mon
     assert math.isfinite(found["bits_per_dim"])
     run("bench --model run --solver euler:steps=3 --metric fd -n 16 --likelihood 0 --quiet --out bench")
     assert len(read_rows(tmp_path / "bench")) == 1
-    (row,) = json.loads(run("tune run --solver euler --nfe 3 --trajectories 4 --held-out 4 --json --quiet"))
-    assert row["solver"] == "euler steps=3"
+    (row,) = json.loads(run("tune run --nfe 3 --trajectories 4 --held-out 4 --json --quiet"))
+    assert row["nfe"] == 3 and row["tuned"] <= row["its error"]

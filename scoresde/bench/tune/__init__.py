@@ -1,6 +1,5 @@
-"""Time grids tuned to a model: for one solver and budget, the grid that ends nearest to the exact probability flow."""
+"""Solvers tuned to a model: for a number of evaluations, the times and weights that end nearest to its exact flow."""
 
-from .search import Paths, paths, tune, with_budget
-from .store import tuned
+from .learning import Paths, learn, paths
 
-__all__ = ["Paths", "paths", "tune", "tuned", "with_budget"]
+__all__ = ["Paths", "learn", "paths"]

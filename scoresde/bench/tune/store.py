@@ -1,4 +1,4 @@
-"""Tuned grids beside a model's weights, in grids.json, and the solvers that use them."""
+"""Tuned solvers beside a model's weights, in tuned.json."""
 
 import json
 from collections.abc import Sequence
@@ -10,32 +10,30 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ... import models
 from ...core import files
 from ...core.errors import CheckpointError, UsageError
-from ...core.options import table
 from ...sde import sdes
-from ...solvers import GridSolver, Solver
-from .search import changed, spent, tunable
+from ...solvers import solvers
+from ...solvers.linear import Linear
 
-FILE = "grids.json"
+FILE = "tuned.json"
 FORMAT = 1
 """Version of the file's layout. A reader refuses any other."""
 
 
-class TunedGrid(BaseModel):
-    """A tuned grid, what it is for, and how it was found."""
+class TunedSolver(BaseModel):
+    """A tuned solver, what it is for, and how it was found."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     solver: dict[str, Any]
-    """Name, steps and the other options that are not the default."""
-    nfe: int
+    """`linear` with its steps, grid, weights and times."""
     stop: float
+    """Time at which it ends."""
     sha256: str
     """Of the weights."""
-    grid: str
+    default: str
+    """The solver from which it was learned, which is taken for so many steps where nothing was tuned."""
     errors: dict[str, dict[str, float]]
-    """On held-out seeds: median and mean of the samples' errors on the default, best known and tuned grids."""
-    best_known: str
-    """The registered grid with the lowest median error on the training seeds."""
+    """On held-out seeds: median and mean of the samples' errors of the default and the tuned solver."""
     seeds: tuple[int, int]
     """First and last seed of the noise it was tuned on."""
     held_out: tuple[int, int]
@@ -44,28 +42,35 @@ class TunedGrid(BaseModel):
     """The solver that stands for the exact flow."""
     environment: dict[str, Any]
 
+    @property
+    def steps(self) -> int:
+        """Its steps, each of one evaluation."""
+        return int(self.solver["steps"])
 
-class Grids(BaseModel):
-    """What grids.json holds."""
+    def build(self) -> Linear:
+        """The solver.
+
+        Raises:
+            CheckpointError: The file names none.
+        """
+        try:
+            found = solvers.build(self.solver)
+        except UsageError as error:
+            raise CheckpointError(f"{FILE} holds no solver: {error}") from None
+        if not isinstance(found, Linear):
+            raise CheckpointError(f"{FILE} holds {found.name}, which is no tuned solver: tune anew")
+        return found
+
+
+class Kept(BaseModel):
+    """What tuned.json holds."""
 
     format: int = Field(FORMAT, ge=FORMAT, le=FORMAT)
-    grids: list[TunedGrid] = []
+    solvers: list[TunedSolver] = []
 
 
-def essential(solver: GridSolver) -> dict[str, Any]:
-    """The key of a tuned grid: the solver's name, its steps, and its other options that are not the default.
-
-    Args:
-        solver: The solver.
-    """
-    default = table(type(solver)())
-    own = {key: value for key, value in table(solver).items() if value != default[key]}
-    own = {key: value for key, value in own.items() if key not in ("grid", "steps")}
-    return {"name": solver.name, **own, "steps": solver.steps}
-
-
-def read_grids(folder: Path) -> Sequence[TunedGrid]:
-    """The tuned grids in a model's folder.
+def every(folder: Path) -> Sequence[TunedSolver]:
+    """The tuned solvers in a model's folder.
 
     Args:
         folder: The model's folder.
@@ -76,72 +81,36 @@ def read_grids(folder: Path) -> Sequence[TunedGrid]:
     if not (folder / FILE).exists():
         return []
     try:
-        return Grids.model_validate(files.read_json(folder / FILE)).grids
+        return Kept.model_validate(files.read_json(folder / FILE)).solvers
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise CheckpointError(f"{folder / FILE} is not a list of tuned grids: {where}: {first['msg']}") from None
+        raise CheckpointError(f"{folder / FILE} is not a list of tuned solvers: {where}: {first['msg']}") from None
 
 
-def save(folder: Path, entry: TunedGrid) -> None:
-    """Adds a tuned grid to a model's folder. It replaces an earlier one for the same solver.
+def save(folder: Path, entry: TunedSolver) -> None:
+    """Adds a tuned solver to a model's folder. It replaces an earlier one of as many steps.
 
     Args:
         folder: The model's folder.
-        entry: The tuned grid.
+        entry: The tuned solver.
     """
-
-    def purpose(e: TunedGrid) -> tuple[object, ...]:
-        return e.solver, e.stop
-
-    kept = [old for old in read_grids(folder) if purpose(old) != purpose(entry)]
-    files.write_text(folder / FILE, json.dumps(Grids(grids=[*kept, entry]).model_dump(), indent=2) + "\n")
+    kept = [old for old in every(folder) if (old.steps, old.stop) != (entry.steps, entry.stop)]
+    files.write_text(folder / FILE, json.dumps(Kept(solvers=[*kept, entry]).model_dump(), indent=2) + "\n")
 
 
-def tuned(solver: Solver, folder: Path, *, stop: float | None = None) -> GridSolver:
-    """The solver on the grid that was tuned for it and for a model.
+def found(folder: Path, steps: int) -> Linear | None:
+    """The solver that was tuned for a model and a number of steps, or None if there is none for its weights.
 
     Args:
-        solver: The solver.
         folder: The model's folder.
-        stop: Time at which it ends; by default the process's `t_min`.
+        steps: Number of steps, each of one evaluation.
 
     Raises:
-        UsageError: There is no such grid.
-        CheckpointError: It was tuned for other weights, or its file is damaged.
+        CheckpointError: The file is damaged.
     """
-    wanted = tunable(solver)
+    if not (left := [entry for entry in every(folder) if entry.steps == steps]):
+        return None
     config = files.read_json(folder / models.CONFIG)
-    sde = sdes.build(config["sde"])
-    end, name = sde.t_min if stop is None else stop, essential(wanted)
-    known = [entry for entry in read_grids(folder) if entry.stop == end]
-    given = flags({key: value for key, value in name.items() if key != "steps"})
-    model = folder.name if folder.parent == models.BUNDLED else folder
-    command = f"`scoresde tune {model} {given} --nfe {spent(wanted, sde)}`, which ends with how to use it"
-    for entry in known:
-        if entry.solver == name:
-            if entry.sha256 != config["sha256"]:
-                where = f"the grid of {words(name)} in {folder / FILE}"
-                raise CheckpointError(f"{where} is for other weights; make it anew with: {command}")
-            return changed(wanted, grid=entry.grid)
-    there = "; ".join(words(entry.solver) for entry in known) or "none"
-    raise UsageError(f"no tuned grid for {words(name)} in {folder} (there: {there}); make it with: {command}")
-
-
-def words(solver: dict[str, Any]) -> str:
-    """A solver's essential options as text.
-
-    Args:
-        solver: The options, as `essential` returns them.
-    """
-    return " ".join(str(value) if key == "name" else f"{key}={value}" for key, value in solver.items())
-
-
-def flags(solver: dict[str, Any]) -> str:
-    """A solver's essential options as flags of the command line.
-
-    Args:
-        solver: The options, as `essential` returns them.
-    """
-    spelt = {"--solver" if key == "name" else "--" + key.replace("_", "-"): value for key, value in solver.items()}
-    return " ".join(f"{key} {value}" for key, value in spelt.items())
+    purpose = config["sha256"], sdes.build(config["sde"]).t_min
+    return next((entry.build() for entry in left if (entry.sha256, entry.stop) == purpose), None)
