@@ -119,7 +119,7 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("bench/tune/learning.py", "return min((begun,", "return max((begun,", "the worse of the start and of what was learned", "tune -k no_worse"),
     ("bench/tune/store.py", "(entry.sha256, entry.stop) == purpose", "entry.stop == purpose[1]", "a tuned solver of other weights", "tune -k weights_they"),
     (S + "linear.py", "predict(model, x, seen,", "predict(model, x, t,", "the times that the network is told are left out", "tune -k gradients"),
-    (S + "picard.py", "<= self.tol * levels[k + 1].sigma", "<= 30 * self.tol * levels[k + 1].sigma", "a tolerance thirty times as large", "picard -k sequential"),
+    (S + "picard.py", "<= self.change * levels[k + 1].sigma", "<= 30 * self.change * levels[k + 1].sigma", "a tolerance thirty times as large", "picard -k sequential"),
     (S + "picard.py", "change = coarse[k][0] * change ", "change = 0 * change ", "no slope: one step more per round", "picard -k rounds"),
     (S + "picard.py", "first[r] <= k < first[r] + self.window]", "first[r] <= k < max(first) + self.window]", "windows that depend on the batch", "picard -k batch"),
     (L + "flow.py", "+ math.log(nu1 / nu0))", ")", "the scale's part of the divergence", "likelihood -k density"),

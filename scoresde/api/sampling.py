@@ -21,12 +21,13 @@ from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.sample import Samples, in_batches, noised_to
 from ..sampling.sample import sample as solved
 from .arguments import DELAY, Method, Model, model_of, solver_of
+from .chosen import method_of
 from .handed import Array, Handed, arranged, data_of, numbers_of
 
 
 def sample(
     model: Model = "digits",
-    solver: Method = "adams",
+    solver: Method | None = None,
     n: int | None = None,
     seeds: Seeds | None = None,
     *,
@@ -55,10 +56,11 @@ def sample(
     Args:
         model: A model or its name. One that `condition` made has a measurement for each sample: number i has number
             i mod B of the B that there are.
-        solver: An object, a class, or a text such as "unipc" or "rk45:tol=1e-3".
+        solver: An object, a class, or a text such as "unipc" or "rk45:tol=1e-3"; by default `adams`, or the best that
+            was measured for `steps`, or was tuned for the model. `Samples.solver` names it.
         n: Number of samples; by default as many as there are seeds, else as there are measurements, else 16.
         seeds: Whole numbers: range(16) or a list with one for each sample, or the first of n; by default 0, 1, ...
-        steps: Steps of the solver, if it takes their number.
+        steps: Steps of the solver, if it takes their number; without a solver, of one evaluation each.
         tol: Tolerance of the solver, if it has one.
         classes: Class of each sample, or a few that are taken in turn, of a network that knows classes.
         guidance: Scale of guidance to the class; by default 1, which is none.
@@ -83,6 +85,8 @@ def sample(
         >>> import scoresde
         >>> scoresde.sample("digits", "unipc", n=4, steps=5).x.shape
         torch.Size([4, 1, 8, 8])
+        >>> scoresde.sample("digits", n=4, steps=5).solver  # the best for five steps
+        'unipc:steps=5,grid=quadratic,order=2,lower_order_final=True'
 
         Another picture like a given one:
 
@@ -90,7 +94,8 @@ def sample(
         >>> scoresde.sample("digits", n=4, x=one, start=0.3).x.shape
         torch.Size([4, 1, 8, 8])
     """
-    around, chosen = model_of(model), solver_of(solver, steps=steps, tol=tol)
+    around = model_of(model)
+    chosen = method_of(around, solver, start is None and stop is None, steps=steps, tol=tol)
     if (x is None) != (start is None):
         raise UsageError("x and start belong together: data, and the time to which they are noised first")
     given = None if x is None else data_of(x, around).to(dtype)

@@ -18,20 +18,25 @@ CHOSEN: dict[Kind, dict[int, str]] = {
     "closed form": {
         1: "euler",
         3: "ipndm:order=2",
-        5: "ipndm:order=3",
+        6: "ipndm:order=3",
+        7: "ipndm:order=3,grid=logsnr",
         10: "eab:order=4",
-        25: "unipc:prediction=noise",
+        20: "unipc:prediction=noise,lower_order_final=true",
     },
     "small network": {
         1: "euler",
         3: "eab:order=2,grid=time,lower_order_final=true",
-        4: "unipc:order=2,grid=quadratic,lower_order_final=true",
-        15: "unipc",
+        4: "unipc:order=2,grid=time,lower_order_final=true",
+        5: "unipc:order=2,grid=quadratic,lower_order_final=true",
+        12: "unipc",
+        15: "unipc:order=2,grid=quadratic,lower_order_final=true",
+        30: "eab:order=4",
     },
     "large network": {
         1: "euler",
-        3: "eab:order=2,grid=time,lower_order_final=true",
-        5: "unipc",
+        3: "eab:prediction=data",
+        5: "dpm++:order=3",
+        12: "unipc",
     },
 }
 """For each kind of model the solver from a number of steps on, up to the next number."""

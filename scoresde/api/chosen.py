@@ -1,0 +1,47 @@
+"""The solver that samples are drawn with where none is named."""
+
+from ..bench.tune.store import found
+from ..models.base import ScoreModel
+from ..posterior.tasks import SOLVER
+from ..sampling.misfit import measured
+from ..solvers import GridSolver, Solver
+from ..solvers.few_steps import kind_of, of_steps
+from .arguments import Method, solver_of, source_of
+
+DEFAULT = "adams"
+
+
+def method_of(model: ScoreModel, solver: Method | None, whole: bool, *, steps: int | None, tol: float | None) -> Solver:
+    """The solver that is named; else `adams`, or the one that was measured to be best in a number of steps.
+
+    Args:
+        model: What samples are drawn from; `dpm++` takes the steps where it is conditioned on a measurement.
+        solver: A solver, if one is named.
+        whole: Whether the samples go the whole way from noise, for which solvers are tuned.
+        steps: Number of steps.
+        tol: Tolerance.
+
+    Raises:
+        UsageError: There is no such solver, or it does not take one of the options.
+    """
+    if solver is not None or steps is None:
+        return solver_of(DEFAULT if solver is None else solver, steps=steps, tol=tol)
+    if measured(model):
+        return solver_of(SOLVER, steps=steps, tol=tol)
+    return solver_of(best_of(model, steps, tuned=whole), tol=tol)
+
+
+def best_of(model: ScoreModel, steps: int, *, tuned: bool) -> GridSolver:
+    """The solver that is best for a model in a number of steps of one evaluation each.
+
+    Args:
+        model: What samples are drawn from.
+        steps: Number of steps.
+        tuned: Whether it is the one that was tuned for the model, if there is one in its folder.
+
+    Raises:
+        UsageError: The number is not allowed.
+        CheckpointError: The file with the tuned solvers is damaged.
+    """
+    folder = source_of(model) if tuned else None
+    return (found(folder, steps) if folder else None) or of_steps(steps, kind_of(model))
