@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from ..core.errors import UsageError
 from ..core.random import Seeds, generators, whole_seeds
 from ..data import Images
 from ..data.base import pictures
@@ -12,7 +13,8 @@ from ..data.given import as_dataset
 from ..data.recipes import images_of
 from ..likelihood import NLL, Likelihood, nll
 from ..likelihood import log_likelihood as likelihood_of
-from ..models.base import Observer
+from ..models.base import Observer, ScoreModel
+from ..models.network import NetworkModel
 from ..models.record import recipe
 from ..sampling.progress import ProgressBar, progress_bar
 from .arguments import DELAY, Method, Model, divergence_of, model_of, solver_of, source_of
@@ -55,7 +57,7 @@ def log_likelihood(
         >>> float(scoresde.log_likelihood(model, torch.zeros(1, 2), exact=True).log_prob.round(decimals=3))
         -1.838
     """
-    around = model_of(model)
+    around = exact_of(model)
     state = data_of(x, around)
     found = likelihood_of(
         around,
@@ -115,7 +117,7 @@ def bits_per_dim(
         >>> 1.5 < found.value < 3.5
         True
     """
-    around = model_of(model)
+    around = exact_of(model)
     if images is None or isinstance(images, str):
         folder = source_of(around)
         with progress_bar(None, progress, desc="reading images", lines=False, delay=DELAY):
@@ -139,3 +141,18 @@ def bits_per_dim(
             observers=(watch,),
             progress=watch.finish,
         )
+
+
+def exact_of(model: Model) -> ScoreModel:
+    """The model of a likelihood, whose errors roundings to 16 bits would hide.
+
+    Args:
+        model: A model or its name.
+
+    Raises:
+        UsageError: Its network computes in 16 bits.
+    """
+    around = model_of(model)
+    if isinstance(around, NetworkModel) and around.inference.dtype is not None:
+        raise UsageError(f"a likelihood is computed in float32, got a model in {around.inference}: load it without")
+    return around

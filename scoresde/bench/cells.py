@@ -142,6 +142,9 @@ def subjects(spec: Spec, device: torch.device) -> list[Subject]:
         DataError: The real images cannot be loaded, or do not fit.
     """
     found: list[Subject] = []
+    if (spec.precision != "float32" or spec.compile) and all(name in ANALYTIC for name in spec.model):
+        what = "compile" if spec.compile else f"precision = {spec.precision}"
+        raise UsageError(f"{what} is for networks, and {', '.join(spec.model)} is a law in closed form: leave it out")
     for name in spec.model:
         if name in ANALYTIC:
             found.append(AnalyticSubject(name, spec))

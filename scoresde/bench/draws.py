@@ -2,8 +2,6 @@
 
 import contextlib
 import functools
-import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.devices import finished, machine
 from ..core.provenance import versions
 from ..models.evaluations import Evaluations
 from .cells import Cell
@@ -22,17 +21,6 @@ WARM = 3
 """Evaluations before the first batch that is timed."""
 Progress = Callable[[float], object]
 """Called with the work done, in evaluations times samples, as the cell estimates it."""
-
-
-def machine(device: torch.device) -> str:
-    """The name of the device.
-
-    Args:
-        device: The device.
-    """
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()}, {os.cpu_count()} cores"
 
 
 def draw(cell: Cell, solver: Tool, batch: int, keep: Keep, progress: Progress) -> tuple[Row, Tensor, Tensor]:
@@ -52,7 +40,7 @@ def draw(cell: Cell, solver: Tool, batch: int, keep: Keep, progress: Progress) -
         if not warm:
             _warm_up(cell, solver, seeds)
             warm = True
-        _synchronise(subject.model.device)
+        finished(subject.model.device)
         part = subject.sample(solver, seeds)
         whole = part.x[: max(0, last - seeds.start)].double().cpu().clone()
         facts = {key: getattr(part, key) for key in ("nfe", "vjps", "work", "seconds")}
@@ -83,12 +71,6 @@ def _warm_up(cell: Cell, solver: Tool, seeds: range) -> None:
 
     with contextlib.suppress(_Warm):
         cell.subject.sample(solver, seeds, (stop,))
-
-
-def _synchronise(device: torch.device) -> None:
-    """Waits until the device is idle, so that earlier work is not timed."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _costs(parts: Sequence[Mapping[str, Any]], batch: int, sizes: Sequence[int]) -> Row:

@@ -22,8 +22,10 @@ from ..metrics.base import Estimate
 from ..metrics.moments import Statistics
 from ..models.base import ScoreModel
 from ..models.latent import data_shape, decoded
+from ..models.network import NetworkModel
 from ..observations.masks import holes, trained_masks
 from ..observations.tasks import trained_task
+from ..sampling.precision import inferring
 from ..sampling.sample import sample
 from ..solvers.unipc import UniPC
 from .spec import Spec
@@ -48,11 +50,14 @@ class NetworkSubject(ModelSubject):
         DataError: The real images cannot be loaded.
     """
 
+    model: NetworkModel
+
     def __init__(self, name: str, spec: Spec, device: torch.device) -> None:
         folder = models.locate(name)
         config = files.read_json(folder / models.CONFIG)
         self.name, self.spec, self.paths, self.weights = name, spec, spec.paths, str(config["sha256"])
-        self.model = models.load(folder, device)
+        self.exact = models.load(folder, device)
+        self.model = inferring(self.exact, spec.precision, spec.compile)
         self.denoise, self.config = spec.denoise is not False, config
         self.task = trained_task(self.model)
         self.conditioner = f"trained, {self.task}" if self.task.conditional else ""
@@ -65,6 +70,8 @@ class NetworkSubject(ModelSubject):
         of = ("sha256", "sde", "network", "model", "autoencoder")
         described: dict[str, Any] = {key: config[key] for key in of if key in config}
         self.identity = {**described, "data": table(self.data), "reference": spec.reference}
+        if self.model.inference != self.exact.inference:
+            self.identity["inference"] = self.model.inference.record
         if isinstance(self.reference, Statistics):
             self.identity["statistics"] = files.digest(Path(spec.reference))
         if self.task.conditional:
@@ -111,19 +118,19 @@ class NetworkSubject(ModelSubject):
         law = trained_masks(self.name, self.config.get("recipe", {}))
         return holes(law, self.held_out.shape, len(self.held_out), self.spec.seed)
 
-    def _at(self, rows: range) -> tuple[ScoreModel, Tensor | None]:
-        """The model with its condition from the images of these numbers, which repeat after the last image."""
+    def _at(self, rows: range, model: NetworkModel) -> tuple[ScoreModel, Tensor | None]:
+        """A model with its condition from the images of these numbers, which repeat after the last image."""
         if not self.task.conditional:
-            return self.model, None
+            return model, None
         index = [i % len(self.held_out) for i in rows]
         known = None if self.known is None else self.known[index]
-        return task.shown(self.model, self.held_out.pixels[index], self.held_out.levels, known), known
+        return task.shown(model, self.held_out.pixels[index], self.held_out.levels, known), known
 
     def shown(self, rows: range) -> ScoreModel:
-        return self._at(rows)[0]
+        return self._at(rows, self.model)[0]
 
     def likelihood(self, rows: range, **options: Any) -> Likelihood:
-        model, known = self._at(rows)
+        model, known = self._at(rows, self.exact)
         return task.task_likelihood(model, known, self.own[0][rows.start : rows.stop].to(self.model.device), **options)
 
     @property
@@ -145,7 +152,7 @@ class NetworkSubject(ModelSubject):
         for first in range(spec.seed, last, spec.batch):
             sources = generators(range(first, min(first + spec.batch, last)))
             x = self.model.prior(sources, dtype=getattr(torch, spec.dtype)).double()
-            model = self.shown(range(first - spec.seed, first - spec.seed + len(x)))
+            model, _ = self._at(range(first - spec.seed, first - spec.seed + len(x)), self.exact)
             parts.append(sample(model, CONVERGED, x, generator=sources, denoise=self.denoise).x.cpu())
         return torch.cat(parts)
 

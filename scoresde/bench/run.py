@@ -6,13 +6,15 @@ from dataclasses import asdict
 
 import torch
 
+from ..core.devices import machine
 from ..core.errors import NumericalError, ResourceError, ScoreSDEError, UsageError
 from ..core.options import table
 from ..core.provenance import versions
 from ..images import sheets
+from ..models.network import NetworkModel
 from ..solvers import Solver
 from .cells import Cell, changed
-from .draws import Progress, draw, machine
+from .draws import Progress, draw
 from .likelihood import bits, likelihoods
 from .store import Row, Store
 from .subject import ModelSubject, Subject
@@ -85,6 +87,8 @@ def head(cell: Cell) -> Row:
         "machine": machine(subject.model.device),
         **versions(),
     }
+    if isinstance(subject.model, NetworkModel) and cell.solver is not None:
+        row |= subject.model.inference.record
     if subject.conditioner:
         row |= {"conditioner": subject.conditioner}
     if cell.solver is not None:

@@ -11,6 +11,7 @@ from ..core.errors import UsageError
 from ..core.options import Options, Registry, hint, table
 from ..data import DataOptions, data
 from ..metrics import Metric, metrics
+from ..sampling.precision import Asked
 from ..solvers import Solver, solvers
 
 DEFAULT = Path(__file__).with_name("default.toml")
@@ -113,6 +114,12 @@ class Spec(Settings):
         64, ge=0, description="Held-out images whose likelihood is computed, equally of all classes."
     )
     paths: int = Field(64, ge=0, description="Samples whose end is compared with the true end of their path.")
+    precision: Asked = Field(
+        "float32",
+        description="Of networks, float32, bfloat16, float16 or auto, when samples are drawn; true paths and "
+        "likelihoods are computed in float32.",
+    )
+    compile: bool = Field(False, description="Compile the networks that samples are drawn from.")
 
     def with_weights(self, path: Path) -> "Spec":
         """The benchmark with the feature network of its metrics in a file of its own.

@@ -13,9 +13,10 @@ from ..core.folders import claimed
 from ..metrics import metrics
 from ..metrics.held_out import distance, held_out
 from ..observations.tasks import tasks
+from ..sampling.precision import Asked, inferring
 from ..sampling.progress import progress_bar
 from ..training.averages import averaged
-from .options import compared, device_option, json_option, print_table
+from .options import compared, json_option, network_options, print_table
 
 
 @click.command(
@@ -40,7 +41,7 @@ Examples:
               help="Distance of samples from held-out images.")  # fmt: skip
 @click.option("--samples", type=click.IntRange(0), default=0, show_default=True, help="So many; 0 measures none.")
 @click.option("--quiet", is_flag=True, help="No progress bar or lines.")
-@device_option
+@network_options
 @json_option
 def average(
     run: Path,
@@ -51,6 +52,8 @@ def average(
     samples: int,
     quiet: bool,
     device_name: str,
+    precision: Asked,
+    compile: bool,
     as_json: bool,
 ) -> None:
     """Write the averages of RUN's weights of some relative widths as models, and measure their samples if wanted."""
@@ -74,5 +77,9 @@ def average(
             models.save(model, folder, {"recipe": recipe})
         rows.append({"width": width, "images": end, "profile error": f"{error:.2g}", "model": str(folder)})
         if real is not None:
-            rows[-1] |= compared(distance(model.to(device(device_name)), chosen, samples, real, progress=shown))
+            rows[-1] |= compared(
+                distance(
+                    inferring(model.to(device(device_name)), precision, compile), chosen, samples, real, progress=shown
+                )
+            )
     print_table(rows, as_json)

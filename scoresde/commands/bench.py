@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import torch
@@ -20,30 +20,33 @@ from ..core.devices import device
 from ..core.errors import NumericalError, UsageError
 from ..core.folders import only_writer, writable
 from ..core.parallel import share
+from ..sampling.precision import Asked
 from ..sampling.progress import progress_bar
 from .options import device_option, json_option, print_table
 
 
 class BenchGroup(click.Group):
-    """A group whose command `run` need not be named; its help is that of `run` with the list of the commands."""
+    """A group whose first command need not be named; its help is that of the first with the list of the commands."""
+
+    first = "run"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         named = args and args[0] in self.commands
         asked = not named and {"-h", "--help"} & set(args)
-        return super().parse_args(ctx, ["--help"] if asked else args if named else ["run", *args])
+        return super().parse_args(ctx, ["--help"] if asked else args if named else [self.first, *args])
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return ["[COMMAND] [OPTIONS] [SPEC]"]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(ctx, formatter)
-        run = self.commands["run"]
+        run = self.commands[self.first]
         with formatter.section("Options of run"):
             options = [each for each in run.get_params(ctx) if isinstance(each, click.Option)]
             formatter.write_dl([found for each in options if (found := each.get_help_record(ctx))])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        self.commands["run"].format_epilog(ctx, formatter)
+        self.commands[self.first].format_epilog(ctx, formatter)
 
 
 @click.group(cls=BenchGroup)
@@ -100,6 +103,9 @@ Examples:
               help="Shape of the table that is printed and of table.md.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check everything, print the cells and stop.")
 @click.option("--quiet", is_flag=True, help="No progress bar or lines, and no table.")
+@click.option("--precision", type=click.Choice(get_args(Asked)),
+              help=f"Of the networks that samples are drawn from. {fallback('precision')}")  # fmt: skip
+@click.option("--compile/--no-compile", default=None, help="Compile them. [default: as SPEC says, or not]")
 @device_option
 def run(
     spec: str | None,

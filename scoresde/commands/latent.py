@@ -20,8 +20,9 @@ from ..models import NetworkModel
 from ..models.latent import of_data
 from ..models.record import recipe, record
 from ..sampling.latent import interpolate, round_trip
+from ..sampling.precision import Asked, inferring
 from ..solvers import Solver, solvers
-from .options import SAMPLING, build, device_option, drawable, field_options
+from .options import SAMPLING, build, drawable, field_options, network_options
 
 SOLVER = "adams"
 TOL = 1e-5
@@ -38,13 +39,20 @@ def pictures(files: tuple[Path, ...], model: NetworkModel, folder: Path, count: 
 
 
 def prepare(
-    model: str, solver: str, options: dict[str, Any], files: tuple[Path, ...], count: int, device_name: str
+    model: str,
+    solver: str,
+    options: dict[str, Any],
+    files: tuple[Path, ...],
+    count: int,
+    device_name: str,
+    precision: Asked,
+    compile: bool,
 ) -> tuple[NetworkModel, Solver, Tensor, Path]:
     """What both commands begin with."""
     if solver == SOLVER and options.get("tol") is None:
         options = {**options, "tol": TOL}
     chosen, folder = build(solvers, solver, options), models.locate(model)
-    network = models.load(folder, device(device_name))
+    network = inferring(models.load(folder, device(device_name)), precision, compile)
     drawable(model, network)
     of_data(network, "codes are those that pictures flow into")
     return network, chosen, pictures(files, network, folder, count).to(network.device), folder
@@ -57,11 +65,13 @@ def encode_command(
     count: int,
     out: Path | None,
     device_name: str,
+    precision: Asked,
+    compile: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
     """Carry images to their latent codes and back: codes.safetensors, a sheet, and encode.json with the error."""
-    network, chosen, x, folder = prepare(model, solver, options, files, count, device_name)
+    network, chosen, x, folder = prepare(model, solver, options, files, count, device_name, precision, compile)
     target = out or Path("latent") / f"{folder.name}-encode"
     with result(target, "encode.json", ("codes.safetensors", "sheet.png")) as place:
         found = round_trip(network, chosen, x, progress=False if quiet else None)
@@ -93,13 +103,15 @@ def interpolate_command(
     count: int,
     out: Path | None,
     device_name: str,
+    precision: Asked,
+    compile: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
     """Draw the way from one image to another, for each pair of them, along the sphere of latent codes."""
     if len(files) % 2:
         raise UsageError(f"images are interpolated in pairs, got {len(files)} files")
-    network, chosen, x, folder = prepare(model, solver, options, files, 2 * count, device_name)
+    network, chosen, x, folder = prepare(model, solver, options, files, 2 * count, device_name, precision, compile)
     target = out or Path("latent") / f"{folder.name}-interpolate"
     with result(target, "interpolate.json", ("sheet.png", "way.gif")) as place:
         shares = torch.linspace(0, 1, frames, dtype=torch.float64).tolist()
@@ -144,7 +156,7 @@ this command are replaced, and no others.
 \b
 Examples:
 {epilog}"""
-    device_option(made)
+    network_options(made)
     return made
 
 

@@ -23,9 +23,10 @@ from ..models.record import recipe
 from ..observations.holes import Hole
 from ..observations.masks import trained_masks
 from ..observations.tasks import trained_task
+from ..sampling.precision import Asked, inferring
 from ..sampling.progress import ProgressBar, progress_bar
 from ..solvers import solvers
-from .options import SAMPLING, build, device_option, field_options, hole_of, hole_options, json_option, print_table
+from .options import SAMPLING, build, field_options, hole_of, hole_options, json_option, network_options, print_table
 
 PAIRS = ("rk23", "rk45", "dop853")
 DEFAULTS = {"tol": 1e-5, "controller": "pi"}
@@ -52,6 +53,8 @@ def run(
     seed: int,
     batch: int,
     device_name: str,
+    precision: Asked,
+    compile: bool,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -67,7 +70,7 @@ def run(
     chosen = build(solvers, solver, DEFAULTS | {key: value for key, value in options.items() if value is not None})
     if exact and (probes, classes) != (1, 1):
         raise UsageError("--exact leaves nothing to estimate: drop --probes and --classes")
-    network = models.load(model, device(device_name))
+    network = inferring(models.load(model, device(device_name)), precision, compile, exact=True)
     came = recipe(model)
     seen = False if quiet else None
     with progress_bar(None, seen, desc="reading images", delay=1):
@@ -94,7 +97,8 @@ def run(
         raise UsageError(f"{model} was not trained to inpaint: leave out --mask, --box and --random-mask")
     if trained_task(network).conditional:
         head |= {"given": given, "unit": f"bits per value of the {'image' if known is None else 'hole'}"}
-    tail = {"seed": seed, "batch": batch, "sde": table(network.sde), "device": str(network.device), **versions()}
+    tail = {"seed": seed, "batch": batch, "sde": table(network.sde), "device": str(network.device)}
+    tail |= {**network.inference.record, **versions()}
     if steps is not None:
         with progress_bar(len(images) * steps, seen, desc="likelihood", unit="step") as bar:
             bound = mean_vlb(
@@ -205,5 +209,5 @@ Examples:
   scoresde likelihood runs/digits-inpaint --box 2,2,6,6
   scoresde likelihood --data npz:path=images.npz --solver dop853 --tol 1e-6"""
     json_option(command)
-    device_option(command)
+    network_options(command)
     return command

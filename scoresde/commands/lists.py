@@ -1,14 +1,16 @@
 """`scoresde solvers | conditioners | datasets | models`: what there is, and what each is."""
 
+import inspect
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import click
 
 from ..conditioners import conditioners as by_model
 from ..core import files
 from ..core.errors import UsageError
-from ..core.options import Options, hint
+from ..core.options import Options, describe_type, hint
 from ..data import data
 from ..models.folder import CONFIG
 from ..models.names import bundled, load, locate
@@ -17,7 +19,7 @@ from ..observations.masks import masks
 from ..posterior import posteriors
 from ..posterior.store import RECORD
 from ..solvers import solvers as registry
-from .options import explain, flag, json_option, print_table
+from .options import default, flag, json_option, print_table
 
 
 def summary(cls: type) -> str:
@@ -29,6 +31,33 @@ def reference(cls: type[Options]) -> str:
     """Where a method was published: what its documentation says after "Reference:"."""
     found = re.search(r"References?:\s*(.*)", cls.__doc__ or "", re.DOTALL)
     return " ".join(found.group(1).split()).rstrip(".") if found else ""
+
+
+def explain(cls: type[Options], as_json: bool, spelling: Callable[[str], str] = flag) -> None:
+    """A class's documentation and its options with their spelling, kinds and defaults.
+
+    Args:
+        cls: An option class.
+        as_json: Whether JSON is printed.
+        spelling: Maps the name of a field to its spelling; by default as a flag.
+    """
+    fields = [
+        {
+            "option": spelling(name),
+            "kind": describe_type(info.annotation),
+            "default": "required" if info.is_required() else default(info),
+            "meaning": info.description or "",
+        }
+        for name, info in cls.model_fields.items()
+    ]
+    documentation = " ".join((cls.__doc__ or "").split("Reference")[0].split())
+    if as_json:
+        click.echo(json.dumps({"name": cls.name, "documentation": documentation, "options": fields}, indent=2))
+        return
+    click.echo(f"{cls.name}: {inspect.cleandoc(cls.__doc__ or '')}")
+    click.echo("\nOptions:" if fields else "\nNo options.")
+    for row in fields:
+        click.echo(f"  {row['option']}  {row['kind']}, default {row['default']}\n      {row['meaning']}")
 
 
 @click.command(epilog="\b\nExamples:\n  scoresde solvers\n  scoresde solvers dpm\n  scoresde solvers --json")

@@ -1,6 +1,5 @@
 """Command-line options made from the fields of option classes, and what the commands share."""
 
-import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,11 +12,12 @@ from pydantic_core import PydanticUndefined
 
 from ..api.handed import pictures
 from ..core.errors import UsageError
-from ..core.options import Options, Registry, describe_type
+from ..core.options import Options, Registry
 from ..models.base import ScoreModel
 from ..models.latent import data_shape
 from ..observations.holes import Hole
 from ..observations.masks import masks
+from ..sampling.precision import Asked
 
 if TYPE_CHECKING:
     from ..metrics import Estimate
@@ -49,7 +49,8 @@ def click_type(field: FieldInfo) -> click.ParamType[Any] | type:
     if get_origin(field.annotation) is Literal:
         choices = get_args(field.annotation)
         return click.Choice([str(c) for c in choices]) if isinstance(choices[0], str) else type(choices[0])
-    return kinds[0] if kinds and kinds[0] in (bool, int, float, str) else str
+    listed = get_origin(field.annotation) is tuple  # written as 0.5/0.1
+    return kinds[0] if kinds and kinds[0] in (bool, int, float, str) and not listed else str
 
 
 def field_options(
@@ -79,7 +80,7 @@ def field_options(
 
 def _written(value: Any) -> str:
     """A default as the command line would be given it; empty if there is none."""
-    if value is None or value is PydanticUndefined:
+    if value is None or value is PydanticUndefined or value == ():
         return ""
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -186,6 +187,23 @@ device_option: Callable[[Any], Any] = click.option(
 json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+def network_options(command: Any) -> Any:
+    """Adds --device, --precision and --compile to a command that evaluates a network.
+
+    Args:
+        command: The command, or the function that it is made of.
+    """
+    click.option(
+        "--compile/--no-compile", default=False, show_default=True,
+        help="Compile the network, which takes minutes at the start."
+    )(command)  # fmt: skip
+    click.option(
+        "--precision", type=click.Choice(get_args(Asked)), default="float32", show_default=True,
+        help="Of the network alone; auto takes the fastest that leaves samples the same to a grey level."
+    )(command)  # fmt: skip
+    return device_option(command)
+
+
 def print_table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     """Rows as aligned text, or as JSON.
 
@@ -221,30 +239,3 @@ def default(info: FieldInfo) -> Any:
         info: The field.
     """
     return str(info.default) if isinstance(info.default, Options) else info.default
-
-
-def explain(cls: type[Options], as_json: bool, spelling: Callable[[str], str] = flag) -> None:
-    """A class's documentation and its options with their spelling, kinds and defaults.
-
-    Args:
-        cls: An option class.
-        as_json: Whether JSON is printed.
-        spelling: Maps the name of a field to its spelling; by default as a flag.
-    """
-    fields = [
-        {
-            "option": spelling(name),
-            "kind": describe_type(info.annotation),
-            "default": "required" if info.is_required() else default(info),
-            "meaning": info.description or "",
-        }
-        for name, info in cls.model_fields.items()
-    ]
-    documentation = " ".join((cls.__doc__ or "").split("Reference")[0].split())
-    if as_json:
-        click.echo(json.dumps({"name": cls.name, "documentation": documentation, "options": fields}, indent=2))
-        return
-    click.echo(f"{cls.name}: {inspect.cleandoc(cls.__doc__ or '')}")
-    click.echo("\nOptions:" if fields else "\nNo options.")
-    for row in fields:
-        click.echo(f"  {row['option']}  {row['kind']}, default {row['default']}\n      {row['meaning']}")

@@ -17,9 +17,10 @@ from ..models import NetworkModel
 from ..networks.prune import Pruned, PruneMethod, each, measure
 from ..networks.prune import prune as take
 from ..observations.tasks import trained_task
+from ..sampling.precision import Asked, inferring
 from ..training.finetune import finetune as train_further
 from ..training.finetune import trained_with
-from .options import compared, device_option, json_option, print_table
+from .options import compared, json_option, network_options, print_table
 
 
 @click.command(
@@ -58,7 +59,7 @@ Examples:
 @click.option("--samples", type=click.IntRange(0), default=256, show_default=True, help="So many; 0 measures none.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what random takes.")
 @click.option("--quiet", is_flag=True, help="No progress bar or lines.")
-@device_option
+@network_options
 @json_option
 def prune(
     model: str,
@@ -73,6 +74,8 @@ def prune(
     seed: int,
     quiet: bool,
     device_name: str,
+    precision: Asked,
+    compile: bool,
     as_json: bool,
 ) -> None:
     """Set a share of MODEL's weights to 0, and report sparsity, operations and the distance of its samples."""
@@ -84,15 +87,16 @@ def prune(
     target = out or Path("pruned") / folder.name
     if target.resolve() == folder.resolve():
         raise UsageError(f"--out {target} is the model itself: choose another")
+    way = precision, compile
     shown, measured = False if quiet else None, samples and not trained_task(network).conditional
     real = held_out(model, chosen, samples, progress=shown) if measured else None
     with claimed(target):
-        rows = [row("as it was", network, chosen, samples, real, shown)]
+        rows = [row("as it was", network, chosen, samples, real, shown, way)]
         kept = take(network.net, method, amount, seed=seed, modules=modules)
-        rows.append(row("pruned", network, chosen, samples, real, shown))
+        rows.append(row("pruned", network, chosen, samples, real, shown, way))
         if config:
             train_further(config, network, kept, finetune, progress=shown)
-            rows.append(row(f"after {finetune} steps", network, chosen, samples, real, shown))
+            rows.append(row(f"after {finetune} steps", network, chosen, samples, real, shown, way))
         done: dict[str, Any] = {"method": method, "amount": amount, "finetune": finetune}
         done |= {"modules": list(modules)} if modules else {}
         recipe = {**content.get("recipe", {}), "pruned": done}
@@ -108,7 +112,13 @@ def prune(
 
 
 def row(
-    what: str, network: NetworkModel, metric: Metric, samples: int, real: Tensor | None, shown: bool | None
+    what: str,
+    network: NetworkModel,
+    metric: Metric,
+    samples: int,
+    real: Tensor | None,
+    shown: bool | None,
+    way: tuple[Asked, bool],
 ) -> dict[str, Any]:
     """A line of the report."""
     further = trained_task(network).extra_channels(network.shape[0])
@@ -121,5 +131,5 @@ def row(
         "of": found.flops,
     }
     if real is not None:
-        line |= compared(distance(network, metric, samples, real, progress=shown))
+        line |= compared(distance(inferring(network, *way), metric, samples, real, progress=shown))
     return line

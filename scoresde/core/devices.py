@@ -1,5 +1,7 @@
 """Devices: the one that a name means, and where float64 can be computed."""
 
+import os
+import platform
 from collections.abc import Callable
 
 import torch
@@ -41,6 +43,27 @@ THERE: dict[str, Callable[[], bool]] = {
     "xpu": torch.xpu.is_available,
 }
 """The kinds of devices, and whether this machine has one."""
+
+
+def machine(device: torch.device) -> str:
+    """The name of a device.
+
+    Args:
+        device: The device.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()}, {os.cpu_count()} cores"
+
+
+def finished(device: torch.device) -> None:
+    """Waits until a device is idle, so that what it does is timed whole, and nothing earlier with it.
+
+    Args:
+        device: The device.
+    """
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def exact(device: torch.device) -> torch.device:

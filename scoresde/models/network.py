@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from ..sde.labels import Label, labels
 from .autoencoders import Autoencoder
 from .base import ScoreModel
 from .border import tensor_of
+from .inference import Inference
 from .known import Known
 from .output import Output, classless
 from .predictions import Prediction, predictions
@@ -55,6 +56,10 @@ class NetworkModel(ScoreModel):
     """What the network is given for each sample, if it is bound."""
     source: Path | None = None
     """The folder that it was loaded from, where the covariance of its data and its recipe are."""
+    inference: Inference = Inference()
+    """How the network is evaluated; see `inferring`."""
+    evaluator: Callable[..., Any] | None = None
+    """What is called in place of `net`, if it is evaluated otherwise than it is."""
 
     def __init__(
         self,
@@ -87,6 +92,21 @@ class NetworkModel(ScoreModel):
         around = copy.copy(self)  # which shares the network
         around.known, around.bound = known, len(known)
         return around
+
+    def inferring(self, inference: Inference) -> Self:
+        """The same model with its network evaluated in another way, and with a copy of its weights if that takes one.
+
+        Args:
+            inference: The way.
+        """
+        around = copy.copy(self)  # which shares the network
+        around.inference, around.evaluator = inference, inference.of(self.net)
+        return around
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # to another device, say
+        self.evaluator = self.inference.of(self.net)
+        return self
 
     def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
         if classes is not None and not self.classes:
@@ -124,7 +144,7 @@ class NetworkModel(ScoreModel):
                 "without guidance (scoresde sample --class 0)"
             )
         like = next(self.net.parameters(), x)
-        dtype, device = like.dtype, like.device
+        dtype, device = self.inference.dtype or like.dtype, like.device
         # The label stays in float32: bfloat16 would merge neighbouring noise levels.
         label = self.time_input(t).to(torch.promote_types(dtype, torch.float32)).to(device)
         seen = x
@@ -136,7 +156,8 @@ class NetworkModel(ScoreModel):
         if known is not None:
             seen = torch.cat([seen, known.channels], 1)
         labels = () if classes is None else (classes,)
-        return tensor_of(self.net(seen.to(dtype).to(device), label, *labels), x).to(x.device).to(x.dtype)
+        out = tensor_of((self.evaluator or self.net)(seen.to(dtype).to(device), label, *labels), x)
+        return (out.contiguous() if self.inference.channels_last else out).to(x.device).to(x.dtype)
 
     def time_input(self, t: Tensor) -> Tensor:
         """What the network takes for the time, (B,) in float64.

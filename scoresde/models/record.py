@@ -14,6 +14,7 @@ from . import latent
 from .base import ScoreModel
 from .folder import CONFIG, WEIGHTS
 from .names import BUNDLED, locate
+from .network import NetworkModel
 
 
 def recipe(name: str | Path) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def record(model: ScoreModel, folder: Path) -> dict[str, Any]:
         "model": {"name": folder.name, "sha256": config["sha256"], **of_latents},
         "sde": table(model.sde),
         "device": str(model.device),
+        **(model.inference.record if isinstance(model, NetworkModel) else {}),
         **versions(),
     }
 

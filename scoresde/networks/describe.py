@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..core.devices import finished
 from ..core.errors import UsageError
 
 
@@ -170,7 +171,6 @@ def _milliseconds(net: nn.Module, shape: tuple[int, ...], batch: int, repeats: i
         for _ in range(repeats + 1):
             start = time.perf_counter()
             net(*inputs)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            finished(device)
             seconds.append(time.perf_counter() - start)
     return 1000 * statistics.median(seconds[1:])

@@ -9,6 +9,7 @@ from torch.nn import functional
 from ..core.errors import UsageError
 from ..core.options import remembered
 from ..likelihood.steps import Steps
+from ..models.inference import LOW
 from ..models.network import NetworkModel
 from ..models.output import denoised
 from ..observations.tasks import trained_task
@@ -18,8 +19,6 @@ from .options import TrainOptions
 
 BOUND = 1e-3
 """Weight of the variational bound in the hybrid loss."""
-LOW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-"""Precisions of 16 bits, by their names."""
 
 
 def times(sde: SDE, batch: Batch, options: TrainOptions) -> Tensor:
