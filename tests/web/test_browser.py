@@ -108,7 +108,13 @@ def shot(page, name):
 
 
 def pictures(section):
-    return section.locator("figure.result:not(.input) figcaption button", has_text="Download")
+    return section.locator("figure.result:not(.input):not(.past *) figcaption button", has_text="Download")
+
+
+def switch(page, name, value="on"):
+    """Turns on or off what is remembered: "expert" for all options under technical names, "pixels" for sharp ones."""
+    page.locator(f'[data-switch="{name}"]:visible').first.click()
+    expect(page.locator("html")).to_have_attribute(f"data-{name}", value)
 
 
 def photograph(path):
@@ -123,41 +129,49 @@ def test_generate(page, address):
     print(f"first pictures after {time.monotonic() - began:.2f} s")
     expect(section.locator(".status")).to_have_text(re.compile(r"\d+ evaluations · [\d.]+ s"))
     look = "getComputedStyle(document.querySelector('#generate .result img')).imageRendering"
-    assert page.evaluate(look) == "pixelated"
-    shot(page, "generate")
+    assert page.evaluate(look) == "auto"
 
+    switch(page, "expert")
     section.get_by_text("Options").click()
     section.get_by_label("solver").select_option("ddim")
     section.get_by_label("steps").fill("10")
     section.get_by_label("pictures").fill("1")
-    section.get_by_label("seed", exact=True).fill("7")
+    section.get_by_label("seed", exact=True).and_(section.locator("input[type=number]")).fill("7")
     section.get_by_label("model").select_option("digits")
     section.get_by_role("button", name="Generate").click()
     expect(pictures(section)).to_have_count(1, timeout=SLOW)
-    expect(section.locator(".label")).to_have_text("seed 7")
+    newest = section.locator(".stage > .grid")
+    expect(newest.locator(".label")).to_have_text("seed 7")
     expect(section.locator(".status")).to_contain_text("11 evaluations")
     shot(page, "options")
 
-    final = section.locator(".result img").get_attribute("src")
+    shown = newest.locator(".result img")
+    final = shown.get_attribute("src")
     slider = section.get_by_label("The way from noise to the picture")
     slider.fill("0")
-    early = section.locator(".result img").get_attribute("src")
+    expect(shown).not_to_have_attribute("src", final)
+    early = shown.get_attribute("src")
     section.get_by_label("What the slider shows").select_option("states")
-    noisy = section.locator(".result img").get_attribute("src")
-    slider.fill("15")
-    assert len({final, early, noisy}) == 3 and section.locator(".result img").get_attribute("src") == final
-    with page.expect_download() as download:
-        section.get_by_role("button", name="Download seed 7").click()
-    with Image.open(download.value.path()) as kept:
-        assert kept.size == (8, 8) and not kept.info
-    made_again(page, section, section.locator("figure.result"), f"a digit ({page.size})")
+    expect(shown).not_to_have_attribute("src", early)
+    assert shown.get_attribute("src") != final
+    slider.fill(slider.get_attribute("max"))
+    expect(shown).to_have_attribute("src", final)
+    for pixels, size in ((False, 512), (True, 8)):
+        if pixels:
+            switch(page, "pixels")
+            assert page.evaluate(look) == "pixelated"
+        with page.expect_download() as download:
+            newest.get_by_role("button", name="Download seed 7").click()
+        with Image.open(download.value.path()) as kept:
+            assert kept.size == (size, size) and not kept.info
+    made_again(page, section, newest.locator("figure.result"), f"a digit ({page.size})")
 
 
 def test_a_drawing_can_be_cancelled_and_a_mistake_is_one_sentence(page, address):
     section = visit(page, address, "generate")
     expect(pictures(section)).to_have_count(4, timeout=SLOW)
     section.get_by_text("Options").click()
-    section.get_by_label("solver").select_option("em")
+    section.get_by_label("method").select_option("em")
     section.get_by_role("button", name="Generate").click()
     expect(section.locator("progress")).to_be_visible()
     section.get_by_role("button", name="Cancel").click()
@@ -198,7 +212,7 @@ def made_again(page, section, first, caption):
 def test_inpaint(page, address, tmp_path):
     section = visit(page, address, "inpaint")
     section.locator("input[type=file]").first.set_input_files(photograph(tmp_path / "flower.png"))
-    expect(section.locator(".source .status")).to_contain_text("320x240 reduced to 43x32")
+    expect(section.locator(".source .status")).to_contain_text("320x240: it keeps this size")
     paper = section.locator("canvas")
     fill = section.get_by_role("button", name="Fill the hole")
     expect(fill).to_be_disabled()
@@ -219,11 +233,12 @@ def test_inpaint(page, address, tmp_path):
     section.get_by_role("button", name="Undo").click()
     expect(fill).to_be_enabled()
     section.get_by_role("button", name="Eraser").click()
-    section.get_by_label("brush").fill("16")
+    section.get_by_label("brush").fill("100")
+    assert section.get_by_label("brush").get_attribute("aria-valuetext") == "80 pixels"
     stroke((0.2, 0.2), (0.8, 0.7))
     expect(fill).to_be_disabled()
     section.get_by_role("button", name="Eraser").click()
-    section.get_by_label("brush").fill("8")
+    section.get_by_label("brush").fill("45")
     stroke((0.3, 0.3), (0.7, 0.6))
     section.get_by_label("pictures").fill("3")
     fill.click()
@@ -252,7 +267,7 @@ def test_a_hole_is_painted_by_keys_in_a_picture_that_was_pasted_or_dropped(page,
         }""",
         "paste" if page.size == "desk" else "drop",
     )
-    expect(section.locator(".source .status")).to_contain_text("40x40 reduced to 32x32")
+    expect(section.locator(".source .status")).to_contain_text("40x40: it keeps this size")
     section.locator("canvas").focus()
     for key in ("ArrowLeft", "ArrowUp", " "):
         page.keyboard.press(key)
@@ -265,14 +280,19 @@ def test_colourise(page, address, tmp_path):
     section = visit(page, address, "colourise")
     section.locator("input[type=file]").first.set_input_files(photograph(tmp_path / "flower.png"))
     expect(section.locator("figure.input")).to_have_count(2)
+    switch(page, "expert")
     section.get_by_label("Conditioner", exact=True).select_option("projection")
+    section.get_by_label("pictures").fill("2")
     section.get_by_role("button", name="Colourise").click()
-    expect(pictures(section)).to_have_count(4, timeout=SLOW)
-    section.get_by_role("button", name="Example").click()
-    expect(pictures(section)).to_have_count(0)
+    expect(pictures(section)).to_have_count(2, timeout=SLOW)
     section.get_by_label("Conditioner", exact=True).select_option("covariance")
-    section.get_by_role("button", name="Colourise").click()
+    section.get_by_label("pictures").fill("4")
+    with page.expect_request(lambda r: r.url.endswith("/colourise")) as asked:
+        section.get_by_role("button", name="Temple").click()
+    assert asked.value.post_data_json["conditioner"]["name"] == "covariance"
+    expect(section.get_by_role("button", name="Colourise", exact=True)).to_be_visible(timeout=SLOW)
     expect(pictures(section)).to_have_count(4, timeout=SLOW)
+    switch(page, "expert", "off")
     shot(page, "colourise")
     made_again(page, section, section.locator("figure.result:not(.input)").last, f"a colouring ({page.size})")
 
@@ -282,7 +302,7 @@ def test_a_picture_from_the_camera(page, address):
     section.get_by_role("button", name="Camera").click()
     expect(page.locator("video")).to_have_js_property("videoWidth", 640)
     page.get_by_role("button", name="Take it").click()
-    expect(section.locator(".source .status")).to_contain_text("reduced to")
+    expect(section.locator(".source .status")).to_contain_text("640x480: it keeps this size")
 
 
 def test_race(page, address):
@@ -291,12 +311,14 @@ def test_race(page, address):
     section.get_by_role("button", name="Add a solver").click()
     expect(section.locator(".racer")).to_have_count(4)
     expect(section.get_by_role("button", name="Add a solver")).to_be_disabled()
-    section.get_by_label("Take this solver out").last.click()
-    section.get_by_role("button", name="Race").click()
+    section.get_by_role("button", name="Three ways").click()
     expect(section.locator(".lane")).to_have_count(4)
+    expect(section.locator(".racer")).to_have_count(3)
     expect(section.locator(".behind img")).to_have_count(3, timeout=2 * SLOW)
     for lane in section.locator(".facts").all():
         expect(lane).to_have_text(re.compile(r"\d+ evaluations · [\d.]+ s"))
+    expect(section.get_by_role("button", name="Race", exact=True)).to_be_visible(timeout=2 * SLOW)
+    expect(section.locator(".status")).to_contain_text("Within one of 255 levels: adams after")
     shot(page, "race")
     final = section.locator(".lane img").nth(1).get_attribute("src")
     section.get_by_role("button", name="Replay").click()
@@ -382,7 +404,7 @@ def test_a_class_is_offered_where_the_model_knows_it(page, address):
     section.get_by_label("model").select_option("labelled")
     section.get_by_label("class").fill("2, 0")
     section.get_by_label("guidance").fill("2")
-    section.get_by_label("solver").select_option("euler")
+    section.get_by_label("method").select_option("euler")
     with page.expect_request(lambda r: r.url.endswith("/generate")) as asked:
         section.get_by_role("button", name="Generate").click()
     sent = asked.value.post_data_json
@@ -395,7 +417,7 @@ def test_a_large_photograph_is_reduced_before_it_is_sent(page, address, tmp_path
     Image.new("RGB", (3000, 2000), "navy").save(tmp_path / "large.png")
     section = visit(page, address, "colourise")
     section.locator("input[type=file]").first.set_input_files(tmp_path / "large.png")
-    expect(section.locator(".source .status")).to_contain_text("3000x2000 reduced here, then 2449x1632 reduced to")
+    expect(section.locator(".source .status")).to_contain_text("3000x2000 reduced here to 1224x816")
 
 
 def test_a_file_that_is_no_picture_is_one_sentence(page, address, tmp_path):
@@ -456,7 +478,7 @@ def test_every_tab_fits_the_screen(chromium, address, width):
         for summary in section.locator("summary:visible").all():
             summary.click()
         if tab in ("inpaint", "colourise"):
-            section.get_by_role("button", name="Example").click()
+            section.get_by_role("button", name="Flower").click()
             expect(section.locator("canvas, .input img").first).to_be_visible(timeout=SLOW)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
     context.close()

@@ -63,6 +63,37 @@ def test_visitors_take_turns():
         queue.close()
 
 
+def test_the_wait_is_what_those_before_are_expected_to_take():
+    queue = JobQueue(places=3)
+    free, begun, told = threading.Event(), threading.Event(), []
+
+    def blocking(job):
+        begun.set()
+        free.wait(10)
+        return {}
+
+    async def all_of_them():
+        running = queue.submit(blocking, "a", 1000.0)
+        await asyncio.to_thread(begun.wait, 10)
+        waiting = [queue.submit(lambda job: {}, name, seconds) for name, seconds in (("b", 500.0), ("c", 30.0))]
+        await asyncio.sleep(0.1)
+        free.set()
+        for job in (running, *waiting):
+            told.append([data async for name, data in job.events() if name in ("queued", "begun")])
+
+    try:
+        asyncio.run(all_of_them())
+    finally:
+        queue.close()
+    first, second, third = told
+    assert first[-1] == {"seconds": 1000}
+    assert 980 <= second[0]["seconds"] <= 1000 and second[0]["ahead"] == 1
+    assert third[0]["seconds"] - 500 == pytest.approx(second[0]["seconds"], abs=2) and third[0]["ahead"] == 2
+    assert [each["seconds"] for each in third if each.get("ahead") == 1] == [
+        500
+    ]  # of the second, as soon as it is drawn
+
+
 def test_a_visitor_has_a_share_of_the_line():
     queue = JobQueue(places=4, share=2)
     try:

@@ -1,6 +1,10 @@
 """The page behind a proxy, and the link that others open it by."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
+import numpy as np
 import pytest
 from test_web import EM, events, folders, refused, serving  # noqa: F401
 
@@ -91,6 +95,41 @@ def test_visitors_behind_the_proxy_are_told_apart_by_what_it_says(client, monkey
         for forwarded in ("203.0.113.7", "10.9.9.9, 203.0.113.8"):  # the first of the second is what its sender claims
             friend.post("/api/generate", json=body, headers={"x-forwarded-for": forwarded})
     assert seen == ["203.0.113.7", "203.0.113.8"]
+
+
+def told(client, forwarded, body):
+    """When a drawing of a visitor begins and ends, and the gaps between what is sent meanwhile, in seconds."""
+    with fresh(client, authorization=f"Bearer {client.settings.token}", **{"x-forwarded-for": forwarded}) as friend:
+        times, marks = [time.monotonic()], {}
+        with friend.stream("POST", "/api/generate", json=body) as answer:
+            for line in answer.iter_lines():
+                if line.startswith((":", "event")):
+                    times.append(time.monotonic())
+                    marks.setdefault(line.removeprefix("event: "), times[-1])
+    return marks, np.diff(times)
+
+
+def test_two_visitors_are_served_in_turn(client):
+    body = {"model": "grey", "count": 1, "solver": {"name": "em", "steps": 300}}
+    with ThreadPoolExecutor(4) as pool:
+        asked = []
+        for visitor in ("203.0.113.1", "203.0.113.1", "203.0.113.1", "203.0.113.2"):
+            asked.append(pool.submit(told, client, visitor, body))
+            time.sleep(0.2)  # in this order
+        first, second, third, other = (each.result()[0] for each in asked)
+    assert first["begun"] < other["begun"] < third["begun"]  # before what the other one asked for earlier
+    assert first["begun"] < second["begun"] < third["begun"]
+
+
+@pytest.mark.slow
+def test_who_waits_hears_something_every_fifteen_seconds(folders, tmp_path):  # noqa: F811
+    """With a full line and a busy processor; proxies cut an answer that is silent for a minute."""
+    with serving(folders, tmp_path / "catalogue.sqlite", public=PUBLIC, seconds=12.0) as client:
+        body = {"model": "digits", "count": 16, "solver": {"name": "em", "steps": 1000}}
+        with ThreadPoolExecutor(5) as pool:
+            asked = [pool.submit(told, client, f"203.0.113.{i}", body) for i in range(5)]
+            gaps = np.concatenate([each.result()[1] for each in asked])
+    assert np.quantile(gaps, 0.95) < 15 and gaps.max() < 30
 
 
 def test_without_a_proxy_nobody_chooses_a_name(folders, tmp_path, monkeypatch):  # noqa: F811

@@ -5,15 +5,13 @@ import { data, download, el, image, labelled, sentence, toast, toggle } from "./
 import { player, stills } from "./path.js";
 import { on } from "./words.js";
 
-const LARGE = 512; // pixels that a smaller picture is enlarged to, as the server does it
-
 function name(parameters) {
   return `${parameters.task}-${parameters.model}-${parameters.seed}`;
 }
 
 function small(made) {
   const shown = made.querySelector("img");
-  return Math.max(shown.naturalWidth, shown.naturalHeight) < LARGE;
+  return shown.classList.contains("small"); // a photograph keeps its size
 }
 
 // Downloads a picture, enlarged if it is small, unless somebody wants its pixels.
