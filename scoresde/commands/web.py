@@ -1,5 +1,6 @@
 """`scoresde web`: a page for the browser."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -7,7 +8,8 @@ import click
 from .. import models
 from ..core.devices import device
 from ..core.errors import UsageError
-from .options import device_option
+from ..sampling.precision import Asked
+from .options import network_options
 
 
 @click.command(
@@ -19,7 +21,8 @@ said on the way is not encrypted.
 Examples:
   scoresde web
   scoresde web --model runs/photos --model digits --port 9000
-  scoresde web --host 0.0.0.0 --catalogue family.sqlite"""
+  scoresde web --host 0.0.0.0 --catalogue family.sqlite
+  scoresde web --public https://demo.example.org/scoresde"""
 )
 @click.option("--model", "models", multiple=True, help="Run, model folder or bundled name. [default: those bundled]")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 is any that is free.")
@@ -29,11 +32,28 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="File of the pictures that are kept. [default: catalogue.sqlite in your application folder]",
 )
-@device_option
-def web(models: tuple[str, ...], port: int, host: str, catalogue: Path | None, device_name: str) -> None:
+@click.option(
+    "--public",
+    default="",
+    metavar="URL",
+    help="Address at which others see the page, through a proxy, which has to set X-Forwarded-For.",
+)
+@network_options
+def web(
+    models: tuple[str, ...],
+    port: int,
+    host: str,
+    catalogue: Path | None,
+    public: str,
+    device_name: str,
+    precision: Asked,
+    compile: bool,
+) -> None:
     """Serve a page on which pictures are drawn, painted, coloured, compared and kept."""
     try:
         from ..web.app import WebSettings, create_app
+        from ..web.link import blocks
+        from ..web.proxy import public_address
         from ..web.server import listening, server
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
@@ -41,9 +61,10 @@ def web(models: tuple[str, ...], port: int, host: str, catalogue: Path | None, d
             raise UsageError(
                 "the page keeps its pictures with sqlite3, which this Python was built without: use another Python"
             ) from None
-        if missing not in ("fastapi", "starlette", "uvicorn"):
+        if missing not in ("fastapi", "segno", "starlette", "uvicorn"):
             raise
         raise UsageError(f"the page needs {error.name}: install it with pip install 'scoresde[web]'") from None
+    outside = public_address(public)
     place = catalogue or Path(click.get_app_dir("scoresde")) / "catalogue.sqlite"
     with listening(host, port) as listener:
         settings = WebSettings(
@@ -52,10 +73,15 @@ def web(models: tuple[str, ...], port: int, host: str, catalogue: Path | None, d
             host=host,
             port=listener.getsockname()[1],
             device=device(device_name),
+            public=outside,
+            precision=precision,
+            compile=compile,
         )
         queue = settings.queue()
         app = create_app(settings, queue)
         click.echo(f"The page is at {settings.link}\nPictures are kept in {place}. Ctrl-C ends it.")
+        if not settings.policy.free and sys.stdout.isatty():
+            click.echo(blocks(settings.link))
         server(app, queue.close).run(sockets=[listener])
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import torch
 from fastapi import FastAPI, Request
@@ -20,6 +21,7 @@ from ..core.errors import ResourceError, ScoreSDEError, UsageError
 from ..core.random import generators
 from ..models.latent import data_shape
 from ..observations.tasks import trained_task
+from ..sampling.precision import Asked, inferring
 from . import uploads
 from .catalogue import Catalogue
 from .drawing import serve_drawing
@@ -27,7 +29,8 @@ from .entries import MissingEntry
 from .exporting import serve_exports
 from .jobs import Full, JobQueue, unexpected
 from .keeping import serve_catalogue
-from .security import AccessPolicy, Guarded, loopback, reachable
+from .link import serve_link
+from .security import AccessPolicy, Guarded, reachable
 from .tabs import Served
 
 READ = ["GET", "HEAD"]
@@ -48,29 +51,35 @@ class WebSettings:
     """Port to listen at."""
     device: torch.device = torch.device("cpu")
     """Device of the models."""
+    precision: Asked = "float32"
+    """As for `inferring`."""
+    compile: bool = False
+    """Whether the networks are compiled."""
     waiting: int = 4
     """Jobs that may wait while one is worked on."""
     seconds: float = 300.0
     """How long a job may take."""
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     """The secret that opens the page."""
+    public: str = ""
+    """The address at which others see the page, if a proxy stands before it."""
 
     def queue(self) -> JobQueue:
         """Where the work waits. Where others can reach the page, half of the places are the most for one of them."""
-        share = self.waiting if loopback(self.host) else (self.waiting + 1) // 2
+        share = self.waiting if self.policy.free else (self.waiting + 1) // 2
         return JobQueue(self.waiting, self.seconds, share)
 
     @property
     def policy(self) -> AccessPolicy:
         """Which requests are accepted."""
-        return AccessPolicy(self.host, self.port, self.token)
+        return AccessPolicy(self.host, self.port, self.token, self.public)
 
     @property
     def link(self) -> str:
         """Where the page is; from elsewhere than this machine, it takes the token."""
         name = reachable(self.host).strip("[]")
         name = f"[{name}]" if ":" in name else name
-        return f"http://{name}:{self.port}/" + ("" if loopback(self.host) else f"?token={self.token}")
+        return (self.public or f"http://{name}:{self.port}/") + ("" if self.policy.free else f"?token={self.token}")
 
 
 def create_app(settings: WebSettings, queue: JobQueue | None = None) -> Guarded:
@@ -86,7 +95,7 @@ def create_app(settings: WebSettings, queue: JobQueue | None = None) -> Guarded:
         DataError: The catalogue is damaged.
     """
     uploads.decoder(uploads.STANDARD)
-    served = [load(name, settings.device) for name in settings.models]
+    served = [load(name, settings) for name in settings.models]
     names = [each.name for each in served]
     if twice := {name for name in names if names.count(name) > 1}:
         raise UsageError(f"two models are called {min(twice)!r}: give their folders different names")
@@ -103,24 +112,26 @@ def create_app(settings: WebSettings, queue: JobQueue | None = None) -> Guarded:
     serve_pages(app, settings)
     serve_drawing(app, served, line)
     serve_catalogue(app, catalogue)
+    serve_link(app, "" if settings.policy.free else settings.link)
     serve_exports(app)
     return Guarded(app, settings.policy)
 
 
-def load(name: str, device: torch.device) -> Served:
+def load(name: str, settings: WebSettings) -> Served:
     """A model after a first evaluation, which takes longer than later ones, and a second, which is timed.
 
     Args:
         name: A run, a model folder, or the name of a bundled model.
-        device: The device of the model.
+        settings: Where and how it is evaluated.
     """
     folder = models.locate(name)
-    model = models.load(folder, device)
+    model = inferring(models.load(folder, settings.device), settings.precision, settings.compile)
     if (channels := data_shape(model)[0]) not in (1, 3):
         raise UsageError(f"{name} makes images of {channels} channels; only 1 or 3 can be drawn")
     pace = 0.0
     if not trained_task(model).conditional:
-        x, t = model.prior(generators([0])), torch.full((1,), model.sde.t_max, dtype=torch.float64, device=device)
+        x = model.prior(generators([0]))
+        t = torch.full((1,), model.sde.t_max, dtype=torch.float64, device=settings.device)
         with torch.no_grad():
             model.eps(x, t)
             began = time.perf_counter()
@@ -177,9 +188,17 @@ def serve_pages(app: FastAPI, settings: WebSettings) -> None:
     @app.api_route("/", methods=READ)
     async def index(token: str = "") -> Response:
         known = secrets.compare_digest(token.encode(), settings.token.encode())
-        response = RedirectResponse("/", 303) if known else answer("index.html")
-        if known or loopback(settings.host):
-            response.set_cookie(settings.policy.cookie, settings.token, httponly=True, samesite="strict")
+        response = RedirectResponse("./", 303) if known else answer("index.html")
+        if known or settings.policy.free:
+            outside = urlsplit(settings.public)
+            response.set_cookie(
+                settings.policy.cookie,
+                settings.token,
+                path=outside.path or "/",
+                secure=outside.scheme == "https",
+                httponly=True,
+                samesite="strict",
+            )
         return response
 
     @app.api_route("/{name}", methods=READ)

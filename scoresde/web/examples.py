@@ -74,7 +74,7 @@ def _evening() -> Image.Image:
     return Image.fromarray(found.round().clip(0, 255).astype(np.uint8))
 
 
-SEEN = "The model “photos” learned from small pieces of this photograph; the model “cifar10” has never seen it."
+SEEN = "“photos” learned from small pieces of this photograph; “cifar10” has never seen it."
 EXAMPLES = {
     "flower": Example(
         "Flower", SEEN, lambda: _photograph("flower.jpg", (150, 60, 470, 300)),
