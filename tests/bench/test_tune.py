@@ -81,6 +81,19 @@ def test_gradients_are_those_of_finite_differences(gm2):
     assert torch.autograd.gradcheck(end, [v.requires_grad_() for v in values], rtol=1e-4, atol=1e-5)
 
 
+def test_what_is_kept_ends_where_what_was_learned_does(gm2):
+    """With times that the network is told, and weights of all predictions."""
+    given, _ = gm2
+    begun = as_linear(solvers["eab"](steps=4), given.model.sde, given.stop)
+    moved = [v.detach() + 0.1 for v in Parameters.of(begun, given.model.sde, given.stop)]
+    found = Parameters(*moved)
+    kept = found.method(given.model.sde, given.stop)
+    assert all(told < on for told, on in zip(kept.times[1:], kept.grid.at, strict=True))
+    x = given.noise.double()
+    ends = kept.solve(given.model, x, start=1.0, stop=given.stop), found.end(given.model, x, given.stop)
+    torch.testing.assert_close(*ends, rtol=1e-3, atol=1e-3)
+
+
 def test_two_weights_of_a_gaussian_are_the_best_there_are():
     """For N(0, v) one step from x ends at c x; the flow is linear too, so that one weight makes it exact."""
     model = problem("gm2")
