@@ -180,7 +180,7 @@ def test_a_drawing_can_be_cancelled_and_a_mistake_is_one_sentence(page, address)
     with page.expect_response(lambda r: "generate" in r.url) as refused:
         section.get_by_role("button", name="Generate").click()
     assert refused.value.status == 400
-    expect(section.locator(".status")).to_contain_text("steps must be at least 1, got 0")
+    expect(section.locator(".status")).to_contain_text("Steps must be at least 1, got 0")
     (said,) = page.wrong
     assert "400" in said
     page.wrong.clear()
@@ -409,8 +409,8 @@ def test_a_class_is_offered_where_the_model_knows_it(page, address):
         section.get_by_role("button", name="Generate").click()
     sent = asked.value.post_data_json
     assert (sent["model"], sent["classes"], sent["guidance"]) == ("labelled", [2, 0], 2)
-    expect(section.locator(".status")).to_contain_text("evaluations")
-    expect(section.get_by_role("button", name="Generate")).to_be_visible()
+    expect(section.locator(".status")).to_contain_text("evaluations", timeout=SLOW)
+    expect(section.get_by_role("button", name="Generate")).to_be_visible(timeout=2 * SLOW)
 
 
 def test_a_large_photograph_is_reduced_before_it_is_sent(page, address, tmp_path):
