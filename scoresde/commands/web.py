@@ -86,5 +86,5 @@ def web(
 
 
 def quickest_first() -> tuple[str, ...]:
-    """The bundled models, the smallest first, which the page begins with."""
+    """The bundled models, the smallest first, as the page lists them."""
     return tuple(sorted(models.bundled(), key=lambda name: (models.locate(name) / models.WEIGHTS).stat().st_size))

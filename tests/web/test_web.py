@@ -483,7 +483,7 @@ def test_bounds_of_a_form():
     assert "karras" in fields["grid"]["suggestions"]
 
 
-def test_the_page_begins_with_the_quickest_model():
+def test_the_page_lists_the_quickest_model_first():
     names = quickest_first()
     sizes = [sum(p.numel() for p in models.load(name).parameters()) for name in names]
     assert sorted(names) == models.bundled() and sizes == sorted(sizes)

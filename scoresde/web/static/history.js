@@ -6,6 +6,8 @@ import { called } from "./words.js";
 const MOST = 8; // batches
 const LETTERS = 24e6; // of all their pictures and paths together
 
+const GIVEN = { picture: "They begin with another picture.", mask: "The hole is another one." };
+
 // What was asked for, in a line.
 export function summary({ body, done }) {
   const solver = body.solver ? [body.solver.name, ...options(body.solver)].join(", ") : null;
@@ -29,7 +31,7 @@ export function differences(a, b) {
     const [was, is] = [a[key], b[key]];
     if (JSON.stringify(was) === JSON.stringify(is) || key === "count") continue;
     if (key === "seed") found.push(`They begin with other noise: ${seeds(a)} on the left, ${seeds(b)} on the right.`);
-    else if ([was, is].some((value) => typeof value === "string" && value.length > 200)) found.push(`Another ${key}.`);
+    else if (GIVEN[key]) found.push(GIVEN[key]);
     else if ([was, is].some((value) => value?.name)) {
       const term = key[0].toUpperCase() + key.slice(1);
       if (was?.name !== is?.name) say(term, was?.name, is?.name);
