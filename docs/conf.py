@@ -16,6 +16,7 @@ import scoresde  # noqa: E402
 from scoresde.commands.options import flag  # noqa: E402
 from scoresde.core.options import Options, Registry, describe_type  # noqa: E402
 from scoresde.solvers import solvers  # noqa: E402
+from scoresde.solvers.few_steps import CHOSEN  # noqa: E402
 
 project = "scoresde"
 author = copyright = "The scoresde developers"
@@ -56,7 +57,22 @@ def solver_table() -> str:
     return "\n".join(lines)
 
 
-myst_substitutions = {"solver_table": solver_table(), "room_table": rooms.table()}
+def few_steps_table() -> str:
+    """Which solver takes a number of steps where none is named, for each kind of model."""
+    lines = ["| steps | " + " | ".join(CHOSEN) + " |", "|---" * (1 + len(CHOSEN)) + "|"]
+    firsts = sorted({first for table in CHOSEN.values() for first in table})
+    for first, after in zip(firsts, [*firsts[1:], None], strict=True):
+        steps = f"{first}" if after == first + 1 else f"from {first}" if after is None else f"{first} to {after - 1}"
+        cells = [f"`{table[max(n for n in table if n <= first)]}`" for table in CHOSEN.values()]
+        lines.append(f"| {steps} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+myst_substitutions = {
+    "solver_table": solver_table(),
+    "few_steps_table": few_steps_table(),
+    "room_table": rooms.table(),
+}
 
 
 def modules(package: str) -> list[str]:

@@ -12,9 +12,9 @@ import click
 from torch import Tensor
 
 from .. import models
+from ..api.chosen import DEFAULT
 from ..api.handed import pictures
 from ..api.start import PICTURE, SHARE, begun
-from ..bench import tune
 from ..core import files
 from ..core.devices import device
 from ..core.errors import UsageError
@@ -30,11 +30,13 @@ from ..models.latent import decoded, of_data
 from ..models.network import NetworkModel
 from ..models.record import record as noted
 from ..sampling import sample as sampling
+from ..sampling.precision import Asked, inferring
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.samples import names_of
 from ..sampling.trajectory import Trajectory, drawn_way
 from ..solvers import Solver, solvers
-from .options import build, device_option, field_options
+from .chosen import solver_for
+from .options import field_options, network_options
 
 RECORD = "samples.json"
 
@@ -82,7 +84,7 @@ def labels(classes: str | None, count: int, scale: float | None, interval: str |
 
 def run(
     model: str,
-    solver: str,
+    solver: str | None,
     count: int,
     seed: int,
     batch: int,
@@ -96,6 +98,8 @@ def run(
     start: tuple[str, ...],
     start_time: str | None,
     device_name: str,
+    precision: Asked,
+    compile: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -104,16 +108,13 @@ def run(
     Samples that are no pictures are the array `samples` of samples.npz, in the units of the data. Of what the folder
     holds, the files of an earlier result of this command are replaced, and no others.
     """
-    tuned = options.get("grid") == "tuned"
-    chosen = build(solvers, solver, options | {"grid": None} if tuned else options)
     if trajectory is not None and trajectory < 2:
         raise UsageError(f"--trajectory needs at least 2 frames, got {trajectory}")
     folder = models.locate(model)
-    if tuned:
-        chosen = tune.tuned(chosen, folder)
     with contextlib.ExitStack() as stack:
         name, together = stack.enter_context(group(device_name)), processes()
-        network = models.load(folder, device(name))
+        network = inferring(models.load(folder, device(name)), precision, compile)
+        chosen = solver_for(network, solver, options, not start)
         if clip and not pictures(network):
             raise UsageError(f"--clip cuts off at black and white, and the samples of {model} are no pictures: drop it")
         if clip:
@@ -122,7 +123,7 @@ def run(
         asked = labels(classes, count, guidance, guidance_interval)
         if asked:
             asked.around(network, 0, count)  # says what is wrong before a folder is made
-        target = out or Path("samples") / f"{folder.name}-{solver}"
+        target = out or Path("samples") / f"{folder.name}-{chosen.name}"
         seeds = range(seed, seed + count)
         names = names_of(seeds, pictures(network))
         names += ["trajectory.png", f"trajectory.{animation}"] if trajectory else []
@@ -199,7 +200,9 @@ def sample() -> click.Command:
     """The command, with one option per field of any solver."""
     own = [
         click.Option(["--model"], default="digits", show_default=True, help="Run, model folder or bundled name."),
-        click.Option(["--solver"], default="adams", show_default=True, metavar="NAME", help="See `scoresde solvers`."),
+        click.Option(
+            ["--solver"], metavar="NAME", help=f"See `scoresde solvers`. [default: {DEFAULT}, or the best for --steps]"
+        ),
         click.Option(["-n", "count"], type=click.IntRange(1), default=64, show_default=True, help="Samples."),
         click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Sample i uses seed + i."),
         click.Option(["--batch"], type=click.IntRange(1), default=64, show_default=True, help="Samples at a time."),
@@ -229,16 +232,18 @@ def sample() -> click.Command:
     ]
     command = click.Command("sample", callback=run, params=[*own, *field_options(solvers.all())], help=run.__doc__)
     command.epilog = """\b
-An option followed by [dpm: 0.05] belongs to the solver dpm, and is 0.05 unless it is given. With --grid tuned the
-steps lie where `scoresde tune` has put them for this model, solver and number of steps. Under torchrun the batches are
-shared out. What an interrupted run has done is in .unfinished in its folder until the next run there.
+An option followed by [dpm: 0.05] belongs to the solver dpm, and is 0.05 unless it is given. With --steps alone the
+method and the grid are those that came nearest to the converged flow in that many steps, or what `scoresde tune` has
+left for them. Under torchrun the batches are shared out. What an interrupted run has done is in .unfinished in its
+folder until the next run there.
 \b
 Examples:
+  scoresde sample --steps 8
   scoresde sample --solver dpm --tol 1e-2
   scoresde sample --model runs/digits --solver pc --steps 200 -n 16 --seed 7 --out out
   scoresde sample --solver rk45 --trajectory 10 --animation webp
-  scoresde sample --model models/digits --solver unipc --steps 5 --grid tuned
+  scoresde sample --model models/digits --steps 5
   scoresde sample --model cifar10 --start photo.png --start-time 0.3 -n 8
   scoresde sample --model runs/labelled --class 0,1,2 --guidance 2 -n 12"""
-    device_option(command)
+    network_options(command)
     return command
