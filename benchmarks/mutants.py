@@ -400,6 +400,11 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("sampling/precision.py", "if share < GAIN and rms < TOLERANCE", "if share < GAIN", "faster whatever becomes of the samples", "precision -k changes"),
     ("sampling/precision.py", "        found.update(weight.detach()", "        str(weight.detach()", "a choice for other weights is taken", "precision -k once"),
     ("sampling/precision.py", "and not (exact and way.dtype is not None)", "", "a likelihood in 16 bits", "precision -k likelihood"),
+    ("core/threads.py", "str(max(1, math.ceil(allowed)))", "str(max(1, round(allowed)))", "half a processor of a quota is lost", "threads"),
+    ("core/threads.py", "    if any(name in environment", "    if all(name in environment", "somebody's own number of threads is overruled", "threads"),
+    ("core/threads.py", "for folder in (groups, groups / _own()):", "for folder in (groups,):", "the quota of a service is not seen", "threads"),
+    ("commands/written.py", "return not any(group.startswith", "return True or any(group.startswith", "a help without the options of installed plug-ins", "written -k old"),
+    ("commands/written.py", ".st_mtime > latest", ".st_mtime > 1e12", "a help that is older than its command", "written -k old"),
 ]  # fmt: skip
 
 

@@ -5,7 +5,6 @@ edit of the package, where other distributions bring plug-ins, and where torch i
 """
 
 import functools
-import importlib.metadata
 import json
 import os
 import sys
@@ -71,9 +70,7 @@ class _Written(click.Command):
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for name, *given in self.calls:
-            if name == "write_usage":
-                given[0] = ctx.command_path
-            elif name == "write_dl":
+            if name == "write_dl":
                 given[0] = [tuple(row) for row in given[0]]
             getattr(formatter, name)(*given)
 
@@ -142,4 +139,6 @@ def _current() -> bool:
         for file in files:
             if file.endswith(".py") and os.stat(os.path.join(folder, file)).st_mtime > latest:
                 return False
+    import importlib.metadata  # slow to import: not for `scoresde --help`
+
     return not any(group.startswith("scoresde.") for group in importlib.metadata.entry_points().groups)
