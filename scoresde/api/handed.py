@@ -17,6 +17,7 @@ from ..images.pictures import scaled
 from ..models import ScoreModel
 from ..models.latent import coded, data_shape
 from ..observations import Blur, LinearObservation, NamedObservation, Observation, Pixels, Stacked
+from ..observations.rounded import Rounded
 
 Array = Tensor | np.ndarray[Any, Any]
 Handed = Array | Sequence[Any] | Image.Image
@@ -66,7 +67,7 @@ def measured(y: Handed, observation: Observation, model: ScoreModel) -> Tensor:
     if isinstance(observation, Pixels):
         many = found.expand(rows, *shape) if len(found) == 1 else found
         in_range(many[observation.known(many).expand_as(many)], "y", 1.0, observation.noise)
-    elif isinstance(observation, NamedObservation | Blur):
+    elif isinstance(observation, NamedObservation | Blur) and not isinstance(observation, Rounded):
         gain = float(observation.kernel.abs().sum()) if isinstance(observation, Blur) else 1.0
         in_range(found, "y", gain, observation.noise)
     else:

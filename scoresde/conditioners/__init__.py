@@ -7,6 +7,7 @@ from .base import ConditionedModel, Conditioner, LinearConditioner, conditioners
 if TYPE_CHECKING:  # for editors; at run time a class is imported when it is asked for
     from .covariance import CovarianceConditioner as CovarianceConditioner
     from .dps import DPS as DPS
+    from .linearised import Linearised as Linearised
     from .mixture import MixtureConditioner as MixtureConditioner
     from .moment import MomentConditioner as MomentConditioner
     from .oracle import Oracle as Oracle

@@ -148,6 +148,23 @@ def rand(shape: Sequence[int], generator: torch.Generator, *, dtype: torch.dtype
     return torch.rand(tuple(shape), generator=generator, dtype=dtype)
 
 
+def poisson(rates: Tensor, generator: Generators) -> Tensor:
+    """Counts with Poisson's law, (B, *), in the dtype and on the device of the rates.
+
+    Args:
+        rates: Their means, (B, *), at least 0.
+        generator: As for `randn`.
+
+    Raises:
+        UsageError: There is not one generator for each of the B rows.
+    """
+    if generator is None or isinstance(generator, torch.Generator):
+        return torch.poisson(rates.cpu(), generator).to(rates)
+    if len(generator) != len(rates):
+        raise UsageError(f"{len(generator)} generators for a batch of {len(rates)}: give one per row, or a single one")
+    return torch.stack([torch.poisson(row, g) for row, g in zip(rates.cpu(), generator, strict=True)]).to(rates)
+
+
 def seed_of(generator: torch.Generator | None) -> int:
     """A seed drawn from a generator, for streams.
 

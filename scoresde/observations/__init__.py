@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from .base import LinearObservation, NamedObservation, Observation, OrthogonalObservation, observations
+from .base import LinearObservation, Observation, OrthogonalObservation
 from .blurred import GaussianBlur
 from .composed import Composed
 from .given import Blur, LinearOperator, NonLinear
+from .listed import NamedObservation, WrittenObservation, observations
 from .named import ROUNDING, ChannelMean, Crop, Downsample, Luma, Noisy
 from .pixels import Pixels
 from .stacked import Stacked
@@ -31,5 +32,6 @@ __all__ = [
     "OrthogonalObservation",
     "Pixels",
     "Stacked",
+    "WrittenObservation",
     "observations",
 ]

@@ -4,12 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from ..core.errors import NumericalError, UsageError
-from ..core.options import Registry, WrittenOptions
-from ..core.random import randn_like, stream
+from ..core.random import Generators, randn_like, stream
 from .krylov import conjugate_gradients
 
 PRODUCTS, TOL = 1000, 1e-10
@@ -43,6 +41,16 @@ class Observation(ABC):
         Args:
             x: Samples, (B, *).
         """
+
+    def measure(self, x: Tensor, generator: Generators = None) -> Tensor:
+        """A x with its error, (B, *m), as a measurement of x may be.
+
+        Args:
+            x: Samples, (B, *).
+            generator: Source of the error, as for a solver.
+        """
+        clean = self.forward(x)
+        return clean + self.noise * randn_like(clean, generator)
 
     def residual(self, x: Tensor, y: Tensor) -> Tensor:
         """y - A x, (B, *m).
@@ -232,12 +240,3 @@ class OrthogonalObservation(LinearObservation):
             x: Samples, (B, *).
         """
         return self.forward(x) / self.gain
-
-
-class NamedObservation(WrittenOptions, LinearObservation):
-    """Base of the linear observations that are nothing but their options. As text: "luma" or "downsample:factor=4"."""
-
-    noise: float = Field(0.0, ge=0, description="Standard deviation of the measurement's error, for data in [-1, 1].")
-
-
-observations: Registry[NamedObservation] = Registry("observation", "scoresde.observations")

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from ..core.devices import like
 from ..core.errors import UsageError
-from .base import NamedObservation, Precision, observations
+from .base import Precision
 from .cosine import cosines
 from .given import Blur
+from .listed import NamedObservation, observations
 from .named import ROUNDING
 
 

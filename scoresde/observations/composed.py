@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
-from ..core.random import randn, stream
-from .base import LinearObservation, NamedObservation, OrthogonalObservation
+from ..core.random import Generators, randn, stream
+from .base import LinearObservation, Observation, OrthogonalObservation
+from .listed import NamedObservation, WrittenObservation
 
 
 class Composed(LinearObservation):
@@ -21,7 +22,7 @@ class Composed(LinearObservation):
         *observations: At least one, each linear and of what the one before it leaves.
 
     Raises:
-        UsageError: There are none, one is not linear, or the noise would not stay white.
+        UsageError: There are none, one is not linear, the noise would not stay white, or one leaves no picture.
 
     Example:
         >>> import scoresde, torch
@@ -35,18 +36,22 @@ class Composed(LinearObservation):
     shape: tuple[int, ...] | None = None
     """Shape of one sample, once it is known."""
 
-    def __init__(self, *observations: LinearObservation) -> None:
-        if not observations or not all(isinstance(part, LinearObservation) for part in observations):
+    def __init__(self, *observations: Observation) -> None:
+        parts = [part for part in observations if isinstance(part, LinearObservation)]
+        if not observations or len(parts) < len(observations):
             raise UsageError("what is composed are linear observations, at least one: Composed(Luma(), Pixels(mask))")
         variance = 0.0
-        for part in observations:
+        for part in parts:
             if variance and not isinstance(part, OrthogonalObservation):
                 raise UsageError(
                     f"{type(part).__name__} after a noisy observation leaves noise that is not white: let it come first"
                 )
+            done = last(part)
+            if isinstance(done, NamedObservation) and not done.pixels and part is not parts[-1]:
+                raise UsageError(f"{part} leaves no picture, of which something else could be done: let it come last")
             gain = part.gain if isinstance(part, OrthogonalObservation) else 1.0
             variance = part.noise**2 + gain**2 * variance
-        self.parts, self.noise = observations, math.sqrt(variance)
+        self.parts, self.noise = tuple(parts), math.sqrt(variance)
 
     def __str__(self) -> str:
         names = [str(p) if isinstance(p, NamedObservation) else type(p).__name__.lower() for p in self.parts]
@@ -85,6 +90,27 @@ class Composed(LinearObservation):
             y = part.adjoint(y)
         return y
 
+    def measure(self, x: Tensor, generator: Generators = None) -> Tensor:
+        for part in self.parts:
+            x = part.measure(x, generator)
+        return x
+
+    def read(self, picture: Tensor) -> Tensor:
+        """y of a picture that is what is left, as what was done last reads it.
+
+        Args:
+            picture: (B, C, H, W) in [-1, 1].
+        """
+        return final.read(picture) if isinstance(final := last(self), WrittenObservation) else picture
+
+    def shown(self, y: Tensor) -> Tensor:
+        """The picture that is left, as what was done last shows it.
+
+        Args:
+            y: The measurement, (B, *m).
+        """
+        return final.shown(y) if isinstance(final := last(self), WrittenObservation) else y
+
     def residual(self, x: Tensor, y: Tensor) -> Tensor:
         for part in self.parts[:-1]:
             x = part.forward(x)
@@ -97,6 +123,15 @@ class OrthogonalComposed(OrthogonalObservation, Composed):
     @property
     def gain(self) -> float:
         return math.prod(part.gain for part in self.parts if isinstance(part, OrthogonalObservation))
+
+
+def last(observation: Observation) -> Observation:
+    """What was done last: the last part of a composition, or the observation itself.
+
+    Args:
+        observation: Any.
+    """
+    return last(observation.parts[-1]) if isinstance(observation, Composed) else observation
 
 
 def orthogonal(whole: Composed, shape: tuple[int, ...]) -> bool:

@@ -1,12 +1,14 @@
 """Observations made from a blur kernel, or from functions of the user."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
-from .base import LinearObservation, Observation
+from .base import LinearObservation, Observation, Precision
+from .borders import Border, convolved, correlated, cosine_gains
 
 
 def not_negative(noise: float) -> float:
@@ -51,30 +53,32 @@ class LinearOperator(LinearObservation):
 
 
 class Blur(LinearObservation):
-    """Convolution of each channel with a kernel, periodic at the edges.
+    """Convolution of each channel with a kernel.
 
-    Frequencies that the kernel leaves less than `cut` of the strongest count as removed altogether.
+    Beyond its edge a picture is repeated, or with `border` mirrored or 0. Frequencies of which a periodic kernel leaves
+    less than `cut` of the strongest count as removed altogether.
 
     Args:
         kernel: (h, w), both odd, centred.
         noise: σ_y, the standard deviation of the measurement's error.
+        border: "periodic", "reflect" or "zero".
 
     Raises:
-        UsageError: The kernel has another shape or no weight.
+        UsageError: The kernel has another shape or no weight, or there is no such border.
     """
 
     cut = 1e-3
 
-    def __init__(self, kernel: Tensor, noise: float = 0.0) -> None:
+    def __init__(self, kernel: Tensor, noise: float = 0.0, border: Border | Literal["periodic"] = "periodic") -> None:
         if kernel.ndim != 2 or not all(n % 2 for n in kernel.shape) or not bool(kernel.any()):
             raise UsageError(f"the kernel of a blur is (h, w), both odd, and not 0, got shape {tuple(kernel.shape)}")
-        self.kernel, self.noise = kernel.double(), not_negative(noise)
+        if border not in ("periodic", "reflect", "zero"):
+            raise UsageError(f"the border of a blur is 'periodic', 'reflect' or 'zero', got {border!r}")
+        self.kernel, self.noise, self.border = kernel.double(), not_negative(noise), border
 
     def _transfer(self, x: Tensor) -> Tensor:
         """The factor of each frequency of images of the size of x, (H, W/2 + 1), complex."""
-        if x.ndim != 4:
-            raise UsageError(f"a blur sees pictures, (B, C, H, W), got shape {tuple(x.shape)}: write a LinearOperator")
-        (h, w), (height, width) = self.kernel.shape, x.shape[-2:]
+        (h, w), (height, width) = self.kernel.shape, pictures(x).shape[-2:]
         if h > height or w > width:
             raise UsageError(f"a kernel of {h}x{w} does not fit images of {height}x{width}")
         padded = torch.nn.functional.pad(self.kernel, (0, width - w, 0, height - h))
@@ -87,12 +91,21 @@ class Blur(LinearObservation):
         return filtered
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._filtered(x, self._transfer(x))
+        if self.border == "periodic":
+            return self._filtered(x, self._transfer(x))
+        return convolved(pictures(x), self.kernel, self.border)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return self._filtered(y, self._transfer(y).conj())
+        if self.border == "periodic":
+            return self._filtered(y, self._transfer(y).conj())
+        return correlated(pictures(y), self.kernel, self.border)
+
+    def near_inverse(self, b: Tensor, precision: Precision) -> Tensor:
+        return b if self.border == "periodic" else precision(b, cosine_gains(self.kernel, b))
 
     def pinv(self, y: Tensor) -> Tensor:
+        if self.border != "periodic":
+            return super().pinv(y)
         transfer = self._transfer(y)
         return self._filtered(y, torch.where(transfer == 0, 0, 1 / torch.where(transfer == 0, 1, transfer)))
 
@@ -115,3 +128,17 @@ class NonLinear(Observation):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(x)
+
+
+def pictures(x: Tensor) -> Tensor:
+    """x itself, if it is what a blur sees.
+
+    Args:
+        x: (B, C, H, W).
+
+    Raises:
+        UsageError: It has another shape.
+    """
+    if x.ndim != 4:
+        raise UsageError(f"a blur sees pictures, (B, C, H, W), got shape {tuple(x.shape)}: write a LinearOperator")
+    return x

@@ -9,10 +9,11 @@ from ..core.devices import double
 from ..core.random import randn_like, stream
 from ..sampling.misfit import Misfit
 from .base import LinearObservation, Observation
-from .composed import Composed
+from .composed import Composed, last
 from .decoded import Decoded
 from .pixels import Pixels
 from .rescaled import Rescaled
+from .rounded import Rounded
 from .stacked import Stacked
 
 
@@ -52,7 +53,7 @@ def counted(observation: Observation, y: Tensor) -> Tensor:
         y: The measurement, (B, *m).
     """
     if isinstance(observation, Composed):
-        return counted(observation.parts[-1], y)
+        return counted(last(observation), y)
     if isinstance(observation, Rescaled | Decoded):
         return counted(observation.inner, y)
     if isinstance(observation, Pixels):
@@ -61,7 +62,7 @@ def counted(observation: Observation, y: Tensor) -> Tensor:
 
 
 def kept(observation: Observation, x: Tensor, numbers: Tensor, spread: float) -> float:
-    """The least share of its noise that y - A x keeps when x is denoised; 0 where A is not linear.
+    """The least share of its noise that y - A x keeps when x is denoised; 0 where A is not linear, or x known better.
 
     Args:
         observation: A.
@@ -69,7 +70,11 @@ def kept(observation: Observation, x: Tensor, numbers: Tensor, spread: float) ->
         numbers: How many numbers are measured of each, (B,).
         spread: r = σ/α of the state from which they are denoised.
     """
-    if not observation.noise or not isinstance(observation, LinearObservation):
+    if (
+        not observation.noise
+        or not isinstance(observation, LinearObservation)
+        or isinstance(last(observation), Rounded)
+    ):
         return 0.0
     seen = double(observation.forward(randn_like(x, stream(0, "rows")))).reshape(len(x), -1).cpu()
     square = float((seen.square().sum(1) / numbers.clamp_min(1)).max())  # g², as its mean over rows

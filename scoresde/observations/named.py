@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from ..core.errors import UsageError
-from .base import NamedObservation, OrthogonalObservation, observations
+from .base import OrthogonalObservation
+from .listed import NamedObservation, observations
 
 ROUNDING = 1 / (127.5 * math.sqrt(12))
 """Standard deviation of the rounding to one of 256 levels, in [-1, 1]: 0.00226."""

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from ..core.devices import double, like
 from ..core.errors import UsageError
-from ..core.random import randn, stream
-from .base import TOL, LinearObservation, NamedObservation, Observation, OrthogonalObservation, Precision
+from ..core.random import Generators, randn, stream
+from .base import TOL, LinearObservation, Observation, OrthogonalObservation, Precision
 from .krylov import conjugate_gradients
+from .listed import WrittenObservation
 from .named import ROUNDING, Crop
 from .pixels import Pixels
 
@@ -60,7 +61,9 @@ class Stacked(Observation):
         """What the measurement of each part is multiplied by in y."""
 
     def __str__(self) -> str:
-        return " and ".join(str(p) if isinstance(p, NamedObservation) else type(p).__name__.lower() for p in self.parts)
+        return " and ".join(
+            str(p) if isinstance(p, WrittenObservation) else type(p).__name__.lower() for p in self.parts
+        )
 
     @property
     def bound(self) -> int | None:
@@ -118,6 +121,9 @@ class Stacked(Observation):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.join(*(part.of(x) for part in self.parts))
+
+    def measure(self, x: Tensor, generator: Generators = None) -> Tensor:
+        return self.join(*(part.measure(x, generator) for part in self.parts))
 
     def residual(self, x: Tensor, y: Tensor) -> Tensor:
         seen = self.of_shape(tuple(x.shape[1:]))

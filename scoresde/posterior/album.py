@@ -20,7 +20,7 @@ from ..models.base import ScoreModel
 from ..models.clipped import ClippedModel
 from ..models.record import record
 from ..models.tiled import TiledModel
-from ..observations import Composed, NamedObservation, Stacked
+from ..observations import Composed, Stacked, WrittenObservation
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.sample import Samples
 from . import comparison, familiar
@@ -183,7 +183,7 @@ def cost(case: Case, parts: Sequence[Samples]) -> dict[str, Any]:
     count, seen = sum(len(part.x) for part in parts), case.observation
     return {
         "observation": str(seen)
-        if isinstance(seen, NamedObservation | Composed | Stacked)
+        if isinstance(seen, WrittenObservation | Composed | Stacked)
         else seen and type(seen).__name__.lower(),
         "nfe": mean(part.nfe for part in parts),
         "vjps": mean(part.vjps for part in parts),

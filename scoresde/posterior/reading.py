@@ -9,12 +9,16 @@ from PIL import Image
 from torch import Tensor
 
 from ..core.errors import UsageError
-from ..core.random import randn, stream
+from ..core.random import stream
 from ..images import pictures
 from ..images.pictures import FitMode
 from ..images.upsample import resized
-from ..observations import Composed, Downsample, LinearObservation, Luma, NamedObservation, Pixels, observations
+from ..observations import Composed, Downsample, LinearObservation, Luma, Pixels, observations
+from ..observations.composed import last
+from ..observations.cosine import SIDE
 from ..observations.holes import Hole
+from ..observations.jpeg import JPEG
+from ..observations.listed import WrittenObservation
 from ..observations.masks import Mask
 from . import photograph
 from .tasks import HOLE, Case, grey, hole, hole_picture
@@ -65,7 +69,7 @@ def read_holed(file: Path, shape: tuple[int, ...], where: Hole, mode: FitMode = 
 def read_measured(
     file: Path,
     shape: tuple[int, ...],
-    observation: LinearObservation,
+    observation: WrittenObservation | Composed,
     mode: FitMode = "whole",
     *,
     where: Hole | None = None,
@@ -91,18 +95,28 @@ def read_measured(
     channels, height, width = shape if degrade else rest
     parts = observation.parts if isinstance(observation, Composed) else (observation,)
     multiple = math.prod(part.factor for part in parts if degrade and isinstance(part, Downsample))
+    blocks = isinstance(last(observation), JPEG)
+    multiple *= SIDE if blocks and degrade else 1
     picture = pictures.load_picture(file, "L" if channels == 1 else "RGB")
     whole = mode == "whole" and picture.size != (width, height)
     if whole and where is None and observation == Luma():
         return photograph.coloured(picture, shape)
     done = pictures.fit(picture.size, height, width, "tile" if whole else mode, multiple)
+    if blocks and not degrade and done.picture(picture).size != picture.size:
+        raise UsageError(
+            f"the blocks of a JPEG file are lost when it is fitted: {file} is {picture.size[0]}x{picture.size[1]}, and "
+            f"must be at least {width}x{height}, with --fit whole or tile"
+        )
     y, truth = pictures.scaled(done.picture(picture))[None], None
+    found = tuple(y.shape[1:])
     if degrade:
         truth = y[0]
-        y = observation.forward(y)
-        y = y + observation.noise * randn(y.shape, stream(seed, "noise", file.name))
-    found = tuple(observation.adjoint(y).shape[1:])
-    placed, beside = observation.of_shape(found), dict[str, Image.Image]()
+        y = observation.measure(y, stream(seed, "noise", file.name))
+    else:
+        y = observation.read(y)
+    if isinstance(observation, LinearObservation):
+        found = tuple(observation.adjoint(y).shape[1:])
+    shown, placed, beside = observation.shown(y), observation.of_shape(found), dict[str, Image.Image]()
     if where is not None:
         source = stream(seed, "mask", file.name)
         known = where.known((y.shape[3], y.shape[2]) if isinstance(where.where, Mask) else picture.size, source)
@@ -112,9 +126,13 @@ def read_measured(
             raise UsageError(
                 f"{where} is one of {file}, of which {observation} leaves another size: draw the hole in that"
             )
+        if not isinstance(observation, LinearObservation):
+            raise UsageError(f"a hole goes with what is linear, which {observation} is not: leave the mask out")
         placed = Composed(observation, Pixels(known[None, None])).of_shape(found)
-        y, beside = torch.where(known, y, HOLE), {"mask.png": hole_picture(known)}
-    seen = y if y.shape[2:] == found[1:] or not isinstance(placed, LinearObservation) else placed.pinv(y)
+        shown, y = torch.where(known, shown, HOLE), torch.where(known, y, HOLE)
+        beside = {"mask.png": hole_picture(known)}
+    if shown.shape[2:] != found[1:] and isinstance(placed, LinearObservation):
+        shown = placed.pinv(y)
 
     def finish(x: Tensor) -> Tensor:
         return resized(x, own)
@@ -122,10 +140,10 @@ def read_measured(
     own = (found[1] * picture.height // done.resized[1], found[2] * picture.width // done.resized[0])
     enlarged = whole and done.resized != picture.size
     ending = finish if enlarged else None
-    return Case(seen[0], y, placed, found, str(done), truth, finish=ending, beside=beside)
+    return Case(shown[0], y, placed, found, str(done), truth, finish=ending, beside=beside)
 
 
-def done_to(texts: Sequence[str], noise: float | None) -> LinearObservation:
+def done_to(texts: Sequence[str], noise: float | None) -> WrittenObservation | Composed:
     """The observation in texts such as "downsample:factor=4", of which the first was done first.
 
     "downsample:4" will do where there is one option.
@@ -137,7 +155,7 @@ def done_to(texts: Sequence[str], noise: float | None) -> LinearObservation:
     Raises:
         UsageError: There is no such observation or option, or one cannot follow the others.
     """
-    parts = list[NamedObservation]()
+    parts = list[WrittenObservation]()
     for text in texts:
         name, _, rest = text.partition(":")
         own = [key for key in observations[name].model_fields if key != "noise"] or ["noise"]

@@ -26,6 +26,8 @@ from . import PosteriorSampler, store
 
 SOLVER, STEPS, CONDITIONER = "dpm++", 20, "covariance"
 """How samples are drawn unless something else is asked for."""
+DPS_SOLVER, DPS_STEPS = "ancestral", 100
+"""How they are where a task takes dps."""
 
 
 def conditioner_for(model: ScoreModel) -> str:

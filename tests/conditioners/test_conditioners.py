@@ -71,7 +71,7 @@ EVERY = {
 EXACT = {"method": "cg", "error": 0.0}
 THREE = 0.5 * draw((3, *SHAPE), "centres"), torch.tensor([0.5, 0.3, 0.2]).double()
 CLUSTERS = Mixture("full", SHAPE, SIGMA.variances, SIGMA.factors, *THREE)
-OPTIONS = {"covariance": {"covariance": SIGMA}, "mixture": {"covariance": CLUSTERS}}
+OPTIONS = {**dict.fromkeys(("covariance", "linearised"), {"covariance": SIGMA}), "mixture": {"covariance": CLUSTERS}}
 every = pytest.mark.parametrize("seen", EVERY.values(), ids=EVERY)
 GENERAL = [name for name in conditioners.all() if name != "trained"]  # which needs a network trained so
 every_conditioner = pytest.mark.parametrize("name", GENERAL)

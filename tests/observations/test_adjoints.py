@@ -94,8 +94,8 @@ def test_what_is_right_passes(dtype):
     large += [Blur(torch.ones(5, 3)), Stacked(Luma(), Downsample(factor=2)), GaussianBlur(sigma=3.0)]
     for seen in large:
         seen = seen.of_shape(shape)
-        y = seen.forward(torch.zeros(1, *shape, dtype=dtype))
-        seen.check(y, shape)
+        y = seen.measure(torch.zeros(1, *shape, dtype=dtype), stream(0, "y"))
+        seen.check(y.to(dtype), shape)
     small = [LinearOperator(times, back), LinearOperator(lambda x: 0 * x, lambda y: 0 * y), Pixels(MASKS)]
     small += [LinearOperator(lambda x: 1e6 * times(x), lambda y: 1e6 * back(y)), Pixels(torch.zeros(8, 8))]
     for seen in small:
