@@ -19,11 +19,13 @@ from ..core.folders import apart
 from ..images import pictures
 from ..images.pictures import FitMode
 from ..models.latent import data_shape
+from ..observations import WrittenObservation
 from ..posterior import posteriors, reading, tasks
 from ..posterior.album import restore_files
 from ..posterior.tasks import CONDITIONER, SOLVER, STEPS, Case, Method
+from ..sampling.precision import Asked, inferring
 from ..solvers import solvers
-from .options import ONE_HOLE, build, device_option, drawable, field_options, flag, hole_of, hole_options
+from .options import ONE_HOLE, build, drawable, field_options, flag, hole_of, hole_options, network_options
 
 Prepare = Callable[[Path, tuple[int, ...]], Case]
 """Makes a file into a problem for a model of images of a shape."""
@@ -84,6 +86,10 @@ def run_restore(
     --degrade it is the original, to which the task is done first, and the truth in the sheet.
     """
     seen, hole = reading.done_to(task_names, noise), hole_of(mask, box, random_mask, invert)
+    if isinstance(seen, WrittenObservation) and seen.method != CONDITIONER and not options["posterior"]:
+        options["conditioner"] = options["conditioner"] or seen.method
+        if options["solver"] is None and options["conditioner"].startswith("dps"):
+            options |= {"solver": tasks.DPS_SOLVER, "steps": options["steps"] or tasks.DPS_STEPS}
 
     def prepare(file: Path, shape: tuple[int, ...]) -> Case:
         return reading.read_measured(file, shape, seen, fit, where=hole, degrade=degrade, seed=options["seed"])
@@ -104,11 +110,8 @@ def method(solver: str | None, conditioner: str | None, posterior: str | None, o
     name = solver or SOLVER
     if name == SOLVER and options.get("steps") is None:
         options = {**options, "steps": STEPS}
-    return Method(
-        build(solvers, name, options),
-        conditioners.parse(conditioner or CONDITIONER),
-        posteriors.parse(posterior) if posterior else None,
-    )
+    sampler = posteriors.parse(posterior) if posterior else None
+    return Method(build(solvers, name, options), conditioners.parse(conditioner or CONDITIONER), sampler)
 
 
 def run(
@@ -127,6 +130,8 @@ def run(
     batch: int,
     out: Path | None,
     device_name: str,
+    precision: Asked,
+    compile: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -137,7 +142,7 @@ def run(
         ScoreSDEError: What is wrong with the only picture, or with the first where none could be done.
     """
     chosen, folder = method(solver, conditioner, posterior, options), models.locate(model)
-    network = models.load(folder, device(device_name))
+    network = inferring(models.load(folder, device(device_name)), precision, compile)
     if conditioner is None:
         chosen = tasks.suited(chosen, network, steps=solver is None and options.get("steps") is None)
     drawable(model, network)
@@ -160,10 +165,8 @@ def run(
     )
     nfe, vjps, seconds = (mean(row[key] for row in album.rows) for key in ("nfe", "vjps", "seconds"))
     many = [f"{n} {word}{'s' * (n > 1)}" for n, word in ((count, "sample"), (len(album.rows), "picture"))]
-    click.echo(
-        f"{many[0]} for each of {many[1]} by {chosen}: "
-        f"{nfe:g} NFE, {vjps:g} products, {seconds:.2f} s a picture, in {target}"
-    )
+    costs = f"{nfe:g} NFE, {vjps:g} products, {seconds:.2f} s a picture"
+    click.echo(f"{many[0]} for each of {many[1]} by {chosen}: {costs}, in {target}")
     if skipped := album.skipped:
         raise DataError(f"{len(skipped)} of {len(found)} pictures were skipped, the others are done: {skipped[0]}")
 
@@ -187,8 +190,7 @@ def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: 
                      help="Pictures of another size than the model's keep theirs, and what is missing is drawn at its "
                      "resolution; or they are resized and cut to its size; or drawn in overlapping tiles."),
         click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Sample i uses seed + i."),
-        click.Option(["--batch"], type=click.IntRange(1), default=64, show_default=True,
-                     help="Samples, or tiles, at a time."),
+        click.Option(["--batch"], type=click.IntRange(1), default=64, show_default=True, help="Of samples or tiles."),
         click.Option(["--out"], type=path, help=f"Folder. [default: {name}/IMAGE, or {name}/MODEL for several]"),
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]  # fmt: skip
@@ -203,7 +205,7 @@ run.
 \b
 Examples:
 {examples}"""
-    device_option(made)
+    network_options(made)
     return made
 
 
@@ -232,8 +234,8 @@ def restore() -> click.Command:
     own = [
         click.Option(["--task", "task_names"], required=True, multiple=True, metavar="NAME[:KEY=VALUE,...]",
                      help="What was done to the picture: downsample:4 for the means of 4x4 pixels, blur:1.5 for a "
-                     "Gaussian blur, crop:left=8, noisy:0.2 for white noise, luma or mean. Several are done in this "
-                     "order."),
+                     "Gaussian blur, motion:length=9,angle=30, crop:left=8, noisy:0.2 for white noise, luma, mean, "
+                     "jpeg:10, quantised:8, poisson:30 or phase. Several are done in this order."),
         click.Option(["--noise"], type=float, help="Standard deviation of the error of what is left, in [-1, 1]."),
         click.Option(["--degrade"], is_flag=True, help="IMAGE is the original: do the task to it first."),
     ]  # fmt: skip
@@ -241,5 +243,6 @@ def restore() -> click.Command:
   scoresde restore small.png --task downsample:4
   scoresde restore photo.png --task blur:1.5 --noise 0.02 --degrade
   scoresde restore old.jpg --task luma --mask scratches.png
+  scoresde restore blocky.png --task jpeg:10
   scoresde restore album/ --task crop:left=8,right=8 --degrade --out widened"""
     return command("restore", run_restore, [*own, *hole_options("the file's name")], examples)
