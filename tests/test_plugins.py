@@ -21,7 +21,7 @@ SHOW = """
 from scoresde.cli import scoresde
 from scoresde.solvers import solvers
 
-for arguments in (["solvers", "--json"], ["sample", "--help"], ["solvers", {name!r}]):
+for arguments in (["solvers", "--json"], ["sample", "--help"], *(["solvers", name] for name in {names!r})):
     scoresde(arguments, prog_name="scoresde", standalone_mode=False)
     print("-----")
 print(", ".join(solvers.all()))
@@ -33,7 +33,7 @@ def run(*arguments, paths, cwd):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
     environment |= {"PYTHONPATH": os.pathsep.join(map(str, paths)), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -46,55 +46,63 @@ def written(folder, name):
     return found.group(1)
 
 
-def views(name, paths, cwd):
+def views(names, paths, cwd):
     """What `scoresde solvers --json`, `sample --help` and `solvers NAME` print, and the names that all() gives."""
-    done = run("-c", SHOW.format(name=name), paths=paths, cwd=cwd)
-    table, usage, page, names = done.stdout.split("-----\n")
+    done = run("-c", SHOW.format(names=names), paths=paths, cwd=cwd)
+    table, usage, *pages, known = done.stdout.split("-----\n")
     assert not done.stderr
     rows = {row["solver"]: row for row in json.loads(table)}
-    return rows[name], " ".join(usage.split()), page, names.strip().split(", ")
+    return rows, " ".join(usage.split()), dict(zip(names, pages, strict=True)), known.strip().split(", ")
 
 
-def contract(name, paths, cwd):
-    """Runs the contract tests of one solver and gives the number that passed."""
+def contract(names, paths, cwd):
+    """Runs the contract tests of some solvers and gives the number that passed of each."""
     for file in ("tests/contracts/test_solvers.py", "tests/conftest.py", "pyproject.toml"):
         (cwd / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, cwd / file)
-    options = ("-k", name, "-p", "no:xdist", "-p", "no:cacheprovider")
+    options = ("-k", " or ".join(names), "-vv", "-p", "no:xdist", "-p", "no:cacheprovider")
     done = run("-m", "pytest", "tests/contracts/test_solvers.py", *options, paths=paths, cwd=cwd)
-    return int(re.search(r"(\d+) passed", done.stdout).group(1))
+    return {name: len(re.findall(rf"{name}.* PASSED", done.stdout)) for name in names}
 
 
-def test_a_dropped_in_file_is_a_solver(tmp_path):
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory):
+    """A copy of the package with one more file, and a distribution beside it: what is seen, and the tests that pass."""
+    folder, site = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("site")
+    for name in ("scoresde", "configs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     code = written(ROOT, "midpoint")
     assert len(code.splitlines()) < 100
-    for folder in ("scoresde", "configs"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "scoresde/solvers/midpoint.py").write_text(code, encoding="utf-8")
+    (folder / "scoresde/solvers/midpoint.py").write_text(code, encoding="utf-8")
+    source = folder / "source"
+    shutil.copytree(ROOT / "examples/plugin", source)
+    install = ("--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check", "-q")
+    run("-m", "pip", "install", *install, "--target", site, source, paths=[], cwd=site)
+    assert (site / "scoresde_ralston.py").exists()
+    names, paths = ["midpoint", "ralston"], [folder, site]
+    return *views(names, paths, folder), contract(names, paths, folder)
 
-    row, usage, page, names = views("midpoint", [tmp_path], tmp_path)
+
+def test_a_dropped_in_file_is_a_solver(joined):
+    rows, usage, pages, names, passed = joined
+    row, page = rows["midpoint"], pages["midpoint"]
     assert "midpoint" in names and {"euler", "dpm", "rk45"} <= set(names)
     assert (row["kind"], row["order"], row["adaptive"]) == ("ODE", "2", "no") and "--share" in row["options"]
     assert "--share FLOAT Where in a step the second evaluation lies, in log-SNR. [midpoint: 0.5]" in usage
     assert re.search(r"--steps INTEGER Number of steps\. \[[^]]*midpoint", usage)
     assert page.startswith("midpoint: x_s = ") and "--share  float, default 0.5" in page and "2206.00927" in page
     # Two cases, the defaults and share=0.75, through each test for deterministic solvers on a grid.
-    assert contract("midpoint", [tmp_path], tmp_path) >= 30
+    assert passed["midpoint"] >= 30
 
 
-def test_an_installed_distribution_is_a_solver(tmp_path):
-    source, site = tmp_path / "source", tmp_path / "site"
-    shutil.copytree(ROOT / "examples/plugin", source)
-    install = ("--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check", "-q")
-    run("-m", "pip", "install", *install, "--target", site, source, paths=[], cwd=tmp_path)
-    assert (site / "scoresde_ralston.py").exists()
-
-    row, usage, page, names = views("ralston", [site, ROOT], tmp_path)
+def test_an_installed_distribution_is_a_solver(joined):
+    rows, usage, pages, names, passed = joined
+    row, page = rows["ralston"], pages["ralston"]
     assert "ralston" in names and {"euler", "dpm", "rk45"} <= set(names)
     assert (row["kind"], row["order"], row["adaptive"]) == ("ODE", "2", "no") and "10.1090" in row["reference"]
     assert re.search(r"--steps INTEGER Number of steps\. \[[^]]*ralston", usage)
     assert page.startswith("ralston: The probability flow") and "--steps  int, default 50" in page
-    assert contract("ralston", [site, ROOT], tmp_path) >= 15
+    assert passed["ralston"] >= 15
 
 
 def distribution(site, name, code):

@@ -28,7 +28,7 @@ def many(monkeypatch):
     ("files", "processors"),
     [
         ({"cpu_dot_max": "200000 100000"}, 2.0),
-        ({"cpu_dot_max": "150000 100000"}, 1.5),
+        ({"cpu_dot_max": "125000 100000"}, 1.25),
         ({"cpu_dot_max": "max 100000"}, float("inf")),
         ({}, float("inf")),
         ({"cpu_dot_max": "nonsense"}, float("inf")),
