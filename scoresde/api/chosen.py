@@ -1,5 +1,8 @@
 """The solver that samples are drawn with where none is named."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..bench.tune.store import found
 from ..models.base import ScoreModel
 from ..posterior.tasks import SOLVER
@@ -45,3 +48,23 @@ def best_of(model: ScoreModel, steps: int, *, tuned: bool) -> GridSolver:
     """
     folder = source_of(model) if tuned else None
     return (found(folder, steps) if folder else None) or of_steps(steps, kind_of(model))
+
+
+def named(model: ScoreModel, solver: str | None, options: Mapping[str, Any], whole: bool) -> tuple[str, dict[str, Any]]:
+    """The name of a command's solver and its options; of the best one, where only the number of steps is given.
+
+    Args:
+        model: What samples are drawn from.
+        solver: Name of a solver, if one is given.
+        options: Options of solvers by their names; those that are None were not given.
+        whole: As for `method_of`.
+
+    Raises:
+        UsageError: The number of steps is not allowed.
+        CheckpointError: The file with the tuned solvers is damaged.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if solver is not None or "steps" not in given:
+        return solver or DEFAULT, given
+    best = best_of(model, given["steps"], tuned=whole and len(given) == 1)
+    return best.name, {name: getattr(best, name) for name in best.model_fields_set} | given

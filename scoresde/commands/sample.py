@@ -12,7 +12,7 @@ import click
 from torch import Tensor
 
 from .. import models
-from ..api.chosen import DEFAULT
+from ..api.chosen import DEFAULT, named
 from ..api.handed import pictures
 from ..api.start import PICTURE, SHARE, begun
 from ..core import files
@@ -35,8 +35,7 @@ from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.samples import names_of
 from ..sampling.trajectory import Trajectory, drawn_way
 from ..solvers import Solver, solvers
-from .chosen import solver_for
-from .options import field_options, network_options
+from .options import build, field_options, network_options
 
 RECORD = "samples.json"
 
@@ -114,7 +113,7 @@ def run(
     with contextlib.ExitStack() as stack:
         name, together = stack.enter_context(group(device_name)), processes()
         network = inferring(models.load(folder, device(name)), precision, compile)
-        chosen = solver_for(network, solver, options, not start)
+        chosen = build(solvers, *named(network, solver, options, not start))
         if clip and not pictures(network):
             raise UsageError(f"--clip cuts off at black and white, and the samples of {model} are no pictures: drop it")
         if clip:
