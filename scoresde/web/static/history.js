@@ -57,7 +57,7 @@ async function distance(a, b) {
 }
 
 function compare(old, now) {
-  const side = (batch) => el("div", {}, el("p", { class: "hint" }, summary(batch)), el("div", { class: "column" }, ...batch.done.pictures.map((png, i) => image(data(png), `Picture ${i + 1}`))));
+  const side = (batch) => el("div", {}, el("div", { class: "column" }, ...batch.done.pictures.map((png, i) => image(data(png), `Picture ${i + 1}`))), el("p", { class: "hint" }, summary(batch)));
   const same = old.body.model === now.body.model && old.body.seed === now.body.seed;
   const words = el("ul", { class: "hint" }, ...differences(old.body, now.body).map((text) => el("li", {}, text)));
   const pairs = Math.min(old.done.pictures.length, now.done.pictures.length);
