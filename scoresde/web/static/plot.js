@@ -53,7 +53,9 @@ export class Plot {
     this.draw();
   }
 
+  // A point, unless it is there: that of the race itself may be one of the curve.
   add(series, nfe, error) {
+    if (this.points.some((each) => each.series === series && each.nfe === nfe && each.error === error)) return;
     this.points.push({ series, nfe, error });
     this.points.sort((a, b) => a.nfe - b.nfe);
     this.draw();

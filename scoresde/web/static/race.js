@@ -52,7 +52,7 @@ export default function race(section, about) {
     const bar = el("progress", { max: 1, value: 0, "aria-label": `Progress of ${name}` });
     const facts = el("p", { class: "facts" }, "waits");
     const behind = el("div", { class: "behind" });
-    const head = el("h3", {}, name, el("span", { class: "hint" }, beside || "its defaults"));
+    const head = el("h2", {}, name, el("span", { class: "hint" }, beside || "its defaults"));
     const element = el("article", { class: "lane", "aria-label": name }, head, pictures, bar, facts, behind);
     return { element, pictures, bar, facts, behind, name, film: [] };
   }
