@@ -45,7 +45,7 @@ def measured(model: models.network.NetworkModel, method: str, count: int, **opti
 @click.option("--method", multiple=True, type=click.Choice(list(METHODS)), default=list(METHODS))
 @click.option("--samples", "count", type=int, default=4, show_default=True)
 @click.option("--window", multiple=True, type=int, default=[100], show_default=True)
-@click.option("--change", multiple=True, type=float, default=[1e-3], show_default=True)
+@click.option("--change", multiple=True, type=float, default=[1e-4], show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Gets the table; the rows lie beside it.")
 def main(
     name: str, method: tuple[str, ...], count: int, window: tuple[int, ...], change: tuple[float, ...], out: Path

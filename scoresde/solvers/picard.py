@@ -45,7 +45,7 @@ class Picard(GridSolver):
     examples = ({"inner": "ancestral", "window": 8},)
     inner: str = Field("ddim", description="Solver whose steps are taken: ddim, ancestral, em, ddpm.")
     window: Annotated[int, Field(ge=1, le=10_000, description="Steps in one batch.")] = 100
-    change: float = Field(1e-3, gt=0, lt=1, description="Largest change of a step that counts as none, in units of σ.")
+    change: float = Field(1e-4, gt=0, lt=1, description="Largest change of a step that counts as none, in units of σ.")
 
     @field_validator("inner")
     @classmethod
