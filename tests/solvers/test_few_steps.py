@@ -23,7 +23,7 @@ NUMBERS = (3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30)
 def medians(problem, steps):
     """The median error of each solver that was measured, by its text; those of most noises count."""
     rows = [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
-    rows = [row for row in rows if (row["problem"], row["steps"]) == (problem, steps)]
+    rows = [row for row in rows if (row["problem"], row.get("steps")) == (problem, steps)]
     most = max(row["noises"] for row in rows)
     return {row["solver"]: row["median"] for row in rows if row["noises"] == most}
 
