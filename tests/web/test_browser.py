@@ -319,6 +319,7 @@ def test_race(page, address):
         expect(lane).to_have_text(re.compile(r"\d+ evaluations · [\d.]+ s"))
     expect(section.get_by_role("button", name="Race", exact=True)).to_be_visible(timeout=2 * SLOW)
     expect(section.locator(".status")).to_contain_text("Within one of 255 levels: adams after")
+    section.locator(".curve").scroll_into_view_if_needed()
     shot(page, "race")
     final = section.locator(".lane img").nth(1).get_attribute("src")
     section.get_by_role("button", name="Replay").click()
