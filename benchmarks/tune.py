@@ -26,7 +26,7 @@ from scoresde.models.base import ScoreModel
 from scoresde.solvers import solvers
 from scoresde.solvers.few_steps import kind_of, of_steps
 
-BUDGETS = (4, 5, 6, 8)
+BUDGETS = (4, 5, 8)
 TRAIN, JUDGE = range(1_000_000, 1_000_256), range(2_000_000, 2_000_256)
 TEACHER = 100
 """Steps of the reference on the noise to learn from; on that to judge with they are those of `scoresde tune`."""
@@ -34,7 +34,8 @@ SAMPLES, RESAMPLES = 1024, 2000
 SEARCHED: dict[int, str] = {
     4: "unipc:steps=4,order=2,lower_order_final=true,grid=list:at=0.605776/0.328166/0.0965380",
     5: "unipc:steps=5,order=2,lower_order_final=true,grid=list:at=0.699532/0.457384/0.224067/0.0717210",
-    8: "unipc:steps=8,lower_order_final=true,grid=list:at=0.832372/0.559716/0.412661/0.282785/0.154675/0.0910208/0.0350817",
+    8: "unipc:steps=8,lower_order_final=true,grid=list:at="
+    "0.832372/0.559716/0.412661/0.282785/0.154675/0.0910208/0.0350817",
 }
 """Tuned times alone, for each number of evaluations."""
 
