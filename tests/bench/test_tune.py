@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from scoresde import models
 from scoresde.bench.problems import gm2 as gm2_on
 from scoresde.bench.problems import problem, reference
-from scoresde.bench.tune import learn, learning, paths, store
+from scoresde.bench.tune import flow, learn, learning, paths, store
 from scoresde.bench.tune.learning import Parameters, as_linear
 from scoresde.cli import scoresde
 from scoresde.core.errors import CheckpointError
@@ -215,7 +215,7 @@ def test_a_solver_that_is_none_is_named(tmp_path, solver):
 def run(tmp_path, monkeypatch):
     """Runs a command line in an empty folder, with few steps of learning and a cheap reference."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(learning, "paths", partial(learning.paths, steps=40))
+    monkeypatch.setattr(flow, "paths", partial(flow.paths, steps=40))
     monkeypatch.setattr(learning, "ITERATIONS", 12)
 
     def call(line, code=0):

@@ -12,7 +12,7 @@ from ...core.provenance import versions
 from ...models.base import ScoreModel
 from ...sampling.progress import progress_bar
 from ...solvers.few_steps import kind_of, of_steps
-from . import learning, store
+from . import flow, learning, store
 
 SEED, HELD_OUT = 1_000_000, 1_000_000
 """The first training seed, far from those that one samples with, and how far after it come those that judge."""
@@ -52,7 +52,7 @@ def tune_budgets(
     steps, each = len(budgets), learning.ITERATIONS
     with progress_bar(steps * each, progress, desc="tune", unit="step", bar_format=None, smoothing=0) as bar:
         bar.set_postfix_str("reference")
-        given, judge = learning.paths(model, training), learning.paths(model, judging)
+        given, judge = flow.paths(model, training), flow.paths(model, judging)
         for start in starts:
             bar.set_postfix_str(f"{start.steps} evaluations")
             learned = learning.learn(given, start.steps, start=start, iterations=each, progress=bar.update)
@@ -67,7 +67,7 @@ def tune_budgets(
                 errors={name: centre(of) for name, of in errors.items()},
                 seeds=(training[0], training[-1]),
                 held_out=(judging[0], judging[-1]),
-                reference=table(learning.reference()),
+                reference=table(flow.reference()),
                 environment={"device": str(given.noise.device), "dtype": str(given.noise.dtype), **versions()},
             )
             store.save(target, entry)
