@@ -18,6 +18,7 @@ from ..models.guided import GuidedModel
 from ..models.latent import decoded
 from ..sampling import latent
 from ..sampling.progress import ProgressBar, progress_bar
+from ..sampling.reach import warn
 from ..sampling.sample import Samples, in_batches, noised_to
 from ..sampling.sample import sample as solved
 from .arguments import DELAY, Method, Model, model_of, solver_of
@@ -140,6 +141,8 @@ def sample(
                 bound, chosen, state, generator=sources, **ends, denoise=denoise, observers=(watch, *observers)
             )
             watch.finish(len(rows))
+            if denoise:
+                warn(found, bound)
             drawn.append((rows.start, replace(as_data(around, found, rows), seeds=own)))
             return found
 

@@ -32,6 +32,7 @@ from ..models.record import record as noted
 from ..sampling import sample as sampling
 from ..sampling.precision import Asked, inferring
 from ..sampling.progress import ProgressBar, progress_bar
+from ..sampling.reach import warn
 from ..sampling.samples import names_of
 from ..sampling.trajectory import Trajectory, drawn_way
 from ..solvers import Solver, solvers
@@ -145,6 +146,7 @@ def run(
                 guided = ClippedModel(guided) if clip else guided
                 x = begin.state(network, rows, sources) if begin else network.prior(sources)
                 part = sampling.sample(guided, chosen, x, generator=sources, start=first, observers=tuple(observers))
+                warn(part, guided)
                 drawn.append((rows[0], replace(part, x=in_own_units(network, part.x.cpu()))))
                 return part
 

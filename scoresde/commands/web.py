@@ -34,7 +34,6 @@ Examples:
 )
 @click.option(
     "--public",
-    default="",
     metavar="URL",
     help="Address at which others see the page, through a proxy, which has to set X-Forwarded-For.",
 )
@@ -44,7 +43,7 @@ def web(
     port: int,
     host: str,
     catalogue: Path | None,
-    public: str,
+    public: str | None,
     device_name: str,
     precision: Asked,
     compile: bool,
@@ -64,7 +63,7 @@ def web(
         if missing not in ("fastapi", "segno", "starlette", "uvicorn"):
             raise
         raise UsageError(f"the page needs {error.name}: install it with pip install 'scoresde[web]'") from None
-    outside = public_address(public)
+    outside = public_address(public or "")
     place = catalogue or Path(click.get_app_dir("scoresde")) / "catalogue.sqlite"
     with listening(host, port) as listener:
         settings = WebSettings(

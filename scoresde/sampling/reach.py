@@ -23,22 +23,40 @@ def beyond(x: Tensor) -> Tensor:
 
 
 def watched(found: Samples, model: ScoreModel) -> Samples:
-    """The samples with the mean of `beyond` in `info`; a warning is logged where most of them left the range.
+    """The samples with the mean of `beyond` in `info`, if the model makes pictures.
 
     Args:
         found: The samples, before they are decoded or brought into other units.
         model: What they were drawn from. Only a network that makes pictures in [-1, 1] has that range.
     """
-    network = network_of(model)
-    shape = model.shape
-    if network is None or network.units or network.autoencoder or len(shape) != 3 or shape[0] not in (1, 3):
+    if not ranged(model):
         return found
+    return replace(found, info={**found.info, "beyond": float(beyond(found.x).mean())})
+
+
+def warn(found: Samples, model: ScoreModel) -> None:
+    """Logs a warning where most samples left the range of pictures.
+
+    Args:
+        found: As for `watched`.
+        model: As for `watched`.
+    """
+    if not ranged(model):
+        return
     far = beyond(found.x)
-    share = float((far > FAR).double().mean())
-    if share > OFTEN:
+    if (share := float((far > FAR).double().mean())) > OFTEN:
         logging.getLogger("scoresde").warning(
             "%.0f %% of the samples by %s leave the range [-1, 1] of pictures, by %.2g root mean square: take more "
             "steps, --steps alone, which chooses the method for their number, or adams, the default",
             *(100 * share, found.solver, float(far.mean())),
         )
-    return replace(found, info={**found.info, "beyond": float(far.mean())})
+
+
+def ranged(model: ScoreModel) -> bool:
+    """Whether samples of a model are pictures in [-1, 1].
+
+    Args:
+        model: Any model.
+    """
+    network, shape = network_of(model), model.shape
+    return bool(network and not network.units and not network.autoencoder and len(shape) == 3 and shape[0] in (1, 3))

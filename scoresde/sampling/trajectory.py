@@ -29,7 +29,7 @@ class Trajectory:
         start: Time of the first frame; by default the process's `t_max`.
 
     Raises:
-        UsageError: There are fewer than 2 frames.
+        UsageError: There are fewer than 2 frames; or, when it is called, not as many states as at first.
 
     Example:
         >>> import scoresde
@@ -59,6 +59,11 @@ class Trajectory:
             self.states = [torch.zeros_like(x) for _ in self.log_snr]
             self.denoised = [torch.zeros_like(x) for _ in self.log_snr]
             self._distances = [torch.full((len(x),), torch.inf, dtype=torch.float64) for _ in self.log_snr]
+        if len(x) != len(self.states[0]):
+            raise UsageError(
+                f"a trajectory is of samples that are evaluated together, got {len(x)} after {len(self.states[0])}: "
+                "give each batch a trajectory of its own"
+            )
         x0 = denoised(self.sde, x, t, eps.detach())
         log_snr = self.sde.log_snr(t.double()).cpu()
         for frame, wanted in enumerate(self.log_snr):

@@ -25,7 +25,6 @@ if TYPE_CHECKING:  # for editors; at run time a class is imported when it is ask
     from .fixed_runge_kutta import Heun as Heun
     from .ggf import GGF as GGF
     from .linear import Linear as Linear
-    from .picard import Picard as Picard
     from .predictor_corrector import PredictorCorrector as PredictorCorrector
     from .reverse_diffusion import ReverseDiffusion as ReverseDiffusion
     from .runge_kutta import DOP853 as DOP853

@@ -46,8 +46,6 @@ class Solver(Ending, ABC):
     """Whether it takes a shorter step where a prediction is not finite, instead of stopping with an error."""
     batch_independent: ClassVar[bool] = True
     """Whether, with its default options, row i of the result depends on row i alone."""
-    parallel: ClassVar[bool] = False
-    """Whether one evaluation holds several states of each sample, so that there is more work than evaluations."""
     examples: ClassVar[tuple[dict[str, object], ...]] = ()
     """Options, beyond the defaults, that the contract tests also run."""
 

@@ -69,7 +69,9 @@ def test_the_help_has_the_default_of_each_class(command, classes, changed):
                 assert there == wanted and type(there) is type(wanted)
                 seen += 1
             else:
-                assert default is None or info.is_required(), f"the help of {field} does not say {default!r} of {name}"
+                assert default in (None, ()) or info.is_required(), (
+                    f"the help of {field} does not say {default!r} of {name}"
+                )
     assert seen > len(classes)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from scoresde import models
 from scoresde.bench.compare import read_rows
 from scoresde.core.random import seed_global, undisturbed
 from scoresde.models.foreign.diffusers import Diffusers
-from scoresde.web.app import load
+from scoresde.web.app import WebSettings, load
 from scoresde.web.tabs import tabs
 
 diffusers = pytest.importorskip("diffusers")
@@ -138,7 +139,7 @@ class Listener:
 
 
 def test_the_page(colour, tmp_path):
-    served, job = load(str(colour), torch.device("cpu")), Listener()
+    served, job = load(str(colour), WebSettings((), Path("none.sqlite"))), Listener()
     solver = {"name": "euler", "steps": 4}
     done = tabs["generate"](model="colour", count=2, solver=solver).work(served)(job)
     assert len(done["pictures"]) == 2

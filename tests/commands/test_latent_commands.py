@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from scoresde.likelihood import latent_nll, log_likelihood
 from scoresde.metrics import metrics
 from scoresde.models.latent import decoded
 from scoresde.posterior import store
-from scoresde.web.app import load
+from scoresde.web.app import WebSettings, load
 from scoresde.web.tabs import tabs
 
 
@@ -157,7 +158,7 @@ def shown(png):
 
 
 def test_the_page_draws_pictures(colour, photo, tmp_path):
-    served, job = load(colour, torch.device("cpu")), Listener()
+    served, job = load(colour, WebSettings((), Path("none.sqlite"))), Listener()
     assert (served.description["channels"], served.description["height"]) == (3, 8)
     assert served.description["solver"] == {"name": "dpm++", "steps": 100}
     assert served.description["conditioner"] == "dps" and all(tab.serves(served.model) for tab in tabs.values())

@@ -567,7 +567,7 @@ def test_a_trained_network_fills_in_every_other_pixel(name):
     model, images = models.load("digits"), data["digits"]()
     truth = images.load("test").scaled(slice(0, 6))
     mask = (torch.arange(8)[:, None] + torch.arange(8)).remainder(2)[None, None]
-    needs = name in ("covariance", "mixture")
+    needs = name in ("covariance", "linearised", "mixture")
     options = {"covariance": conditioners[name].estimate(images.load("train").scaled())} if needs else {}
     seeds, solver = generators(range(6)), solvers["dpm++"](steps=50 if name == "dps" else 15)
     around = conditioners[name](**options).condition(model, Pixels(mask), truth, seeds)

@@ -60,7 +60,7 @@ def options(name, shape, diagonal=False):
         return {"covariance": Mixture("full", shape, sigma.variances, sigma.factors, centres, shares)}
     return (
         {**found, "covariance": covariance.full(law(shape, diagonal)[1], shape)}
-        if name in ("covariance", "moment", "smc")
+        if name in ("covariance", "linearised", "moment", "smc")
         else found
     )
 

@@ -7,7 +7,7 @@ import torch
 
 import scoresde
 from scoresde.models.gaussian import GaussianModel
-from scoresde.sampling.reach import beyond, watched
+from scoresde.sampling.reach import beyond, warn
 from scoresde.sampling.samples import Samples
 from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
@@ -49,7 +49,7 @@ def test_one_of_many_that_strays_is_not_named(digits, caplog):
     x = torch.zeros(4, *digits.shape)
     for strays, named in ((2, 0), (3, 1)):
         x[:strays] = 1.5
-        watched(Samples(x, 1, 1, 0.0, {}, solver="euler"), digits)
+        warn(Samples(x, 1, 1, 0.0, {}, solver="euler"), digits)
         assert len(caplog.records) == named
 
 

@@ -13,8 +13,8 @@ from scoresde.solvers import GridSolver, solvers
 
 MOST = {"adams": 22, "dop853": 19, "rk45": 13, "torchdiffeq": 20}
 """States alive at an evaluation, as documented: the caller's noise, the model's input and copies on the way among them.
-Other adaptive solvers hold at most 11, and those on a grid at most 9. What is `parallel` holds its whole path."""
-CASES = [(name, options) for name, cls in solvers.all().items() for options in ({}, *cls.examples) if not cls.parallel]
+Other adaptive solvers hold at most 11, and those on a grid at most 9."""
+CASES = [(name, options) for name, cls in solvers.all().items() for options in ({}, *cls.examples)]
 
 
 def peak(solver, model, x):

@@ -464,7 +464,7 @@ def test_every_option_that_a_form_can_hold_is_in_it(registry):
         form = schema.form(cls)
         offered = {field["name"]: field for field in form["fields"]}
         left = set(cls.model_fields) - set(offered)
-        assert left <= {"covariance"} and form["name"] == name and form["summary"]
+        assert left <= {"covariance", "weights", "times"} and form["name"] == name and form["summary"]
         for field in offered.values():
             assert (
                 field["meaning"]

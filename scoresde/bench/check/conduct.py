@@ -66,8 +66,7 @@ def _evaluations_counted(build: Build, fast: bool) -> Finding:
     solver, model = quick(build), Witness(mixture())
     out = sample(model, solver, noise(4, 2), generator=generators(range(4)))
     even = not isinstance(solver, OneStepSolver) or (out.nfe - 1) % solver.steps == 0
-    work = out.work >= out.nfe if solver.parallel else out.work == out.nfe
-    kept = out.nfe == model.calls and work and model.inside and even and out.seconds > 0
+    kept = out.nfe == out.work == model.calls and model.inside and even and out.seconds > 0
     outside = "" if model.inside else ", at times outside the process"
     return Finding(f"{out.nfe} of {model.calls}{outside}", kept)
 
@@ -101,7 +100,7 @@ def _nan_at_once(build: Build, fast: bool) -> Finding:
     for value in (math.nan, math.inf):
         model = Faulty(lambda calls, t: True, value)
         end, took = _outcome(build, model)
-        first = first and (build().parallel or "sample 1 of 4" in end) and "t = 1 " in end and model.calls <= 2
+        first = first and "sample 1 of 4" in end and "t = 1 " in end and model.calls <= 2
         ends.append(end.split(":")[0])
         seconds = max(seconds, took)
     kept = ends == ["NumericalError"] * 2 and first and seconds < 1
@@ -113,8 +112,7 @@ def _lasting_fault(build: Build, fast: bool) -> Finding:
     """A prediction that is NaN below some time ends the run within 2,000 evaluations; nothing is returned."""
     model = Faulty(lambda calls, t: t < 0.3, math.nan)
     end, _ = _outcome(build, model)
-    where = "not finite" if build().parallel else "not finite at t = 0"  # all steps at once may be one evaluation
-    kept = end.startswith("NumericalError") and (where in end or "vanishes at t = 0" in end)
+    kept = end.startswith("NumericalError") and ("not finite at t = 0" in end or "vanishes at t = 0" in end)
     return Finding(f"{end.split(':')[0]} after {model.calls} evaluations", kept and model.calls < 2000)
 
 
