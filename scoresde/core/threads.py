@@ -9,7 +9,7 @@ from pathlib import Path
 CHOSEN = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "OMP_DYNAMIC", "OMP_THREAD_LIMIT", "GOMP_SPINCOUNT")
 """Variables by which somebody else has chosen."""
 SPINS = 10_000
-"""Turns of the loop in which a thread waits for the others before it sleeps: some 10 to 50 µs."""
+"""Turns of the loop in which a thread waits for the others before it sleeps: some 0.1 to 0.5 ms."""
 
 
 def share_threads(environment: MutableMapping[str, str], groups: Path = Path("/sys/fs/cgroup")) -> None:
