@@ -1,6 +1,6 @@
 """What `scoresde tune` gains: learned weights and times beside tuned times alone, and the best untuned solver.
 
-    python benchmarks/tune.py --cache /some/folder --out benchmarks/results/tune-digits.md
+    python benchmarks/tune.py --cache /some/folder --out benchmarks/results/tuned-digits.md
 
 Errors are root mean squares over the values of a sample, from the end of the process to its earliest time, without the
 final denoising, on noise that nothing was tuned on. FD is that of 1024 samples, denoised for one more evaluation, from
