@@ -43,6 +43,7 @@ NETWORKS = {
 WAYS = {
     "ours": [],
     "ours, channels_last": ["train.channels_last=true"],
+    "ours, channels_last and compiled": ["train.channels_last=true", "train.compile=true"],
     "ours, bfloat16": ["train.precision=bfloat16"],
 }
 Steps = Iterator[object]

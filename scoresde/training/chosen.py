@@ -17,7 +17,7 @@ from ..data.given import GivenData, as_dataset
 from ..data.survey import survey
 from .checkpoints import Checkpoints
 from .config import Config, load, names, override, parse
-from .plan import Facts, planned, shape_of, side_for, timed
+from .plan import Facts, in_16_bits, planned, shape_of, side_for, timed
 from .recorded import recorded_config
 
 Array = Dataset | Tensor | np.ndarray[Any, Any]
@@ -164,6 +164,8 @@ def _for_data(
         {"data": table(facts.data), **tables}, [a for a in overrides if not a.strip().startswith("data.")]
     )
     config = replace(parse(tables, "for these data"), data=facts.data)
+    if "precision" not in own.get("train", {}):
+        config = in_16_bits(config, facts, device)
     config, speed = timed(config, facts, device, seconds)
     return Chosen(config, said, speed)
 

@@ -335,3 +335,20 @@ def test_the_list_of_configurations(run):
 
 def test_images_keep_their_class():
     assert isinstance(data["digits"]().load("train"), Images)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "speeds", "overrides", "precision"),
+    [
+        (True, {"float32": 10.0, "bfloat16": 20.0}, [], "bfloat16"),
+        (True, {"float32": 10.0, "bfloat16": 9.0}, [], "float32"),
+        (False, {"float32": 10.0, "bfloat16": 20.0}, [], "float32"),
+        (True, {"float32": 10.0, "bfloat16": 20.0}, ["train.precision=float32"], "float32"),
+    ],
+)
+def test_16_bits_are_taken_where_they_are_faster(monkeypatch, instructions, speeds, overrides, precision):
+    pictures("mine", 24)
+    monkeypatch.setattr(plan, "has_bfloat16", lambda device: instructions)
+    monkeypatch.setattr(plan, "speed_of", lambda config, *_: speeds[config.train.precision])
+    found = chosen("mine", Path("run"), CPU, overrides, seconds=60)
+    assert found.config.train.precision == precision and found.speed == speeds[precision]
