@@ -13,6 +13,7 @@ from ..core.errors import UsageError
 from ..core.parallel import processes
 from ..core.random import Seeds, generators, whole_seeds
 from ..models.base import Observer, ScoreModel
+from ..models.classes import class_numbers
 from ..models.clipped import ClippedModel
 from ..models.guided import GuidedModel
 from ..models.latent import decoded
@@ -34,7 +35,7 @@ def sample(
     *,
     steps: int | None = None,
     tol: float | None = None,
-    classes: int | Sequence[int] | Array | None = None,
+    classes: int | str | Sequence[int | str] | Array | None = None,
     guidance: float | None = None,
     guidance_interval: tuple[float, float] = (0.0, 1.0),
     clip: bool = False,
@@ -63,7 +64,8 @@ def sample(
         seeds: Whole numbers: range(16) or a list with one for each sample, or the first of n; by default 0, 1, ...
         steps: Steps of the solver, if it takes their number; without a solver, of one evaluation each.
         tol: Tolerance of the solver, if it has one.
-        classes: Class of each sample, or a few that are taken in turn, of a network that knows classes.
+        classes: Class of each sample, or a few that are taken in turn, of a network that knows classes: numbers or, if
+            they have names, words such as "sneaker"; "shoe" stands for all kinds of shoes.
         guidance: Scale of guidance to the class; by default 1, which is none.
         guidance_interval: Times between which the scale holds.
         clip: Cuts the predicted images off at black and white; for models of pictures in [-1, 1].
@@ -111,8 +113,10 @@ def sample(
         raise UsageError("clip cuts off at -1 and 1, and these data are no pictures with that range: leave it out")
     if guidance is not None and classes is None:
         raise UsageError("guidance needs classes: say which class the samples are guided to")
-    flat = classes.reshape(-1) if isinstance(classes, Tensor) else np.ravel([] if classes is None else classes)
-    labels = flat.tolist()
+    flat = (
+        classes.reshape(-1) if isinstance(classes, Tensor) else np.ravel([] if classes is None else classes)
+    ).tolist()
+    labels = class_numbers(around, flat) if flat else []
     together, drawn = processes(), list[tuple[int, Samples]]()
     measured = posed(around)
     prior = around if measured is None else measured.unconditional  # which may be guided to a class for each sample

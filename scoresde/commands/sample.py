@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import ChainMap
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .. import models
 from ..api.chosen import DEFAULT, named
+from ..api.guidance import labels
 from ..api.handed import pictures
 from ..api.start import PICTURE, SHARE, begun
 from ..core import files
@@ -25,7 +26,6 @@ from ..core.random import generators
 from ..images import sheets
 from ..models.base import Observer, ScoreModel
 from ..models.clipped import ClippedModel
-from ..models.guided import GuidedModel
 from ..models.latent import decoded, of_data
 from ..models.network import NetworkModel
 from ..models.record import record as noted
@@ -39,47 +39,6 @@ from ..solvers import Solver, solvers
 from .options import build, field_options, network_options
 
 RECORD = "samples.json"
-
-
-@dataclass(frozen=True)
-class Guidance:
-    """The classes of all samples, and how strongly they are guided to them."""
-
-    classes: list[int]
-    scale: float
-    interval: tuple[float, float]
-
-    def around(self, model: ScoreModel, first: int, count: int) -> GuidedModel:
-        """The model of `count` samples from the given one on."""
-        return GuidedModel(model, self.classes[first : first + count], self.scale, self.interval)
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """What samples.json says of it."""
-        return {"classes": self.classes, "guidance": self.scale, "guidance_interval": list(self.interval)}
-
-
-def labels(classes: str | None, count: int, scale: float | None, interval: str | None) -> Guidance | None:
-    """What --class, --guidance and --guidance-interval ask for; sample i has the class i modulo their number.
-
-    Raises:
-        UsageError: One of them cannot be read, or there is a scale without a class.
-    """
-    if classes is None:
-        if scale is not None or interval is not None:
-            raise UsageError("--guidance needs --class: say which class the samples are guided to")
-        return None
-    try:
-        named = [int(text) for text in classes.split(",")]
-    except ValueError:
-        raise UsageError(f"--class takes whole numbers such as 3 or 0,1,2, got {classes!r}") from None
-    low, high = 0.0, 1.0
-    if interval is not None:
-        try:
-            low, high = (float(text) for text in interval.split(","))
-        except ValueError:
-            raise UsageError(f"--guidance-interval takes two times such as 0.1,0.8, got {interval!r}") from None
-    return Guidance([named[i % len(named)] for i in range(count)], 1.0 if scale is None else scale, (low, high))
 
 
 def run(
@@ -120,7 +79,7 @@ def run(
         if clip:
             of_data(network, "--clip cuts off at black and white")
         begin = begun(start, start_time, network, folder)
-        asked = labels(classes, count, guidance, guidance_interval)
+        asked = labels(network, classes, count, guidance, guidance_interval)
         if asked:
             asked.around(network, 0, count)  # says what is wrong before a folder is made
         target = out or Path("samples") / f"{folder.name}-{chosen.name}"
@@ -212,7 +171,11 @@ def sample() -> click.Command:
         click.Option(
             ["--animation"], type=click.Choice(["gif", "webp"]), default="gif", show_default=True, help="Its format."
         ),
-        click.Option(["--class", "classes"], metavar="C[,C...]", help="Class of the samples, or classes in turn."),
+        click.Option(
+            ["--class", "classes"],
+            metavar="C[,C...]",
+            help="Class of the samples, by number or name, or several in turn.",
+        ),
         click.Option(
             ["--guidance"], type=float, metavar="W", help="Scale of guidance to the class. [default: 1, which is none]"
         ),

@@ -22,6 +22,8 @@ class Dataset(ABC):
 
     labels: Tensor | None
     """(N,) int64, or None."""
+    class_names: tuple[str, ...] = ()
+    """What the classes are called, in the order of their labels; empty if they have no names."""
 
     @property
     @abstractmethod
@@ -117,6 +119,8 @@ class Images(Dataset):
     """Number of grey levels of the set: 256 for photographs, 17 for scikit-learn's digits."""
     labels: Tensor | None = None
     """(N,) int64, or None."""
+    class_names: tuple[str, ...] = ()
+    """What the classes are called, in the order of their labels; empty if they have no names."""
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.dtype != torch.uint8 or not len(self.pixels):

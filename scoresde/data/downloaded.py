@@ -51,7 +51,9 @@ class Downloaded(DataOptions):
         pixels = torch.as_tensor(loaded.data)
         # MNIST is (N, H, W), CIFAR-10 (N, H, W, C).
         pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
-        return Images(reduced(pixels, self.reduce), labels=torch.as_tensor(loaded.targets, dtype=torch.int64))
+        labels = torch.as_tensor(loaded.targets, dtype=torch.int64)
+        names = tuple(name.removeprefix(f"{label} - ") for label, name in enumerate(loaded.classes))  # "0 - zero"
+        return Images(reduced(pixels, self.reduce), labels=labels, class_names=names)
 
     def _advice(self, folder: Path) -> str:
         if not self.download:

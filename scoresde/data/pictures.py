@@ -82,7 +82,9 @@ class Pictures(HeldOut):
                 levels = levels_of(picture for name in names("train") for picture in _if_good(read, name))
         labels = found.labels(good)
         kept, levels = graded(pixels, levels, f"the pictures of {self.path}")
-        return Images(kept, levels, None if labels is None else torch.tensor(labels))
+        if labels is None:
+            return Images(kept, levels)
+        return Images(kept, levels, torch.tensor(labels), found.classes)
 
     def _read(self, names: list[str], read: Callable[[str], Tensor]) -> tuple[list[str], Tensor]:
         """The names of the pictures that can be read, and their pixels."""

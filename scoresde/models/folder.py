@@ -61,6 +61,7 @@ def described(model: NetworkModel) -> dict[str, Any]:
         "sde": table(model.sde),
         "network": table(model.options),
         "model": {"predicts": str(model.predicts), "label": str(model.label), "condition": model.condition},
+        **({"class_names": list(model.class_names)} if model.class_names else {}),
         **({} if model.units is None else {"units": model.units.lists()}),
     }
 
@@ -109,6 +110,7 @@ def read(folder: Path, device: str | torch.device = "cpu", net: nn.Module | None
             label=label,
             predicts=predicts,
             classes=network.classes,
+            class_names=config.get("class_names", ()),
             condition=condition,
             options=network,
             units=Units.of(config["units"]) if "units" in config else None,

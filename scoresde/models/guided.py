@@ -11,6 +11,8 @@ from ..sde import expand
 from .base import ScoreModel, WrapperModel
 from .output import Output, class_labels, classless
 
+NO_CLASSES = "this model knows no classes: train one with network.classes on images with labels"
+
 
 class LabelledModel(WrapperModel):
     """The model of p(x | c) for a class c of each row.
@@ -69,7 +71,7 @@ class GuidedModel(WrapperModel):
     ) -> None:
         super().__init__(model)
         if not model.classes:
-            raise UsageError("this model knows no classes: train one with network.classes on images with labels")
+            raise UsageError(NO_CLASSES)
         if scale != 1 and not model.null_class:
             raise UsageError(
                 "guidance compares with samples of no class, and this network was never shown one: leave the scale at "

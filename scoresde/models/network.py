@@ -1,7 +1,7 @@
 """A trained network as a score model."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,13 +34,15 @@ class NetworkModel(ScoreModel):
             of times, (B,); by default the step of a chain, and 999 t in continuous time.
         predicts: What the network's output means, as an object or its text: eps, x0, v, score, flow, edm.
         classes: Number of class labels that it knows; if any, it is also called as net(x, label, classes).
+        class_names: What the classes are called, in their order, each otherwise; or nothing.
         condition: What it was trained to be given as further channels of x; see `bind`.
         options: What built the network, which `save` writes down; None if it was made by other means.
         units: What x_0 means in the data's own units; None if they are the same, as for pictures in [-1, 1].
         autoencoder: What makes pictures of x_0, for a model of latents.
 
     Raises:
-        UsageError: `predicts` is no prediction, `label` no label, or latents have units besides their autoencoder.
+        UsageError: `predicts` is no prediction, `label` no label, the names are not one for each class, or latents have
+            units besides their autoencoder.
 
     Example:
         >>> import scoresde, torch
@@ -70,6 +72,7 @@ class NetworkModel(ScoreModel):
         label: Label | Callable[[Tensor], Tensor] | str | None = None,
         predicts: Prediction | str = "eps",
         classes: int = 0,
+        class_names: Sequence[str] = (),
         condition: str = "none",
         options: NetworkOptions | None = None,
         units: Units | None = None,
@@ -78,12 +81,15 @@ class NetworkModel(ScoreModel):
         super().__init__()
         if units is not None and autoencoder is not None:
             raise UsageError("latents have the scale and shift of their autoencoder: leave out units")
+        if class_names and not len(class_names) == len(set(class_names)) == classes:
+            raise UsageError(f"{classes} classes have as many names, each another, or none, got {list(class_names)}")
         self.autoencoder = autoencoder
         self.coder = None if autoencoder is None else autoencoder.coder  # a part, which goes where the network goes
         self.net, self.sde, self.shape, self.options = net, sde, tuple(shape), options
         self.predicts: Prediction = predictions.parse(predicts)
         self.label: Label | Callable[[Tensor], Tensor] = labels.parse(label or ("step" if sde.chain else "scaled"))
-        self.classes, self.condition, self.units = classes, condition, units
+        self.classes, self.class_names = classes, tuple(class_names)
+        self.condition, self.units = condition, units
         self.null_class = options is None or options.null_class
 
     def bind(self, known: Known) -> Self:

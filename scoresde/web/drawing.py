@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from .. import __version__
 from ..conditioners import conditioners
 from ..core.errors import UsageError
+from ..models.classes import called
 from ..solvers import solvers
 from . import schema
 from .estimates import Estimates
@@ -56,6 +57,11 @@ def serve_drawing(app: FastAPI, models: Sequence[Served], queue: JobQueue) -> No
         }
 
     about()  # imports what it needs, so that the first visitor does not wait for that
+
+    @app.get("/api/classes")
+    def classes(model_name: str, text: str) -> dict[str, Any]:
+        names = model(model_name).model.class_names
+        return {"classes": [names[number] for number in called(text, names)]}
 
     serve_photographs(app, model, estimates)
 

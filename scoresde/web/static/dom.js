@@ -89,7 +89,8 @@ export function complain(error) {
 }
 
 export function sentence(error) {
-  return `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
+  const text = `${error.message[0].toUpperCase()}${error.message.slice(1)}`;
+  return /[.?!]$/.test(text) ? text : `${text}.`;
 }
 
 export function data(png) {

@@ -1,5 +1,6 @@
 // New pictures, with a slider over their way from noise.
 
+import { Classes } from "./classes.js";
 import { el, labelled } from "./dom.js";
 import { Chooser, Options, nothing } from "./form.js";
 import { Path } from "./path.js";
@@ -35,30 +36,34 @@ async function opening({ frames, nfe, ...body }) {
 
 export default function generate(section, about) {
   if (!about.models.length) return nothing(section, "The models that are served draw nothing without a picture to begin with.");
-  const classes = el("input", { type: "text", placeholder: "any", inputmode: "numeric", autocomplete: "off" });
-  const guidance = el("input", { type: "number", min: 0, max: 100, step: "any", value: "1" });
-  const labels = [labelled("class", classes), labelled("guidance", guidance)];
+  const classes = new Classes({
+    most: about.most_pictures,
+    draw: () => drawing.instead(asked()),
+    changed: () => {
+      options.count.value = Math.max(options.count.value, classes.value.length);
+      options.quality?.show();
+    },
+  });
+  const guidance = labelled("guidance", el("input", { type: "number", min: 0, max: 100, step: "any", value: String(about.guidance) }));
+  const scale = guidance.querySelector("input");
   const solver = new Chooser("Solver", about.solvers, about.defaults.solver);
-  const options = new Options(about, { count: 4, choosers: { solver }, extra: labels });
+  const options = new Options(about, { count: 4, choosers: { solver }, extra: [classes.numbers, guidance] });
   const asked = () => {
-    const value = options.value;
-    if (!labels[0].hidden && classes.value.trim()) {
-      value.classes = classes.value.split(/[\s,]+/).filter(Boolean).map(Number);
-      value.guidance = Number(guidance.value);
-    }
-    return value;
+    const [value, chosen] = [options.value, classes.value];
+    return chosen.length ? { ...value, classes: chosen, guidance: Number(scale.value) } : value;
   };
   const drawing = new Drawing("generate", "Generate", { asked, shown: () => options.next() });
   const intro = el("p", { class: "intro" });
   const changed = () => {
-    for (const label of labels) label.hidden = !options.chosen.classes;
+    classes.begin(options.chosen);
+    guidance.hidden = !options.chosen.classes;
     intro.textContent = introduction(options.chosen);
   };
   options.model.addEventListener("change", () => { changed(); drawing.cancel(); });
   options.show({ model: telling(about.models, about.defaults, about.film).name, count: 4 });
   changed();
   section.append(
-    el("div", { class: "stage" }, intro, drawing.grid, drawing.bar, drawing.way, drawing.line, drawing.past),
+    el("div", { class: "stage" }, intro, classes.element, drawing.grid, drawing.bar, drawing.way, drawing.line, drawing.past),
     options.controls(drawing.button),
   );
 
@@ -82,8 +87,8 @@ export default function generate(section, about) {
       visited = true;
       options.show(parameters);
       changed();
-      classes.value = (parameters.classes || []).join(", ");
-      guidance.value = parameters.guidance ?? 1;
+      classes.show(parameters.classes || []);
+      scale.value = parameters.guidance ?? about.guidance;
       drawing.instead(asked());
     },
   };

@@ -1,6 +1,7 @@
 // Batches that are finished: they stay below the newest one, as small pictures, and can be compared with it.
 
 import { data, el, image } from "./dom.js";
+import { named } from "./picture.js";
 import { called } from "./words.js";
 
 const MOST = 8; // batches
@@ -12,7 +13,7 @@ const GIVEN = { picture: "They begin with another picture.", mask: "The hole is 
 export function summary({ body, done }) {
   const solver = body.solver ? [body.solver.name, ...options(body.solver)].join(", ") : null;
   const evaluations = `${done.nfe} ${done.nfe === 1 ? "evaluation" : "evaluations"}`;
-  return [body.model, solver, seeds(body), evaluations].filter(Boolean).join(" · ");
+  return [body.model, named(body).join(", "), solver, seeds(body), evaluations].filter(Boolean).join(" · ");
 }
 
 function options({ name, ...rest }) {

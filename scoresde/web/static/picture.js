@@ -9,6 +9,11 @@ function name(parameters) {
   return `${parameters.task}-${parameters.model}-${parameters.seed}`;
 }
 
+// The names of the classes that were asked for, as far as they have some.
+export function named({ classes = [] }) {
+  return classes.filter((each) => typeof each === "string");
+}
+
 function small(made) {
   const shown = made.querySelector("img");
   return shown.classList.contains("small"); // a photograph keeps its size
@@ -31,7 +36,7 @@ function dialog(label, className, ...content) {
 
 // Asks for a caption and keeps a picture; it can also be downloaded or thrown away there.
 function keep(made, parameters) {
-  const caption = el("input", { type: "text", maxlength: 500, autocomplete: "off" });
+  const caption = el("input", { type: "text", maxlength: 500, autocomplete: "off", value: named(parameters).join(", ") });
   const wrong = el("p", { class: "error", role: "alert" });
   const save = async (event) => {
     event.preventDefault();
@@ -63,6 +68,7 @@ function keep(made, parameters) {
     ),
   );
   caption.focus();
+  caption.select();
 }
 
 // Takes a picture away, until somebody wants it back.

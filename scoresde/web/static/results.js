@@ -4,7 +4,7 @@ import { draw } from "./api.js";
 import { ask, cost, data, el, image, sentence, toggle, waiting } from "./dom.js";
 import { History } from "./history.js";
 import { Path, player } from "./path.js";
-import { figure } from "./picture.js";
+import { figure, named } from "./picture.js";
 import { measured } from "./quality.js";
 
 // A button that draws, and cancels while it draws, with the pictures that emerge and what they cost.
@@ -126,7 +126,7 @@ export class Drawing {
       const figures = done.pictures.map((png, i) => {
         const parameters = { task: this.task, ...body, seed: body.seed + i, count: 1 };
         if (body.classes) parameters.classes = [body.classes[i % body.classes.length]];
-        return figure(png, `seed ${parameters.seed}`, parameters, path && [path, i]);
+        return figure(png, [...named(parameters), `seed ${parameters.seed}`].join(", "), parameters, path && [path, i]);
       });
       this.#finish({ body, done, given, figures, path });
       this.say(cost(done));

@@ -12,7 +12,7 @@ const WORDS = {
   steps: ["Steps", "In how many steps the noise is taken away. More steps are closer to the exact result and take longer."],
   tol: ["Accuracy", "The error that is allowed in each step; the method chooses its steps so. Smaller is closer to the exact result and takes longer."],
   class: ["Class", "What is drawn, by its number among the kinds of pictures that the network knows. Several numbers, such as 0, 1, 2, are for one picture each."],
-  guidance: ["Guidance", "How strongly a picture is pulled towards its class. 1 is not at all; more makes pictures more typical and more alike."],
+  guidance: ["Guidance", "How strongly a picture is pulled towards its class, where one is chosen. 1 is not at all; more makes pictures more typical and more alike."],
   evaluations: ["Evaluations", "In an evaluation the network looks once at all the pictures and says what in them is noise. Nearly all the time goes into them, so their number tells how much work a picture was, on any machine."],
   path: ["Path", "The network began with noise and took it away step by step. “What it expects” is its guess of the final picture at each moment; “with its noise” is the picture as it really was then."],
 };

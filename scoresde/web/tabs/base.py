@@ -87,6 +87,7 @@ class Served:
             "height": height,
             "width": width,
             "classes": self.model.classes,
+            "class_names": self.model.class_names,
             "conditioner": self.conditioner,
             "advice": self.advice,
             "solver": {"name": SOLVER, "steps": steps_for(self.model)},

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...core.random import generators
 from ...models.base import Observer, ScoreModel
+from ...models.classes import class_numbers
 from ...models.guided import GuidedModel
 from ...models.latent import decoded
 from ...sampling import sample as sampling
@@ -35,6 +36,9 @@ FILM: dict[str, Any] = {
 """What `static/film.png` shows while the page draws for the first time: the model's digest, and what was asked for.
 `python benchmarks/film.py` draws it."""
 
+GUIDANCE = 2.0
+"""The scale of guidance with which the page begins where a class is chosen."""
+
 
 @tabs("generate")
 class Generate(Tab):
@@ -44,12 +48,18 @@ class Generate(Tab):
     order: ClassVar[int] = 10
     presets: ClassVar[tuple[Preset, ...]] = (FAST, GOOD, EXACT)
     solver: Table = FAST.solver
-    classes: list[int] | None = Field(None, max_length=MOST_PICTURES, description="Picture i has class i modulo them.")
+    classes: list[int | str] | None = Field(
+        None, max_length=MOST_PICTURES, description="Numbers or names; picture i has class i modulo them."
+    )
     guidance: float = Field(1.0, ge=0, le=100, description="Scale of guidance to the class; 1 is none.")
 
     @classmethod
     def about(cls) -> dict[str, Any]:
-        return super().about() | {"film": FILM}
+        return super().about() | {"film": FILM, "guidance": GUIDANCE}
+
+    @property
+    def effort(self) -> float:
+        return super().effort * (2 if self.classes and self.guidance != 1 else 1)
 
     def work(self, served: Served) -> Work:
         model, solver = self.clipped(self._guided(served.model)), schema.build(solvers, self.solver)
@@ -68,7 +78,8 @@ class Generate(Tab):
         """The model, guided to the classes that were asked for."""
         if not self.classes:
             return model
-        return GuidedModel(model, [self.classes[i % len(self.classes)] for i in range(self.count)], self.guidance)
+        classes = class_numbers(model, self.classes)
+        return GuidedModel(model, [classes[i % len(classes)] for i in range(self.count)], self.guidance)
 
 
 def path(model: ScoreModel, recorder: Trajectory, x: Tensor) -> dict[str, Any]:
