@@ -122,7 +122,7 @@ def fit(
                 training = wanted.data.load("train")
             run.config = adapted(wanted, len(training), together.world)
             run.digest = together.only_first(lambda: digest(training))
-            state = start(run.config, training.shape, device_of(name), training.units)
+            state = start(run.config, training.shape, device_of(name), training.units, training.class_names)
             if begun:
                 run.resume(state, changed=change)
             elif wanted.train.init_from:

@@ -59,7 +59,13 @@ class TrainState:
     """Averages with the relative widths train.widths, for snapshots."""
 
 
-def start(config: Config, shape: tuple[int, ...], device: torch.device, units: Units | None = None) -> TrainState:
+def start(
+    config: Config,
+    shape: tuple[int, ...],
+    device: torch.device,
+    units: Units | None = None,
+    class_names: tuple[str, ...] = (),
+) -> TrainState:
     """A fresh run on data of the given shape; its weights depend on the seed alone.
 
     Args:
@@ -67,6 +73,7 @@ def start(config: Config, shape: tuple[int, ...], device: torch.device, units: U
         shape: Shape of one item: (C, H, W) of images.
         device: Where the network goes.
         units: Those of the data, which the model keeps.
+        class_names: Those of the data, which a model of as many classes keeps.
 
     Raises:
         UsageError: The configuration does not go together on such data.
@@ -82,6 +89,7 @@ def start(config: Config, shape: tuple[int, ...], device: torch.device, units: U
         label=None if config.train.label == "auto" else config.train.label,
         predicts=config.train.predicts,
         classes=config.network.classes,
+        class_names=class_names if len(class_names) == config.network.classes else (),
         condition=str(config.train.condition),
         options=config.network,
         units=units,
