@@ -38,11 +38,6 @@ class ResizeAndCrop:
             )
         return said + (", its middle {}x{} cut out".format(*self.kept) if self.kept != self.resized else "")
 
-    @property
-    def unchanged(self) -> bool:
-        """Whether the picture stays as it is."""
-        return self.original == self.resized == self.kept
-
     def known(self, known: Tensor) -> Tensor:
         """Which pixels are known afterwards, (H, W) bool: where the resized hole weighs less than half a grey level.
 
