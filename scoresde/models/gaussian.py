@@ -43,12 +43,15 @@ class GaussianMixtureModel(ScoreModel):
     bases: Tensor
     shared = False
     """Whether all modes have one full covariance, which saves most of the work."""
+    diagonal = False
+    """Whether all covariances were given as diagonals, so that nothing has to be turned."""
 
     def __init__(self, means: Tensor, covariances: Tensor, sde: SDE, weights: Sequence[float] | None = None) -> None:
         super().__init__()
         count, self.shape, self.sde = len(means), tuple(means.shape[1:]), sde
         flat, c = means.double().flatten(1), covariances.double()
         if c.shape == means.shape:
+            self.diagonal = True
             variances, bases = c.flatten(1), torch.eye(flat.shape[1], dtype=torch.float64).expand(count, -1, -1)
         elif c.shape == (count, flat.shape[1], flat.shape[1]):
             self.shared = count > 1 and bool((c == c[:1]).all())
@@ -66,26 +69,36 @@ class GaussianMixtureModel(ScoreModel):
         self.register_buffer("variances", variances.clamp_min(0))
         self.register_buffer("bases", bases.contiguous())
 
-    def _components(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x - α m_k in the eigenbasis of C_k, and the variances there, (B, K, D); log w_k N(x; ...), (B, K)."""
+    def _offsets(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x - α m_k in the eigenbasis of C_k, and the variances there, (B, K, D); and σ, (B, 1, 1)."""
         at = t.to(self.means.device).double()
         alpha, sigma = (v[:, None, None] for v in (self.sde.alpha(at), self.sde.sigma(at)))
         flat = double(x).flatten(1)[:, None]
         if self.shared:  # x and the means are turned before they are B K differences
             offset = flat @ self.bases[0] - alpha * (self.means @ self.bases[0])
+        elif self.diagonal:
+            offset = flat - alpha * self.means
         else:
-            offset = torch.einsum("kde,bkd->bke", self.bases, flat - alpha * self.means)
-        variance = alpha**2 * self.variances + sigma**2
+            offset = ((flat - alpha * self.means).transpose(0, 1) @ self.bases).transpose(0, 1)
+        return offset, alpha**2 * self.variances + sigma**2, sigma
+
+    def _log_p(self, offset: Tensor, variance: Tensor) -> Tensor:
+        """log w_k N(x; α m_k, α² C_k + σ² I), (B, K)."""
         log_p = -0.5 * (offset**2 / variance + variance.log() + math.log(2 * math.pi)).sum(-1)
-        return offset, variance, self.log_weights + log_p
+        return self.log_weights + log_p
 
     def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
         if classes is not None:
             classless(self)
-        offset, variance, log_p = self._components(x, t)
-        share = torch.softmax(log_p, dim=1)[..., None]  # of each component in p_t at x
-        minus_score = torch.einsum("kde,bke->bd", self.bases[: 1 if self.shared else None], share * offset / variance)
-        return Output(like(expand(self.sde.sigma(t.double()), minus_score) * minus_score, x).reshape(x.shape))
+        offset, variance, sigma = self._offsets(x, t)
+        alone = self.log_weights.shape[-1] == 1
+        if not alone:  # times the share of each component in p_t at x
+            offset = torch.softmax(self._log_p(offset, variance), dim=1)[..., None] * offset
+        if alone and self.diagonal:
+            minus_score = (offset / variance)[:, 0]
+        else:
+            minus_score = torch.einsum("kde,bke->bd", self.bases[: 1 if self.shared else None], offset / variance)
+        return Output(like(sigma[:, 0] * minus_score, x).reshape(x.shape))
 
     def shares(self, x: Tensor, t: Tensor) -> Tensor:
         """p_t(k | x), (B, K): how likely it is that x, (B, *), comes from each mode.
@@ -94,7 +107,7 @@ class GaussianMixtureModel(ScoreModel):
             x: States, (B, *).
             t: Their times, (B,), float64.
         """
-        return torch.softmax(self._components(x, t)[2], dim=1)
+        return torch.softmax(self._log_p(*self._offsets(x, t)[:2]), dim=1)
 
     def log_prob(self, x: Tensor, t: Tensor) -> Tensor:
         """log p_t(x) in nats, (B,), for x (B, *) and t (B,); t = 0 is the data law itself.
@@ -103,7 +116,7 @@ class GaussianMixtureModel(ScoreModel):
             x: States, (B, *).
             t: Their times, (B,), float64.
         """
-        return torch.logsumexp(self._components(x, t)[2], dim=1)
+        return torch.logsumexp(self._log_p(*self._offsets(x, t)[:2]), dim=1)
 
     def draw(self, count: int, generator: torch.Generator, t: float = 0.0) -> Tensor:
         """`count` exact samples of p_t, (B, *), float64; t = 0 is the data law itself.
@@ -160,8 +173,8 @@ class GaussianModel(GaussianMixtureModel):
             stop: The time to which they move.
         """
         times = [x.new_full((len(x),), t, dtype=torch.float64) for t in (start, stop)]
-        offset, before, _ = self._components(x, times[0])
-        _, after, _ = self._components(x, times[1])
+        offset, before, _ = self._offsets(x, times[0])
+        _, after, _ = self._offsets(x, times[1])
         moved = torch.einsum("kde,bke->bd", self.bases, offset * torch.sqrt(after / before))
         mean = expand(self.sde.alpha(times[1]), moved) * self.means
         return (mean + moved).reshape(x.shape).to(x.dtype)
