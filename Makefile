@@ -15,7 +15,7 @@ demo: .venv/.installed-test ## Show the package at work, in the folder demo.
 	$(BIN)/python benchmarks/demo.py --out demo
 
 test: .venv/.installed-test ## Run every test but the slow ones.
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu and not browser"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu and not browser"
 
 test-slow: .venv/.installed-test ## Run the slow tests.
 	$(BIN)/python -m pytest -m "slow and not gpu and not browser"
