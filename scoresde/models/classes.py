@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -45,14 +45,17 @@ def split(text: str) -> Words:
     return tuple(re.findall(r"[^\W_]+", "".join(each for each in letters if not unicodedata.combining(each))))
 
 
-def forms(word: str) -> set[str]:
+@lru_cache(maxsize=2**14)
+def forms(word: str) -> frozenset[str]:
     """A word, and what it may be the plural of.
 
     Args:
         word: The word, as `split` gives it.
     """
     ends = (("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe"))
-    return {word, *(word.removesuffix(end) + one for end, one in ends if word.endswith(end) and len(word) > 3)}
+    return frozenset(
+        (word, *(word.removesuffix(end) + one for end, one in ends if word.endswith(end) and len(word) > 3))
+    )
 
 
 def same(one: Words, other: Words) -> bool:
@@ -62,7 +65,7 @@ def same(one: Words, other: Words) -> bool:
         one: A phrase.
         other: Another.
     """
-    return len(one) == len(other) and all(forms(a) & forms(b) for a, b in zip(one, other, strict=True))
+    return len(one) == len(other) and all(not forms(a).isdisjoint(forms(b)) for a, b in zip(one, other, strict=True))
 
 
 @cache
@@ -83,7 +86,8 @@ def related(text: str) -> list[str]:
     return [" ".join(each) for each in dict.fromkeys(near) if not same(asked, each)]
 
 
-def phrases(names: Sequence[str]) -> list[Phrase]:
+@lru_cache(maxsize=16)
+def phrases(names: tuple[str, ...]) -> list[Phrase]:
     """All ways to say each of some classes.
 
     Args:
@@ -111,7 +115,7 @@ def meant(text: str, names: Sequence[str]) -> list[int]:
     """
     if text in names:
         return [names.index(text)]
-    words, known, found, place = split(text[:LONGEST]), phrases(names), list[int](), 0
+    words, known, found, place = split(text[:LONGEST]), phrases(tuple(names)), list[int](), 0
     while place < len(words):
         here = [each for each in known if same(each.words, words[place : place + len(each.words)])]
         here = [each for each in here if len(words) == 1 or len("".join(each.words)) > 1]  # "a" is mostly an article

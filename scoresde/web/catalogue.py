@@ -72,17 +72,18 @@ class Catalogue:
             return self._entry(id or 0)
 
     def page(
-        self, order: SortOrder = "newest", offset: int = 0, limit: int = 50, query: str = ""
+        self, order: SortOrder = "newest", offset: int = 0, limit: int = 50, query: str = "", seed: int = 0
     ) -> tuple[list[CatalogueEntry], int]:
         """Some entries, and the number of all. With a query the best match comes first, whatever the order.
 
         Long texts among their parameters are left out: {"attachment": ...} stands for each, and `entry` has them.
 
         Args:
-            order: "newest", "oldest" or "name".
+            order: "newest", "oldest", "name" or "random".
             offset: Number of entries that are skipped.
             limit: The largest number of entries.
             query: Words to search for; empty for all entries.
+            seed: Of the random order.
 
         Raises:
             UsageError: The order, offset or limit is not allowed.
@@ -90,9 +91,15 @@ class Catalogue:
         checked(order, offset, limit)
         with self._read():
             searched = query.strip()
-            ids, total = find(self._db, query, offset, limit) if searched else listed(self._db, order, offset, limit)
+            asked = (offset, limit)
+            ids, total = find(self._db, query, *asked) if searched else listed(self._db, order, *asked, seed)
             found = entries(self._db, ids)
         return [found[id] for id in ids], total
+
+    def ids(self) -> list[int]:
+        """The numbers of all entries, the oldest first."""
+        with self._read():
+            return [id for (id,) in self._db.execute("SELECT id FROM entries ORDER BY id")]
 
     def entry(self, id: int) -> CatalogueEntry:
         """One entry.

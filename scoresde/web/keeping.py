@@ -4,11 +4,12 @@ import dataclasses
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from ..core.options import Options
 from . import uploads
+from .archive import archive
 from .catalogue import Catalogue
 from .entries import CatalogueEntry
 from .exporting import enlarged
@@ -27,9 +28,14 @@ def serve_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
         return dataclasses.asdict(entry)
 
     @app.get("/api/catalogue")
-    def page(order: Any = "newest", offset: int = 0, limit: int = 50, query: str = "") -> dict[str, Any]:
-        entries, total = catalogue.page(order, offset, limit, query)
+    def page(order: Any = "newest", offset: int = 0, limit: int = 50, query: str = "", seed: int = 0) -> dict[str, Any]:
+        entries, total = catalogue.page(order, offset, limit, query, seed)
         return {"entries": [shown(entry) for entry in entries], "total": total}
+
+    @app.get("/api/catalogue.zip")
+    def everything() -> Response:
+        headers = {"content-disposition": 'attachment; filename="pictures.zip"'}
+        return StreamingResponse(archive(catalogue), media_type="application/zip", headers=headers)
 
     @app.get("/api/catalogue/{number}.png")
     def image(number: int, large: bool = False) -> Response:

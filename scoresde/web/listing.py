@@ -1,5 +1,6 @@
 """Pages of the catalogue in an order, read from its tables."""
 
+import hashlib
 import json
 import sqlite3
 from typing import Any, Literal, get_args
@@ -7,7 +8,7 @@ from typing import Any, Literal, get_args
 from ..core.errors import UsageError
 from .entries import CatalogueEntry
 
-SortOrder = Literal["newest", "oldest", "name"]
+SortOrder = Literal["newest", "oldest", "name", "random"]
 LARGEST_PAGE = 200
 """Entries of the largest page."""
 ENTRY = "entries.id, caption, created, width, height, parameters FROM entries JOIN pictures USING (id)"
@@ -18,14 +19,14 @@ def checked(order: str, offset: int, limit: int) -> None:
     """Checks what a page is asked for with.
 
     Args:
-        order: "newest", "oldest" or "name".
+        order: "newest", "oldest", "name" or "random".
         offset: Number of entries that are skipped.
         limit: The largest number of entries.
 
     Raises:
         UsageError: The order, offset or limit is not allowed.
     """
-    if order not in SORTED:
+    if order not in get_args(SortOrder):
         raise UsageError(f"the order must be one of {', '.join(get_args(SortOrder))}, got {order!r}")
     if offset < 0 or not 1 <= limit <= LARGEST_PAGE:
         raise UsageError(
@@ -33,16 +34,31 @@ def checked(order: str, offset: int, limit: int) -> None:
         )
 
 
-def listed(db: sqlite3.Connection, order: str, offset: int, limit: int) -> tuple[list[int], int]:
+def shuffled(id: int, seed: int) -> bytes:
+    """The place of an entry in a random order: equal for equal seeds, whatever else the catalogue holds.
+
+    Args:
+        id: Number of the entry.
+        seed: Of the order.
+    """
+    return hashlib.blake2b(f"{seed} {id}".encode(), digest_size=8).digest()
+
+
+def listed(db: sqlite3.Connection, order: str, offset: int, limit: int, seed: int) -> tuple[list[int], int]:
     """Ids by an order, counted from the nearer end, and the number of all entries.
 
     Args:
         db: The database.
-        order: "newest", "oldest" or "name".
+        order: "newest", "oldest", "name" or "random".
         offset: Number of entries that are skipped.
         limit: The largest number of entries.
+        seed: Of a random order.
     """
     (total,) = db.execute("SELECT entries FROM size").fetchone()
+    if order == "random":
+        db.create_function("shuffled", 2, shuffled, deterministic=True)
+        few = "SELECT id FROM entries ORDER BY shuffled(id, ?), id LIMIT ? OFFSET ?"
+        return [id for (id,) in db.execute(few, (str(seed), limit, min(offset, total)))], total
     column, way = SORTED[order]
     count = max(0, min(limit, total - offset))
     from_end = offset > total // 2

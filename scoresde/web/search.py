@@ -1,10 +1,11 @@
-"""Search for captions: by words, by beginnings of words, and by words of similar spelling."""
+"""Search for captions: by words, by beginnings of words, by related words, and by words of similar spelling."""
 
 import sqlite3
 import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from ..models.classes import related
 from .intake import LONGEST
 
 MOST = 500
@@ -55,7 +56,8 @@ def find(db: sqlite3.Connection, query: str, offset: int, limit: int) -> tuple[l
     """Ids of the captions that match all words of a query, the best first, and the number of matches.
 
     Rankings are fused by Σ 1/(60 + rank): captions with the words or their inflections, by BM25; captions with words
-    that begin with them, the shortest first; and, if there are few of these, captions with words of similar spelling.
+    that begin with them, the shortest first; captions with related words; and, if there are few that begin with them,
+    captions with words of similar spelling.
 
     Args:
         db: The database of the catalogue.
@@ -76,6 +78,9 @@ def find(db: sqlite3.Connection, query: str, offset: int, limit: int) -> tuple[l
         newest = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ? OFFSET ?"
         return [id for (id,) in db.execute(newest, (beginning, limit, min(offset, total)))], total
     rankings = [_matches(db, " AND ".join(map(_text, words)), MOST, "bm25(words)"), found]
+    near = " AND ".join(_any([begin, *map(_text, related(word))]) for begin, word in zip(begins, words, strict=True))
+    if any(map(related, words)):
+        rankings.append(_matches(db, near, MOST))
     if len(found) < ENOUGH:
         spelt = [_any([begin, *map(_text, alike(db, word))]) for begin, word in zip(begins, words, strict=True)]
         rankings.append(_matches(db, " AND ".join(spelt), MOST))

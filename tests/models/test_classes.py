@@ -52,6 +52,7 @@ def named(tmp_path_factory):
         ("tshirt", ["T-shirt/top"]),
         ("top", ["T-shirt/top"]),
         ("snea", ["Sneaker"]),
+        ("shi", ["Shirt"]),
         ("draw me a red sneaker and a bag", ["Sneaker", "Bag"]),
         ("bag, bags", ["Bag"]),
         ("spaceship", []),

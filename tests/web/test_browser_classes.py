@@ -1,15 +1,21 @@
-"""Classes by name in a browser: a word draws what it means, chips choose, and pictures say what they are of."""
+"""Classes by name in a browser: words draw what they mean, chips choose, and pictures say what they are of."""
 
+import base64
+import json
 import re
+import zipfile
 
+import numpy as np
 import pytest
 from test_browser import SLOW, chromium, expect, page, serving, shot, visit  # noqa: F401
 from test_browser_first import done
 from tiny import tiny_model
 
 from scoresde import models
+from scoresde.web.uploads import png
 
 pytestmark = pytest.mark.browser
+DOT = base64.b64encode(png(np.full((8, 8, 3), 90, np.uint8))).decode()
 NAMES = ("Sandal", "Sneaker", "Ankle boot")
 
 
@@ -77,9 +83,7 @@ def test_several_classes_are_drawn_in_turn(page, address):  # noqa: F811
     done(section)
     assert labels(section) == ["seed 6", "seed 7"]
     section.locator(".batch").get_by_role("button", name="Compare").first.click()
-    expect(page.get_by_role("dialog")).to_contain_text(
-        "Classes: Ankle boot, Sandal on the left, as usual on the right."
-    )
+    expect(page.get_by_role("dialog")).to_contain_text("Classes: Ankle boot, Sandal on the left, any on the right.")
     page.keyboard.press("Escape")
     page.get_by_role("tab", name="Catalogue").click()
     page.get_by_role("button", name="Again: “Sandal”").first.click()
@@ -105,3 +109,29 @@ def test_classes_belong_to_their_model(page, address):  # noqa: F811
     section.get_by_label("Model").select_option("shoes")
     expect(chip(section, "any")).to_have_attribute("aria-pressed", "true")
     expect(section.get_by_label("Class", exact=True)).to_be_hidden()
+
+
+def test_the_catalogue_is_shuffled_and_downloaded(page, address, tmp_path):  # noqa: F811
+    page.goto(f"{address}#catalogue")
+    keep = """async ([caption, picture]) => fetch("api/catalogue", {method: "POST",
+        headers: {"content-type": "application/json"}, body: JSON.stringify({caption, picture, parameters: {}})})"""
+    for i in range(9):
+        page.evaluate(keep, [f"{'abcdefghi'[i]} automobile {page.size}", DOT])
+    section = page.locator("#catalogue")
+    section.get_by_label("Search").fill(f"cars {page.size}")
+    expect(section.locator(".kept figure")).to_have_count(9, timeout=SLOW)
+    section.get_by_label("Search").fill("")
+    expect(section.locator(".kept .label").first).to_have_text(f"i automobile {page.size}")
+    before = section.locator(".kept .label").all_text_contents()
+    with page.expect_response(lambda r: "order=random" in r.url):
+        section.get_by_label("order").select_option("random")
+    expect(section.locator(".kept .label")).not_to_have_text(before)
+    assert sorted(section.locator(".kept .label").all_text_contents()) == sorted(before)
+    shot(page, "collection")
+    with page.expect_download() as taken:
+        section.get_by_role("button", name="Download all").click()
+    taken.value.save_as(tmp_path / "pictures.zip")
+    with zipfile.ZipFile(tmp_path / "pictures.zip") as made:
+        rows = json.loads(made.read("pictures.json"))
+        assert {f"{each} automobile {page.size}" for each in "abcdefghi"} <= {row["caption"] for row in rows}
+        assert [row["file"] for row in rows] == made.namelist()[:-1] == sorted(made.namelist()[:-1])

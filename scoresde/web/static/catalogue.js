@@ -8,18 +8,20 @@ const PAGE = 50;
 
 export function catalogue(section, again) {
   const query = el("input", { type: "search", placeholder: "Search the captions", "aria-label": "Search", autocomplete: "off" });
-  const order = choice([["newest", "newest"], ["oldest", "oldest"], ["name", "name"]], "newest", {});
+  const order = choice([["newest", "newest"], ["oldest", "oldest"], ["name", "name"], ["random", "random"]], "newest", {});
   const grid = el("div", { class: "kept" });
   const status = el("p", { class: "status", role: "status" });
   const back = el("button", { type: "button", onclick: () => turn(-PAGE) }, "Earlier page");
   const on = el("button", { type: "button", onclick: () => turn(PAGE) }, "Next page");
+  const all = el("button", { type: "button", onclick: () => download("api/catalogue.zip", "pictures.zip") }, "Download all");
   let offset = 0;
+  let seed = 0; // of the random order
   let asked = 0;
 
   async function show() {
     asked += 1;
     const mine = asked;
-    const words = new URLSearchParams({ order: order.value, offset, limit: PAGE, query: query.value });
+    const words = new URLSearchParams({ order: order.value, offset, limit: PAGE, query: query.value, seed });
     try {
       const { entries, total } = await get(`api/catalogue?${words}`);
       if (mine !== asked || grid.querySelector("input")) return; // somebody typed on, or writes a new caption
@@ -27,6 +29,7 @@ export function catalogue(section, again) {
       const last = offset + entries.length;
       if (total) status.textContent = total > PAGE ? `${offset + 1} to ${last} of ${total.toLocaleString("en")}` : `${total} kept`;
       else status.textContent = query.value ? "Nothing is called like that." : "Nothing is kept yet. “Keep…” under a picture puts it here.";
+      all.disabled = !total && !query.value;
       back.hidden = offset === 0;
       on.hidden = last >= total;
     } catch (error) {
@@ -110,9 +113,13 @@ export function catalogue(section, again) {
     clearTimeout(typing);
     typing = setTimeout(() => { offset = 0; show(); }, 150);
   });
-  order.addEventListener("change", () => { offset = 0; show(); });
+  order.addEventListener("change", () => {
+    offset = 0;
+    seed = Math.floor(Math.random() * 2 ** 31);
+    show();
+  });
   section.append(
-    el("div", { class: "toolbar" }, query, labelled("order", order)),
+    el("div", { class: "toolbar" }, query, labelled("order", order), all),
     status,
     grid,
     el("div", { class: "pager" }, back, on),

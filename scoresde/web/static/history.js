@@ -31,7 +31,8 @@ export function differences(a, b) {
   for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
     const [was, is] = [a[key], b[key]];
     if (JSON.stringify(was) === JSON.stringify(is) || key === "count") continue;
-    if (key === "seed") found.push(`They begin with other noise: ${seeds(a)} on the left, ${seeds(b)} on the right.`);
+    if (key === "classes") say(key, (was || ["any"]).join(", "), (is || ["any"]).join(", "));
+    else if (key === "seed") found.push(`They begin with other noise: ${seeds(a)} on the left, ${seeds(b)} on the right.`);
     else if (GIVEN[key]) found.push(GIVEN[key]);
     else if ([was, is].some((value) => value?.name)) {
       const term = key[0].toUpperCase() + key.slice(1);
