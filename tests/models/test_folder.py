@@ -34,7 +34,7 @@ def test_the_bundled_model_makes_digits():
     """400 samples are nearer to held-out digits than 1.5 times as far as 400 real ones are; pure noise is not."""
     model = models.load("digits")
     sources = generators(range(400))
-    x = sample(model, solvers["dpm"](), model.prior(sources), generator=sources).x
+    x = sample(model, solvers["dpm++"](steps=10), model.prior(sources), generator=sources).x
     train, held_out = (to_uint8(data["digits"]().load(split).scaled()) for split in ("train", "test"))
 
     def distance(images):

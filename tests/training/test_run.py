@@ -252,29 +252,29 @@ def test_signals_are_noted_and_a_second_ctrl_c_is_not_held_back():
 
 def started(tmp_path, *assignments):
     """The command as a process, once it has written its first line of the log."""
-    command = [sys.executable, "-m", "scoresde", "train", "digits", *SMALL, *assignments, "--out", str(tmp_path)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    line = " ".join(["train", "digits", *SMALL, *assignments, "--out", str(tmp_path)])
+    command, environment = [sys.executable, "-m", "scoresde", *line.split()], {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([*command, "--quiet"], env=environment, stderr=subprocess.PIPE, text=True)
     for _ in range(6000):
         if (tmp_path / "metrics.jsonl").exists():
             break
         time.sleep(0.05)
-    return process, command, environment
+    return process, line
 
 
 def recorded(folder):
     return read(Run(folder, config(), {}).checkpoints.all()[-1]).content
 
 
-def test_ctrl_c_saves_and_the_run_goes_on_to_the_same_weights(tmp_path):
-    """The command, interrupted after its first log line and resumed, against one that ran through in this process."""
+def test_ctrl_c_saves_and_the_run_goes_on_to_the_same_weights(run, tmp_path):
+    """The command, interrupted after its first log line and resumed, against one that ran through."""
     assignments = ["train.images=3200", "train.log_every=160"]
-    process, command, environment = started(tmp_path, *assignments)
+    process, line = started(tmp_path, *assignments)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and "--resume" in said
     assert 0 < recorded(tmp_path)["images"] < 3200
-    subprocess.run([*command, "--resume", "--quiet"], env=environment, check=True, timeout=120, stdout=subprocess.PIPE)
+    run(f"{line} --resume --quiet")
     assert recorded(tmp_path)["images"] == 3200
     chosen = config(*assignments)
     state = finish(chosen, fresh(chosen))
@@ -285,7 +285,7 @@ def test_ctrl_c_saves_and_the_run_goes_on_to_the_same_weights(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_scheduler_s_signal_saves_within_a_step(tmp_path, number):
     """Steps that take a second each: it must not wait for the end of more than the one at work."""
-    process, _, _ = started(tmp_path, "train.batch=1500", "train.images=15_000_000", "train.log_every=1500")
+    process, _ = started(tmp_path, "train.batch=1500", "train.images=15_000_000", "train.log_every=1500")
     process.send_signal(number)
     sent = time.perf_counter()
     process.communicate(timeout=60)
