@@ -43,7 +43,7 @@ def picture(shape: tuple[int, ...]) -> None:
         UsageError: It is not (C, H, W).
     """
     if len(shape) != 3:
-        other = "mlp" if len(shape) < 2 else "conv"
+        other = "mlp" if len(shape) < 2 else "unet"
         raise UsageError(f"this network takes images (C, H, W), and a sample has the shape {shape}: take the {other}")
 
 

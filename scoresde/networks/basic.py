@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from ..core.errors import UsageError
 from .base import NetworkOptions, networks, picture
-from .blocks import sinusoids
+from .embedding import sinusoids
 
 
 @networks("basic")

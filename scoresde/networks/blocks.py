@@ -1,6 +1,5 @@
-"""The layers of the U-Net. Feature maps are (B, C, H, W), embeddings (B, E); parameters bear diffusers' names."""
+"""The layers of the U-Net. Feature maps are (B, C, *), embeddings (B, E); parameters bear diffusers' names."""
 
-import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -9,6 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Resampling = Literal["conv", "pool"]
+CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+"""By the number of dimensions beside the channels."""
+MEANS: dict[int, Callable[..., Tensor]] = dict(
+    enumerate((functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d), 1)
+)
+"""By the number of dimensions beside the channels."""
 
 
 class Style(NamedTuple):
@@ -26,6 +31,8 @@ class Style(NamedTuple):
     """Share of features dropped in each block while training."""
     resampling: Resampling
     """How levels are joined: "conv" or "pool"."""
+    dims: int = 2
+    """Dimensions beside the channels: 1 for series, 2 for images, 3 for volumes."""
 
     def norm(self, channels: int) -> nn.GroupNorm:
         """The group normalisation of a feature map.
@@ -57,22 +64,6 @@ def zeroed(layer: nn.Module) -> nn.Module:
     return layer
 
 
-def sinusoids(label: Tensor, channels: int) -> Tensor:
-    """[sin(ω label), cos(ω label)] with ω from 1 down to 10⁻⁴ in equal ratios; label (B,) -> (B, channels).
-
-    Args:
-        label: The time as the network takes it, (B,).
-        channels: Length of the result, an even number of at least 4.
-
-    Reference: Ho et al. 2020, https://arxiv.org/abs/2006.11239, appendix B.
-    """
-    half = channels // 2
-    label = label.to(torch.promote_types(label.dtype, torch.float32))  # in 16 bits, neighbouring labels can be equal
-    steps = torch.arange(half, dtype=torch.float32, device=label.device)
-    angles = label[:, None] * torch.exp(-math.log(10_000) / (half - 1) * steps)
-    return torch.cat([angles.sin(), angles.cos()], dim=1)
-
-
 class InceptionStem(nn.Module):
     """Convolutions of 1x1, 3x3 and 5x5 pixels and a 3x3 mean before one of 1x1, a quarter of the outputs each.
 
@@ -99,31 +90,8 @@ class InceptionStem(nn.Module):
         return torch.cat([*(part(x) for part in self.parts), around], dim=1)
 
 
-class TimeEmbedding(nn.Module):
-    """Two linear layers on the sinusoids of the label, (B, channels) -> (B, E).
-
-    Args:
-        channels: Length of the sinusoids.
-        embedding: Length E of the embedding.
-    """
-
-    def __init__(self, channels: int, embedding: int) -> None:
-        super().__init__()
-        self.linear_1 = nn.Linear(channels, embedding)
-        self.linear_2 = nn.Linear(embedding, embedding)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The embedding that every residual block receives.
-
-        Args:
-            x: The sinusoids, (B, channels).
-        """
-        out: Tensor = self.linear_2(functional.silu(self.linear_1(x)))
-        return out
-
-
 class Resnet(nn.Module):
-    """x + conv(silu(norm(conv(silu(norm(x))) + embedding))), (B, C, H, W) -> (B, outputs, H, W).
+    """x + conv(silu(norm(conv(silu(norm(x))) + embedding))), (B, C, *) -> (B, outputs, *).
 
     With `scale_shift` the embedding scales and shifts the second norm's output instead of being added before it.
 
@@ -140,22 +108,23 @@ class Resnet(nn.Module):
         super().__init__()
         self.scale_shift = style.scale_shift
         self.norm1 = style.norm(inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        conv = CONVOLUTIONS[style.dims]
+        self.conv1 = conv(inputs, outputs, 3, padding=1)
         self.time_emb_proj = nn.Linear(style.embedding, 2 * outputs if style.scale_shift else outputs)
         self.norm2 = style.norm(outputs)
         self.dropout = nn.Dropout(style.dropout)
-        self.conv2 = zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
-        self.conv_shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else None
+        self.conv2 = zeroed(conv(outputs, outputs, 3, padding=1))
+        self.conv_shortcut = conv(inputs, outputs, 1) if inputs != outputs else None
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        """The block's output, (B, outputs, H, W).
+        """The block's output, (B, outputs, *).
 
         Args:
-            x: The feature map, (B, inputs, H, W).
+            x: The feature map, (B, inputs, *).
             emb: The embedding of time and class, (B, E).
         """
         h: Tensor = self.conv1(functional.silu(self.norm1(x)))
-        time = self.time_emb_proj(functional.silu(emb))[:, :, None, None]
+        time = self.time_emb_proj(functional.silu(emb)).reshape(len(x), -1, *[1] * (x.ndim - 2))
         if self.scale_shift:
             scale, shift = time.chunk(2, dim=1)
             h = self.norm2(h) * (1 + scale) + shift
@@ -167,7 +136,7 @@ class Resnet(nn.Module):
 
 
 class Attention(nn.Module):
-    """x + out(softmax(q kᵀ/√d) v) over the H W positions of a feature map, with `heads` heads of d channels.
+    """x + out(softmax(q kᵀ/√d) v) over the positions of a feature map, with `heads` heads of d channels.
 
     Args:
         channels: Channels of the feature map.
@@ -185,10 +154,10 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([zeroed(nn.Linear(channels, channels))])
 
     def forward(self, x: Tensor) -> Tensor:
-        """The feature map after each position has attended to all others, (B, C, H, W).
+        """The feature map after each position has attended to all others, (B, C, *).
 
         Args:
-            x: The feature map, (B, C, H, W).
+            x: The feature map, (B, C, *).
         """
         rows = self.group_norm(x).flatten(2).transpose(1, 2)
         q, k, v = (
@@ -200,7 +169,7 @@ class Attention(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Halves height and width, rounding up: a convolution of stride 2, or the mean of 2x2 pixels.
+    """Halves all sides, rounding up: a convolution of stride 2, or the mean of two neighbours along each side.
 
     Args:
         channels: Channels of the feature map.
@@ -209,24 +178,24 @@ class Downsample(nn.Module):
 
     def __init__(self, channels: int, style: Style) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2) if style.resampling == "conv" else None
+        conv = CONVOLUTIONS[style.dims]
+        self.conv = conv(channels, channels, 3, stride=2) if style.resampling == "conv" else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, ⌈H/2⌉, ⌈W/2⌉).
+        """(B, C, H, W) -> (B, C, ⌈H/2⌉, ⌈W/2⌉), and so on for other numbers of sides.
 
         Args:
-            x: The feature map, (B, C, H, W).
+            x: The feature map, (B, C, *).
         """
         if self.conv is None:
-            return functional.avg_pool2d(x, 2, ceil_mode=True)
-        # DDPM's padding, TensorFlow's "SAME": right and bottom only where a side is even, all around where it is odd.
-        height, width = x.shape[2:]
-        out: Tensor = self.conv(functional.pad(x, (width % 2, 1, height % 2, 1)))
+            return MEANS[x.ndim - 2](x, [min(2, side) for side in x.shape[2:]], ceil_mode=True)
+        # DDPM's padding, TensorFlow's "SAME": at the end only where a side is even, at both where it is odd.
+        out: Tensor = self.conv(functional.pad(x, [pad for side in x.shape[:1:-1] for pad in (side % 2, 1)]))
         return out
 
 
 class Upsample(nn.Module):
-    """Repeats pixels until the map has a given height and width, then convolves if the resampling is "conv".
+    """Repeats values until the map has given sides, then convolves if the resampling is "conv".
 
     Args:
         channels: Channels of the feature map.
@@ -235,14 +204,15 @@ class Upsample(nn.Module):
 
     def __init__(self, channels: int, style: Style) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1) if style.resampling == "conv" else None
+        conv = CONVOLUTIONS[style.dims]
+        self.conv = conv(channels, channels, 3, padding=1) if style.resampling == "conv" else None
 
     def forward(self, x: Tensor, size: torch.Size) -> Tensor:
         """(B, C, *) -> (B, C, *size).
 
         Args:
-            x: The feature map, (B, C, H, W).
-            size: Height and width of the result.
+            x: The feature map, (B, C, *).
+            size: Sides of the result.
         """
         x = functional.interpolate(x, size=tuple(size), mode="nearest")
         return x if self.conv is None else self.conv(x)

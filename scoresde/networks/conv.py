@@ -6,11 +6,8 @@ from torch.nn import functional
 
 from ..core.errors import UsageError
 from .base import NetworkOptions, networks
-from .blocks import zeroed
+from .blocks import CONVOLUTIONS, zeroed
 from .embedding import Embedding
-
-CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-"""By the number of dimensions beside the channels."""
 
 
 @networks("conv")

@@ -4,9 +4,25 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..core.errors import UsageError
-from .blocks import TimeEmbedding, sinusoids
+
+
+def sinusoids(label: Tensor, channels: int) -> Tensor:
+    """[sin(ω label), cos(ω label)] with ω from 1 down to 10⁻⁴ in equal ratios; label (B,) -> (B, channels).
+
+    Args:
+        label: The time as the network takes it, (B,).
+        channels: Length of the result, an even number of at least 4.
+
+    Reference: Ho et al. 2020, https://arxiv.org/abs/2006.11239, appendix B.
+    """
+    half = channels // 2
+    label = label.to(torch.promote_types(label.dtype, torch.float32))  # in 16 bits, neighbouring labels can be equal
+    steps = torch.arange(half, dtype=torch.float32, device=label.device)
+    angles = label[:, None] * torch.exp(-math.log(10_000) / (half - 1) * steps)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 def cosines(label: Tensor, channels: int, *, endpoint: bool) -> Tensor:
@@ -21,6 +37,29 @@ def cosines(label: Tensor, channels: int, *, endpoint: bool) -> Tensor:
     steps = torch.arange(half, dtype=torch.float32, device=label.device) / (half - endpoint)
     angles = label.to(torch.promote_types(label.dtype, torch.float32))[:, None] * torch.exp(-math.log(10_000) * steps)
     return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+
+class TimeEmbedding(nn.Module):
+    """Two linear layers on the sinusoids of the label, (B, channels) -> (B, E).
+
+    Args:
+        channels: Length of the sinusoids.
+        embedding: Length E of the embedding.
+    """
+
+    def __init__(self, channels: int, embedding: int) -> None:
+        super().__init__()
+        self.linear_1 = nn.Linear(channels, embedding)
+        self.linear_2 = nn.Linear(embedding, embedding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The embedding that every residual block receives.
+
+        Args:
+            x: The sinusoids, (B, channels).
+        """
+        out: Tensor = self.linear_2(functional.silu(self.linear_1(x)))
+        return out
 
 
 class Embedding(nn.Module):

@@ -84,6 +84,8 @@ def configured(options: UNetOptions, shape: tuple[int, ...]) -> dict[str, Any]:
     Raises:
         UsageError: There is none; the sentence names the option.
     """
+    if len(shape) != 3:
+        raise UsageError(f"diffusers' UNet2DModel is of images (C, H, W), and these samples have the shape {shape}")
     widths, groups = list(options.widths), _one_number_of_groups(options, shape)
     heights = _heights(shape, widths)
     for option, wanted in FIXED.items():

@@ -1,4 +1,4 @@
-"""The levels of the U-Net: blocks on the way down, in the middle and on the way up. Feature maps are (B, C, H, W)."""
+"""The levels of the U-Net: blocks on the way down, in the middle and on the way up. Feature maps are (B, C, *)."""
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ class DownBlock(nn.Module):
         """The level's output; each feature map on the way is put on the stack `skips`.
 
         Args:
-            x: The feature map, (B, C, H, W).
+            x: The feature map, (B, C, *).
             emb: The embedding of time and class, (B, E).
             skips: The stack of feature maps for the way up, which grows.
         """
@@ -58,12 +58,12 @@ class MiddleBlock(nn.Module):
         self.upsamplers = nn.ModuleList([Upsample(width, style)] if upsample else [])
 
     def forward(self, x: Tensor, emb: Tensor, size: torch.Size) -> Tensor:
-        """The middle's output, of the size (H, W) of the last level.
+        """The middle's output, of the size of the last level.
 
         Args:
-            x: The feature map, (B, C, H, W).
+            x: The feature map, (B, C, *).
             emb: The embedding of time and class, (B, E).
-            size: Height and width of the last level.
+            size: Sides of the last level.
         """
         x = self.resnets[1](self.attentions[0](self.resnets[0](x, emb)), emb)
         for upsample in self.upsamplers:
@@ -92,7 +92,7 @@ class UpBlock(nn.Module):
         """The level's output, of the size of the next skip; its own skips are taken off the stack and scaled.
 
         Args:
-            x: The feature map, (B, C, H, W).
+            x: The feature map, (B, C, *).
             emb: The embedding of time and class, (B, E).
             skips: The stack of feature maps from the way down, which shrinks.
             scale: Factor of the skips.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..core.errors import UsageError
 from .base import NetworkOptions, networks, picture
-from .blocks import sinusoids
+from .embedding import sinusoids
 from .ncsnpp_blocks import Attention, Resample, Resnet
 from .ncsnpp_layers import Activation, Combine, Fourier, Look, conv3, fresh
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..core.errors import UsageError
-from .base import NetworkOptions, networks, picture
-from .blocks import InceptionStem, Resampling, Style, TimeEmbedding, divisor, sinusoids, zeroed
+from .base import NetworkOptions, networks
+from .blocks import CONVOLUTIONS, InceptionStem, Resampling, Style, divisor, zeroed
+from .embedding import TimeEmbedding, sinusoids
 from .levels import DownBlock, MiddleBlock, UpBlock
 
 
@@ -29,7 +30,9 @@ class UNetOptions(NetworkOptions):
     )
     blocks: int = Field(2, ge=1, description="Residual blocks of each level on the way down; one more on the way up.")
     attention: tuple[PositiveInt, ...] = Field(
-        (16,), description="Heights of the feature maps that self-attention is applied to, besides the smallest."
+        (16,),
+        description="Heights of the feature maps that self-attention is applied to, besides the smallest; "
+        "of series the lengths, of volumes the depths.",
     )
     heads: int = Field(1, ge=1, description="Heads of each self-attention.")
     scale_shift: bool = Field(False, description="Let the time scale and shift features instead of adding to them.")
@@ -88,14 +91,17 @@ class UNetOptions(NetworkOptions):
         return tuple(self.channels * m for m in self.multipliers)
 
     def build(self, shape: tuple[int, ...]) -> "UNet":
-        """The module for images of shape (C, H, W), with fresh weights from torch's global generator.
+        """The module for series, images or volumes, (C, *), with fresh weights from torch's global generator.
 
         Attention is where a level of an image of height H has one of the heights in `attention`.
 
         Raises:
-            UsageError: The samples are no images.
+            UsageError: The samples have another number of dimensions, or the stem is one of images.
         """
-        picture(shape)
+        if len(shape) - 1 not in CONVOLUTIONS:
+            raise UsageError(f"the unet takes samples (C, L), (C, H, W) or (C, D, H, W), got {shape}: take the mlp")
+        if self.stem == "inception" and len(shape) != 3:
+            raise UsageError(f"stem = inception takes images (C, H, W), got a shape of {shape}: leave it out")
         return UNet(self, shape)
 
 
@@ -111,14 +117,14 @@ def _groups(options: UNetOptions) -> Callable[[int], int]:
 
 
 class UNet(nn.Module):
-    """net(x, label): x (B, C + extra, H, W) and label (B,) -> (B, C, H, W), or (B, 2C, H, W) with the variance.
+    """net(x, label): x (B, C + extra, *) and label (B,) -> (B, C, *), or (B, 2C, *) with the variance.
 
-    Any height and width will do: an odd side is halved rounding up, and doubled to the size of its skip. A fresh
-    network gives zeros, and every residual branch adds nothing (Ho et al. 2020).
+    Any sides will do: an odd side is halved rounding up, and doubled to the size of its skip. A fresh network gives
+    zeros, and every residual branch adds nothing (Ho et al. 2020).
 
     Args:
         options: The architecture.
-        shape: Channels, height and width of one image.
+        shape: Shape of one sample, (C, L), (C, H, W) or (C, D, H, W).
     """
 
     def __init__(self, options: UNetOptions, shape: tuple[int, ...]) -> None:
@@ -126,9 +132,9 @@ class UNet(nn.Module):
         self.options, self.inputs = options, shape[0] + options.extra_channels
         first = options.channels * options.multipliers[0]
         embedding = 4 * first
-        style = Style(
-            embedding, _groups(options), options.heads, options.scale_shift, options.dropout, options.resampling
-        )
+        o, self.dims = options, len(shape) - 1
+        style = Style(embedding, _groups(o), o.heads, o.scale_shift, o.dropout, o.resampling, self.dims)
+        conv = CONVOLUTIONS[self.dims]
         widths = options.widths
         levels, halved = len(widths), options.bottleneck == "halved"
         attention = [-(-shape[1] // 2**level) in options.attention for level in range(levels)]
@@ -137,7 +143,7 @@ class UNet(nn.Module):
         # One more row than there are classes: the last stands for "no class".
         self.class_embedding = nn.Embedding(options.classes + 1, embedding) if options.classes else None
         k = options.stem_kernel
-        plain = functools.partial(nn.Conv2d, kernel_size=k, padding=k // 2)
+        plain = functools.partial(conv, kernel_size=k, padding=k // 2)
         stem = InceptionStem if options.stem == "inception" else plain
         self.conv_in = stem(self.inputs, first)
         skips = [first]
@@ -157,21 +163,22 @@ class UNet(nn.Module):
             self.up_blocks.append(UpBlock(width, inputs, style, attention=attention[level], upsample=level > 0))
             before = width
         self.conv_norm_out = style.norm(first)
-        self.conv_out = zeroed(nn.Conv2d(first, (2 if options.learned_variance else 1) * shape[0], 3, padding=1))
+        self.conv_out = zeroed(conv(first, (2 if options.learned_variance else 1) * shape[0], 3, padding=1))
 
     def forward(self, x: Tensor, label: Tensor, classes: Tensor | None = None) -> Tensor:
         """The network's output.
 
         Args:
-            x: The image and the channels of a condition, (B, C + extra, H, W).
+            x: The states and the channels of a condition, (B, C + extra, *).
             label: The time as the network takes it, (B,); it may be fractional.
             classes: Class of each row, (B,), from 0; the number of classes itself means "no class", as None does.
 
         Raises:
             UsageError: x has not the expected channels, label not one entry per row, or the network knows no classes.
         """
-        if x.ndim != 4 or x.shape[1] != self.inputs:
-            raise UsageError(f"the U-Net takes inputs of shape (B, {self.inputs}, H, W), got {tuple(x.shape)}")
+        if x.ndim != self.dims + 2 or x.shape[1] != self.inputs:
+            sides = ("L", "H, W", "D, H, W")[self.dims - 1]
+            raise UsageError(f"the U-Net takes inputs of shape (B, {self.inputs}, {sides}), got {tuple(x.shape)}")
         if label.shape != x.shape[:1]:
             raise UsageError(f"the label must be one number for each of {len(x)} rows, got shape {tuple(label.shape)}")
         emb = self.time_embedding(sinusoids(label, self.time_embedding.linear_1.in_features).to(x.dtype))

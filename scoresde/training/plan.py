@@ -92,7 +92,7 @@ def planned(facts: Facts, device: torch.device, init_from: str = "") -> dict[str
     }
     if not facts.pictures:
         vectors = len(facts.shape) == 1
-        options |= {"batch": 1024 if vectors else 64, "learning_rate": 4e-3 if vectors else 2e-3, "decay": 1.0}
+        options |= {"batch": 1024 if vectors else 32, "learning_rate": 4e-3 if vectors else 2e-3, "decay": 1.0}
         options |= {"optimizer": "adamw", "weight_decay": 0.1}
     options["batch"] = min(options["batch"], 1 << (facts.count.bit_length() - 1))
     if not init_from:
@@ -127,14 +127,15 @@ def shape_of(name: str) -> tuple[int, ...]:
 def _network(facts: Facts, gpu: bool) -> dict[str, Any]:
     """The table of a network for data of a shape: small on a CPU, so that minutes show something."""
     classes = {"classes": facts.classes} if facts.classes else {}
-    if not facts.pictures:
-        return {"name": "mlp" if len(facts.shape) == 1 else "conv", **classes}
+    if not 2 <= len(facts.shape) <= 4:
+        return {"name": "mlp", **classes}
     side = max(facts.shape[1:])
     if side <= 12:
         return {"name": "unet", "channels": 64 if gpu else 16, "multipliers": [1, 3], "attention": [], **classes}
     levels = max(3, math.ceil(math.log2(side / 8)) + 1)  # down to 8 pixels or fewer
-    three = [1, 2, 4] if facts.shape[0] == 3 and not gpu else [1, 2, 2]
-    widest = three if levels == 3 else [1, 2, 2, 4] if levels == 4 else [1, 1, *[2] * (levels - 4), 4, 4]
+    three = [1, 2, 4] if facts.pictures and facts.shape[0] == 3 and not gpu else [1, 2, 2]
+    four = [1, 2, 2, 4] if facts.pictures else [1, 2, 4, 4]
+    widest = three if levels == 3 else four if levels == 4 else [1, 1, *[2] * (levels - 4), 4, 4]
     smallest = math.ceil(facts.shape[1] / 2 ** (levels - 1))
     sizes = {"channels": 64 if gpu else 16, "multipliers": widest, "blocks": 2 if gpu else 1, "attention": [smallest]}
     return {"name": "unet", **sizes, **classes}

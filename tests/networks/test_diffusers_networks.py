@@ -286,6 +286,7 @@ def test_our_unet_is_theirs_in_their_words(options):
         ({"group_channels": 4}, SHAPE, r"group_channels = 4 makes \[4, 8, .*\]: train a network without"),
         ({"heads": 2, "attention": (16, 8)}, SHAPE, "needs heads = 1"),
         ({}, (1, 7, 8), r"halve evenly, got \(7, 8\)"),
+        ({}, (1, 16), r"of images \(C, H, W\), and these samples have the shape \(1, 16\)"),
     ],
 )
 def test_what_theirs_cannot_be_is_refused_by_name(options, shape, words):

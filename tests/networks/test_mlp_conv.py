@@ -61,10 +61,12 @@ def test_a_conv_is_given_further_channels():
 @pytest.mark.parametrize(
     "name, shape, options, reason",
     [
-        ("unet", (2,), {}, "images .* take the mlp"),
-        ("unet", (1, 64), {}, "images .* take the conv"),
-        ("unet", (1, 8, 8, 8), {}, "take the conv"),
-        ("basic", (16,), {}, "take the mlp"),
+        ("unet", (2,), {}, "take the mlp"),
+        ("unet", (1, 2, 2, 2, 2), {}, "take the mlp"),
+        ("unet", (1, 8), {"stem": "inception"}, "inception takes images"),
+        ("basic", (16,), {}, "images .* take the mlp"),
+        ("basic", (1, 64), {}, "images .* take the unet"),
+        ("ncsnpp", (1, 8, 8, 8), {}, "take the unet"),
         ("conv", (2,), {}, "take the mlp"),
         ("conv", (1, 2, 2, 2, 2), {}, "take the mlp"),
         ("mlp", (2,), {"extra_channels": 1}, "no further channels"),

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from scoresde.core.errors import UsageError
 from scoresde.core.options import table
 from scoresde.networks import networks
-from scoresde.networks.blocks import Downsample, Resnet, Style, divisor, sinusoids
+from scoresde.networks.blocks import Downsample, Resnet, Style, divisor
+from scoresde.networks.embedding import sinusoids
 from scoresde.networks.unet import UNetOptions
 
 torch.set_num_threads(1)
@@ -40,7 +41,7 @@ def image(*shape: int) -> Tensor:
     return 3 * noise(math.prod(shape), 5).float().reshape(shape)
 
 
-def small(shape: tuple[int, int, int] = (1, 8, 8), **options: object) -> nn.Module:
+def small(shape: tuple[int, ...] = (1, 8, 8), **options: object) -> nn.Module:
     return fill(UNetOptions(**{**SMALL, **options}).build(shape)).eval()
 
 
@@ -103,6 +104,31 @@ def test_odd_sizes_give_finite_outputs(size: tuple[int, int], bottleneck: str) -
     out = net(image(2, 1, *size), torch.tensor([1.0, 900.0]))
     assert out.shape == (2, 1, *size)
     assert out.isfinite().all() and out.std() > 0
+
+
+@pytest.mark.parametrize("resampling", ["conv", "pool"])
+@pytest.mark.parametrize(("sides", "flat"), [((13,), (13, 1)), ((8,), (8, 1)), ((1, 6, 5), (6, 5))])
+def test_series_and_volumes_are_images_of_one_column_or_slice(
+    sides: tuple[int, ...], flat: tuple[int, int], resampling: str
+) -> None:
+    """torch's 1-D and 3-D convolutions against its 2-D ones, whose kernels are zero beside the only column."""
+    options = {"resampling": resampling, "attention": (), "multipliers": (1, 2, 2)}
+    net, plane = (UNetOptions(**{**SMALL, **options}).build((2, *shape)).eval() for shape in (sides, flat))
+    narrow, wide = (net, plane) if len(sides) == 1 else (plane, net)
+    weights = {}
+    for (key, to), value in zip(wide.state_dict().items(), fill(narrow).state_dict().values(), strict=True):
+        weights[key] = value
+        if to.ndim > max(value.ndim, 2):
+            weights[key] = torch.zeros_like(to)
+            middle = weights[key][:, :, to.shape[2] // 2] if len(sides) == 3 else weights[key][..., to.shape[3] // 2]
+            middle.copy_(value)
+    wide.load_state_dict(weights)
+    x, label = image(2, 2, *sides), torch.tensor([3.0, 700.0])
+    torch.testing.assert_close(
+        net(x, label), plane(x.reshape(2, 2, *flat), label).reshape(x.shape), rtol=1e-4, atol=1e-5
+    )
+    with pytest.raises(UsageError, match=r"\(B, 2, L\)" if len(sides) == 1 else r"\(B, 2, D, H, W\)"):
+        net(x.reshape(2, 2, *flat), label)
 
 
 def test_odd_sides_are_halved_rounding_up() -> None:

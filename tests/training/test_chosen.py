@@ -135,6 +135,17 @@ def test_a_network_for_every_size_ends_at_8_pixels_or_fewer(side, device, channe
         assert config.network.attention == (math.ceil(side / 2 ** (levels - 1)),)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (3, 64), (1, 1000), (1, 8, 8, 8), (2, 4, 40, 30), (5, 28, 28), (2,) * 5])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_series_maps_and_volumes_of_every_size_have_a_network(shape, device):
+    tables = planned(Facts(data["digits"](), shape, 2000, 3, False), torch.device(device))
+    config = configuration.parse({"data": {"name": "digits"}, **tables}, "")
+    with torch.device("meta"):
+        net = config.network.build(shape)
+        assert net(torch.empty(2, *shape), torch.ones(2)).shape == (2, *shape)
+    assert config.network.name == ("unet" if len(shape) < 5 else "mlp")
+
+
 def test_sizes_are_those_of_the_device_and_never_above_those_of_the_pictures():
     assert [side_for(n, CPU) for n in (5, 9, 28, 30, 32, 500)] == [8, 8, 28, 28, 32, 32]
     assert [side_for(n, torch.device("cuda")) for n in (28, 500)] == [28, 64]
