@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from test_browser import SLOW, chromium, expect, page, serving, shot, visit  # noqa: F401
+from test_browser import SLOW, chromium, expect, page, serving, visit  # noqa: F401
 from test_browser_first import done
 from tiny import tiny_model
 
@@ -53,7 +53,6 @@ def test_a_word_draws_what_it_means(page, address):  # noqa: F811
     for name in ("any", *NAMES):
         expect(chip(section, name)).to_have_attribute("aria-pressed", str(name == "Sneaker").lower())
     expect(section.locator(".batch .hint")).to_contain_text("seeds 0 to 3")
-    shot(page, "class")
     wish.fill("spaceship")
     section.get_by_role("button", name="Draw", exact=True).click()
     expect(section.get_by_role("alert")).to_have_text(
@@ -127,7 +126,6 @@ def test_the_catalogue_is_shuffled_and_downloaded(page, address, tmp_path):  # n
         section.get_by_label("order").select_option("random")
     expect(section.locator(".kept .label")).not_to_have_text(before)
     assert sorted(section.locator(".kept .label").all_text_contents()) == sorted(before)
-    shot(page, "collection")
     with page.expect_download() as taken:
         section.get_by_role("button", name="Download all").click()
     taken.value.save_as(tmp_path / "pictures.zip")
