@@ -10,6 +10,7 @@ from scoresde.cli import scoresde
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.sampling import lines
 from scoresde.sde import VPSDE
+from scoresde.training import gallery
 
 torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell has put into the background
@@ -20,6 +21,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell has 
 def silence(monkeypatch):
     """No lines of progress on a slow machine, among what a test reads."""
     monkeypatch.setattr(lines, "FIRST", (1e6,))
+
+
+@pytest.fixture(autouse=True)
+def small_sheets(monkeypatch):
+    """A sheet of 64 samples, which every training ends with, would take longer than the training."""
+    monkeypatch.setattr(gallery, "SHEET", 4)
 
 
 @pytest.fixture

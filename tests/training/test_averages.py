@@ -30,11 +30,6 @@ BATCH_NORM += "train.images=96 train.evaluate_every=0 train.snapshot_every=32 --
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def small_sheets(monkeypatch):
-    monkeypatch.setattr("scoresde.training.gallery.SHEET", 4)
-
-
 def config(*assignments):
     return configuration.load("digits", [*SMALL, *assignments])
 

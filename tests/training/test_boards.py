@@ -22,11 +22,6 @@ LINE = f"train digits {' '.join(SMALL)} --device cpu --quiet --out run"
 KEY = "0123456789abcdef" * 2 + "01234567"
 
 
-@pytest.fixture(autouse=True)
-def small_sheets(monkeypatch):
-    monkeypatch.setattr("scoresde.training.gallery.SHEET", 4)
-
-
 class StandIn:
     """A library that notes its calls, and fails at one of them."""
 
