@@ -52,6 +52,27 @@ def test_mixture_score_is_the_gradient_of_its_density(sde):
     assert torch.allclose(model.score(x, TIMES), gradient, rtol=1e-9)
 
 
+@pytest.mark.parametrize("modes", [1, 3])
+@pytest.mark.parametrize("form", ["full", "one for all", "diagonal"])
+def test_every_form_of_covariances_has_the_score_of_torchs_law(form, modes):
+    """One law and several, each with the shortcut that its form allows, by automatic differentiation of log p_t."""
+    a, means, weights = points(3 * modes, 3, 7).reshape(modes, 3, 3), points(modes, 3, 8), [0.2, 0.5, 0.3][:modes]
+    full = 0.05 * a @ a.mT + 0.01 * torch.eye(3).double()
+    if form == "one for all":
+        full = full[:1].expand(modes, -1, -1)
+    elif form == "diagonal":
+        full = torch.diag_embed(full.diagonal(dim1=1, dim2=2))
+    given = full.diagonal(dim1=1, dim2=2) if form == "diagonal" else full
+    model, x, sde = GaussianMixtureModel(means, given, VPSDE(), weights), points(5, 3).requires_grad_(), VPSDE()
+    alpha, sigma = (float(v) for v in (sde.alpha(TIMES[2:3]), sde.sigma(TIMES[2:3])))
+    law = torch.distributions.MixtureSameFamily(
+        torch.distributions.Categorical(torch.tensor(weights, dtype=torch.float64)),
+        torch.distributions.MultivariateNormal(alpha * means, alpha**2 * full + sigma**2 * torch.eye(3).double()),
+    )
+    (score,) = torch.autograd.grad(law.log_prob(x).sum(), x)
+    assert torch.allclose(model.score(x, TIMES[2].expand(5)), score, rtol=1e-9)
+
+
 def test_the_three_views_agree(mixture):
     x = points(5, 2)
     eps = mixture.eps(x, TIMES)
