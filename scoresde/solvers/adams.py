@@ -10,8 +10,8 @@ from ..models.base import ScoreModel
 from .adaptive import PerSampleSolver
 from .base import solvers
 from .controllers import ControllerOption, Integral
-from .integrals import quadrature
-from .stepping import Memory, Stepping, Trial, array, norms
+from .integrals import newton
+from .stepping import Floats, Memory, Stepping, Trial, array, factors, largest, norms
 
 FIRST = 0.5
 
@@ -39,61 +39,62 @@ class ExponentialAdams(PerSampleSolver):
 
     def stepping(self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators) -> Stepping:
         sde, most = model.sde, self.max_order
-        orders, row = np.arange(1, most + 1), np.arange(len(x))
-        points, weights = (v.numpy() for v in quadrature(16))
-
-        tensor = torch.from_numpy
+        orders, row, tensor = np.arange(1, most + 1)[:, None], np.arange(len(x)), torch.from_numpy
+        roots = -1 / (orders + 1)
 
         def denoise(x: Tensor, log_snr: Tensor) -> Tensor:
             return model.denoise(x, sde.time(log_snr))
 
-        def attempt(x: Tensor, log_snr: Tensor, h: Tensor, f: Tensor, memory: Memory) -> Trial:
-            ledger, differences = array(memory[0]), memory[1:]
-            (count, order), at_node, nodes = ledger[:, :2].T.astype(np.int64), ledger[:, 2:], ledger[:, 3:]
-            s, end, length = sde.time(log_snr + h), array(log_snr + h)[:, None], array(h)[:, None]
-            sigma = array(sde.sigma(s))[:, None]
-            alpha = sigma * np.exp(end)
-            # The integrals of the Newton polynomials against the exponential, (B, most + 1).
-            back = length * (1 - points)  # from each point to the end, (B, points)
-            basis = np.empty((len(x), most + 1, len(points)))
-            basis[:, 0], basis[:, 1:] = weights * np.exp(-back), (end - back)[:, None] - nodes[..., None]
-            integrals = alpha * length * basis.cumprod(1).sum(2)
+        def attempt(x: Tensor, log_snr: Floats, h: Floats, f: Tensor, memory: Memory) -> Trial:
+            ledger, differences = memory[0].numpy(), (f, *memory[1:])
+            (count, order), at_node = ledger[:, :2].T.astype(np.int64), ledger[:, 2]
+            spans, nodes = ledger[:, 3 : 3 + most].T, ledger[:, 3 + most :].T
+            end = log_snr + h
+            s = sde.time(tensor(end))
+            alpha = np.exp(array(sde.log_alpha(s)))
+            sigma, integrals = alpha * np.exp(-end), alpha * newton(end, h, nodes)
+            # A divided difference is kept times its distances: as what the polynomial through so many nodes is off by.
+            reach = np.ones((most + 1, len(h)))
             # A row that has arrived takes steps of zero; what it computes is not used, but must be finite.
-            distances = np.where(end == nodes, 1.0, end - nodes)
-            own = orders == order[:, None]
-            table = [sigma / at_node[:, :1], alpha, -sigma, integrals[:, :-1] * (orders <= order[:, None]), distances]
-            columns = tensor(np.concatenate([*table, integrals[:, 1:] * own], axis=1)).to(x.dtype).to(x.device)
-            keep, scaled, noise, *rest = columns.reshape(*columns.shape, *[1] * (x.ndim - 1)).unbind(1)
-            predictor, distance, corrector = (rest[i : i + most] for i in range(0, 3 * most, most))
+            reach[1:] = np.where(end == nodes, 1.0, end - nodes)
+            reach = np.multiply.accumulate(reach)
+            gains, own = integrals[1:] / reach[1:], orders == order
+            table = np.array([sigma / at_node, alpha, -sigma])
+            parts = [table, integrals[:-1] / spans * (orders <= order), -reach[:-1] / spans, gains * own]
+            keep, scaled, noise, *rest = factors(np.concatenate(parts), x)
+            predictor, update, corrector = (rest[i : i + most] for i in range(0, 3 * most, most))
             moved = keep * x
             for k in range(order.max()):
                 moved.addcmul_(predictor[k], differences[k])
             new = [torch.addcmul(moved, noise, model.eps(moved, s)).div_(scaled)]
             tried = count.max()
             for k in range(tried):
-                new.append((new[k] - differences[k]).div_(distance[k]))
-            corrected = moved.clone()
-            for k in own.any(0).nonzero()[0].tolist():
-                corrected.addcmul_(corrector[k], new[k + 1])
-            scale = torch.maximum(x.abs(), corrected.abs()).mul_(self.tol).add_(self.absolute)
-            sizes = array(norms([value / scale for value in new[1:]], self.control)).T
+                new.append(torch.addcmul(new[k], update[k], differences[k]))
+            corrected = moved
+            for k in own.any(1).nonzero()[0].tolist():
+                corrected = torch.addcmul(corrected, corrector[k], new[k + 1])
+            scale = largest(x, corrected).add_(self.absolute / self.tol)
+            sizes = norms(new[1:], self.control, scale)
             with np.errstate(all="ignore"):  # an error can be zero, or not be a number
-                errors = np.abs(integrals[:, 1 : tried + 1]) * sizes
-                reach = np.where(orders[:tried] <= count[:, None], errors ** (-1 / (orders[:tried] + 1)), 0.0)
-            chosen = reach.argmax(axis=1) + 1
-            error, forecast = errors[row, order - 1], errors[row, chosen - 1]
+                errors = np.abs(gains[:tried]) * sizes / self.tol
+                lengths = np.where(orders[:tried] <= count, errors ** roots[:tried], 0.0)
+            chosen = lengths.argmax(0) + 1
             # A history that grows allows the next order, untried: it is taken where the highest tried was the best.
             longer = np.minimum(count + 1, most)
-            after = np.column_stack([longer, np.where(chosen == count, longer, chosen), sigma, end, nodes[:, :-1]])
-            memory_after = (tensor(after), *new[:most], *differences[len(new) :])
-            retry = (tensor(np.column_stack([count, chosen, at_node])), *differences)
-            steering = tensor(forecast), tensor(chosen + 1.0)
-            return Trial(corrected, tensor(error), new[0], memory_after, retry, *steering)
+            after, retry = np.empty_like(ledger), ledger.copy()
+            after[:, 0], after[:, 1], after[:, 2] = longer, np.where(chosen == count, longer, chosen), sigma
+            after[:, 3 : 3 + most], after[:, 3 + most], after[:, 4 + most :] = reach[:-1].T, end, nodes[:-1].T
+            retry[:, 1] = chosen
+            memories = (tensor(after), *new[1:most], *differences[len(new) :]), (tensor(retry), *differences[1:])
+            error, forecast = errors[order - 1, row], errors[chosen - 1, row]
+            return Trial(corrected, error, new[0], *memories, forecast, chosen + 1.0)
 
         first, last = sde.log_snr(torch.tensor([start, stop], dtype=torch.float64)).tolist()
         f = denoise(x, torch.full((len(x),), first, dtype=torch.float64))
-        # Of a row the number of its nodes, its order, σ, and the nodes: those not there yet lie far behind.
+        # Of a row the number of its nodes, its order, σ, the products of the distances between its newest node and the
+        # earlier ones, and the nodes: those not there yet lie far behind.
         far = [first + (first - last) * k for k in range(most)]
-        ledger = np.tile([1.0, 1.0, sde.levels([start])[0].sigma, *far], (len(x), 1))
-        memory = (tensor(ledger), f, *(torch.zeros_like(x) for _ in range(most - 1)))
+        spans = np.cumprod([1.0, *(first - node for node in far[1:])])
+        ledger = np.tile([1.0, 1.0, sde.levels([start])[0].sigma, *spans, *far], (len(x), 1))
+        memory = (tensor(ledger), *(torch.zeros_like(x) for _ in range(most - 1)))
         return Stepping(denoise, attempt, x, sde.log_snr, sde.time, order=2, first=FIRST, f=f, memory=memory)

@@ -123,61 +123,62 @@ def integrate(stepping: Stepping, times: list[float], controller: Controller, so
     places = array(stepping.position(torch.tensor(times, dtype=torch.float64)))
     sign = 1.0 if places[-1] > places[0] else -1.0
     goals = np.append(places[1:], places[-1:])
-    count = len(y)
+    count = y.shape[0]
     u, goal, states = np.full(count, places[0]), np.zeros(count, dtype=np.int64), [y for _ in times[1:]]
     broken, steps, refused = (np.zeros(count) for _ in range(3))
     if not all_finite(f):
         raise failed(array(non_finite(f)))
-    h = np.array(np.broadcast_to(array(torch.as_tensor(stepping.first, dtype=torch.float64)), count))
+    h = np.array(np.broadcast_to(stepping.first, count), dtype=np.float64)
     rejected, past = np.zeros(count, dtype=bool), (np.ones(count), np.ones(count))
     while True:
         left = (goals[goal] - u) * sign
         active = left > 0
         length = np.minimum(h, left)
-        trial = attempt(y, tensor(u), tensor(sign * length), f, memory)
-        error = array(trial.error)
+        step = sign * length
+        trial = attempt(y, u, step, f, memory)
+        error = trial.error
         unknown = active & ~np.isfinite(error)
         for value in (trial.y, trial.f):
             if value is not None and not all_finite(value):
                 unknown |= active & array(non_finite(value))
         accepted = active & ~unknown & (error <= 1)
-        landed = accepted & (length == left)
-        u = np.where(landed, goals[goal], np.where(accepted, u + sign * length, u))
-        stay = tensor(np.flatnonzero(~accepted))
-        y = replace(trial.y, stay, y)
-        retry = memory if trial.retry is None else trial.retry
-        memory = tuple(replace(new, stay, old) for new, old in zip(trial.memory, retry, strict=True))
-        refusals = active & ~accepted
+        refusals, stay = active & ~accepted, np.flatnonzero(~accepted)
         steps, refused = steps + accepted, refused + refusals
+        y, retry = replace(trial.y, stay, y), memory if trial.retry is None else trial.retry
+        memory = tuple(replace(new, stay, old) for new, old in zip(trial.memory, retry, strict=True))
+        landed = accepted & (length == left)
+        u = u + step * accepted
         if landed.any():
-            here = [tensor(np.flatnonzero(landed & (goal == i))) for i in range(len(states))]
+            u = np.where(landed, goals[goal], u)
+            here = [np.flatnonzero(landed & (goal == i)) for i in range(len(states))]
             states = [replace(state, rows, y) for state, rows in zip(states, here, strict=True)]
             goal = goal + landed
             if (goal == len(states)).all():
                 info["steps"], info["rejected"] = float(steps.mean()), float(refused.mean())
                 return states
-        forecast = trial.error if trial.forecast is None else trial.forecast
+        forecast = error if trial.forecast is None else trial.forecast
         order = stepping.order if trial.order is None else trial.order
-        before = tensor(past[0]), tensor(past[1])
-        factor = array(controller.factor(forecast, order, before, tensor(accepted), tensor(rejected)))
-        factor = np.where(unknown, SHRINK, factor)
-        past, rejected = (np.where(accepted, error, past[0]), np.where(accepted, *past)), refusals
-        broken = np.where(unknown, broken + 1, 0.0)
-        if (broken >= PATIENCE).any():
-            raise failed(broken >= PATIENCE)
+        factor = controller.factor(forecast, order, past, accepted, rejected)
+        if unknown.any():
+            factor, broken = np.where(unknown, SHRINK, factor), (broken + 1) * unknown
+            if (broken >= PATIENCE).any():
+                raise failed(broken >= PATIENCE)
+        else:
+            broken = np.zeros(count)
         # A step cut short to land says nothing against the length that was planned.
         planned = np.where(active, length, 1.0) * factor
         h = np.where(active, np.where(landed, np.maximum(h, planned), planned), h)
-        if (vanishing := refusals & (h < 1e-15 * np.maximum(np.abs(u), 1e-3))).any():
+        if len(stay) and (vanishing := refusals & (h < 1e-15 * np.maximum(np.abs(u), 1e-3))).any():
             raise NumericalError(
                 f"{solver}: the step vanishes at t = {stepping.time(tensor(u))[tensor(vanishing)].min():.3g}; "
                 "raise tol, stop earlier, or use a solver with fixed steps"
             )
+        past, rejected = (np.where(accepted, error, past[0]), np.where(accepted, *past)), refusals
         if trial.f is not None:
             f = replace(trial.f, stay, f)
         # Where the function was not finite at the start of a step, it is evaluated again: the fault may have passed.
-        stale = accepted if trial.f is None else np.zeros_like(accepted)
+        stale = accepted if trial.f is None else np.zeros(count, dtype=bool)
         if unknown.any():
             stale = stale | (unknown & array(non_finite(f)))
         if stale.any():
-            f = replace(function(y, tensor(u)), tensor(np.flatnonzero(~stale)), f)
+            f = replace(function(y, tensor(u)), np.flatnonzero(~stale), f)

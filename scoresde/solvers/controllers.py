@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-import torch
+import numpy as np
 from pydantic import BeforeValidator, Field, PlainSerializer
-from torch import Tensor
 
 from ..core.options import Registry, WrittenOptions
+from .stepping import Floats
 
 TINY = 1e-10
 """Errors of earlier steps count as at least this, so that one step without any does not rule the next."""
@@ -30,8 +30,8 @@ class Controller(WrittenOptions):
     hold: bool = Field(True, description="Do not lengthen the step after one that was rejected.")
 
     def factor(
-        self, error: Tensor, order: Tensor | float, past: tuple[Tensor, Tensor], accepted: Tensor, rejected: Tensor
-    ) -> Tensor:
+        self, error: Floats, order: Floats | float, past: tuple[Floats, Floats], accepted: Floats, rejected: Floats
+    ) -> Floats:
         """The factor of each row's step, (B,).
 
         Args:
@@ -41,14 +41,17 @@ class Controller(WrittenOptions):
             accepted: Whether the step was accepted, (B,).
             rejected: Whether the one tried before it was rejected, (B,).
         """
-        onward = self.safety * error ** (-self.b1 / order)
-        for b, e in zip((self.b2, self.b3), past, strict=True):
-            if b:
-                onward = onward * e.clamp_min(TINY) ** (-b / order)
-        if self.hold:
-            onward = torch.where(rejected, onward.clamp(max=1.0), onward)
-        retry = (self.safety * error ** (-1 / order)).clamp(max=self.safety)
-        return torch.where(accepted, onward, retry).clamp(self.slowest, self.fastest)
+        with np.errstate(all="ignore"):  # an error can be zero, or not be a number
+            factor = self.safety * error ** (-self.b1 / order)
+            for b, e in zip((self.b2, self.b3), past, strict=True):
+                if b:
+                    factor = factor * np.maximum(e, TINY) ** (-b / order)
+            if self.hold and rejected.any():
+                factor = np.where(rejected, np.minimum(factor, 1.0), factor)
+            if not accepted.all():
+                retry = np.minimum(self.safety * error ** (-1 / order), self.safety)
+                factor = np.where(accepted, factor, retry)
+        return np.minimum(np.maximum(factor, self.slowest), self.fastest)
 
 
 controllers: Registry[Controller] = Registry("controller", "scoresde.solvers.controllers", "scoresde.controllers")

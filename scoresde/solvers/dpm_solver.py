@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -12,19 +13,19 @@ from ..sde import expand
 from .adaptive import PerSampleSolver
 from .base import Order, Ordered, solvers
 from .controllers import ControllerOption, Integral
-from .stepping import Memory, Stepping, Trial, rms
+from .stepping import Floats, Memory, Stepping, Trial, array, factors, largest, norms, plain
 
 FIRST = 0.05
 
 
-def excess(h: Tensor) -> Tensor:
-    """(eʰ - 1)/h - 1, (B,), without cancellation at small h.
+def excess(h: Floats) -> Floats:
+    """(eʰ - 1)/h - 1, without cancellation at small h.
 
     Args:
         h: Lengths of steps in log-SNR, of any shape.
     """
     series = h / 2 * (1 + h / 3 * (1 + h / 4 * (1 + h / 5 * (1 + h / 6))))
-    return torch.where(h.abs() < 1e-2, series, torch.expm1(h) / torch.where(h == 0, 1.0, h) - 1)
+    return np.where(np.abs(h) < 1e-2, series, np.expm1(h) / np.where(h == 0, 1.0, h) - 1)
 
 
 @solvers("dpm")
@@ -56,32 +57,33 @@ class DPMSolver(Ordered, PerSampleSolver):
     def stepping(self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators) -> Stepping:
         sde = model.sde
         points = [i / self.order for i in range(self.order + 1)]  # the start of a step, the points within it, its end
-        shares = torch.tensor(points, dtype=torch.float64)[:, None]
+        shares = np.array(points)[:, None]
 
         def eps(x: Tensor, log_snr: Tensor) -> Tensor:
             return model.eps(x, sde.time(log_snr))
 
-        def attempt(x: Tensor, log_snr: Tensor, h: Tensor, e: Tensor, memory: Memory) -> Trial:
+        def attempt(x: Tensor, log_snr: Floats, h: Floats, e: Tensor, memory: Memory) -> Trial:
             lengths = shares * h
-            times = sde.time((log_snr + lengths).flatten())
-            log_alpha, sigma = (v.reshape(lengths.shape) for v in (sde.log_alpha(times), sde.sigma(times)))
-            keep, constant, slope = (
-                v.to(x.dtype).to(x.device).reshape(*v.shape, *[1] * (x.ndim - 1))
-                for v in (torch.exp(log_alpha - log_alpha[0]), -sigma * torch.expm1(lengths), -sigma * excess(lengths))
-            )
-            t = times.reshape(lengths.shape)
-            first = model.eps(torch.addcmul(keep[1] * x, constant[1], e), t[1]) - e
+            places = log_snr + lengths
+            times = sde.time(torch.from_numpy(places.ravel()))
+            t, log_alpha = times.reshape(places.shape), array(sde.log_alpha(times)).reshape(places.shape)
+            sigma = np.exp(log_alpha - places)
+            scale = np.sqrt(np.exp(2 * log_alpha[-1]) + sigma[-1] ** 2)
+            table = np.exp(log_alpha - log_alpha[0]), -sigma * np.expm1(lengths), -sigma * excess(lengths), scale[None]
+            columns = factors(np.concatenate(table), x)
+            keep, constant, slope = (columns[i : i + len(points)] for i in range(0, 3 * len(points), len(points)))
+            first = model.eps((keep[1] * x).addcmul_(constant[1], e), t[1]) - e
             if self.order == 3:
                 middle = (keep[2] * x).addcmul_(constant[2], e).addcmul_(slope[2], first, value=points[2] / points[1])
                 second = model.eps(middle, t[2]) - e
-            euler = torch.addcmul(keep[-1] * x, constant[-1], e)
+            euler = (keep[-1] * x).addcmul_(constant[-1], e)
             low, high = euler, torch.addcmul(euler, constant[-1], first, value=0.5 / points[1])
             if self.order == 3:
                 low, high = high, torch.addcmul(euler, slope[-1], second, value=1 / points[2])
-            unit = expand(sde.scale(t[-1]), x)
-            error, low = (high - low).div_(unit), low / unit
-            scale = torch.maximum(low.abs(), memory[0].abs()).mul_(self.tol).clamp_min_(self.absolute)
-            return Trial(high, rms(error.div_(scale), self.control), memory=(low,))
+            unit = plain(low) / columns[-1]
+            allowed = largest(unit, memory[0]).clamp_min_(self.absolute / self.tol)
+            (error,) = norms([plain(high) - plain(low)], self.control, allowed) / (self.tol * scale)
+            return Trial(high, error, memory=(unit,))
 
         begin = torch.full((len(x),), start, dtype=torch.float64)
         f, memory = eps(x, sde.log_snr(begin)), (x / expand(sde.scale(begin), x),)

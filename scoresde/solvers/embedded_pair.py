@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..sde import expand
 from .exponential import combine
 from .langevin import Control
-from .stepping import Function, Memory, Stepping, Trial, rms
+from .stepping import Floats, Function, Memory, Stepping, Trial, factors, largest, norms
 
 if TYPE_CHECKING:
     from scipy.integrate import OdeSolver
@@ -41,7 +41,7 @@ def first_step(
     tol: float,
     atol: float,
     control: Control,
-) -> Tensor:
+) -> Floats:
     """A first step whose error should stay within the tolerance, (B,). It costs one evaluation.
 
     Args:
@@ -57,16 +57,19 @@ def first_step(
 
     Reference: Hairer, Norsett and Wanner 1993, Solving Ordinary Differential Equations I, II.4.
     """
-    sign = 1.0 if stop > start else -1.0
-    scale = atol + tol * y.abs()
-    d0, d1 = rms(y / scale, control), rms(f / scale, control)
-    h0 = torch.where((d0 < 1e-5) | (d1 < 1e-5), 1e-6, 0.01 * d0 / d1).clamp(max=abs(stop - start))
-    u = torch.full((len(y),), start, dtype=torch.float64)
-    d2 = rms((function(y + expand(sign * h0, y) * f, u + sign * h0) - f) / scale, control) / h0
-    steepest = torch.maximum(d1, d2)
-    h1 = torch.where(steepest <= 1e-15, (1e-3 * h0).clamp_min(1e-6), (0.01 / steepest) ** (1 / (order + 1)))
-    # Where a prediction is not finite, the step is the shortest that the rule knows.
-    return torch.minimum(100 * h0, h1).clamp(max=abs(stop - start)).nan_to_num(nan=1e-6)
+    sign, span = (1.0 if stop > start else -1.0), abs(stop - start)
+    scale = tol * y.detach().abs() + atol
+    d0, d1 = norms([y, f], control, scale)
+    with np.errstate(all="ignore"):  # a norm can be zero, or not be a number
+        h0 = np.minimum(np.where((d0 < 1e-5) | (d1 < 1e-5), 1e-6, 0.01 * d0 / d1), span)
+    (step,) = factors(sign * h0[None], y)
+    change = function(torch.addcmul(y, step, f), torch.from_numpy(start + sign * h0)) - f
+    with np.errstate(all="ignore"):
+        steepest = np.maximum(d1, norms([change], control, scale)[0] / h0)
+        h1 = np.where(steepest <= 1e-15, np.maximum(1e-3 * h0, 1e-6), (0.01 / steepest) ** (1 / (order + 1)))
+        # Where a prediction is not finite, the step is the shortest that the rule knows.
+        shortest: Floats = np.nan_to_num(np.minimum(np.minimum(100 * h0, h1), span), nan=1e-6)
+    return shortest
 
 
 def pair_stepping(
@@ -100,24 +103,20 @@ def pair_stepping(
     """
     a, b, c = pair.A.tolist(), pair.B.tolist(), pair.C.tolist()
     errors = [e.tolist() for e in ((pair.E5, pair.E3) if hasattr(pair, "E5") else (pair.E,))]
-    order = pair.error_estimator_order
+    order, nodes = pair.error_estimator_order, np.array([[*c[1:], 1.0]]).T
 
-    def attempt(y: Tensor, u: Tensor, h: Tensor, f: Tensor, memory: Memory) -> Trial:
-        stages, length = [f], expand(h, y)
-        nodes = torch.tensor([*c[1:], 1.0], dtype=u.dtype)
-        *inner, last = parts(torch.addcmul(u, nodes[:, None], h))
+    def attempt(y: Tensor, u: Floats, h: Floats, f: Tensor, memory: Memory) -> Trial:
+        stages, (length,) = [f], factors(h[None], y)
+        *inner, last = parts(torch.from_numpy(u + nodes * h))
         for row, field in zip(a[1:], inner, strict=True):
             stages.append(field(torch.addcmul(y, length, weighted(row[: len(stages)], stages))))
         y_new = torch.addcmul(y, length, weighted(b, stages))
         stages.append(last(y_new))
-        scale = atol + tol * torch.maximum(y.abs(), y_new.abs())
-        e = [rms(weighted(w, stages).div_(scale), control) for w in errors]
-        if len(e) == 1:
-            error = e[0]
-        else:  # DOP853 blends an estimate of order 5 with one of order 3; 0/0 is no error at all
-            error = e[0] ** 2 / torch.sqrt(e[0] ** 2 + 0.01 * e[1] ** 2)
-            error = torch.where((e[0] == 0) & (e[1] == 0), 0.0, error)
-        return Trial(y_new, h.abs() * error, stages[-1])
+        error, *others = norms([weighted(w, stages) for w in errors], control, largest(y, y_new).add_(atol / tol))
+        for other in others:  # DOP853 blends an estimate of order 5 with one of order 3; 0/0 is no error at all
+            with np.errstate(all="ignore"):
+                error = np.where((error == 0) & (other == 0), 0.0, error**2 / np.sqrt(error**2 + 0.01 * other**2))
+        return Trial(y_new, np.abs(h) / tol * error, stages[-1])
 
     def at(u: Tensor) -> Callable[[Tensor], Tensor]:
         return lambda y: function(y, u)

@@ -3,19 +3,19 @@
 import math
 from typing import ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from ..core.random import Generators
 from ..models.base import ScoreModel
-from ..sde import expand
 from .adaptive import PerSampleSolver
 from .base import solvers
 from .brownian import Foresight
 from .controllers import ControllerOption, Integral
 from .embedded_pair import same
-from .stepping import Memory, Stepping, Trial, rms
+from .stepping import Floats, Memory, Stepping, Trial, array, factors, largest, norms, plain
 
 FIRST, EXPONENT = 0.01, 0.9
 
@@ -48,18 +48,17 @@ class GGF(PerSampleSolver):
     def stepping(self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators) -> Stepping:
         sde, path = model.sde, Foresight(x, generator, start)
 
-        def attempt(x: Tensor, t: Tensor, h: Tensor, eps: Tensor, memory: Memory) -> Trial:
-            dw = path(t, t + h).to(x.device)
-
-            def move(state: Tensor, at: Tensor, eps: Tensor) -> Tensor:
-                g = sde.g(at)
-                drift = expand(sde.f(at), x) * state + expand(g**2 / sde.sigma(at), x) * eps
-                return x + expand(h, x) * drift + expand(g, x) * dw
-
-            euler = move(x, t, eps)
-            again = move(euler, t + h, model.eps(euler, t + h))
-            scale = (self.tol * torch.maximum(euler.abs(), memory[0].abs())).clamp_min(self.absolute)
-            return Trial((euler + again) / 2, rms((again - euler) / 2 / scale, self.control), memory=(euler,))
+        def attempt(x: Tensor, t: Floats, h: Floats, eps: Tensor, memory: Memory) -> Trial:
+            times = torch.from_numpy(np.stack([t, t + h]))
+            f, g, sigma = (array(v(times.flatten())).reshape(times.shape) for v in (sde.f, sde.g, sde.sigma))
+            dw, table = path(*times).to(x.device), (h * f, h * g**2 / sigma, g)
+            f0, f1, score0, score1, g0, g1 = factors(np.concatenate(table), x)
+            euler = torch.addcmul(x, f0, x).addcmul_(score0, eps).addcmul_(g0, dw)
+            end = model.eps(euler, times[1])
+            again = torch.addcmul(x, f1, euler).addcmul_(score1, end).addcmul_(g1, dw)
+            allowed = largest(euler, memory[0]).clamp_min_(self.absolute / self.tol)
+            (error,) = norms([plain(again) - plain(euler)], self.control, allowed) / (2 * self.tol)
+            return Trial((euler + again).mul_(0.5), error, memory=(euler,))
 
         f = model.eps(x, torch.full((len(x),), start, dtype=torch.float64))
         return Stepping(

@@ -1,4 +1,4 @@
-"""The integrals of exponential integrators: weights of the predictions, and the functions φ_k."""
+"""The integrals of exponential integrators: weights of predictions, of Newton polynomials, and φ_k."""
 
 import functools
 import math
@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+
+from .stepping import Floats
 
 Target = Literal["noise", "data"]
 Map = Callable[[Tensor], Tensor]
@@ -59,6 +61,24 @@ def weights(
     distance = torch.where(absent, 1.0, (place[:, :, None] - place[:, None, :])[..., None])
     factors = torch.where(absent, 1.0, (at[:, None, None, :] - place[:, None, :, None]) / distance)
     return torch.where(known, (factors.prod(2) * kernel[:, None, :]).sum(-1), 0.0)
+
+
+def newton(end: Floats, h: Floats, nodes: Floats) -> Floats:
+    """∫ exp(λ - end) Π_{j<k} (λ - n_j) dλ over the last h before `end`, for k = 0 to K, (K + 1, B).
+
+    The rule of 16 points leaves nothing but rounding at the lengths of adaptive steps.
+
+    Args:
+        end: log-SNR at the end, (B,).
+        h: Length, (B,), below 0 where the end lies before the start.
+        nodes: n_j, (K, B).
+    """
+    points, share = (v.numpy()[:, None] for v in quadrature(16))
+    back = h * (1 - points)
+    basis = np.empty((len(nodes) + 1, *back.shape))
+    basis[0], basis[1:] = h * share * np.exp(-back), end - back - nodes[:, None]
+    found: Floats = np.multiply.accumulate(basis).sum(1)
+    return found
 
 
 def phi(k: int, z: float) -> float:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -13,6 +14,7 @@ from .langevin import Control
 Function = Callable[[Tensor, Tensor], Tensor]
 Memory = tuple[Tensor, ...]
 Floats = NDArray[Any]
+"""Positions, steps and errors of the rows, in float64 on the CPU: on small arrays NumPy is faster than torch."""
 
 
 class Trial(NamedTuple):
@@ -20,7 +22,7 @@ class Trial(NamedTuple):
 
     y: Tensor
     """The state after the step, (B, *)."""
-    error: Tensor
+    error: Floats
     """Its estimated error over the error allowed, (B,); the step is accepted where it is at most 1."""
     f: Tensor | None = None
     """The function at the new state, if the step computed it, (B, *)."""
@@ -28,18 +30,18 @@ class Trial(NamedTuple):
     """What the next step gets as its memory if this one is accepted, each (B, *)."""
     retry: Memory | None = None
     """What it gets if this one is rejected; None leaves the memory as it was."""
-    forecast: Tensor | None = None
+    forecast: Floats | None = None
     """The error, (B,), of the method that the next step will use, where that is another one."""
-    order: Tensor | None = None
+    order: Floats | None = None
     """The order of that method, (B,)."""
 
 
 class Stepping(NamedTuple):
-    """How an adaptive method advances y, (B, *); each row has its own position u and signed step h, (B,) float64."""
+    """How an adaptive method advances y, (B, *); each row has its own position u and signed step h, (B,)."""
 
     function: Function
     """function(y, u) -> (B, *). Its value at the start of a step is kept when the step is rejected."""
-    attempt: Callable[[Tensor, Tensor, Tensor, Tensor, Memory], Trial]
+    attempt: Callable[[Tensor, Floats, Floats, Tensor, Memory], Trial]
     """attempt(y, u, h, f, memory) -> Trial."""
     y: Tensor
     """The state at the start, (B, *)."""
@@ -49,7 +51,7 @@ class Stepping(NamedTuple):
     """Maps positions to times."""
     order: float
     """Order k of the error estimate, e ~ hᵏ."""
-    first: Tensor | float
+    first: Floats | float
     """Length of the first step, the same for all or (B,)."""
     f: Tensor
     """function(y, start)."""
@@ -57,34 +59,57 @@ class Stepping(NamedTuple):
     """The memory of the first attempt."""
 
 
-def norms(values: Sequence[Tensor], control: Control) -> Tensor:
-    """Root mean square of k values, (k, B) float64 on the CPU: of each row, of the batch, or of the largest row.
+def plain(v: Tensor) -> Tensor:
+    """v without a gradient: the length of a step affects the accuracy of a result, not its value.
 
-    It carries no gradient: the length of a step affects the accuracy of a result, not its value.
+    Args:
+        v: A tensor of any shape.
+    """
+    return v.detach() if v.requires_grad else v
+
+
+def largest(x: Tensor, y: Tensor) -> Tensor:
+    """max(|x|, |y|), (B, *), without a gradient, in a tensor of its own: what a relative error is relative to.
+
+    Args:
+        x: A state, (B, *).
+        y: Another one.
+    """
+    size = plain(x).abs()
+    return torch.maximum(size, plain(y).abs(), out=size)
+
+
+def norms(values: Sequence[Tensor], control: Control, scale: Tensor | None = None) -> Floats:
+    """Root mean square of k values, (k, B), without a gradient: of each row, of the batch, or of the largest row.
 
     Args:
         values: k tensors, (B, *) each.
         control: Whose norm it is, as in the option of that name.
+        scale: What the values are divided by first, (B, *); None leaves them as they are.
     """
-    dtype = torch.promote_types(values[0].dtype, torch.float32)
-    flat = [torch.linalg.vector_norm(v.detach().flatten(1), dim=1, dtype=dtype) for v in values]
-    rows: Tensor = torch.stack(flat).cpu().double() / math.sqrt(values[0][0].numel())
+    dtype, within = torch.promote_types(values[0].dtype, torch.float32), tuple(range(1, values[0].ndim))
+    quotient, found = None, []
+    for value in map(plain, values):
+        if scale is not None:
+            value = quotient = torch.div(value, scale, out=quotient)
+        found.append(torch.linalg.vector_norm(value, dim=within, dtype=dtype))
+    rows = array(torch.stack(found)).astype(np.float64) / math.sqrt(values[0].shape[1:].numel())
     if control == "batch":
-        return rows.square().mean(1, keepdim=True).sqrt().expand_as(rows)
-    return rows.amax(1, keepdim=True).expand_as(rows) if control == "max" else rows
+        return np.broadcast_to(np.sqrt(np.square(rows).mean(1, keepdims=True)), rows.shape)
+    return np.broadcast_to(rows.max(1, keepdims=True), rows.shape) if control == "max" else rows
 
 
-def rms(v: Tensor, control: Control) -> Tensor:
-    """Root mean square of v, (B, *), as (B,) float64, like `norms`.
+def factors(table: Floats, x: Tensor) -> tuple[Tensor, ...]:
+    """The rows of a table as tensors that multiply x, (B, 1, ..., 1) each, in its dtype; they go to its device at once.
 
     Args:
-        v: A tensor, (B, *).
-        control: Whose norm it is, as in the option of that name.
+        table: Factors, (k, B).
+        x: States, (B, *).
     """
-    return norms([v], control)[0]
+    return torch.from_numpy(table).to(x.dtype).to(x.device).reshape(*table.shape, *[1] * (x.ndim - 1)).unbind()
 
 
-def replace(new: Tensor, rows: Tensor, old: Tensor) -> Tensor:
+def replace(new: Tensor, rows: Floats, old: Tensor) -> Tensor:
     """`new` with some rows taken from `old`, (B, *).
 
     Args:
@@ -92,16 +117,16 @@ def replace(new: Tensor, rows: Tensor, old: Tensor) -> Tensor:
         rows: Indices of the rows to be replaced.
         old: A tensor of the shape of `new`.
     """
-    if len(rows) == len(new):
-        return old
     if not len(rows):
         return new
-    rows = rows.to(new.device)
-    return new.index_copy(0, rows, old[rows])
+    if len(rows) == new.shape[0]:
+        return old
+    there = torch.from_numpy(rows).to(new.device)
+    return new.index_copy(0, there, old[there])
 
 
 def array(v: Tensor) -> Floats:
-    """v as a NumPy array: on small arrays NumPy is faster than torch.
+    """v as a NumPy array.
 
     Args:
         v: A tensor, (B,).

@@ -44,7 +44,7 @@ class Unscaled(solvers["dpm"]):
 
         def attempt(x, log_snr, h, eps, memory):
             trial = good.attempt(x, log_snr, h, eps, memory)
-            scale = model.sde.scale(model.sde.time(log_snr + h))
+            scale = model.sde.scale(model.sde.time(torch.from_numpy(log_snr + h)))
             return trial._replace(memory=(trial.memory[0] * scale[:, None],))
 
         return good._replace(attempt=attempt, memory=(x,))

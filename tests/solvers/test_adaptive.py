@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,11 +18,11 @@ from scoresde.solvers.controllers import Controller, controllers
 
 PER_SAMPLE = [name for name, cls in solvers.all().items() if issubclass(cls, PerSampleSolver)]
 ODES = [name for name in PER_SAMPLE if not solvers[name].stochastic]
-YES, NO = torch.tensor([True]), torch.tensor([False])
+YES, NO = np.array([True]), np.array([False])
 
 
 def one(value):
-    return torch.tensor([value], dtype=torch.float64)
+    return np.array([value])
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_a_step_is_not_lengthened_right_after_a_rejection_unless_asked_to():
 
 def test_a_step_without_error_does_not_rule_the_next():
     factor = controllers["pi"]().factor(one(0.5), 3, (one(0.0), one(0.0)), YES, NO)
-    assert 0.2 <= factor.item() <= 10 and not factor.isnan()
+    assert 0.2 <= factor.item() <= 10 and not np.isnan(factor)
 
 
 def test_controllers_are_written_as_text():
