@@ -14,8 +14,11 @@ class Guidance:
     """The classes of all samples, and how strongly they are guided to them."""
 
     classes: list[int]
+    """Class of each sample."""
     scale: float
+    """Of guidance."""
     interval: tuple[float, float]
+    """The times between which the scale holds."""
 
     def around(self, model: ScoreModel, first: int, count: int) -> GuidedModel:
         """The model of some samples.
