@@ -171,6 +171,8 @@ def contradictions(config: Config, shape: tuple[int, ...] | None) -> list[str]:
     found += options.weighting.mistakes(config.sde, options.law)
     if options.shard and options.channels_last:
         found.append("train.shard = true cuts weights along their channels, so train.channels_last must be false")
+    if options.channels_last and shape and len(shape) != 3:
+        found.append(f"train.channels_last = true is a layout of images, (C, H, W), and these items have shape {shape}")
     if shape and (further := options.condition.extra_channels(shape[0])) != network.extra_channels:
         found.append(f"train.condition = {options.condition} takes network.extra_channels = {further} on such images")
     return found + (options.condition.mistakes(shape) if shape else [])

@@ -160,3 +160,12 @@ def test_registry_messages():
     with pytest.raises(UsageError, match="order of dpm must be 2 or 3, got 4"):
         solvers["dpm"](order=4)
     assert describe_type(float | None) == "float or none" and describe_type(tuple[int, ...]) == "list of int"
+
+
+@pytest.mark.parametrize("shape", [(1, 64), (1, 8, 8, 8), (5,)])
+def test_a_layout_of_images_is_refused_for_other_items(shape):
+    """Torch refuses it for volumes with a traceback, and does nothing for series."""
+    chosen = configuration.load("digits", ["train.channels_last=true"])
+    (found,) = configuration.contradictions(chosen, shape)
+    assert "layout of images" in found and str(shape) in found
+    assert not configuration.contradictions(chosen, (1, 8, 8))
