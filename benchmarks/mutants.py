@@ -355,7 +355,7 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("core/units.py", "like(self.centre, u) + like", "like", "samples without their centre", "units own_data"),
     ("data/numbers.py", ") / count).sqrt()", ") / count)", "the square of a deviation", "tensors"),
     ("training/resume.py", "if digest and (", "if False and (", "other images in silence", "chosen_solver -k resume_notices"),
-    ("training/plan.py", "        images,\n        min(10_000, _round(images / 20)),", "        images,\n        10_000,", "a warm-up longer than the run", "chosen_solver -k every_length"),
+    ("training/plan.py", "        images,\n        min(10_000, _round(images / 20)),", "        images,\n        10_000,", "a warm-up longer than the run", "chosen -k every_length"),
     ("training/follow.py", "over = end is not None and", "over = False and", "a run longer than its time", "chosen_solver -k slower"),
     ("training/initial.py", "for model in (ours, *averages(state).values()):", "for model in averages(state).values():", "weights that begin afresh", "chosen_solver -k weights_of"),
     ("training/chosen.py", "shape = (shape[0], *(side // reduce for side in shape[1:]))", "pass", "a plan for images that were not reduced", "chosen_solver -k npz"),
