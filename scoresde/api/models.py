@@ -40,7 +40,7 @@ def load(
     """The model of a run, of a model folder, or bundled under a name, ready to sample.
 
     Args:
-        name: The folder, or digits, photos or cifar10.
+        name: The folder, or digits, photos, cifar10 or fashion.
         device: "auto" for the first GPU or else the CPU, or "cpu", "cuda", "cuda:1" and so on.
         net: The network, which is given the weights, for the folder of one that was handed to `fit` as a module.
         precision: In what the network computes: float32, bfloat16, float16, or "auto" for the fastest under which

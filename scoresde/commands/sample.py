@@ -208,6 +208,6 @@ Examples:
   scoresde sample --solver rk45 --trajectory 10 --animation webp
   scoresde sample --model models/digits --steps 5
   scoresde sample --model cifar10 --start photo.png --start-time 0.3 -n 8
-  scoresde sample --model runs/labelled --class 0,1,2 --guidance 2 -n 12"""
+  scoresde sample --model fashion --class sneaker,dress --guidance 2 -n 12"""
     network_options(command)
     return command

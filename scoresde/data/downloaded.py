@@ -90,7 +90,7 @@ class MNIST(Downloaded):
 class FashionMNIST(Downloaded):
     """70,000 pictures of clothes of 28x28 pixels, grey: 60,000 to train with, 10,000 to test with.
 
-    Source: Xiao et al. 2017, https://arxiv.org/abs/1708.07747.
+    Source: Xiao et al. 2017, https://arxiv.org/abs/1708.07747, under the MIT licence.
     """
 
     shows: ClassVar[str] = "60,000 pictures of ten kinds of clothes (Fashion-MNIST)"

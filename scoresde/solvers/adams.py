@@ -11,7 +11,7 @@ from .adaptive import PerSampleSolver
 from .base import solvers
 from .controllers import ControllerOption, Integral
 from .integrals import newton
-from .stepping import Floats, Memory, Stepping, Trial, array, factors, largest, norms
+from .stepping import Floats, Memory, Stepping, Trial, array, factors, norms, relative
 
 FIRST = 0.5
 
@@ -73,10 +73,10 @@ class ExponentialAdams(PerSampleSolver):
             corrected = moved
             for k in own.any(1).nonzero()[0].tolist():
                 corrected = torch.addcmul(corrected, corrector[k], new[k + 1])
-            scale = largest(x, corrected).add_(self.absolute / self.tol)
+            scale = relative(x, corrected, self.tol).add_(self.absolute)
             sizes = norms(new[1:], self.control, scale)
             with np.errstate(all="ignore"):  # an error can be zero, or not be a number
-                errors = np.abs(gains[:tried]) * sizes / self.tol
+                errors = np.abs(gains[:tried]) * sizes
                 lengths = np.where(orders[:tried] <= count, errors ** roots[:tried], 0.0)
             chosen = lengths.argmax(0) + 1
             # A history that grows allows the next order, untried: it is taken where the highest tried was the best.

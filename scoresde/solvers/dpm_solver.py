@@ -13,7 +13,7 @@ from ..sde import expand
 from .adaptive import PerSampleSolver
 from .base import Order, Ordered, solvers
 from .controllers import ControllerOption, Integral
-from .stepping import Floats, Memory, Stepping, Trial, array, factors, largest, norms, plain
+from .stepping import Floats, Memory, Stepping, Trial, array, factors, norms, plain, relative
 
 FIRST = 0.05
 
@@ -81,8 +81,8 @@ class DPMSolver(Ordered, PerSampleSolver):
             if self.order == 3:
                 low, high = high, torch.addcmul(euler, slope[-1], second, value=1 / points[2])
             unit = plain(low) / columns[-1]
-            allowed = largest(unit, memory[0]).clamp_min_(self.absolute / self.tol)
-            (error,) = norms([plain(high) - plain(low)], self.control, allowed) / (self.tol * scale)
+            allowed = relative(unit, memory[0], self.tol).clamp_min_(self.absolute)
+            (error,) = norms([plain(high) - plain(low)], self.control, allowed) / scale
             return Trial(high, error, memory=(unit,))
 
         begin = torch.full((len(x),), start, dtype=torch.float64)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .exponential import combine
 from .langevin import Control
-from .stepping import Floats, Function, Memory, Stepping, Trial, factors, largest, norms
+from .stepping import Floats, Function, Memory, Stepping, Trial, factors, norms, relative
 
 if TYPE_CHECKING:
     from scipy.integrate import OdeSolver
@@ -112,11 +112,11 @@ def pair_stepping(
             stages.append(field(torch.addcmul(y, length, weighted(row[: len(stages)], stages))))
         y_new = torch.addcmul(y, length, weighted(b, stages))
         stages.append(last(y_new))
-        error, *others = norms([weighted(w, stages) for w in errors], control, largest(y, y_new).add_(atol / tol))
+        error, *others = norms([weighted(w, stages) for w in errors], control, relative(y, y_new, tol).add_(atol))
         for other in others:  # DOP853 blends an estimate of order 5 with one of order 3; 0/0 is no error at all
             with np.errstate(all="ignore"):
                 error = np.where((error == 0) & (other == 0), 0.0, error**2 / np.sqrt(error**2 + 0.01 * other**2))
-        return Trial(y_new, np.abs(h) / tol * error, stages[-1])
+        return Trial(y_new, np.abs(h) * error, stages[-1])
 
     def at(u: Tensor) -> Callable[[Tensor], Tensor]:
         return lambda y: function(y, u)

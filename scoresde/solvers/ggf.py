@@ -15,7 +15,7 @@ from .base import solvers
 from .brownian import Foresight
 from .controllers import ControllerOption, Integral
 from .embedded_pair import same
-from .stepping import Floats, Memory, Stepping, Trial, array, factors, largest, norms, plain
+from .stepping import Floats, Memory, Stepping, Trial, array, factors, norms, plain, relative
 
 FIRST, EXPONENT = 0.01, 0.9
 
@@ -56,8 +56,8 @@ class GGF(PerSampleSolver):
             euler = torch.addcmul(x, f0, x).addcmul_(score0, eps).addcmul_(g0, dw)
             end = model.eps(euler, times[1])
             again = torch.addcmul(x, f1, euler).addcmul_(score1, end).addcmul_(g1, dw)
-            allowed = largest(euler, memory[0]).clamp_min_(self.absolute / self.tol)
-            (error,) = norms([plain(again) - plain(euler)], self.control, allowed) / (2 * self.tol)
+            allowed = relative(euler, memory[0], self.tol).clamp_min_(self.absolute)
+            (error,) = norms([plain(again) - plain(euler)], self.control, allowed) / 2
             return Trial((euler + again).mul_(0.5), error, memory=(euler,))
 
         f = model.eps(x, torch.full((len(x),), start, dtype=torch.float64))

@@ -68,15 +68,16 @@ def plain(v: Tensor) -> Tensor:
     return v.detach() if v.requires_grad else v
 
 
-def largest(x: Tensor, y: Tensor) -> Tensor:
-    """max(|x|, |y|), (B, *), without a gradient, in a tensor of its own: what a relative error is relative to.
+def relative(x: Tensor, y: Tensor, tol: float) -> Tensor:
+    """tol max(|x|, |y|), (B, *), without a gradient, in a tensor of its own: the error that is allowed for its size.
 
     Args:
         x: A state, (B, *).
         y: Another one.
+        tol: Relative tolerance.
     """
     size = plain(x).abs()
-    return torch.maximum(size, plain(y).abs(), out=size)
+    return torch.maximum(size, plain(y).abs(), out=size).mul_(tol)
 
 
 def norms(values: Sequence[Tensor], control: Control, scale: Tensor | None = None) -> Floats:

@@ -523,7 +523,7 @@ EMBEDDED = ("digits", "photos")
 
 def test_the_covariance_of_cifar10_has_the_published_deviations():
     """(0.2470, 0.2435, 0.2616) of [0, 1], as training recipes divide by; about the mean image a little less is left."""
-    assert set(models.bundled()) == {*EMBEDDED, "cifar10"}
+    assert set(models.bundled()) == {*EMBEDDED, "cifar10", "fashion"}
     kept = store.every(models.locate("cifar10"))
     published = torch.tensor([0.2470, 0.2435, 0.2616]).double()
     # A pixel's variance is the mean over all frequencies of theirs.

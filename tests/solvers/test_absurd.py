@@ -141,3 +141,14 @@ def test_every_adaptive_solver_has_the_bound_of_the_absolute_error():
         if issubclass(cls, AdaptiveSolver):
             with pytest.raises(UsageError, match="atol must be at most 1000"):
                 cls(atol=1001)
+
+
+@pytest.mark.parametrize("name", ["dpm", "ggf"])
+def test_where_the_relative_tolerance_is_nothing_the_absolute_one_rules(name):
+    """A quotient of both would be infinite, and every error nothing."""
+    model = GaussianModel(torch.zeros(SHAPE), torch.full(SHAPE, 0.3), VPSDE())
+    x, numbers = model.prior(range(2)), [1e-12, 1e-300, 5e-324]
+    tiny = [sample(model, solvers[name](tol=tol, atol=0.01), x, generator=generators(range(2))) for tol in numbers]
+    assert all(each.nfe == tiny[0].nfe > 10 for each in tiny)
+    for each in tiny[1:]:
+        torch.testing.assert_close(each.x, tiny[0].x)

@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from test_browser import SLOW, chromium, expect, page, serving, visit  # noqa: F401
+from test_browser import SIZES, SLOW, chromium, expect, page, serving, shot, visit  # noqa: F401
 from test_browser_first import done
 from tiny import tiny_model
 
@@ -27,6 +27,27 @@ def address(tmp_path_factory):
     models.save(model, folder / "shoes")
     with serving(folder, "--model", str(folder / "shoes"), "--model", str(folder / "tiny")) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def clothes(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("clothes"), "--model", "fashion") as found:
+        yield found
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_draw_me_a_sneaker(chromium, clothes, size):  # noqa: F811
+    own = chromium.new_page(viewport=SIZES[size])
+    own.size = size
+    section = visit(own, clothes, "generate")
+    done(section)
+    section.get_by_label("Draw me a …").fill("sneaker")
+    own.keyboard.press("Enter")
+    expect(section.locator(".stage > .grid .label").first).to_have_text(re.compile("^Sneaker, seed"), timeout=2 * SLOW)
+    done(section)
+    own.evaluate("scrollTo(0, 0)")
+    shot(own, "sneaker")
+    own.close()
 
 
 def chip(section, name):

@@ -56,14 +56,14 @@ def test_every_tab_with_a_solver_has_three_presets_and_begins_with_one(client):
         assert made[0].steps < made[1].steps < made[2].steps
 
 
-@pytest.mark.parametrize("name", ["digits", "photos", "cifar10"])
+@pytest.mark.parametrize("name", ["digits", "photos", "cifar10", "fashion"])
 def test_the_page_says_what_a_bundled_network_has_seen(name):
     folder = models.locate(name)
     said = Served(name, folder, models.load(name)).seen
-    assert said == data[name].shows and said
+    assert said == data["fashion-mnist" if name == "fashion" else name].shows and said
     if name == "digits":
         assert f"{len(data[name]().load('train')):,}" in said
-    if name == "cifar10":
+    if name in ("cifar10", "fashion"):
         assert f"{json.loads((folder / 'covariance.json').read_text())['images']:,}" in said
 
 
