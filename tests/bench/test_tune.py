@@ -123,6 +123,14 @@ def test_it_starts_from_the_solver_that_is_best_untuned_and_is_no_worse(gm2):
     torch.testing.assert_close(given.errors(learn(given, 4, iterations=0)), given.errors(linear), rtol=0.01, atol=1e-5)
 
 
+def test_what_is_learned_for_the_worse_is_no_worse(gm2, monkeypatch):
+    """Steps that are far too long lead away from the start, which is what is left then."""
+    given, _ = gm2
+    start = as_linear(solvers["euler"](steps=4), given.model.sde, given.stop)
+    monkeypatch.setattr(learning, "RATE", 3.0)
+    assert learn(given, 4, start=solvers["euler"](steps=4), iterations=3) == start
+
+
 def test_samples_in_another_mode_do_not_decide(gm2):
     """A quarter of the truths is moved away, as when a sample ends in another mode; the others barely lose by it."""
     given, unseen = gm2
