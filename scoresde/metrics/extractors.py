@@ -226,7 +226,7 @@ def load(name: str | Path) -> Extractor:
         UsageError: There is no such folder or name.
         CheckpointError: The folder is incomplete, damaged, or of another version.
     """
-    folder = BUNDLED / str(name) if str(name) in bundled() and not Path(name).is_dir() else Path(name)
+    folder = BUNDLED / str(name) if str(name) in bundled() and not (Path(name) / CONFIG).exists() else Path(name)
     if not folder.is_dir():
         raise UsageError(f"no folder or bundled extractor is called {str(name)!r}. {hint(str(name), bundled())}")
     config = read_json(folder / CONFIG)

@@ -13,6 +13,8 @@ from .foreign.cache import cached, is_foreign
 from .network import NetworkModel
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
+MARKS = (CONFIG, "config.toml")
+"""Files of which a model folder or a run has one."""
 
 
 def bundled() -> list[str]:
@@ -25,16 +27,17 @@ def locate(name: str | Path) -> Path:
 
     Args:
         name: Path of a run or model folder, the name of a bundled model, or a checkpoint of another project, such as
-            "diffusers:PATH" or "hub:OWNER/NAME", which is imported into the cache.
+            "diffusers:PATH" or "hub:OWNER/NAME", which is imported into the cache. A folder of anything else that is
+            called like a bundled model does not hide it.
 
     Raises:
         UsageError: There is none, or the checkpoint cannot be imported without further options.
         CheckpointError: The checkpoint is damaged.
     """
-    path = Path(name)
-    if path.is_dir():
+    path, ours = Path(name), str(name) in bundled()
+    if path.is_dir() and (not ours or any((path / file).exists() for file in MARKS)):
         return path
-    if str(name) in bundled():
+    if ours:
         return BUNDLED / str(name)
     if is_foreign(str(name)):
         return cached(str(name))

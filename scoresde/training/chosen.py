@@ -117,7 +117,11 @@ def chosen(
         config = _changed(recorded_config(Path(str(source))), overrides)
     else:
         config = load(str(source), overrides)
-    return Chosen(config) if seconds is None or goes_on else _shortened(config, device, seconds)
+    found = Chosen(config) if seconds is None or goes_on else _shortened(config, device, seconds)
+    if isinstance(source, str) and source in names() and Path(source).is_dir():
+        said = f"{source} is a folder here and a configuration: it trains the latter; the folder is meant by {source}/"
+        found = replace(found, said=(said, *found.said))
+    return found
 
 
 def _shortened(config: Config, device: torch.device, seconds: float) -> Chosen:

@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,8 +15,9 @@ from scoresde.core.random import generators
 from scoresde.core.units import Units
 from scoresde.data import data
 from scoresde.images.sheets import to_uint8
-from scoresde.metrics import metrics
+from scoresde.metrics import extractors, metrics
 from scoresde.models.clipped import ClippedModel
+from scoresde.models.names import BUNDLED
 from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
 
@@ -136,3 +138,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     with pytest.raises(ResourceError, match="No space left"):
         files.write(path, fail)
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_of_something_else_does_not_hide_a_bundled_model(tmp_path, monkeypatch):
+    """Of pictures, say, which are called photos or digits; a run or a model folder of that name is meant."""
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Path("photos/one.png").touch()
+    assert models.locate("photos") == BUNDLED / "photos" and extractors.load("digits").shape == (1, 8, 8)
+    Path("digits").mkdir()
+    assert extractors.load("digits").shape == (1, 8, 8) and models.load("digits").shape == (1, 8, 8)
+    for mark in ("config.json", "config.toml"):
+        Path("photos", mark).touch()
+        assert models.locate("photos") == Path("photos")
+        Path("photos", mark).unlink()
+    assert models.locate("./photos").samefile("photos")

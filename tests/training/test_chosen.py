@@ -363,3 +363,10 @@ def test_16_bits_are_taken_where_they_are_faster(monkeypatch, instructions, spee
     monkeypatch.setattr(plan, "speed_of", lambda config, *_: speeds[config.train.precision])
     found = chosen("mine", Path("run"), CPU, overrides, seconds=60)
     assert found.config.train.precision == precision and found.speed == speeds[precision]
+
+
+def test_a_folder_that_is_called_like_a_configuration_is_named():
+    pictures("photos", 3)
+    found = chosen("photos", Path("run"), CPU, [])
+    assert found.config == configuration.load("photos") and "folder is meant by photos/" in found.said[0]
+    assert is_data("photos/") and not chosen("digits", Path("run"), CPU, []).said
