@@ -64,3 +64,19 @@ def test_it_is_not_chosen_for_photographs():
         (chosen,) = (option.default for option in command().params if option.name == "model")
         assert models.load(chosen).shape[0] == 3
     assert scoresde.load().shape == (1, 8, 8)
+
+
+def test_it_can_be_exported_and_comes_back_with_the_same_weights(tmp_path, run):
+    pytest.importorskip("diffusers")
+    assert "DDIMPipeline" in run(f"export fashion --out {tmp_path / 'out'}")
+    run(
+        f"import {tmp_path / 'out'} --out {tmp_path / 'again'} --force"
+    )  # its check has photographs only, and no clothes
+    one, two = (scoresde.load(name, device="cpu") for name in ("fashion", tmp_path / "again"))
+    x, t = one.prior(range(3)), torch.full((3,), 0.4, dtype=torch.float64)
+    classes = torch.tensor([0, 7, 9])
+    with torch.no_grad():
+        a, b = (model.evaluate(x, t, classes).eps for model in (one, two))
+    torch.testing.assert_close(a, b, rtol=2e-4, atol=2e-4)
+    before, after = (sorted(p.double().norm().item() for p in model.net.parameters()) for model in (one, two))
+    assert before == after
