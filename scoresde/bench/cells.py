@@ -16,7 +16,7 @@ from ..core.provenance import versions
 from ..solvers.runge_kutta import RungeKutta
 from .analytic import ANALYTIC, AnalyticSubject
 from .network import NetworkSubject
-from .spec import Settings, Spec
+from .spec import CONVERGED, Settings, Spec
 from .subject import ModelSubject, Subject, Tool
 
 FORMAT = 1
@@ -62,6 +62,8 @@ class Cell:
             if self.likelihood and isinstance(self.subject, ModelSubject):
                 how = "drawn" if self.subject.classes is None else "by class"  # rows of other images are not these
                 found["likelihood"] = {how: spec.likelihood}
+                if self.solver is None and spec.likelihood_tol != CONVERGED:
+                    found["likelihood"]["tol"] = spec.likelihood_tol
             if self.solver is not None:
                 metrics = [] if "analytic" in self.subject.identity else [table(metric) for metric in spec.metric]
                 found |= {"metric": metrics, "paths": spec.paths}

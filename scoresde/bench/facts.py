@@ -9,6 +9,7 @@ import torch
 from .estimates import standard_error
 from .grid import Grid, short
 from .report import Report
+from .spec import CONVERGED
 from .store import Row
 from .texts import SHARED, in_words, title
 
@@ -22,7 +23,8 @@ def _likelihood(row: Row) -> str:
     error = standard_error(torch.tensor(values, dtype=torch.float64))
     cost = row["likelihood"]
     work = f"{cost['nfe']:.4g} NFE and {cost['vjps']:.4g} VJPs"
-    said = f"{fmean(values):.4f} ± {error:.4f} bits/dim (standard error), by rk45 at 1e-5 in {work}"
+    how = f"rk45 at {cost.get('tol', CONVERGED):g} in {work}"  # rows without one are of before it could be chosen
+    said = f"{fmean(values):.4f} ± {error:.4f} bits/dim (standard error), by {how}"
     if "truth" in row:
         return f"{said}; the truth is {fmean(row['truth']):.4f}, for {len(values)} exact samples"
     return f"{said}, for {len(values)} held-out images{_by_class(row)}"

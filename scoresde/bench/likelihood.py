@@ -7,9 +7,12 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
+from ..core.options import table
 from ..core.random import stream
 from ..likelihood import Exact, Hutchinson, bits_per_dim
 from ..solvers import Solver
+from ..solvers.controllers import ProportionalIntegral
+from ..solvers.runge_kutta import RK45
 from .spec import Spec
 from .store import Row
 from .subject import ModelSubject
@@ -25,18 +28,19 @@ def likelihoods(subject: ModelSubject, spec: Spec, solver: Solver | None, keep: 
     Args:
         subject: The model, with its data.
         spec: The benchmark.
-        solver: Its tolerance is used; None is rk45 at 1e-5, which is converged.
+        solver: Its tolerance is used; None is rk45 at the tolerance that the benchmark names for a model's own.
         keep: Keeps each batch.
 
     Raises:
         NumericalError: As `log_likelihood`.
     """
     x, levels = subject.own
+    own = RK45(tol=spec.likelihood_tol, controller=ProportionalIntegral()) if solver is None else solver
     divergence = Exact() if x[0].numel() <= SMALL else Hutchinson()
 
     def make(rows: range) -> Batch:
         probes = [stream(spec.seed, "probes", i, 0) for i in rows]
-        part = subject.likelihood(rows, solver=solver, divergence=divergence, generator=probes)
+        part = subject.likelihood(rows, solver=own, divergence=divergence, generator=probes)
         return Batch({"log_prob": part.log_prob.cpu()}, {"nfe": part.nfe, "vjps": part.vjps, "seconds": part.seconds})
 
     parts = list[Batch]()
@@ -45,7 +49,8 @@ def likelihoods(subject: ModelSubject, spec: Spec, solver: Solver | None, keep: 
         parts.append(keep(f"likelihood-{first}-{rows[-1]}", functools.partial(make, rows)))
     return {
         "bits_per_dim": bits(torch.cat([part.tensors["log_prob"] for part in parts]), levels, subject.told),
-        "likelihood": {key: fmean(part.facts[key] for part in parts) for key in ("nfe", "vjps", "seconds")},
+        "likelihood": {key: fmean(part.facts[key] for part in parts) for key in ("nfe", "vjps", "seconds")}
+        | {"tol": table(own)["tol"]},
     }
 
 

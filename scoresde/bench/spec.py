@@ -14,6 +14,8 @@ from ..metrics import Metric, metrics
 from ..sampling.precision import Asked
 from ..solvers import Solver, solvers
 
+CONVERGED = 1e-5
+"""Tolerance of rk45 at which a likelihood has converged."""
 DEFAULT = Path(__file__).with_name("default.toml")
 T = TypeVar("T", bound=Options)
 
@@ -112,6 +114,9 @@ class Spec(Settings):
     )
     likelihood: int = Field(
         64, ge=0, description="Held-out images whose likelihood is computed, equally of all classes."
+    )
+    likelihood_tol: float = Field(
+        CONVERGED, gt=0, lt=1, description="Tolerance of rk45 for the model's own likelihood; 1e-3 takes half the time."
     )
     paths: int = Field(64, ge=0, description="Samples whose end is compared with the true end of their path.")
     precision: Asked = Field(

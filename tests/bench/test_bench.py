@@ -509,6 +509,20 @@ def test_the_likelihood_is_that_of_the_package(tmp_path, tiny):
     assert "truth" not in converged and converged["classes"] == held_out.stratified(3, seed=2).labels.tolist()
 
 
+def test_a_models_own_likelihood_can_have_a_looser_tolerance(tmp_path, tiny):
+    """It is `nll` at that tolerance, a row of its own, and the table says which tolerance it was."""
+    spec = Spec(model=tiny, solver="ddim:steps=2", count=2, likelihood=3, paths=0)
+    other = spec.model_copy(update={"likelihood_tol": 1e-2})
+    own, loose = (cells(s, subjects(s, torch.device("cpu")))[0] for s in (spec, other))
+    assert own.key != loose.key and "tol" not in own.identity["likelihood"]  # rows measured before keep their keys
+    (row,) = (row for row in measured(other, Store(tmp_path)) if row["kind"] == "likelihood")
+    held_out = data["digits"]().load("test").stratified(3, seed=0)
+    found = nll(models.load(tiny), held_out.pixels, levels=17, solver=solvers["rk45"](tol=1e-2, controller="pi"))
+    assert mean(row["bits_per_dim"]) == pytest.approx(found.value, rel=1e-9) and row["likelihood"]["nfe"] == found.nfe
+    (line,) = (line for line in facts(Report([row])) if line.startswith("NLL"))
+    assert "by rk45 at 0.01 in" in line
+
+
 def test_the_likelihood_is_of_all_classes_alike(tmp_path, tiny):
     """Two of each digit, though the set could be sorted; the report gives the mean and standard error of each."""
     spec = Spec(model=tiny, solver="ddim:steps=2", count=2, likelihood=20, paths=0)
