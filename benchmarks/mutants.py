@@ -466,7 +466,7 @@ def judge(tests: list[str], mutant: Mutant | None = None, patience: int | None =
                 capture_output=True,
                 text=True,
                 preexec_fn=limit,
-                timeout=patience and 50 * patience,
+                timeout=patience and min(50 * patience, 1800),
             )
         except subprocess.TimeoutExpired:
             return "sleeping"

@@ -135,7 +135,7 @@ def condition(
     ):
         chosen = chosen.given(of_samples(prior, type(chosen)))
     elif folder and prior.autoencoder is None:
-        chosen = store.fitted(chosen, folder, seen)
+        chosen = store.fitted(chosen, folder, seen, prior.shape)
     return PosedModel(chosen, prior, seen, numbers)
 
 

@@ -6,6 +6,7 @@ import scipy.fft
 import torch
 from torch import Tensor
 
+import scoresde
 from scoresde.conditioners import conditioners
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators, stream
@@ -14,6 +15,7 @@ from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.models.tiled import TiledModel, layout
 from scoresde.observations import Downsample, Pixels
 from scoresde.observations.covariance import Covariance, estimate, full
+from scoresde.posterior import store
 from scoresde.sampling.sample import sample
 from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
@@ -97,6 +99,18 @@ def test_it_goes_under_every_conditioner(name):
         results.append(sample(conditioned, solvers["dpm++"](steps=6), x, generator=sources).x)
     assert torch.allclose(*results, atol=1e-9)
     assert torch.equal(results[0] * mask, y * mask)
+
+
+def test_tiles_of_a_network_are_conditioned_in_one_line():
+    """The covariance of the network's data is brought to the size of the picture, as the commands do."""
+    tiled, seen = scoresde.TiledModel(scoresde.load("digits"), (1, 12, 20)), Downsample(factor=2)
+    y = 0.3 * draw((1, 1, 6, 10), "y")
+    method = store.fitted(conditioners["covariance"](), "digits", seen, tiled.shape)
+    sources = generators(range(2))
+    expected = method.condition(tiled, seen, y.expand(2, -1, -1, -1), sources)
+    by_hand = sample(expected, solvers["dpm++"](steps=4), expected.prior(sources), generator=sources)
+    found = scoresde.sample(scoresde.condition(tiled, seen, y), "dpm++", n=2, steps=4)
+    assert torch.equal(found.x, by_hand.x)
 
 
 def test_bad_tiles_are_refused():

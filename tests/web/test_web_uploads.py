@@ -151,9 +151,13 @@ def test_a_process_that_hangs_or_dies_is_replaced():
     try:
         assert np.array_equal(own.decode(good), COLOUR)
         os.kill(own._process.pid, signal.SIGSTOP)
-        own.limits = Limits(seconds=1)
+        own.limits, began = Limits(seconds=1), time.monotonic()
+        rescue = threading.Timer(40, own._process.kill)  # if nothing else ends it, this test fails and does not hang
+        rescue.start()
         with pytest.raises(UploadError, match="takes too long") as caught:
             own.decode(good)
+        rescue.cancel()
+        assert time.monotonic() - began < 30
         own.limits = uploads.STANDARD
         assert caught.value.status == 400 and np.array_equal(own.decode(good), COLOUR)
         os.kill(own._process.pid, signal.SIGKILL)
