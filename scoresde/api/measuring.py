@@ -80,7 +80,7 @@ def benchmark(
         store = Store(Path(folder or nowhere), rank)
         own = [cell for i, cell in enumerate(cells) if i % world == rank]
         done = {key for key, row in store.rows().items() if row["status"] == "done"}
-        left = sum(cell.cost * cell.subject.count for cell in own if cell.key not in done)
+        left = sum(cell.effort for cell in own if cell.key not in done)
         with only_writer(writable(store.folder), f".lock-{rank}"):
             with progress_bar(math.ceil(left), progress, desc="benchmark", unit="evaluation", delay=DELAY) as bar:
                 for _ in run(cells, store, rank=rank, world=world, progress=bar.update, begin=bar.set_postfix_str):

@@ -15,6 +15,7 @@ from ..core.options import Options, hint, table
 from ..core.provenance import versions
 from ..solvers.runge_kutta import RungeKutta
 from .analytic import ANALYTIC, AnalyticSubject
+from .likelihood import LIKELIHOOD
 from .network import NetworkSubject
 from .spec import CONVERGED, Settings, Spec
 from .subject import ModelSubject, Subject, Tool
@@ -77,10 +78,14 @@ class Cell:
     @property
     def cost(self) -> float:
         """A guess at the evaluations of a sample, for the progress bar."""
-        if self.solver is None:
-            return TYPICAL
-        options = self.solver.model_dump()
+        options = {} if self.solver is None else self.solver.model_dump()
         return float(options.get("steps") or options.get("nfe") or TYPICAL)
+
+    @property
+    def effort(self) -> float:
+        """A guess at the evaluations of the whole cell, for the progress bar."""
+        drawn = 0 if self.solver is None else self.cost * self.subject.count
+        return drawn + (LIKELIHOOD * self.spec.likelihood if isinstance(self.spec, Spec) and self.likelihood else 0)
 
     @property
     def title(self) -> str:

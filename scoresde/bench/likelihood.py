@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 from statistics import fmean
 
 import torch
@@ -18,11 +19,20 @@ from .store import Row
 from .subject import ModelSubject
 from .unfinished import Batch, Keep, at_once
 
+LIKELIHOOD = 360.0
+"""Evaluations that the likelihood of an image takes about as long as, for the progress bar alone: some 120, and as many
+derivatives, which take twice the time."""
 SMALL = 16
 """Values of a sample up to which the divergence is exact; above, it is one Rademacher probe."""
 
 
-def likelihoods(subject: ModelSubject, spec: Spec, solver: Solver | None, keep: Keep = at_once) -> Row:
+def likelihoods(
+    subject: ModelSubject,
+    spec: Spec,
+    solver: Solver | None,
+    keep: Keep = at_once,
+    progress: Callable[[float], object] = lambda done: None,
+) -> Row:
     """Bits/dim of each of the subject's own data, the same data for every solver, and the cost of a batch.
 
     Args:
@@ -30,6 +40,7 @@ def likelihoods(subject: ModelSubject, spec: Spec, solver: Solver | None, keep: 
         spec: The benchmark.
         solver: Its tolerance is used; None is rk45 at the tolerance that the benchmark names for a model's own.
         keep: Keeps each batch.
+        progress: Called with the work done, as for `run`.
 
     Raises:
         NumericalError: As `log_likelihood`.
@@ -47,6 +58,7 @@ def likelihoods(subject: ModelSubject, spec: Spec, solver: Solver | None, keep: 
     for first in range(0, len(x), spec.batch):
         rows = range(first, min(first + spec.batch, len(x)))
         parts.append(keep(f"likelihood-{first}-{rows[-1]}", functools.partial(make, rows)))
+        progress(LIKELIHOOD * len(rows))
     return {
         "bits_per_dim": bits(torch.cat([part.tensors["log_prob"] for part in parts]), levels, subject.told),
         "likelihood": {key: fmean(part.facts[key] for part in parts) for key in ("nfe", "vjps", "seconds")}

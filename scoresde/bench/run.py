@@ -118,9 +118,7 @@ def measure(cell: Cell, store: Store, progress: Progress) -> Row:
     """
     subject, keep = cell.subject, store.unfinished(cell.key).batch
     if cell.solver is None:
-        found = _density(subject, keep)
-        progress(cell.cost * subject.count)
-        return found
+        return _density(subject, keep, progress)
     batch, found = cell.spec.batch, Row()
     while not found:
         try:
@@ -135,13 +133,13 @@ def measure(cell: Cell, store: Store, progress: Progress) -> Row:
     if bad := [e["name"] for e in found["metrics"] if not math.isfinite(e["value"])]:
         raise NumericalError(f"{', '.join(bad)} of the samples is not a finite number")
     if isinstance(subject, ModelSubject) and isinstance(cell.solver, Solver) and cell.likelihood:
-        found |= likelihoods(subject, subject.spec, cell.solver, keep)
+        found |= likelihoods(subject, subject.spec, cell.solver, keep, progress)
     if picture := subject.picture(x):
         sheets.save(picture, store.picture(cell.key))
     return found
 
 
-def _density(subject: Subject, keep: Keep) -> Row:
+def _density(subject: Subject, keep: Keep, progress: Progress) -> Row:
     """The likelihood of a model's own data, and the truth where it is known.
 
     Raises:
@@ -150,7 +148,7 @@ def _density(subject: Subject, keep: Keep) -> Row:
     """
     if not isinstance(subject, ModelSubject):
         raise UsageError(f"the likelihood of {subject.name} is not measured: it has no data of its own")
-    found = likelihoods(subject, subject.spec, None, keep)
+    found = likelihoods(subject, subject.spec, None, keep, progress)
     if (classes := subject.classes) is not None:
         found["classes"] = classes
     if (truth := subject.truth()) is not None:

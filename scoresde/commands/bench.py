@@ -137,7 +137,7 @@ def run(
     named = Path(spec).stem if spec else "-".join(models) or suite or "default"
     store = Store(writable(out or Path("bench") / named), rank)
     done = {key for key, row in store.rows().items() if row["status"] == "done"}
-    left = sum(cell.cost * cell.subject.count for cell in todo[rank::world] if cell.key not in done)
+    left = sum(cell.effort for cell in todo[rank::world] if cell.key not in done)
     with only_writer(store.folder, f".lock-{rank}"):
         form = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
         shown = False if quiet else None

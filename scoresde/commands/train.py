@@ -159,8 +159,9 @@ def describe(found: Chosen, folder: Path, dry_run: bool, data: bool) -> None:
     click.echo(f"\nThe configuration, which {folder / 'config.toml'} keeps with all its defaults:\n\n{text}")
     options = found.config.train
     if math.isfinite(found.speed):
-        minutes, first = options.images / found.speed / 60, options.sample_first or options.images
+        seconds, first = options.images / found.speed, options.sample_first or options.images
+        how_long = f"{seconds:.2g} s" if seconds < 90 else f"{seconds / 60:.2g} minutes"
         click.echo(
-            f"At {found.speed:.0f} items per second, {options.images} take about {minutes:.2g} minutes. "
+            f"At {found.speed:.0f} items per second, {options.images} take about {how_long}. "
             f"The first samples come after {first / found.speed:.0f} s, in {folder / 'samples'}."
         )

@@ -509,6 +509,14 @@ def test_the_likelihood_is_that_of_the_package(tmp_path, tiny):
     assert "truth" not in converged and converged["classes"] == held_out.stratified(3, seed=2).labels.tolist()
 
 
+def test_the_bar_moves_with_every_batch_of_a_likelihood_and_ends_at_the_whole(tmp_path, tiny):
+    solver = ["ddim:steps=2", "rk23:tol=1e-1"]
+    spec = Spec(model=tiny, solver=solver, count=4, batch=2, likelihood=6, likelihood_tol=1e-1, paths=0)
+    todo, done = cells(spec, subjects(spec, torch.device("cpu"))), list[float]()
+    list(run(todo, Store(tmp_path), progress=done.append))
+    assert len(done) == 3 + 2 + (2 + 3) and sum(done) == pytest.approx(sum(cell.effort for cell in todo))
+
+
 def test_a_models_own_likelihood_can_have_a_looser_tolerance(tmp_path, tiny):
     """It is `nll` at that tolerance, a row of its own, and the table says which tolerance it was."""
     spec = Spec(model=tiny, solver="ddim:steps=2", count=2, likelihood=3, paths=0)
