@@ -41,13 +41,16 @@ S, L, M, W, P, C = "solvers/", "likelihood/", "metrics/", "web/", "posterior/", 
 F = "models/foreign/"
 
 MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests that should notice
-    ("sde/base.py", "torch.sqrt(-torch.expm1(2 * self.log_alpha(t)))", "torch.sqrt(1 - self.alpha(t) ** 2)", "σ cancels", "sde"),
+    ("sde/base.py", "torch.sqrt(-torch.expm1(log_alpha + log_alpha))", "torch.sqrt(1 - log_alpha.exp() ** 2)", "σ cancels", "sde"),
+    ("sde/base.py", "return log_alpha.exp(), _other(log_alpha)", "return _other(log_alpha), log_alpha.exp()", "α for σ where both are asked for", "sde"),
+    ("sde/vp.py", "+ half**2) + half)", "+ half**2) - half)", "the other root of the time", "sde"),
+    ("sde/base.py", "        return log_alpha - _other(log_alpha).log()", "        return super().log_snr(t)", "log α worked out again for σ", "sde"),
     ("sde/vp.py", "return self.beta_min + t * (self", "return self.beta_min + t * 1.02 * (self", "β off by 2 %", "sde"),
     ("sde/ve.py", "return self.sigma(t) * math.sqrt(2 * self._rate)", "return self.sigma(t) * math.sqrt(self._rate)", "ve's g", "sde"),
     ("sde/sub_vp.py", "-self.beta(t) * torch.expm1(4", "-self.beta(t) * torch.expm1(2", "sub-vp's g", "sde"),
     ("models/base.py", "half_g2 = 0.5 * self", "half_g2 = 1.0 * self", "the drift of the SDE instead of the flow's", "models"),
     ("models/output.py", ", eps) / expand(sde.alpha(t), x)", ", eps)", "denoise forgets α", "models"),
-    ("sde/base.py", "return (after - 1 + share)", "return (after + share)", "discrete label off by one", "models"),
+    ("sde/base.py", "return (before + (noise", "return (before + 1 + (noise", "discrete label off by one", "models"),
     ("models/base.py", "self.begin(self.sde.prior_std * randn(", "self.begin(randn(", "the prior's scale", "models"),
     ("models/gaussian.py", "log_p = -0.5 *", "log_p = -0.4 *", "responsibilities", "models"),
     ("models/gaussian.py", "        if not alone:", "        if self.shared:", "modes that all have the same share", "models -k torchs_law"),

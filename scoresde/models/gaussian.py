@@ -72,7 +72,7 @@ class GaussianMixtureModel(ScoreModel):
     def _offsets(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x - α m_k in the eigenbasis of C_k, and the variances there, (B, K, D); and σ, (B, 1, 1)."""
         at = t.to(self.means.device).double()
-        alpha, sigma = (v[:, None, None] for v in (self.sde.alpha(at), self.sde.sigma(at)))
+        alpha, sigma = (v[:, None, None] for v in self.sde.alpha_sigma(at))
         flat = double(x).flatten(1)[:, None]
         if self.shared:  # x and the means are turned before they are B K differences
             offset = flat @ self.bases[0] - alpha * (self.means @ self.bases[0])
@@ -80,7 +80,7 @@ class GaussianMixtureModel(ScoreModel):
             offset = flat - alpha * self.means
         else:
             offset = ((flat - alpha * self.means).transpose(0, 1) @ self.bases).transpose(0, 1)
-        return offset, alpha**2 * self.variances + sigma**2, sigma
+        return offset, alpha.square() * self.variances + sigma.square(), sigma
 
     def _log_p(self, offset: Tensor, variance: Tensor) -> Tensor:
         """log w_k N(x; α m_k, α² C_k + σ² I), (B, K)."""

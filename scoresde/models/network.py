@@ -128,7 +128,7 @@ class NetworkModel(ScoreModel):
         eps = self.as_eps(out, x, t)
         if known is not None and known.mask is not None and known.values is not None:
             # The one ε under which every solver carries a known pixel of x_t straight to its value.
-            alpha, sigma = expand(self.sde.alpha(t), x), expand(self.sde.sigma(t), x)
+            alpha, sigma = (expand(v, x) for v in self.sde.alpha_sigma(t))
             eps = torch.where(known.mask, (x - alpha * known.values) / sigma, eps)
         return Output(eps, (out[:, channels:] + 1) / 2 if out.shape[1] == 2 * channels else None)
 
@@ -156,7 +156,7 @@ class NetworkModel(ScoreModel):
         seen = x
         if known is not None and known.mask is not None and known.values is not None:
             seen = torch.where(known.mask, known.values, seen)
-        scale = self.predicts.coefficients(self.sde.alpha(t), self.sde.sigma(t)).scale
+        scale = self.predicts.coefficients(*self.sde.alpha_sigma(t)).scale
         if isinstance(scale, Tensor):
             seen = expand(scale, seen) * seen
         if known is not None:
@@ -182,7 +182,7 @@ class NetworkModel(ScoreModel):
             t: Their times, (B,).
         """
         out = out[:, : x.shape[1]]
-        _, skip, factor = self.predicts.coefficients(self.sde.alpha(t), self.sde.sigma(t))
+        _, skip, factor = self.predicts.coefficients(*self.sde.alpha_sigma(t))
         eps = expand(factor, x) * out if isinstance(factor, Tensor) else out
         return torch.addcmul(eps, expand(skip, x), x) if isinstance(skip, Tensor) else eps
 

@@ -47,7 +47,8 @@ def denoised(sde: SDE, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         t: Their times, (B,).
         eps: ε, (B, *).
     """
-    return torch.addcmul(x, -expand(sde.sigma(t), x), eps) / expand(sde.alpha(t), x)
+    alpha, sigma = (expand(v, x) for v in sde.alpha_sigma(t))
+    return torch.addcmul(x, -sigma, eps) / alpha
 
 
 def class_labels(classes: Tensor | Sequence[int], number: int | None, device: torch.device) -> Tensor:

@@ -41,7 +41,7 @@ class Level(NamedTuple):
         Args:
             x: States, (B, *), which say how many rows there are.
         """
-        return torch.full((len(x),), self.time, dtype=torch.float64)
+        return torch.full(x.shape[:1], self.time, dtype=torch.float64)
 
 
 class Chain(NamedTuple):
@@ -139,6 +139,14 @@ class SDE(Options, ABC):
         """
         return self.log_alpha(t).exp()
 
+    def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """α(t) and σ(t), (B,) each: what needs both asks here, where what they share is worked out once.
+
+        Args:
+            t: Times, (B,).
+        """
+        return self.alpha(t), self.sigma(t)
+
     def log_snr(self, t: Tensor) -> Tensor:
         """λ(t) = log α(t)/σ(t), half the logarithm of the signal-to-noise ratio; decreasing in t.
 
@@ -153,7 +161,8 @@ class SDE(Options, ABC):
         Args:
             t: Times, (B,).
         """
-        return torch.sqrt(self.alpha(t) ** 2 + self.sigma(t) ** 2)
+        alpha, sigma = self.alpha_sigma(t)
+        return torch.sqrt(alpha.square() + sigma.square())
 
     def step(self, t: Tensor) -> Tensor:
         """The level n of t in the chain, (B,) in the dtype of t: that of equal log-SNR, a fraction between two levels.
@@ -167,11 +176,11 @@ class SDE(Options, ABC):
         Raises:
             UsageError: The process is no chain.
         """
-        knots = _log_snr_of_levels(self).to(t.device)
-        log_snr = self.log_snr(t.double()).clamp(knots[-1], knots[0])
-        after = torch.searchsorted(-knots, -log_snr).clamp(1, len(knots) - 1)
-        share = (knots[after - 1] - log_snr) / (knots[after - 1] - knots[after])
-        return (after - 1 + share).to(t.dtype)
+        levels = _noise_of_levels(self).to(t.device)
+        noise = (-self.log_snr(t.double())).clamp(levels[0], levels[-1])
+        before = (torch.searchsorted(levels, noise) - 1).clamp(0, levels.shape[0] - 2)
+        low, high = levels.take(before), levels.take(before + 1)
+        return (before + (noise - low) / (high - low)).to(t.dtype)
 
     def training_times(self, u: Tensor, earliest: float) -> Tensor:
         """The times of training at the places u: earliest + u (t_max - earliest); in a chain its levels, each as often.
@@ -215,12 +224,12 @@ sdes: Registry[SDE] = Registry("SDE", "scoresde.sde")
 
 
 @remembered
-def _log_snr_of_levels(sde: SDE) -> Tensor:
-    """λ of the chain's levels, (N,), falling."""
+def _noise_of_levels(sde: SDE) -> Tensor:
+    """-λ = log σ/α of the chain's levels, (N,), rising."""
     if sde.chain is None:
         raise UsageError(f"a step is a level of a chain, such as ddpm, and {sde.name} is none: give another label")
     a = sde.chain.alphas_cumprod
-    return 0.5 * (a.log() - torch.log1p(-a))
+    return 0.5 * (torch.log1p(-a) - a.log())
 
 
 def softplus(x: Tensor) -> Tensor:
@@ -233,10 +242,23 @@ def softplus(x: Tensor) -> Tensor:
 
 
 class VariancePreserving(SDE):
-    """Base of the processes with α² + σ² = 1, for which g² = -2 f."""
+    """Base of the processes with α² + σ² = 1, for which σ follows from log α, and g² = -2 f."""
 
     def sigma(self, t: Tensor) -> Tensor:
-        return torch.sqrt(-torch.expm1(2 * self.log_alpha(t)))
+        return _other(self.log_alpha(t))
+
+    def alpha_sigma(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        log_alpha = self.log_alpha(t)
+        return log_alpha.exp(), _other(log_alpha)
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        log_alpha = self.log_alpha(t)
+        return log_alpha - _other(log_alpha).log()
 
     def g(self, t: Tensor) -> Tensor:
-        return torch.sqrt(-2 * self.f(t))
+        return torch.sqrt(-2.0 * self.f(t))
+
+
+def _other(log_alpha: Tensor) -> Tensor:
+    """√(1 - α²), which loses no digits where α is near 1."""
+    return torch.sqrt(-torch.expm1(log_alpha + log_alpha))

@@ -23,7 +23,8 @@ def noised(sde: SDE, x0: Tensor, t: Tensor, z: Tensor) -> Tensor:
         >>> noised(scoresde.VPSDE(), torch.ones(1, 2), torch.zeros(1), torch.ones(1, 2))
         tensor([[1., 1.]])
     """
-    return expand(sde.alpha(t), x0) * x0 + expand(sde.sigma(t), x0) * z
+    alpha, sigma = (expand(v, x0) for v in sde.alpha_sigma(t))
+    return alpha * x0 + sigma * z
 
 
 def time_at(sde: SDE, share: float) -> float:

@@ -28,4 +28,4 @@ class SubVPSDE(LinearBeta):
 
     def time(self, log_snr: Tensor) -> Tensor:
         # 1/λ-ratio: σ/α = 1/α - α = 2 sinh(-log α).
-        return self._time_of(torch.asinh(0.5 * torch.exp(-log_snr)))
+        return self._time_of(2.0 * torch.asinh(0.5 * torch.exp(-log_snr)))

@@ -28,16 +28,15 @@ class LinearBeta(SDE):
         return self.beta_min + t * (self.beta_max - self.beta_min)
 
     def log_alpha(self, t: Tensor) -> Tensor:
-        return -0.25 * t**2 * (self.beta_max - self.beta_min) - 0.5 * t * self.beta_min
+        return t.square() * (-0.25 * (self.beta_max - self.beta_min)) - t * (0.5 * self.beta_min)
 
     def f(self, t: Tensor) -> Tensor:
         return -0.5 * self.beta(t)
 
-    def _time_of(self, minus_log_alpha: Tensor) -> Tensor:
-        # The positive root of ¼ Δ t² + ½ β_min t + log α = 0, written so that nothing cancels.
-        b = 2 * minus_log_alpha
-        root = torch.sqrt(self.beta_min**2 + 2 * (self.beta_max - self.beta_min) * b)
-        return 2 * b / (root + self.beta_min)
+    def _time_of(self, b: Tensor) -> Tensor:
+        # The positive root of ½ Δ t² + β_min t = b with b = ∫β = -2 log α, written so that nothing cancels.
+        half = 0.5 * self.beta_min
+        return b / (torch.sqrt(b * (0.5 * (self.beta_max - self.beta_min)) + half**2) + half)
 
 
 @sdes("vp")
@@ -54,4 +53,4 @@ class VPSDE(VariancePreserving, LinearBeta):
     """
 
     def time(self, log_snr: Tensor) -> Tensor:
-        return self._time_of(0.5 * softplus(-2 * log_snr))
+        return self._time_of(softplus(-2.0 * log_snr))

@@ -85,6 +85,26 @@ def test_relative_accuracy(name, quantity, dtype, bound):
 
 
 @pytest.mark.parametrize("name", TRUTH)
+def test_alpha_and_sigma_together_and_their_ratio_are_as_accurate(name):
+    sde, (log_alpha, sigma) = process(name), TRUTH[name]
+    t = torch.tensor(TIMES, dtype=torch.float64)
+    rows = zip(TIMES, *(v.tolist() for v in (*sde.alpha_sigma(t), sde.log_snr(t), sde.scale(t))), strict=True)
+    for time, *found in rows:
+        a, s = mpmath.exp(log_alpha(M(time))), sigma(M(time))
+        for value, truth in zip(found, (a, s, mpmath.log(a / s), mpmath.sqrt(a**2 + s**2)), strict=True):
+            assert abs(value - truth) <= 1e-12 * max(abs(truth), 1e-3), f"{name} at {time}: {value}, not {truth}"
+
+
+def test_what_follows_from_log_alpha_works_it_out_once(monkeypatch):
+    asked, t = [], torch.full((1,), 0.3, dtype=torch.float64)
+    monkeypatch.setattr(VPSDE, "log_alpha", lambda self, t: asked.append(t) or -t)
+    for name in ("alpha_sigma", "log_snr", "scale"):
+        asked.clear()
+        getattr(VPSDE(), name)(t)
+        assert len(asked) == 1, name
+
+
+@pytest.mark.parametrize("name", TRUTH)
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(share=st.floats(0, 1))
 def test_time_inverts_log_snr(name, share):
