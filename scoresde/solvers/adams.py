@@ -58,21 +58,20 @@ class ExponentialAdams(PerSampleSolver):
             # A row that has arrived takes steps of zero; what it computes is not used, but must be finite.
             reach[1:] = np.where(end == nodes, 1.0, end - nodes)
             reach = np.multiply.accumulate(reach)
-            gains, own = integrals[1:] / reach[1:], orders == order
+            gains, low, high, tried = integrals[1:] / reach[1:], order.min(), order.max(), count.max()
             table = np.array([sigma / at_node, alpha, -sigma])
-            parts = [table, integrals[:-1] / spans * (orders <= order), -reach[:-1] / spans, gains * own]
-            keep, scaled, noise, *rest = factors(np.concatenate(parts), x)
-            predictor, update, corrector = (rest[i : i + most] for i in range(0, 3 * most, most))
+            predict = integrals[:high] / spans[:high] * (orders[:high] <= order)
+            update, correct = -reach[:tried] / spans[:tried], (gains * (orders == order))[low - 1 : high]
+            keep, scaled, noise, *rest = factors(np.concatenate([table, predict, update, correct]), x)
             moved = keep * x
-            for k in range(order.max()):
-                moved.addcmul_(predictor[k], differences[k])
+            for factor, difference in zip(rest[:high], differences, strict=False):
+                moved.addcmul_(factor, difference)
             new = [torch.addcmul(moved, noise, model.eps(moved, s)).div_(scaled)]
-            tried = count.max()
-            for k in range(tried):
-                new.append(torch.addcmul(new[k], update[k], differences[k]))
+            for factor, difference in zip(rest[high : high + tried], differences, strict=False):
+                new.append(torch.addcmul(new[-1], factor, difference))
             corrected = moved
-            for k in own.any(1).nonzero()[0].tolist():
-                corrected = torch.addcmul(corrected, corrector[k], new[k + 1])
+            for factor, difference in zip(rest[high + tried :], new[low:], strict=False):
+                corrected = torch.addcmul(corrected, factor, difference)
             scale = relative(x, corrected, self.tol).add_(self.absolute)
             sizes = norms(new[1:], self.control, scale)
             with np.errstate(all="ignore"):  # an error can be zero, or not be a number

@@ -141,16 +141,16 @@ def integrate(stepping: Stepping, times: list[float], controller: Controller, so
         for value in (trial.y, trial.f):
             if value is not None and not all_finite(value):
                 unknown |= active & array(non_finite(value))
-        accepted = active & ~unknown & (error <= 1)
-        refusals, stay = active & ~accepted, np.flatnonzero(~accepted)
+        lost, accepted = unknown.any(), active & ~unknown & (error <= 1)
+        refusals, stay = active & ~accepted, (~accepted).nonzero()[0]
         steps, refused = steps + accepted, refused + refusals
         y, retry = replace(trial.y, stay, y), memory if trial.retry is None else trial.retry
         memory = tuple(replace(new, stay, old) for new, old in zip(trial.memory, retry, strict=True))
         landed = accepted & (length == left)
         u = u + step * accepted
-        if landed.any():
+        if arrived := landed.any():
             u = np.where(landed, goals[goal], u)
-            here = [np.flatnonzero(landed & (goal == i)) for i in range(len(states))]
+            here = [(landed & (goal == i)).nonzero()[0] for i in range(len(states))]
             states = [replace(state, rows, y) for state, rows in zip(states, here, strict=True)]
             goal = goal + landed
             if (goal == len(states)).all():
@@ -159,15 +159,16 @@ def integrate(stepping: Stepping, times: list[float], controller: Controller, so
         forecast = error if trial.forecast is None else trial.forecast
         order = stepping.order if trial.order is None else trial.order
         factor = controller.factor(forecast, order, past, accepted, rejected)
-        if unknown.any():
-            factor, broken = np.where(unknown, SHRINK, factor), (broken + 1) * unknown
+        broken = (broken + 1) * unknown
+        if lost:
+            factor = np.where(unknown, SHRINK, factor)
             if (broken >= PATIENCE).any():
                 raise failed(broken >= PATIENCE)
-        else:
-            broken = np.zeros(count)
         # A step cut short to land says nothing against the length that was planned.
         planned = np.where(active, length, 1.0) * factor
-        h = np.where(active, np.where(landed, np.maximum(h, planned), planned), h)
+        if arrived:
+            planned = np.where(landed, np.maximum(h, planned), planned)
+        h = np.where(active, planned, h)
         if len(stay) and (vanishing := refusals & (h < 1e-15 * np.maximum(np.abs(u), 1e-3))).any():
             raise NumericalError(
                 f"{solver}: the step vanishes at t = {stepping.time(tensor(u))[tensor(vanishing)].min():.3g}; "
@@ -176,9 +177,8 @@ def integrate(stepping: Stepping, times: list[float], controller: Controller, so
         past, rejected = (np.where(accepted, error, past[0]), np.where(accepted, *past)), refusals
         if trial.f is not None:
             f = replace(trial.f, stay, f)
-        # Where the function was not finite at the start of a step, it is evaluated again: the fault may have passed.
-        stale = accepted if trial.f is None else np.zeros(count, dtype=bool)
-        if unknown.any():
-            stale = stale | (unknown & array(non_finite(f)))
+        stale = accepted & (trial.f is None)
+        if lost:  # where the function was not finite at the start of a step: the fault may have passed
+            stale |= unknown & array(non_finite(f))
         if stale.any():
-            f = replace(function(y, tensor(u)), np.flatnonzero(~stale), f)
+            f = replace(function(y, tensor(u)), (~stale).nonzero()[0], f)

@@ -16,14 +16,14 @@ Map = Callable[[Tensor], Tensor]
 
 
 @functools.cache
-def quadrature(points: int) -> tuple[Tensor, Tensor]:
-    """Nodes and weights of the Gauss-Legendre rule on (0, 1).
+def quadrature(points: int) -> tuple[Floats, Floats]:
+    """Nodes and weights of the Gauss-Legendre rule on (0, 1), (points,) each.
 
     Args:
         points: Number of points.
     """
     nodes, weights = np.polynomial.legendre.leggauss(points)
-    return torch.from_numpy((nodes + 1) / 2), torch.from_numpy(weights / 2)
+    return (nodes + 1) / 2, weights / 2
 
 
 def weights(
@@ -48,7 +48,7 @@ def weights(
         variable: The polynomials are in variable(λ), such as the time; in λ itself by default.
         points: Points of the quadrature; a variable other than λ needs more of them.
     """
-    u, share = (v.to(nodes) for v in quadrature(points))
+    u, share = (torch.from_numpy(v).to(nodes) for v in quadrature(points))
     h = (end - start)[:, None]
     known = torch.isfinite(nodes)
     place = torch.where(known, nodes - start[:, None], 0.0)
@@ -73,10 +73,10 @@ def newton(end: Floats, h: Floats, nodes: Floats) -> Floats:
         h: Length, (B,), below 0 where the end lies before the start.
         nodes: n_j, (K, B).
     """
-    points, share = (v.numpy()[:, None] for v in quadrature(16))
-    back = h * (1 - points)
+    points, share = quadrature(16)
+    back = h * (1 - points[:, None])
     basis = np.empty((len(nodes) + 1, *back.shape))
-    basis[0], basis[1:] = h * share * np.exp(-back), end - back - nodes[:, None]
+    basis[0], basis[1:] = h * share[:, None] * np.exp(-back), end - back - nodes[:, None]
     found: Floats = np.multiply.accumulate(basis).sum(1)
     return found
 
