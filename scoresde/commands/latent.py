@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from .. import models
@@ -14,7 +15,7 @@ from ..core.files import write_json, write_tensors
 from ..core.folders import result
 from ..core.options import table
 from ..data.recipes import trained_on
-from ..images import sheets
+from ..images import pictures, sheets
 from ..images.read import read_squares
 from ..models import NetworkModel
 from ..models.latent import of_data
@@ -26,20 +27,29 @@ from .options import SAMPLING, build, drawable, field_options, network_options
 
 SOLVER = "adams"
 TOL = 1e-5
+GREY = ("1", "L", "LA", "I;16")
+"""Modes of pictures that have no colours to lose."""
 
 
-def pictures(files: tuple[Path, ...], model: NetworkModel, folder: Path, count: int) -> Tensor:
+def images(files: tuple[Path, ...], model: NetworkModel, folder: Path, count: int) -> Tensor:
     """The files as images for the model, (B, C, H, W) in [-1, 1]; without files, test images of its training set."""
     channels, height, width = model.shape
     if not files:
         return trained_on(recipe(folder), folder.name).load("test").drawn(count).scaled()
     if height != width:
         raise DataError(f"pictures are cut to squares, and the model makes images of {height}x{width}")
-    return read_squares(files, height, channels)
+    x = read_squares(files, height, channels)
+    for file in files:
+        with Image.open(file) as picture:
+            said = str(pictures.fit(ImageOps.exif_transpose(picture).size, height, width))
+            said += ", without its colours" if channels == 1 and picture.mode not in GREY else ""
+        if said != f"{width}x{height}":
+            click.echo(f"{file.name}: {said}, for {folder.name}")
+    return x
 
 
 def prepare(
-    model: str,
+    model: str | None,
     solver: str,
     options: dict[str, Any],
     files: tuple[Path, ...],
@@ -49,18 +59,19 @@ def prepare(
     compile: bool,
 ) -> tuple[NetworkModel, Solver, Tensor, Path]:
     """What both commands begin with."""
+    model = model or ("cifar10" if files else "digits")
     if solver == SOLVER and options.get("tol") is None:
         options = {**options, "tol": TOL}
     chosen, folder = build(solvers, solver, options), models.locate(model)
     network = inferring(models.load(folder, device(device_name)), precision, compile)
     drawable(model, network)
     of_data(network, "codes are those that pictures flow into")
-    return network, chosen, pictures(files, network, folder, count).to(network.device), folder
+    return network, chosen, images(files, network, folder, count).to(network.device), folder
 
 
 def encode_command(
     files: tuple[Path, ...],
-    model: str,
+    model: str | None,
     solver: str,
     count: int,
     out: Path | None,
@@ -97,7 +108,7 @@ def encode_command(
 
 def interpolate_command(
     files: tuple[Path, ...],
-    model: str,
+    model: str | None,
     solver: str,
     frames: int,
     count: int,
@@ -137,7 +148,7 @@ def command(name: str, callback: Any, own: list[click.Parameter], epilog: str) -
     deterministic = {key: cls for key, cls in solvers.all().items() if not cls.stochastic}
     shared: list[click.Parameter] = [
         click.Argument(["files"], nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]..."),
-        click.Option(["--model"], default="digits", show_default=True, help="Run, model folder or bundled name."),
+        click.Option(["--model"], help="Run, model folder or bundled name. [default: cifar10 for files, else digits]"),
         click.Option(["--solver"], default=SOLVER, show_default=True, metavar="NAME", help="An ODE solver."),
         click.Option(["--out"], type=click.Path(path_type=Path), help=f"Folder. [default: latent/MODEL-{name}]"),
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
@@ -163,7 +174,7 @@ Examples:
 def encode_images() -> click.Command:
     """`scoresde encode`."""
     number = click.Option(["-n", "count"], type=click.IntRange(1), default=8, show_default=True, help="Test images.")
-    examples = "  scoresde encode -n 4\n  scoresde encode photo.png --model runs/photos --solver rk45 --tol 1e-5"
+    examples = "  scoresde encode -n 4\n  scoresde encode photo.png --solver rk45 --tol 1e-3"
     return command("encode", encode_command, [number], examples)
 
 
@@ -171,5 +182,5 @@ def interpolate_images() -> click.Command:
     """`scoresde interpolate`."""
     number = click.Option(["-n", "count"], type=click.IntRange(1), default=4, show_default=True, help="Test pairs.")
     frames = click.Option(["--frames"], type=click.IntRange(2), default=9, show_default=True, help="Images of a way.")
-    examples = "  scoresde interpolate\n  scoresde interpolate a.png b.png --model runs/photos --frames 12"
+    examples = "  scoresde interpolate\n  scoresde interpolate a.png b.png --frames 12"
     return command("interpolate", interpolate_command, [frames, number], examples)

@@ -26,7 +26,8 @@ class TiledModel(WrapperModel):
         model: A model of images, (C, h, w), which all tiles share, so that it must not be bound to samples.
         shape: (C, H, W), with H and W at least h and w.
         batch: Tiles that are evaluated at a time, at most.
-        overlap: Least share of a tile's side that its neighbour covers too.
+        overlap: Least share of a tile's side that its neighbour covers too. With a half, samples of photographs are no
+            nearer to the truth, for nearly twice the tiles; with an eighth, seams are seen.
 
     Raises:
         UsageError: The shape has other channels or is smaller than a tile, an option is out of its range, or the model
@@ -50,7 +51,7 @@ class TiledModel(WrapperModel):
     known: Known | None = None
     """What the inner model is given of each picture, if it is bound."""
 
-    def __init__(self, model: ScoreModel, shape: tuple[int, ...], *, batch: int = 64, overlap: float = 0.5) -> None:
+    def __init__(self, model: ScoreModel, shape: tuple[int, ...], *, batch: int = 64, overlap: float = 0.25) -> None:
         super().__init__(model)
         tile = model.shape
         if model.bound is not None:

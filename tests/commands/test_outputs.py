@@ -273,3 +273,14 @@ def test_the_plots_of_models_that_are_compared_no_more_go(run, tmp_path):
     (tmp_path / "out" / "mine.svg").write_text("mine")
     run(f"{line} --model gaussian")
     assert [name for name in names(tmp_path / "out") if name.endswith(".svg")] == ["gaussian.svg", "mine.svg"]
+
+
+def test_a_photograph_is_encoded_by_the_model_of_photographs_and_its_size_is_said(tmp_path, run):
+    Image.new("RGB", (60, 40), "red").save(tmp_path / "red.png")
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "small.png")
+    said = run("encode red.png --solver euler --steps 1 --quiet")
+    assert "red.png: 60x40 reduced to 48x32, its middle 32x32 cut out, for cifar10" in said
+    assert json.loads((tmp_path / "latent/cifar10-encode/encode.json").read_text())["pictures"] == ["red.png"]
+    said = run("encode red.png small.png --model digits --solver euler --steps 1 --quiet")
+    assert "red.png: 60x40 reduced to 12x8, its middle 8x8 cut out, without its colours, for digits" in said
+    assert "small.png: 8x8, without its colours, for digits" in said

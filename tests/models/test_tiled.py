@@ -68,7 +68,7 @@ def test_windows_sum_to_one_and_fade_at_the_seams():
 def test_evaluations_and_products_are_those_of_the_inner_model():
     """35 tiles for each of 2 samples: in batches of 16 five calls, of which each is pulled back through once."""
     model = stationary((2, 4, 6))
-    tiled = TiledModel(model, (2, 16, 18), batch=16)
+    tiled = TiledModel(model, (2, 16, 18), batch=16, overlap=0.5)
     assert tiled.tiles == 35
     count = Evaluations()
     x = draw((2, 2, 16, 18), "x").requires_grad_()
