@@ -430,6 +430,13 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("core/threads.py", "for folder in (groups, groups / _own()):", "for folder in (groups,):", "the quota of a service is not seen", "threads"),
     ("commands/written.py", "return not any(group.startswith", "return True or any(group.startswith", "a help without the options of installed plug-ins", "written -k old"),
     ("commands/written.py", ".st_mtime > latest", ".st_mtime > 1e12", "a help that is older than its command", "written -k old"),
+    ("models/border.py", "if min(values) < 0 or max(values) > end * (1 + 1e-6):", "if False:", "a time outside of the process", "border"),
+    ("models/border.py", "    checked(x, shape)\n    rows", "    rows", "a view of a state of another shape", "border"),
+    ("models/border.py", "if noisy and not min(values) and", "if False and", "a score where there is no noise", "border"),
+    ("api/models.py", "store.fitted(chosen, folder, seen, prior.shape)", "store.fitted(chosen, folder, seen)", "a covariance of tiles that is not resized", "tiled"),
+    ("bench/likelihood.py", "RK45(tol=spec.likelihood_tol,", "RK45(tol=1e-5,", "a looser tolerance that is not taken", "bench -k looser"),
+    ("bench/cells.py", "found[\"likelihood\"][\"tol\"] = spec.likelihood_tol", "pass", "likelihoods of two tolerances taken for one", "bench -k looser"),
+    ("commands/latent.py", "(\"cifar10\" if files else \"digits\")", "\"digits\"", "a photograph encoded as a digit", "outputs -k photograph"),
 ]  # fmt: skip
 
 

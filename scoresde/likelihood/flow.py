@@ -13,6 +13,7 @@ from ..core.errors import UsageError
 from ..core.finite import non_finite
 from ..core.random import Generators
 from ..models.base import Observer, ScoreModel
+from ..models.border import checked
 from ..sampling.sample import accounted
 from ..sde import SDE, expand
 from ..solvers import Solver
@@ -120,7 +121,7 @@ def log_likelihood(
     sde = model.sde
     if not isinstance(rk, RungeKutta):
         raise UsageError(f"the likelihood is solved by rk23, rk45 or dop853, got {rk.name}")
-    model.check(x)
+    checked(x, model.shape)
     dims = x[0].numel()
     if not 0 < eps < sde.t_max:
         raise UsageError(f"eps must lie between 0 and {sde.t_max:g}, got {eps:g}")

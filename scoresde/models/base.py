@@ -13,7 +13,7 @@ from ..core.random import Generators, Seeds, randn, sources_of
 from ..core.units import Units
 from ..sde import SDE, expand
 from .autoencoders import Autoencoder
-from .border import checked
+from .border import times
 from .known import Known
 from .output import Output, denoised
 
@@ -66,42 +66,45 @@ class ScoreModel(nn.Module, ABC):
             classes: Class of each row, (B,), from 0, or `self.classes` for no class; None for the model as it is.
         """
 
-    def eps(self, x: Tensor, t: Tensor) -> Tensor:
+    def eps(self, x: Tensor, t: Tensor | float) -> Tensor:
         """ε = E[z | x_t], the predicted noise, (B, *).
 
         Args:
             x: States, (B, *).
-            t: Their times, (B,), float64.
+            t: Their times, (B,), float64, or one for all.
         """
-        return self.evaluate(x, t).eps
+        return self.evaluate(x, times(t, x, self.shape, self.sde)).eps
 
-    def score(self, x: Tensor, t: Tensor) -> Tensor:
+    def score(self, x: Tensor, t: Tensor | float) -> Tensor:
         """∇ log p_t(x) = -ε/σ, (B, *).
 
         Args:
             x: States, (B, *).
-            t: Their times, (B,), float64.
+            t: Their times, (B,), float64, or one for all.
         """
+        t = times(t, x, self.shape, self.sde, noisy=True)
         return -self.eps(x, t) / expand(self.sde.sigma(t), x)
 
-    def denoise(self, x: Tensor, t: Tensor) -> Tensor:
+    def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
         """E[x_0 | x_t] = (x_t - σ ε)/α, (B, *).
 
         Args:
             x: States, (B, *).
-            t: Their times, (B,), float64.
+            t: Their times, (B,), float64, or one for all.
         """
+        t = times(t, x, self.shape, self.sde)
         return denoised(self.sde, x, t, self.eps(x, t))
 
-    def velocity(self, x: Tensor, t: Tensor) -> Tensor:
+    def velocity(self, x: Tensor, t: Tensor | float) -> Tensor:
         """The probability-flow drift f x - ½ g² ∇ log p_t(x), (B, *).
 
         Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, equation 13.
 
         Args:
             x: States, (B, *).
-            t: Their times, (B,), float64.
+            t: Their times, (B,), float64, or one for all.
         """
+        t = times(t, x, self.shape, self.sde, noisy=True)
         half_g2 = 0.5 * self.sde.g(t) ** 2 / self.sde.sigma(t)
         return torch.addcmul(expand(self.sde.f(t), x) * x, expand(half_g2, x), self.eps(x, t))
 
@@ -155,14 +158,6 @@ class ScoreModel(nn.Module, ABC):
             observers: Called after each evaluation.
         """
         return ObservedModel(self, *observers)
-
-    def check(self, x: Tensor) -> None:
-        """Checks that x is a batch of states of this model; errors as `border.checked`.
-
-        Args:
-            x: (B, *).
-        """
-        checked(x, self.shape)
 
     @property
     def device(self) -> torch.device:

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
+from ..sde import SDE
 
 
 def checked(x: Tensor, shape: tuple[int, ...]) -> None:
@@ -17,6 +19,8 @@ def checked(x: Tensor, shape: tuple[int, ...]) -> None:
     Raises:
         UsageError: It is no floating-point tensor, is empty, or has another shape.
     """
+    if isinstance(x, Tensor) and x.is_floating_point() and (size := x.shape) and size[0] and size[1:] == shape:
+        return
     wanted = ", ".join(["B", *map(str, shape)])
     if not isinstance(x, Tensor):
         raise UsageError(
@@ -24,10 +28,39 @@ def checked(x: Tensor, shape: tuple[int, ...]) -> None:
         )
     if not x.is_floating_point():
         raise UsageError(f"the model takes real floating-point numbers, got {x.dtype}: x.float() converts them")
-    if x.ndim == 0 or tuple(x.shape[1:]) != tuple(shape):
-        raise UsageError(f"the model takes samples of shape ({wanted}), got {tuple(x.shape)}")
-    if not len(x):
+    if x.ndim and not len(x) and x.shape[1:] == shape:
         raise UsageError(f"the model takes at least one sample of shape ({wanted}), got an empty batch")
+    raise UsageError(f"the model takes samples of shape ({wanted}), got {tuple(x.shape)}")
+
+
+def times(t: Tensor | float, x: Tensor, shape: tuple[int, ...], sde: SDE, *, noisy: bool = False) -> Tensor:
+    """Times of states, (B,), of which one stands for all of them. Tensors of the right shape stay as they are.
+
+    Args:
+        t: (B,), or one number.
+        x: The states, (B, *), which are checked too.
+        shape: Shape of one sample, *.
+        sde: The process, whose times they are.
+        noisy: Whether there must be noise in the states, as for a score.
+
+    Raises:
+        UsageError: As `checked`; or they are not as many as the states, or one lies outside of the process or where it
+            has no noise.
+    """
+    checked(x, shape)
+    rows = len(x)
+    if not isinstance(t, Tensor) or t.shape != (rows,) or not t.is_floating_point():
+        t = torch.as_tensor(t, dtype=torch.float64)
+        if t.numel() != 1 and t.shape != (rows,):
+            raise UsageError(f"the times must be one number for each of {rows} states, got shape {tuple(t.shape)}")
+        t = t if t.shape == (rows,) else t.reshape(1).expand(rows)
+    values, end = t.tolist(), sde.t_max  # lists, since this is on the way of every evaluation
+    if min(values) < 0 or max(values) > end * (1 + 1e-6):  # NaN is left to whoever looks for it in what it leads to
+        bad = next(value for value in values if not 0 <= value <= end * (1 + 1e-6))
+        raise UsageError(f"the times of this process lie from 0 to {end:g}, got {bad:g}")
+    if noisy and not min(values) and not sde.sigma(torch.zeros(1, dtype=torch.float64)).all():
+        raise UsageError("without noise there is no score, and at t = 0 there is none: take a time above 0")
+    return t
 
 
 def tensor_of(out: Any, x: Tensor) -> Tensor:

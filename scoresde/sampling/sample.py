@@ -15,6 +15,7 @@ from ..core.finite import non_finite
 from ..core.parallel import ALONE, Processes
 from ..core.random import Generators, randn_like
 from ..models.base import ObservedModel, Observer, ScoreModel
+from ..models.border import checked
 from ..models.evaluations import Evaluations
 from ..sde import noised
 from ..solvers import OneStepSolver, Solver, solvers
@@ -105,7 +106,7 @@ def transport(
     Raises:
         UsageError, NumericalError: As `sample`.
     """
-    model.check(x)
+    checked(x, model.shape)
     chosen = solvers.make(solver, Solver)
     if model.draws and not isinstance(chosen, OneStepSolver):
         reason = "compares" if chosen.adaptive else "combines"

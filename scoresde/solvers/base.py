@@ -15,6 +15,7 @@ from ..core.finite import all_finite, non_finite
 from ..core.options import Registry, remembered
 from ..core.random import Generators, randn_like
 from ..models.base import ObservedModel, ScoreModel
+from ..models.border import checked
 from ..sde import SDE, Level
 from .brownian import BrownianNoise
 from .grids import Grid, GridOption, LogSNRGrid, QuadraticGrid
@@ -102,7 +103,7 @@ class Solver(Ending, ABC):
             raise UsageError(f"start and stop must differ and lie in (0, {end:g}], got {start:g} and {stop:g}")
         if self.noisy and stop > start:
             raise UsageError(f"{self.name} only runs from noise to data, got start {start:g} and stop {stop:g}")
-        model.check(x)
+        checked(x, model.shape)
         if not all_finite(x):
             raise NumericalError(f"the starting noise of {rows(non_finite(x))} is not finite")
         return Guard(self.name, finite=not self.retries, budget=self._budget())

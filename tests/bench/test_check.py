@@ -208,7 +208,8 @@ def test_a_broken_promise_is_noticed(name, cls):
     promise, parent = BY_NAME[name], cls.__bases__[0]
     verdict = promise.verdict(cls, fast=True)
     assert promise.applies(cls()) and not verdict.kept
-    assert not re.match(r"(?!Numerical)\w+Error: ", verdict.measured), "the fault is another one"
+    own = "the times of this process lie from"  # what the model itself says to Ahead and Past
+    assert not re.match(rf"(?!Numerical)\w+Error: (?!{own})", verdict.measured), "the fault is another one"
     assert promise.verdict(parent, fast=True).kept, "the promise is broken without the fault too"
 
 

@@ -11,7 +11,7 @@ from scoresde.likelihood import log_likelihood
 from scoresde.models.gaussian import GaussianModel
 from scoresde.models.network import NetworkModel
 from scoresde.sampling.sample import sample
-from scoresde.sde import VPSDE
+from scoresde.sde import VESDE, VPSDE
 from scoresde.solvers import solvers
 
 SHAPE = (3, 4, 4)
@@ -47,7 +47,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-@pytest.mark.parametrize("way", ["sample", "solve", "likelihood"])
+@pytest.mark.parametrize("way", ["sample", "solve", "likelihood", "eps", "score", "denoise", "velocity"])
 def test_a_bad_state_is_refused(name, way):
     x, message = BAD[name]
     ways = {
@@ -56,7 +56,47 @@ def test_a_bad_state_is_refused(name, way):
         "likelihood": lambda: log_likelihood(model(), x),
     }
     with pytest.raises(UsageError, match=message):
-        ways[way]()
+        ways[way]() if way in ways else getattr(model(), way)(x, 0.5)
+
+
+VIEWS = ["eps", "score", "denoise", "velocity"]
+TIMES = {
+    "a number": 0.5,
+    "whole": 1,
+    "a list": [0.5],
+    "numpy": np.float32(0.5),
+    "one of one": torch.tensor([0.5]),
+    "none": torch.tensor(0.5, dtype=torch.float64),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("name", TIMES)
+def test_one_time_stands_for_all_states(view, name):
+    x, law = torch.randn(2, *SHAPE), GaussianModel(torch.zeros(SHAPE), torch.full(SHAPE, 0.2), VPSDE())
+    value = float(np.asarray(TIMES[name]).item())
+    for judge in (model(), law):
+        expected = getattr(judge, view)(x, torch.full((2,), value, dtype=torch.float64))
+        assert torch.equal(getattr(judge, view)(x, TIMES[name]), expected)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("t", [2.0, -1e-3, float("inf"), [0.5, 1.5], 999])
+def test_a_time_outside_of_the_process_is_refused(view, t):
+    """A noise level or the step of a chain given as a time would give numbers that are wrong and look right."""
+    with pytest.raises(UsageError, match="the times of this process lie from 0 to 1, got"):
+        getattr(model(), view)(GOOD, t)
+    with pytest.raises(UsageError, match=r"one number for each of 2 states, got shape \(3,\)"):
+        getattr(model(), view)(GOOD, torch.tensor([0.1, 0.2, 0.3]))
+
+
+def test_there_is_no_score_without_noise():
+    wide = NetworkModel(Net(), VESDE(sigma_min=0.1, sigma_max=5), SHAPE)  # its data have noise from the beginning
+    assert wide.score(GOOD + 1, 0).isfinite().all() and wide.velocity(GOOD + 1, 0).isfinite().all()
+    assert model().eps(GOOD, 0).isfinite().all() and model().denoise(GOOD, 0).isfinite().all()
+    for view in ("score", "velocity"):
+        with pytest.raises(UsageError, match="take a time above 0"):
+            getattr(model(), view)(GOOD, 0)
 
 
 CUTS = {
