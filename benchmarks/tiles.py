@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/tiles.py FOLDER -n 6 --out benchmarks/results/tiles.md
 
 Photographs are reduced to a square, lose their colours or three of four rows and columns, and are restored in tiles of
-the bundled model `cifar10`, from the same noise for every overlap. A seam is where the error jumps: the mean square of its
-difference between neighbouring pixels across the edges of tiles, over that between all neighbours.
+the bundled model `cifar10`, from the same noise for every overlap. A seam is where the error jumps: the mean square of
+its difference between neighbouring pixels across the edges of tiles, over that between all neighbours.
 """
 
 import json
@@ -81,9 +81,9 @@ def main(folder: Path, count: int, pixels: int, steps: int, out: Path) -> None:
     lines += [
         f"{len(x)} photographs of {pixels}x{pixels} pixels that no model has seen, in tiles of the bundled 32x32 model",
         f"`cifar10`, one sample each by `covariance` and `dpm++` in {steps} steps, the same noise for every overlap.",
-        "Error: root mean square from the photograph, in [-1, 1]; its share of that at an overlap of a half, and that of",
-        "the processor time, photograph by photograph. Seams: mean square jump of the error at the edges of tiles",
-        "over that everywhere; 1 has none. Means and 95 % intervals over the photographs; processor time of one thread.",
+        "Error: root mean square from the photograph, in [-1, 1]; its share of that at an overlap of a half, and that",
+        "of the processor time, photograph by photograph. Seams: mean square jump of the error at the edges of tiles",
+        "over that everywhere; 1 has none. Means and 95 % intervals over the photographs; one thread.",
         "",
         "| task | overlap | tiles | error | share | seams | share of the time |",
         "|---|---|---|---|---|---|---|",
