@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from . import sde as sde
     from . import solvers as solvers
     from . import training as training
+    from .api.classifying import fit_classifier as fit_classifier
+    from .api.classifying import load_classifier as load_classifier
     from .api.exporting import export_model as export_model
     from .api.importing import import_model as import_model
     from .api.likelihood import bits_per_dim as bits_per_dim
@@ -85,6 +87,7 @@ _PLACES = {
     "api.models": "load save condition",
     "api.photographs": "restore",
     "api.sampling": "sample encode decode",
+    "api.classifying": "fit_classifier load_classifier",
     "api.exporting": "export_model",
     "api.importing": "import_model",
     "api.likelihood": "log_likelihood bits_per_dim",

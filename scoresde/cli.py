@@ -43,6 +43,7 @@ COMMANDS = {
     "prune": ("prune:prune", "Take weights away from a model, and say what that costs."),
     "describe": ("describe:describe", "Show every feature map, the size and the cost of a network."),
     "metrics": ("metrics:metrics", "Measure how far samples are from a data set."),
+    "classifier": ("classifier:classifier", "Train a classifier of a model's noisy data, which guides its samples."),
     "features": ("features:features", "Make a feature extractor for the metrics from a data set."),
     "configs": ("configs:configs", "List the configurations of trainings, or explain one."),
     "datasets": ("lists:datasets", "List the image sets, or explain one."),

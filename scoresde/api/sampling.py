@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from numbers import Integral
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,8 +16,9 @@ from ..core.random import Seeds, generators, whole_seeds
 from ..models.base import Observer, ScoreModel
 from ..models.classes import class_numbers
 from ..models.clipped import ClippedModel
-from ..models.guided import GuidedModel
+from ..models.guided import Interval
 from ..models.latent import decoded
+from ..models.trained_classifier import Classifier, load
 from ..sampling import latent
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.reach import warn
@@ -24,6 +26,7 @@ from ..sampling.sample import Samples, in_batches, noised_to
 from ..sampling.sample import sample as solved
 from .arguments import DELAY, Method, Model, model_of, solver_of
 from .chosen import method_of
+from .guidance import guided
 from .handed import Array, Handed, arranged, data_of, numbers_of
 
 
@@ -37,7 +40,8 @@ def sample(
     tol: float | None = None,
     classes: int | str | Sequence[int | str] | Array | None = None,
     guidance: float | None = None,
-    guidance_interval: tuple[float, float] = (0.0, 1.0),
+    guidance_interval: Interval | None = None,
+    classifier: Classifier | str | Path | None = None,
     clip: bool = False,
     x: Handed | None = None,
     start: float | None = None,
@@ -67,7 +71,9 @@ def sample(
         classes: Class of each sample, or a few that are taken in turn, of a network that knows classes: numbers or, if
             they have names, words such as "sneaker"; "shoe" stands for all kinds of shoes.
         guidance: Scale of guidance to the class; by default 1, which is none.
-        guidance_interval: Times between which the scale holds.
+        guidance_interval: Times between which the scale holds; by default all.
+        classifier: What guides in place of the model's own knowledge of classes, for any model of its process: what
+            `fit_classifier` returned, or its folder. The classes are then those of the classifier.
         clip: Cuts the predicted images off at black and white; for models of pictures in [-1, 1].
         x: Data to begin with in place of pure noise, a single one or a batch that is taken in turn: as for `encode`.
             They are noised to the time `start`, and the solver goes on from there.
@@ -111,12 +117,14 @@ def sample(
         raise UsageError("at least 1 sample is drawn, got no seeds")
     if clip and around.units is not None:
         raise UsageError("clip cuts off at -1 and 1, and these data are no pictures with that range: leave it out")
-    if guidance is not None and classes is None:
-        raise UsageError("guidance needs classes: say which class the samples are guided to")
+    if classes is None and (guidance is not None or classifier is not None):
+        name = "guidance" if classifier is None else "a classifier"
+        raise UsageError(f"{name} needs classes: say which class the samples are guided to")
     flat = (
         classes.reshape(-1) if isinstance(classes, Tensor) else np.ravel([] if classes is None else classes)
     ).tolist()
-    labels = class_numbers(around, flat) if flat else []
+    by = load(classifier, around.device) if isinstance(classifier, str | Path) else classifier
+    labels = class_numbers(around if by is None else by, flat) if flat else []
     together, drawn = processes(), list[tuple[int, Samples]]()
     measured = posed(around)
     prior = around if measured is None else measured.unconditional  # which may be guided to a class for each sample
@@ -131,7 +139,7 @@ def sample(
             def inside(inner: ScoreModel) -> ScoreModel:
                 if labels:
                     each = [labels[row % len(labels)] for row in rows]
-                    inner = GuidedModel(inner, each, 1.0 if guidance is None else guidance, guidance_interval)
+                    inner = guided(inner, each, 1.0 if guidance is None else guidance, guidance_interval, by)
                 return ClippedModel(inner) if clip else inner
 
             bound = of_rows(around, rows, sources, inside)

@@ -29,6 +29,7 @@ from ..models.clipped import ClippedModel
 from ..models.latent import decoded, of_data
 from ..models.network import NetworkModel
 from ..models.record import record as noted
+from ..models.trained_classifier import load as load_classifier
 from ..sampling import sample as sampling
 from ..sampling.precision import Asked, inferring
 from ..sampling.progress import ProgressBar, progress_bar
@@ -53,6 +54,7 @@ def run(
     classes: str | None,
     guidance: float | None,
     guidance_interval: str | None,
+    classifier: Path | None,
     clip: bool,
     start: tuple[str, ...],
     start_time: str | None,
@@ -79,7 +81,8 @@ def run(
         if clip:
             of_data(network, "--clip cuts off at black and white")
         begin = begun(start, start_time, network, folder)
-        asked = labels(network, classes, count, guidance, guidance_interval)
+        judge = None if classifier is None else load_classifier(classifier, network.device)
+        asked = labels(network, classes, count, guidance, guidance_interval, judge)
         if asked:
             asked.around(network, 0, count)  # says what is wrong before a folder is made
         target = out or Path("samples") / f"{folder.name}-{chosen.name}"
@@ -123,7 +126,9 @@ def run(
             strip, frames = drawn_way(recorder, whole.x, partial(in_own_units, network), network.units is not None)
             sheets.save(strip, place / "trajectory.png")
             sheets.save_animation(frames, place / f"trajectory.{animation}")
-        record = describe(chosen, network, batches, folder, seed) | (asked.record if asked else {}) | {"clip": clip}
+        record = describe(chosen, network, batches, folder, seed) | {"clip": clip}
+        if asked:
+            record |= asked.record(network)
         if begin:
             record |= begin.written(place, whole.x, dict(ChainMap(*seen)), partial(in_own_units, network))
         files.write_json(place / RECORD, record)
@@ -180,7 +185,13 @@ def sample() -> click.Command:
             ["--guidance"], type=float, metavar="W", help="Scale of guidance to the class. [default: 1, which is none]"
         ),
         click.Option(
-            ["--guidance-interval"], metavar="LOW,HIGH", help="Times between which the scale holds. [default: 0,1]"
+            ["--guidance-interval"], metavar="LOW,HIGH", help="Times between which the scale holds. [default: all]"
+        ),
+        click.Option(
+            ["--classifier"],
+            type=click.Path(path_type=Path),
+            metavar="FOLDER",
+            help="What guides in place of the model's own classes, made by `scoresde classifier`.",
         ),
         click.Option(["--clip"], is_flag=True, help="Cut the predicted images off at black and white."),
         click.Option(
@@ -208,6 +219,7 @@ Examples:
   scoresde sample --solver rk45 --trajectory 10 --animation webp
   scoresde sample --model models/digits --steps 5
   scoresde sample --model cifar10 --start photo.png --start-time 0.3 -n 8
-  scoresde sample --model fashion --class sneaker,dress --guidance 2 -n 12"""
+  scoresde sample --model fashion --class sneaker,dress --guidance 2 -n 12
+  scoresde sample --model digits --classifier classifiers/digits --class 3 --guidance 2"""
     network_options(command)
     return command

@@ -6,7 +6,7 @@ kept. Each feature has mean 0 and variance 1. A distance is named after the extr
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +16,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.errors import CheckpointError, NumericalError, UsageError
+from ..core.errors import CheckpointError, UsageError
 from ..core.files import read_json, read_tensors, write_tensors, write_text
-from ..core.options import Options, hint
-from ..core.random import permutation, rand, seed_global, stream
+from ..core.options import hint
+from ..core.random import rand, seed_global, stream
 from ..data import Images
 from ..models.folder import CONFIG, WEIGHTS
+from .fitting import Training, Watch, minimise
 
 FORMAT = 1
 """Version of an extractor's folder. A reader refuses any other."""
@@ -32,15 +33,11 @@ SMALLEST = 4
 """Maps are halved until no side is longer than this."""
 
 
-class FitOptions(Options):
+class FitOptions(Training):
     """Options of an extractor and of its training."""
 
     dimension: int = Field(32, ge=2, description="Number of features.")
     width: int = Field(16, ge=1, description="Channels of the first map; they double with each halving, up to 8 times.")
-    images: int = Field(100_000, ge=1, description="Images that the training sees, repetitions counted.")
-    batch: int = Field(100, ge=2, description="Images per step.")
-    learning_rate: float = Field(2e-3, gt=0, description="Highest learning rate; it falls to 0 as a cosine.")
-    seed: int = Field(0, ge=0, description="Seed of the weights and of the order of the images.")
 
 
 def _stages(shape: tuple[int, int, int], width: int) -> list[tuple[int, int, int]]:
@@ -113,7 +110,7 @@ def fit(
     held_out: Images,
     options: FitOptions,
     *,
-    watch: Callable[[int, float], None] = lambda images, loss: None,
+    watch: Watch = lambda images, loss: None,
 ) -> FittedExtractor:
     """Trains a classifier by cross-entropy where there are labels, else an autoencoder by squared error.
 
@@ -130,33 +127,21 @@ def fit(
         UsageError: There are fewer images than fill a batch.
         NumericalError: The loss is not finite.
     """
-    if len(images) < options.batch:
-        raise UsageError(f"batch must be at most the number of images, {len(images)}, got {options.batch}")
     seed_global(options.seed)
     extractor = Extractor(images.shape, options.dimension, options.width)
     labels = images.labels
     classes = 0 if labels is None else int(labels.max()) + 1
     head = nn.Sequential(nn.SiLU(), nn.Linear(options.dimension, classes)) if classes else _decoder(extractor)
-    parameters = [*extractor.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=0.01)
-    epoch, seen, order = 0, 0, torch.empty(0, dtype=torch.int64)
-    while seen < options.images:
-        if len(order) < options.batch:  # an incomplete batch at the end of an epoch is left out
-            order, epoch = permutation(len(images), stream(options.seed, "order", epoch)), epoch + 1
-        index, order = order[: options.batch], order[options.batch :]
+
+    def loss(index: Tensor, seen: int) -> Tensor:
         x = images.scaled(index)
         jitter = rand(x.shape, stream(options.seed, "jitter", seen)) - 0.5
         out = head(extractor(x + jitter * (2 / (images.levels - 1))))
-        loss = F.mse_loss(out, x) if labels is None else F.cross_entropy(out, labels[index], label_smoothing=SMOOTHING)
-        if not math.isfinite(loss.item()):
-            raise NumericalError(f"the loss is {loss.item()} after {seen} images: lower the learning rate")
-        for group in optimizer.param_groups:
-            group["lr"] = 0.5 * options.learning_rate * (1 + math.cos(math.pi * seen / options.images))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        seen += options.batch
-        watch(seen, loss.item())
+        if labels is None:
+            return F.mse_loss(out, x)
+        return F.cross_entropy(out, labels[index], label_smoothing=SMOOTHING)
+
+    minimise(loss, [*extractor.parameters(), *head.parameters()], len(images), options, watch)
     extractor.eval().requires_grad_(False)
     kind: Literal["classifier", "autoencoder"] = "autoencoder" if labels is None else "classifier"
     score = _score(extractor, head, held_out)

@@ -14,6 +14,7 @@ from ..core.sentences import hint
 from .base import ScoreModel, WrapperModel
 from .guided import NO_CLASSES
 from .network import NetworkModel
+from .trained_classifier import Classifier
 
 RELATED = Path(__file__).with_name("related.txt")
 SHORTEST = 3
@@ -148,22 +149,22 @@ def called(text: str, names: Sequence[str]) -> list[int]:
     return found
 
 
-def names_of(model: ScoreModel) -> tuple[str, ...]:
+def names_of(model: ScoreModel | Classifier) -> tuple[str, ...]:
     """The names of a model's classes, in their order; empty if they have none.
 
     Args:
-        model: The model, or one around it.
+        model: The model, or one around it, or a classifier.
     """
     while isinstance(model, WrapperModel):
         model = model.model
-    return model.class_names if isinstance(model, NetworkModel) else ()
+    return model.class_names if isinstance(model, NetworkModel | Classifier) else ()
 
 
-def class_numbers(model: ScoreModel, asked: Iterable[int | str]) -> list[int]:
+def class_numbers(model: ScoreModel | Classifier, asked: Iterable[int | str]) -> list[int]:
     """The numbers of classes that were asked for; one text may mean several.
 
     Args:
-        model: A model that knows classes.
+        model: A model that knows classes, or a classifier.
         asked: Numbers, or texts: the name of a class, its number where none is called so, or what `meant` understands.
 
     Raises:

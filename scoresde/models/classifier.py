@@ -1,6 +1,5 @@
 """Guidance by the gradient of a classifier: a model around a model."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -11,7 +10,9 @@ from ..core.errors import UsageError
 from ..sde import expand
 from ..sde.labels import Label, labels
 from .base import ScoreModel, WrapperModel
+from .guided import Interval, checked, held
 from .output import Output, class_labels
+from .trained_classifier import Classifier
 
 
 class ClassifierGuidedModel(WrapperModel):
@@ -20,18 +21,22 @@ class ClassifierGuidedModel(WrapperModel):
     By Bayes' rule w = 1 is the model of p(x | c), if the classifier is exact; above 1, samples become more typical of
     their class and less diverse. The model needs to know no classes; one that does is told them by a `GuidedModel`
     inside this one. Each evaluation takes one gradient of the classifier. The NFE counts those of the model alone.
+    Where there is an interval, w holds at its times and is 1 at all others.
 
     Reference: Dhariwal and Nichol 2021, https://arxiv.org/abs/2105.05233, section 4.2 and algorithm 2.
 
     Args:
         model: The model of p(x).
-        classifier: Called as classifier(x, label), x (B, *) in its own dtype and label (B,); it returns logits, (B, K).
+        classifier: One that `fit_classifier` has trained or `load_classifier` read; or any module, called as
+            classifier(x, label), x (B, *) in its own dtype and label (B,), which returns logits, (B, K).
         scale: w, at least 0.
         classes: Class of each row, (B,), from 0.
-        label: What the classifier takes for the time, as for `NetworkModel`.
+        label: What such a module takes for the time, as for `NetworkModel`.
+        interval: The times between which the scale holds; by default all.
 
     Raises:
-        UsageError: The classes are no whole numbers from 0, or the scale is not allowed.
+        UsageError: The classes are no whole numbers from 0, the scale or the interval is not allowed, or the classifier
+            was trained on other data or another process.
 
     Example:
         >>> import scoresde, torch
@@ -52,14 +57,17 @@ class ClassifierGuidedModel(WrapperModel):
         classes: Tensor | Sequence[int],
         *,
         label: Label | Callable[[Tensor], Tensor] | str | None = None,
+        interval: Interval | None = None,
     ) -> None:
         super().__init__(model)
-        wanted = class_labels(classes, None, model.device)
-        if not 0 <= scale < math.inf:
-            raise UsageError(f"the scale of guidance is a number of at least 0, got {scale}")
+        known = classifier.classes if isinstance(classifier, Classifier) else None
+        wanted = class_labels(classes, known, model.device)
+        checked(scale, interval)
+        if isinstance(classifier, Classifier):
+            classifier.fits(model)
         if model.bound not in (None, len(wanted)):
             raise UsageError(f"the model is bound to {model.bound} samples, got classes for {len(wanted)}")
-        self.classifier, self.scale, self.labels = classifier, scale, wanted
+        self.classifier, self.scale, self.interval, self.labels = classifier, scale, interval, wanted
         self.label: Label | Callable[[Tensor], Tensor] | None = labels.parse(label)
         self.bound = len(wanted)
 
@@ -72,9 +80,10 @@ class ClassifierGuidedModel(WrapperModel):
         if len(x) != len(self.labels):
             raise UsageError(f"the model is guided to the classes of {len(self.labels)} samples, got {len(x)}")
         out = self.model.evaluate(x, t, classes)
-        if not self.scale:
+        scale = torch.where(held(t, self.interval), torch.full_like(t, self.scale), 1.0)
+        if not bool(scale.any()):
             return out
-        return out._replace(eps=out.eps - expand(self.scale * self.sde.sigma(t), x) * self.gradient(x, t))
+        return out._replace(eps=out.eps - expand(scale * self.sde.sigma(t), x) * self.gradient(x, t))
 
     def gradient(self, x: Tensor, t: Tensor) -> Tensor:
         """∇ log p(c | x_t) of each row's class, (B, *); with its own derivative where x requires one.
@@ -106,10 +115,13 @@ class ClassifierGuidedModel(WrapperModel):
             UsageError: It is something else, or there are fewer classes than asked for.
         """
         parameter = next(self.classifier.parameters(), x)
-        label = labels.parse(self.label or ("step" if self.sde.chain else "scaled"))
-        time = label.of(self.sde, t) if isinstance(label, Label) else label(t)
-        wide = torch.promote_types(parameter.dtype, torch.float32)
-        found = self.classifier(like(x, parameter), time.to(wide).to(parameter.device))
+        if isinstance(self.classifier, Classifier):
+            time = t
+        else:
+            label = labels.parse(self.label or ("step" if self.sde.chain else "scaled"))
+            wide = torch.promote_types(parameter.dtype, torch.float32)
+            time = (label.of(self.sde, t) if isinstance(label, Label) else label(t)).to(wide).to(parameter.device)
+        found = self.classifier(like(x, parameter), time)
         if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(x):
             got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
             raise UsageError(f"the classifier must return logits of shape ({len(x)}, K), got {got}")

@@ -11,6 +11,8 @@ from ..sde import expand
 from .base import ScoreModel, WrapperModel
 from .output import Output, class_labels, classless
 
+Interval = tuple[float, float]
+"""The times between which a scale of guidance holds."""
 NO_CLASSES = "this model knows no classes: train one with network.classes on images with labels"
 
 
@@ -45,7 +47,7 @@ class GuidedModel(WrapperModel):
         model: A model that knows classes.
         classes: Class of each row, (B,), from 0.
         scale: w, at least 0.
-        interval: The times between which the scale holds.
+        interval: The times between which the scale holds; by default all.
 
     Raises:
         UsageError: The model knows no classes, or a scale other than 1 needs a lack of them that it does not know; it
@@ -67,7 +69,7 @@ class GuidedModel(WrapperModel):
         model: ScoreModel,
         classes: Tensor | Sequence[int],
         scale: float = 1.0,
-        interval: tuple[float, float] = (0.0, 1.0),
+        interval: Interval | None = None,
     ) -> None:
         super().__init__(model)
         if not model.classes:
@@ -85,10 +87,7 @@ class GuidedModel(WrapperModel):
                 "then condition it"
             )
         labels = class_labels(classes, model.classes, model.device)
-        if not 0 <= scale < math.inf:
-            raise UsageError(f"the scale of guidance is a number of at least 0, got {scale}")
-        if not interval[0] < interval[1]:
-            raise UsageError(f"the interval of guidance rises from a time to a later one, got {interval}")
+        checked(scale, interval)
         if model.bound not in (None, len(labels)):
             raise UsageError(f"the model is bound to {model.bound} samples, got classes for {len(labels)}")
         self.labels, self.scale, self.interval = labels, scale, interval
@@ -104,8 +103,7 @@ class GuidedModel(WrapperModel):
             classless(self)
         if len(x) != len(self.labels):
             raise UsageError(f"the model is guided to the classes of {len(self.labels)} samples, got {len(x)}")
-        low, high = self.interval
-        inside = (t >= low) & (t <= high)
+        inside = held(t, self.interval)
         if self.scale == 1 or not bool(inside.any()):
             return self.model.evaluate(x, t, self.labels)
         none = torch.full_like(self.labels, self.model.classes)
@@ -117,6 +115,33 @@ class GuidedModel(WrapperModel):
             (of_class, share), of_none = self.model.evaluate(x, t, self.labels), self.model.evaluate(x, t, none).eps
         more = expand(torch.where(inside, self.scale - 1, 0.0), x)
         return Output(of_class + more * (of_class - of_none), share)
+
+
+def checked(scale: float, interval: Interval | None) -> None:
+    """Checks the scale of guidance, and the times between which it holds.
+
+    Args:
+        scale: The scale.
+        interval: The times, or None for all.
+
+    Raises:
+        UsageError: The scale is negative or not finite, or the interval does not rise.
+    """
+    if not 0 <= scale < math.inf:
+        raise UsageError(f"the scale of guidance is a number of at least 0, got {scale}")
+    if interval is not None and not interval[0] < interval[1]:
+        raise UsageError(f"the interval of guidance rises from a time to a later one, got {interval}")
+
+
+def held(t: Tensor, interval: Interval | None) -> Tensor:
+    """Whether each time lies in the interval of guidance, (B,).
+
+    Args:
+        t: Times, (B,).
+        interval: The first and the last time, or None for all times.
+    """
+    low, high = (-math.inf, math.inf) if interval is None else interval
+    return (t >= low) & (t <= high)
 
 
 def guided(model: ScoreModel) -> bool:

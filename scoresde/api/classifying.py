@@ -1,0 +1,105 @@
+"""Classifiers of noisy data, which guide models that know no classes."""
+
+from pathlib import Path
+from typing import Any
+
+from ..core.devices import device as device_of
+from ..core.errors import UsageError
+from ..core.folders import claimed
+from ..core.options import table
+from ..core.provenance import versions
+from ..data import DataOptions, Dataset
+from ..data import data as sets
+from ..data.given import GivenData
+from ..data.recipes import trained_on
+from ..models import CONFIG
+from ..models.record import recipe
+from ..models.record import record as noted
+from ..models.trained_classifier import Classifier, load, save
+from ..sampling.progress import progress_bar
+from ..training.classifier import ClassifierTraining, accuracies, fit
+from .arguments import Model, model_of, source_of
+
+
+def fit_classifier(
+    model: Model,
+    folder: str | Path,
+    data: DataOptions | str | tuple[Dataset, Dataset] | None = None,
+    *,
+    device: str = "auto",
+    progress: bool | None = None,
+    **options: Any,
+) -> Classifier:
+    """Trains a classifier p(c | x_t) of the noisy data of a model, in minutes, and writes its folder.
+
+    With it `sample` draws what class is asked for, from a model that knows no classes. The folder gets the weights and
+    a config.json with the accuracy on held-out data at several times, which is also `held_out` of the classifier.
+
+    Args:
+        model: The model that will be guided, or its name.
+        folder: Where to; it must hold no model yet.
+        data: Data with labels, such as "npz:path=faces.npz", or a pair of `Images` or `Tensors`: training data and
+            held-out ones. By default those that the model was trained on.
+        device: As for `load`.
+        progress: Whether a bar is shown, or lines; None shows a bar in a terminal or notebook, else lines.
+        options: Of `scoresde.training.classifier.ClassifierTraining`: images, the number that is seen; batch,
+            learning_rate, seed, channels, blocks.
+
+    Raises:
+        UsageError: An option does not exist, or the folder cannot be written, or holds something already.
+        DataError: The data have no labels, or are no data of the model.
+        NumericalError: The loss is not finite.
+
+    Example:
+        >>> import scoresde
+        >>> made = scoresde.fit_classifier("digits", "classifiers/small", images=200, progress=False)
+        >>> made.classes, [row["time"] for row in made.held_out]
+        (10, [0.001, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0])
+        >>> scoresde.sample("digits", n=2, classes=[3, 5], guidance=2, classifier=made).x.shape
+        torch.Size([2, 1, 8, 8])
+    """
+    chosen, around, target = ClassifierTraining(**options), model_of(model), Path(folder)
+    own = source_of(around)
+    if isinstance(data, tuple):
+        source: DataOptions = GivenData.of(*data)
+    else:
+        source = trained_on(recipe(own) if own else {}, "the model") if data is None else sets.parse(data)
+    if (target / CONFIG).exists():
+        raise UsageError(f"{target} already holds a classifier or a model: choose another folder (--out)")
+    with progress_bar(None, progress, desc="reading", delay=1):
+        train, test = source.load("train"), source.load("test")
+    record = {"data": table(source), "train": len(train), "test": len(test), **chosen.model_dump()}
+    record |= noted(around, own) if own else versions()
+    with claimed(target):
+        with progress_bar(chosen.images, progress, desc="classifier", unit_scale=True, bar_format=None) as bar:
+
+            def watch(seen: int, loss: float) -> None:
+                bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+                bar.update(seen - bar.n)
+
+            made = fit(around, train, chosen, device_of(device), watch)
+        made.held_out = accuracies(made, around, test)
+        save(made, target, {"recipe": record})
+    return made
+
+
+def load_classifier(folder: str | Path, device: str = "auto") -> Classifier:
+    """The classifier of a folder that `fit_classifier` or `scoresde classifier` has written, ready to guide.
+
+    Args:
+        folder: The folder.
+        device: As for `load`.
+
+    Raises:
+        UsageError: There is no such folder.
+        CheckpointError: The folder is of something else, incomplete, damaged, or of another version.
+
+    Example:
+        >>> import scoresde
+        >>> try:
+        ...     scoresde.load_classifier("classifiers/none")
+        ... except scoresde.ScoreSDEError as error:
+        ...     print(error)
+        there is no folder classifiers/none of a classifier: make one with `scoresde classifier`
+    """
+    return load(folder, device_of(device))
