@@ -2,16 +2,23 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..core.devices import double, like
 from ..core.errors import UsageError
 from ..core.random import choose, randn
-from ..sde import SDE, expand
+from ..sde import SDE, expand, sdes
 from .base import ScoreModel
 from .output import Output, classless
+
+
+def _numbers(x: Any) -> Tensor:
+    """A tensor, an array or nested lists in float64."""
+    return (x if isinstance(x, Tensor) else torch.from_numpy(np.array(x, dtype=np.float64))).double()
 
 
 class GaussianMixtureModel(ScoreModel):
@@ -21,13 +28,14 @@ class GaussianMixtureModel(ScoreModel):
     and samples are known at every t. Everything is computed in float64 and returned in the dtype of x.
 
     Args:
-        means: (K, *): the shape of one sample is *.
+        means: (K, *): the shape of one sample is *. Like the covariances a tensor, an array or nested lists.
         covariances: (K, D, D) with D the number of values in a sample, or (K, *), the diagonals.
-        sde: The process.
+        sde: The process, or its name, such as "vp".
         weights: (K,), positive; equal by default.
 
     Raises:
-        UsageError: The shapes do not fit, a weight is not positive, or a covariance has a negative eigenvalue.
+        UsageError: The shapes do not fit, a number is not finite, a weight is not positive, or a covariance is not
+            symmetric or has a negative eigenvalue.
 
     Example:
         >>> import scoresde, torch
@@ -46,14 +54,19 @@ class GaussianMixtureModel(ScoreModel):
     diagonal = False
     """Whether all covariances were given as diagonals, so that nothing has to be turned."""
 
-    def __init__(self, means: Tensor, covariances: Tensor, sde: SDE, weights: Sequence[float] | None = None) -> None:
+    def __init__(self, means: Any, covariances: Any, sde: SDE | str, weights: Sequence[float] | None = None) -> None:
         super().__init__()
-        count, self.shape, self.sde = len(means), tuple(means.shape[1:]), sde
-        flat, c = means.double().flatten(1), covariances.double()
+        means, c = _numbers(means), _numbers(covariances)
+        if not means.isfinite().all() or not c.isfinite().all():
+            raise UsageError("means and covariances must be finite numbers, and some are not")
+        count, self.shape, self.sde = len(means), tuple(means.shape[1:]), sdes.make(sde, SDE)
+        flat = means.flatten(1)
         if c.shape == means.shape:
             self.diagonal = True
             variances, bases = c.flatten(1), torch.eye(flat.shape[1], dtype=torch.float64).expand(count, -1, -1)
         elif c.shape == (count, flat.shape[1], flat.shape[1]):
+            if (c - c.mT).abs().max() > 1e-6 * c.abs().max():
+                raise UsageError("a covariance must be symmetric, and one is not: (c + c.T) / 2 is")
             self.shared = count > 1 and bool((c == c[:1]).all())
             variances, bases = torch.linalg.eigh(c[:1] if self.shared else c)  # C_k = Q diag(v) Qᵀ, so α² C_k + σ² I
             variances, bases = variances.expand(count, -1), bases.expand(count, -1, -1)
@@ -138,9 +151,9 @@ class GaussianModel(GaussianMixtureModel):
     """The exact score model of the data law N(mean, covariance), with its exact probability flow.
 
     Args:
-        mean: Shape of one sample, *.
+        mean: Shape of one sample, *. Like the covariance a tensor, an array or nested lists.
         covariance: (D, D), or of the mean's shape: the diagonal.
-        sde: The process.
+        sde: The process, or its name.
 
     Example:
         >>> import scoresde, torch
@@ -150,8 +163,8 @@ class GaussianModel(GaussianMixtureModel):
         True
     """
 
-    def __init__(self, mean: Tensor, covariance: Tensor, sde: SDE) -> None:
-        super().__init__(mean[None], covariance[None], sde)
+    def __init__(self, mean: Any, covariance: Any, sde: SDE | str) -> None:
+        super().__init__(_numbers(mean)[None], _numbers(covariance)[None], sde)
 
     def marginal(self, t: float) -> tuple[Tensor, Tensor]:
         """Mean (D,) and covariance (D, D) of p_t.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..core.errors import UsageError
 from ..core.units import Units
 from ..networks import NetworkOptions
-from ..sde import SDE, expand
+from ..sde import SDE, expand, sdes
 from ..sde.labels import Label, labels
 from .autoencoders import Autoencoder
 from .base import ScoreModel
@@ -28,7 +28,7 @@ class NetworkModel(ScoreModel):
     Args:
         net: Called as net(x, label), x (B, C, H, W) in its own dtype and label (B,); it returns (B, C, H, W), or
             (B, 2C, H, W) with a learned variance. Of a tuple the first entry is taken, of an object its `sample`.
-        sde: The process it was trained on.
+        sde: The process it was trained on, or its name, such as "vp" or "vp:beta_max=15".
         shape: Shape of one sample, (C, H, W).
         label: What the network takes for the time, as an object or its text, such as "scaled:scale=1000", or a function
             of times, (B,); by default the step of a chain, and 999 t in continuous time.
@@ -66,7 +66,7 @@ class NetworkModel(ScoreModel):
     def __init__(
         self,
         net: nn.Module,
-        sde: SDE,
+        sde: SDE | str,
         shape: tuple[int, ...],
         *,
         label: Label | Callable[[Tensor], Tensor] | str | None = None,
@@ -85,9 +85,9 @@ class NetworkModel(ScoreModel):
             raise UsageError(f"{classes} classes have as many names, each another, or none, got {list(class_names)}")
         self.autoencoder = autoencoder
         self.coder = None if autoencoder is None else autoencoder.coder  # a part, which goes where the network goes
-        self.net, self.sde, self.shape, self.options = net, sde, tuple(shape), options
+        self.net, self.sde, self.shape, self.options = net, sdes.make(sde, SDE), tuple(shape), options
         self.predicts: Prediction = predictions.parse(predicts)
-        self.label: Label | Callable[[Tensor], Tensor] = labels.parse(label or ("step" if sde.chain else "scaled"))
+        self.label: Label | Callable[[Tensor], Tensor] = labels.parse(label or ("step" if self.sde.chain else "scaled"))
         self.classes, self.class_names = classes, tuple(class_names)
         self.condition, self.units = condition, units
         self.null_class = options is None or options.null_class

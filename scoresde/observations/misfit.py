@@ -16,6 +16,9 @@ from .rescaled import Rescaled
 from .rounded import Rounded
 from .stacked import Stacked
 
+LEAST = 0.01
+"""What y counts as at least where a misfit is a share of it: of a y of zeros every rounding is infinitely much."""
+
 
 def misfit(observation: Observation, x: Tensor, y: Tensor, spread: float = 0.0) -> Misfit:
     """rms(y - A x)/σ_y of each sample; of a stack over the parts that have noise, if any has.
@@ -41,7 +44,8 @@ def misfit(observation: Observation, x: Tensor, y: Tensor, spread: float = 0.0) 
         of_y += double(part.residual(torch.zeros_like(x), own.to(x))).reshape(len(x), -1).cpu().square().sum(1)
         numbers += count
         least += count * kept(part, x, count, spread) ** 2
-    values = torch.sqrt(square / (numbers if noisy else of_y).clamp_min(1e-30))
+    below = numbers if noisy else torch.maximum(of_y, LEAST**2 * numbers)
+    values = torch.sqrt(square / below.clamp_min(1e-30))
     return Misfit(values, numbers, noisy, float((least / numbers.clamp_min(1)).min().sqrt()))
 
 

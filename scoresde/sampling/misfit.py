@@ -19,7 +19,7 @@ class Misfit:
     """rms(y - A x)/σ_y of each sample. Its square times `numbers` has a χ² law for exact draws of p(x | y)."""
 
     values: Tensor
-    """(B,), float64; for a measurement without noise rms(y - A x)/rms(y)."""
+    """(B,), float64; for a measurement without noise rms(y - A x)/rms(y), which counts as 0.01 at least."""
     numbers: Tensor
     """How many numbers each sample was measured with, (B,)."""
     noisy: bool

@@ -104,6 +104,10 @@ def fit(
             wanted = together.only_first(
                 lambda: chosen(source, place, device_of(name), overrides, seconds, goes_on)
             ).config
+        if isinstance(images, int | float):
+            raise UsageError(
+                f"images are the training data, got {images}: their number is overrides=['train.images={images}']"
+            )
         if images is not None:
             given = as_dataset(images)
             held = None if held_out is None else as_dataset(held_out, given)

@@ -98,8 +98,11 @@ def compare(
     ]
     fixed = [key for key in differ if key in FIXED or not key.startswith("train.")]
     if fixed or (differ and not changed):
-        way = "give the same ones" if fixed else "give the same ones, or add --change to go on with the new ones"
-        raise CheckpointError(f"the run was started with other values of {', '.join(fixed or differ)}; {way}")
+        other = "another folder" if fixed else "add --change to go on with the new ones"
+        named = ("the data" if key == "data.sha256" else key for key in fixed or differ)
+        raise CheckpointError(
+            f"the run was started with other values of {', '.join(named)}; give the same ones, or {other}"
+        )
     if digest and (content.get("data") or digest) != digest:  # checkpoints of version 0.1 have none
         found = (
             "the training images are not those that the run was started with: some were added, taken away or changed"

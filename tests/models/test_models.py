@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from scoresde.models.base import ObservedModel
 from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.models.network import NetworkModel
-from scoresde.sde import DDPM, VESDE, VPSDE, SubVPSDE, VPCosineSDE, expand
+from scoresde.sde import DDPM, VESDE, VPSDE, SubVPSDE, VPCosineSDE, expand, sdes
 from scoresde.sde.labels import labels
 
 TIMES = torch.tensor([1e-3, 0.01, 0.2, 0.5, 0.99], dtype=torch.float64)
@@ -118,6 +119,25 @@ def test_bad_mixtures_are_refused():
         GaussianMixtureModel(torch.zeros(1, 2), -eye, VPSDE())
     with pytest.raises(UsageError, match="weights must be 1 positive"):
         GaussianMixtureModel(torch.zeros(1, 2), eye, VPSDE(), weights=[0.0])
+    with pytest.raises(UsageError, match="must be symmetric"):  # torch would read one half of it
+        GaussianMixtureModel(torch.zeros(1, 2), torch.tensor([[[1.0, 0.9], [0.0, 1.0]]]), VPSDE())
+    for means, covariances in ((torch.full((1, 2), math.nan), eye), (torch.zeros(1, 2), math.inf * torch.ones(1, 2))):
+        with pytest.raises(UsageError, match="must be finite"):
+            GaussianMixtureModel(means, covariances, VPSDE())
+
+
+def test_laws_are_given_as_tensors_arrays_or_lists_and_processes_by_name():
+    matrix, x, t = [[1.0, 0.4], [0.4, 0.5]], points(3, 2), torch.full((3,), 0.4, dtype=torch.float64)
+    mean = torch.tensor([0.1, -0.2], dtype=torch.float64)
+    expected = GaussianModel(mean, torch.tensor(matrix, dtype=torch.float64), VPSDE()).score(x, t)
+    for mean, covariance in (([0.1, -0.2], matrix), (np.array([0.1, -0.2]), np.array(matrix))):
+        assert torch.equal(GaussianModel(mean, covariance, "vp").score(x, t), expected)
+        assert torch.equal(GaussianMixtureModel([mean], [covariance], VPSDE).score(x, t), expected)
+    assert GaussianModel([0.0], [[1.0]], "vp:beta_max=15").sde == VPSDE(beta_max=15)
+    net = torch.nn.Identity()
+    assert NetworkModel(net, "ve", (2,)).sde == sdes["ve"]()
+    with pytest.raises(UsageError, match="no SDE is called 'vq'"):
+        NetworkModel(net, "vq", (2,))
 
 
 class Oracle(torch.nn.Module):

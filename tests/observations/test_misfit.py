@@ -174,3 +174,14 @@ def test_the_warning_is_one_that_can_be_silenced(caplog):
     with caplog.at_level(logging.ERROR, "scoresde"):
         drawn(Luma(), solvers["ancestral"](steps=5))
     assert not caplog.records
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-6, 0.5])
+def test_rounding_is_no_misfit_of_a_measurement_of_zeros(scale, caplog):
+    """Of a y of zeros any error is infinitely much, and of an exact one in float32 there is always one of rounding."""
+    flat = GaussianModel(torch.zeros(1, 8, 8), torch.full((1, 8, 8), 0.2), "vp")
+    y = scale * torch.ones(1, 1, 4, 4)
+    found = scoresde.sample(scoresde.condition(flat, Downsample(factor=2), y, "oracle"), "dpm++", n=2, steps=10)
+    assert max(found.misfit) < 1e-3 and not caplog.records
+    missed = misfit(Downsample(factor=2), found.x + 0.1, y.expand(2, -1, -1, -1))
+    assert missed.beyond()[1].all()

@@ -157,7 +157,7 @@ def test_another_module_does_not_go_on_with_a_run(pixels):
 
 def test_other_images_do_not_go_on_with_a_run(pixels):
     short(folder="run", images=pixels)
-    with pytest.raises(CheckpointError, match=r"other values of data\.sha256; give the same ones"):
+    with pytest.raises(CheckpointError, match=r"other values of the data; give the same ones, or another folder"):
         short(folder="run", images=255 - pixels)
     with pytest.raises(CheckpointError, match=r"other values of data\.name"):
         short(folder="run")
