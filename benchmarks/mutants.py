@@ -41,10 +41,10 @@ S, L, M, W, P, C = "solvers/", "likelihood/", "metrics/", "web/", "posterior/", 
 F = "models/foreign/"
 
 MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests that should notice
-    ("sde/base.py", "torch.sqrt(-torch.expm1(log_alpha + log_alpha))", "torch.sqrt(1 - log_alpha.exp() ** 2)", "σ cancels", "sde"),
-    ("sde/base.py", "return log_alpha.exp(), _other(log_alpha)", "return _other(log_alpha), log_alpha.exp()", "α for σ where both are asked for", "sde"),
+    ("sde/preserving.py", "torch.sqrt(-torch.expm1(log_alpha + log_alpha))", "torch.sqrt(1 - log_alpha.exp() ** 2)", "σ cancels", "sde"),
+    ("sde/preserving.py", "return log_alpha.exp(), _other(log_alpha)", "return _other(log_alpha), log_alpha.exp()", "α for σ where both are asked for", "sde"),
     ("sde/vp.py", "+ half**2) + half)", "+ half**2) - half)", "the other root of the time", "sde"),
-    ("sde/base.py", "        return log_alpha - _other(log_alpha).log()", "        return super().log_snr(t)", "log α worked out again for σ", "sde"),
+    ("sde/preserving.py", "        return log_alpha - _other(log_alpha).log()", "        return super().log_snr(t)", "log α worked out again for σ", "sde"),
     ("sde/vp.py", "return self.beta_min + t * (self", "return self.beta_min + t * 1.02 * (self", "β off by 2 %", "sde"),
     ("sde/ve.py", "return self.sigma(t) * math.sqrt(2 * self._rate)", "return self.sigma(t) * math.sqrt(self._rate)", "ve's g", "sde"),
     ("sde/sub_vp.py", "-self.beta(t) * torch.expm1(4", "-self.beta(t) * torch.expm1(2", "sub-vp's g", "sde"),

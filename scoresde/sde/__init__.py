@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from .base import SDE, Chain, Level, VariancePreserving, expand, sdes
+from .base import SDE, Chain, Level, expand, sdes
 from .chain import DDPM, DiscreteChain
 from .flow import FlowSDE
 from .forward import noised, share_of, time_at
 from .given_chain import GivenChain
+from .preserving import VariancePreserving
 from .sub_vp import SubVPSDE
 from .ve import VESDE
 from .vp import VPSDE, LinearBeta

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from ..core.options import remembered
-from .base import Chain, VariancePreserving, sdes
+from .base import Chain, sdes
+from .preserving import VariancePreserving
 from .vp import VPSDE
 
 Schedule = Literal["linear", "cosine", "quadratic", "sigmoid"]

@@ -6,7 +6,8 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from .base import SDE, VariancePreserving, sdes, softplus
+from .base import SDE, sdes
+from .preserving import VariancePreserving, softplus
 
 
 class LinearBeta(SDE):

@@ -6,7 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .base import VariancePreserving, sdes, softplus
+from .base import sdes
+from .preserving import VariancePreserving, softplus
 
 
 @sdes("vp-cosine")

@@ -122,7 +122,7 @@ def test_another_configuration_is_refused_unless_it_is_meant(begun):
     for assignment in ("train.batch=8", "train.seed=1", "network.channels=16", "data.name=photos"):
         fixed = Run(begun.folder, configuration.load("digits", [*SMALL, assignment]), recipe)
         key = assignment.split("=")[0]
-        with pytest.raises(CheckpointError, match=f"other values of {key}[^;]*; give the same ones, or another folder$"):
+        with pytest.raises(CheckpointError, match=f"of {key}[^;]*; give the same ones, or another folder$"):
             fixed.resume(fresh(begun.config), changed=True)
 
 
