@@ -17,6 +17,7 @@ from scoresde.sampling.precision import inferring
 LAST, LOW, BOTH = Inference(channels_last=True), Inference("bfloat16"), Inference("bfloat16", channels_last=True)
 ELSEWHERE = {
     ("train",): "computes in train.precision, and compiles by train.compile",
+    ("classifier",): "trains a network of its own, and takes the process of the model alone",
     ("metrics",): "evaluates a network of features, whose figures have to be those of others",
 }
 
