@@ -67,7 +67,6 @@ def fill(catalogue: Catalogue, language: Language, rows: int, picture: bytes) ->
     for _ in range(rows):
         catalogue.save(language.caption(), picture, PARAMETERS)
     database.execute("PRAGMA synchronous = FULL")
-    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def tasks(catalogue: Catalogue, language: Language, rows: int, picture: bytes) -> dict[str, Callable[[], object]]:

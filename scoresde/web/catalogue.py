@@ -1,19 +1,19 @@
 """The catalogue: pictures that were kept, with their captions and all that is needed to make them again."""
 
+import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from ..core.errors import ResourceError
 from . import attachments
-from .database import abandon, connect, explained, identity, log, transaction
+from .database import FullDisk, connect, explained, identity, reserve, transaction
 from .entries import CatalogueEntry, MissingEntry
 from .intake import size, tidy, written
-from .listing import SortOrder, checked, entries, listed
+from .listing import SortOrder, checked, entries, listed, number, one
 from .search import find, fold, learn
 
 RESTORABLE = 7 * 86400.0
@@ -59,9 +59,9 @@ class Catalogue:
         """
         caption, (width, height) = tidy(caption), size(png)
         short, texts = attachments.detached(parameters)
-        text = written(short)
-        with self._write():
-            folded = fold(caption)
+        text, folded = written(short), fold(caption)
+
+        def saved() -> CatalogueEntry:
             row = (caption, folded, time.time(), width, height)
             id = self._db.execute(
                 "INSERT INTO entries (caption, folded, created, width, height) VALUES (?, ?, ?, ?, ?)", row
@@ -69,7 +69,9 @@ class Catalogue:
             self._db.execute("INSERT INTO pictures VALUES (?, ?, ?)", (id, png, text))
             attachments.write(self._db, id or 0, texts)
             learn(self._db, folded)
-            return self._entry(id or 0)
+            return one(self._db, id or 0)
+
+        return self._roomy(saved)
 
     def page(
         self, order: SortOrder = "newest", offset: int = 0, limit: int = 50, query: str = "", seed: int = 0
@@ -111,7 +113,7 @@ class Catalogue:
             MissingEntry: There is none with this number.
         """
         with self._read():
-            return self._entry(id)
+            return one(self._db, id)
 
     def image(self, id: int) -> bytes:
         """The PNG of an entry, as it was saved.
@@ -123,7 +125,7 @@ class Catalogue:
             MissingEntry: There is none with this number.
         """
         with self._read():
-            self._entry(id)
+            one(self._db, id)
             (png,) = self._db.execute("SELECT png FROM pictures WHERE id = ?", (id,)).fetchone()
             return bytes(png)
 
@@ -139,15 +141,18 @@ class Catalogue:
             MissingEntry: There is no entry with this number.
         """
         caption = tidy(caption)
-        with self._write():
-            self._entry(id)
-            folded = fold(caption)
+        folded = fold(caption)
+
+        def renamed() -> CatalogueEntry:
+            one(self._db, id)
             self._db.execute("UPDATE entries SET caption = ?, folded = ? WHERE id = ?", (caption, folded, id))
             learn(self._db, folded)
-            return self._entry(id)
+            return one(self._db, id)
+
+        return self._roomy(renamed)
 
     def delete(self, id: int) -> None:
-        """Deletes an entry; for a week it can be restored. On a full disk it and all that was deleted are gone at once.
+        """Deletes an entry; for a week it can be restored, unless the disk is full and its room is needed.
 
         Args:
             id: Number of the entry.
@@ -157,14 +162,15 @@ class Catalogue:
         """
         try:
             with self._write():
-                self._entry(id)
+                one(self._db, id)
                 self._db.execute(f"INSERT INTO bin SELECT {KEPT}, ? FROM entries WHERE id = ?", (time.time(), id))
                 self._db.execute("DELETE FROM entries WHERE id = ?", (id,))
-        except ResourceError:
+        except FullDisk:
             with self._write():
-                self._db.execute("DELETE FROM entries WHERE id = ?", (id,))
-                self._db.execute("DELETE FROM pictures WHERE id = ?", (id,))
                 self._purge(keep=0)
+                self._db.execute("DELETE FROM pictures WHERE id = ?", (id,))  # first, for the room that the rest takes
+                self._db.execute("DELETE FROM entries WHERE id = ?", (id,))
+                attachments.purge(self._db)
 
     def restore(self, id: int) -> CatalogueEntry:
         """Restores a deleted entry, with its number.
@@ -176,16 +182,19 @@ class Catalogue:
             MissingEntry: None was deleted under this number, or it is gone for good.
         """
         with self._write():
-            moved = self._db.execute(f"INSERT INTO entries SELECT {KEPT} FROM bin WHERE id = ?", (_number(id),))
+            moved = self._db.execute(f"INSERT INTO entries SELECT {KEPT} FROM bin WHERE id = ?", (number(id),))
             if not moved.rowcount:
                 raise MissingEntry(f"the catalogue holds no deleted entry {id}: it cannot be restored")
             self._db.execute("DELETE FROM bin WHERE id = ?", (id,))
-            return self._entry(id)
+            return one(self._db, id)
 
     def close(self) -> None:
         """Closes the file. Anything later is an error."""
         with self._lock:
             self._closed = True
+            if identity(self.path) == self._file:  # else the journal beside it is another file's
+                with suppress(sqlite3.Error):  # another program may be writing
+                    self._db.execute("PRAGMA journal_mode = DELETE")
             self._db.close()
 
     def __enter__(self) -> Self:
@@ -196,7 +205,7 @@ class Catalogue:
 
     def _open(self) -> None:
         self._db = connect(self.path)
-        self._file, self._log = identity(self.path), identity(log(self.path))
+        self._file = identity(self.path)
 
     @contextmanager
     def _read(self) -> Iterator[None]:
@@ -206,36 +215,32 @@ class Catalogue:
                 raise ResourceError(f"the catalogue {self.path} is closed")
             if identity(self.path) != self._file:  # deleted or replaced: what is kept must be where it is looked for
                 self._db.close()
-                abandon(self.path, self._log)
                 self._open()
             with explained(self.path):
                 yield
 
     @contextmanager
     def _write(self) -> Iterator[None]:
+        with self._read(), transaction(self._db):
+            yield
+        reserve(self.path)
+
+    def _roomy(self, write: Callable[[], CatalogueEntry]) -> CatalogueEntry:
+        """What a write returns. Where the disk is full, what was deleted makes room for it."""
         try:
-            with self._read(), transaction(self._db):
-                yield
-        except ResourceError:  # perhaps the disk is full: what the log of changes held is free for the next one
-            with suppress(ResourceError), self._read():
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            raise
+            with self._write():
+                return write()
+        except FullDisk:
+            with self._write():
+                self._purge(keep=0)
+            with self._write():
+                return write()
 
     def _purge(self, keep: float = RESTORABLE) -> None:
         """Removes what was deleted longer ago than so many seconds."""
+        if not keep:  # there is no room in the journal for all that would be overwritten
+            self._db.execute("PRAGMA secure_delete = FAST")
         since = (time.time() - keep,)
         self._db.execute("DELETE FROM pictures WHERE id IN (SELECT id FROM bin WHERE deleted < ?)", since)
         self._db.execute("DELETE FROM bin WHERE deleted < ?", since)
         attachments.purge(self._db)
-
-    def _entry(self, id: int) -> CatalogueEntry:
-        found = entries(self._db, [_number(id)])
-        if not found:
-            raise MissingEntry(f"the catalogue has no entry {id}")
-        (entry,) = found.values()
-        return replace(entry, parameters=attachments.whole(self._db, entry.id, entry.parameters))
-
-
-def _number(id: int) -> int:
-    """A number that SQLite can compare; none that is larger is an entry's."""
-    return max(-1, min(id, 2**63 - 1))

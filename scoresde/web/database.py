@@ -1,5 +1,6 @@
 """The catalogue's file: its tables, how it is opened, and its errors as sentences."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,8 @@ from . import attachments
 
 APPLICATION, LAYOUT = 0x53434443, 1
 """What SQLite's header says of a catalogue: "SCDC", and the version of its tables."""
+RESERVE = 2**20
+"""Bytes of the journal, which has room for the largest deletion that was met."""
 BUSY = 5.0
 """Seconds to wait for another program that writes to the same file."""
 PROBE = "CREATE VIRTUAL TABLE probe USING fts5(x, tokenize = 'trigram')"
@@ -58,6 +61,10 @@ COMMIT;
 """
 
 
+class FullDisk(ResourceError):
+    """There is no room for what is to be written."""
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """The catalogue in a file, which is made if there is none, readable to its owner alone.
 
@@ -101,7 +108,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         raise DataError(f"{path} is an SQLite file but not a catalogue: name another file")
     if layout > LAYOUT:
         raise DataError(f"the catalogue {path} has layout {layout}, and this version reads {LAYOUT}: update scoresde")
-    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA journal_mode = PERSIST")
     if not tables:
         db.executescript(TABLES)
     db.executescript(attachments.TABLES)  # which files of earlier versions lack
@@ -120,26 +127,17 @@ def identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def log(path: Path) -> Path:
-    """Where SQLite keeps the changes that are not in a file yet.
+def reserve(path: Path) -> None:
+    """Gives the journal of a file so much room that something can still be deleted when the disk is full.
+
+    The journal is empty between two changes, and SQLite writes over what it finds in it.
 
     Args:
         path: The file.
     """
-    return path.with_name(path.name + "-wal")
-
-
-def abandon(path: Path, changes: tuple[int, int] | None) -> None:
-    """Removes the changes of a file that is gone, which SQLite would apply to another one in its place.
-
-    Args:
-        path: The file.
-        changes: Identity of its changes; those of another file are left alone.
-    """
-    if changes is not None and identity(log(path)) == changes:
-        with suppress(OSError):
-            log(path).unlink()
-            path.with_name(path.name + "-shm").unlink()
+    journal = path.with_name(path.name + "-journal")
+    with suppress(OSError), open(os.open(journal, os.O_WRONLY | os.O_APPEND), "ab") as file:
+        file.write(bytes(max(0, RESERVE - file.tell())))
 
 
 @contextmanager
@@ -163,7 +161,7 @@ def _sentence(error: sqlite3.Error, path: Path) -> ScoreSDEError:
         case sqlite3.SQLITE_CORRUPT:
             return DataError(f"the catalogue {path} is damaged ({error}): put a copy of it in its place")
         case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
-            return ResourceError(
+            return FullDisk(
                 f"the catalogue {path} cannot be written ({error}): make room on the disk; what it held is unharmed"
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import sqlite3
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from ..core.errors import UsageError
-from .entries import CatalogueEntry
+from . import attachments
+from .entries import CatalogueEntry, MissingEntry
 
 SortOrder = Literal["newest", "oldest", "name", "random"]
 LARGEST_PAGE = 200
@@ -80,6 +82,30 @@ def entries(db: sqlite3.Connection, ids: list[int]) -> dict[int, CatalogueEntry]
     """
     marks = ", ".join("?" * len(ids))
     return {row[0]: _made(row) for row in db.execute(f"SELECT {ENTRY} WHERE entries.id IN ({marks})", ids)}
+
+
+def one(db: sqlite3.Connection, id: int) -> CatalogueEntry:
+    """An entry with all of its parameters.
+
+    Args:
+        db: The database.
+        id: Number of the entry.
+
+    Raises:
+        MissingEntry: There is none with this number.
+    """
+    for entry in entries(db, [number(id)]).values():
+        return replace(entry, parameters=attachments.whole(db, id, entry.parameters))
+    raise MissingEntry(f"the catalogue has no entry {id}")
+
+
+def number(id: int) -> int:
+    """A number that SQLite can compare; none that is larger is an entry's.
+
+    Args:
+        id: What may be the number of an entry.
+    """
+    return max(-1, min(id, 2**63 - 1))
 
 
 def _made(row: tuple[Any, ...]) -> CatalogueEntry:
