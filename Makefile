@@ -6,7 +6,7 @@ BIN := .venv/bin
 SCREENSHOTS ?= docs/images/web
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-browser lint docs commands clean
+.PHONY: help demo test test-slow test-browser test-lowest lint docs commands clean
 
 help: ## Say what the targets are.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -22,6 +22,12 @@ test-slow: .venv/.installed-test ## Run the slow tests.
 
 test-browser: .venv/.installed-browser ## Click through the web page in Chromium, and take its screenshots.
 	SCORESDE_SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m pytest -m browser -s
+
+test-lowest: .venv/.installed-test ## Run every test with the lowest versions that pyproject.toml allows, in .venv-lowest.
+	$(PYTHON) -m venv .venv-lowest
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e '.[test]'
+	.venv-lowest/bin/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu and not browser"
 
 lint: .venv/.installed-dev ## Check style and types.
 	$(BIN)/ruff check

@@ -50,7 +50,7 @@ def run(world, line):
     for child, said in children:
         codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         said.seek(0)
-        texts.append(said.read())
+        texts.append("".join(line for line in said if not line.startswith("[Gloo]")))  # which torch 2.10 says
     return {"codes": codes, "said": texts}
 
 

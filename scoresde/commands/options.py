@@ -39,7 +39,7 @@ def flag(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
-def click_type(field: FieldInfo) -> click.ParamType[Any] | type:
+def click_type(field: FieldInfo) -> "click.ParamType[Any] | type":
     """How the command line reads a field. Bounds are left to the class, so that every way in gives one message.
 
     Args:
@@ -173,7 +173,7 @@ def hole_options(random: str) -> list[click.Parameter]:
     """
     return [
         click.Option(["--mask"], type=click.Path(path_type=Path), metavar="FILE",
-                     help="Picture of the same size: white is the hole that is drawn, black is kept."),
+                     help="Image of the same size: white is the hole to be filled, black is kept."),
         click.Option(["--box"], metavar="X0,Y0,X1,Y1", help="The hole: columns X0 to X1 - 1 of rows Y0 to Y1 - 1."),
         click.Option(["--random-mask"], metavar="NAME[:KEY=VALUE,...]",
                      help=f"A hole drawn from --seed and {random}: freeform or rectangle."),
@@ -195,11 +195,11 @@ def network_options(command: Any) -> Any:
     """
     click.option(
         "--compile/--no-compile", default=False, show_default=True,
-        help="Compile the network, which takes minutes at the start."
+        help="Compile the network with torch.compile, which takes minutes at the start."
     )(command)  # fmt: skip
     click.option(
         "--precision", type=click.Choice(get_args(Asked)), default="float32", show_default=True,
-        help="Of the network alone; auto takes the fastest that leaves samples the same to a grey level."
+        help="Precision of the network; auto: the fastest that leaves samples the same to about a grey level."
     )(command)  # fmt: skip
     return device_option(command)
 

@@ -2,7 +2,7 @@
 
 
 class ScoreSDEError(Exception):
-    """Base of every error that the package raises on purpose; its text is for the user, not for a debugger.
+    """Base class of all errors that the package raises deliberately, with a message for the user.
 
     Example:
         >>> import scoresde
@@ -50,3 +50,12 @@ class ResourceError(ScoreSDEError, RuntimeError):
     """The machine lacks memory, disk space or a device. Exit code 6."""
 
     exit_code = 6
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what another library's error says: torch adds the arguments of its functions in further lines.
+
+    Args:
+        error: Of any library.
+    """
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..core.errors import CheckpointError, DataError
+from ..core.errors import CheckpointError, DataError, reason
 from ..core.random import undisturbed
 from .base import Metric
 from .features import extract
@@ -50,7 +50,7 @@ def _network(path: Path, changed: int, size: int) -> tuple[Any, str]:
     except CheckpointError:
         raise
     except Exception as error:  # torch answers a damaged file, and one that is none of its own, in many ways
-        raise CheckpointError(f"{path} cannot be read as Inception weights: {str(error).splitlines()[0]}") from None
+        raise CheckpointError(f"{path} cannot be read as Inception weights: {reason(error)}") from None
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     try:

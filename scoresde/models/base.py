@@ -144,10 +144,10 @@ class ScoreModel(nn.Module, ABC):
         """The model of p(x | known) for B samples, if it was trained on that.
 
         Args:
-            known: What is given for each of the samples.
+            known: The condition of each sample.
 
         Raises:
-            UsageError: It was trained on no condition.
+            UsageError: It was not trained with a condition.
         """
         raise UsageError(f"{type(self).__name__} was not trained with a condition: choose another conditioner")
 

@@ -16,12 +16,12 @@ from .trained_classifier import Classifier
 
 
 class ClassifierGuidedModel(WrapperModel):
-    """ε - w σ ∇ log p(c | x_t) for the class c of each row, p(c | x_t) being what a classifier says of noisy data.
+    """ε - w σ ∇ log p(c | x_t) for the class c of each row, with a classifier p(c | x_t) of noisy data.
 
-    By Bayes' rule w = 1 is the model of p(x | c), if the classifier is exact; above 1, samples become more typical of
-    their class and less diverse. The model needs to know no classes; one that does is told them by a `GuidedModel`
-    inside this one. Each evaluation takes one gradient of the classifier. The NFE counts those of the model alone.
-    Where there is an interval, w holds at its times and is 1 at all others.
+    By Bayes' rule, w = 1 is the model of p(x | c) if the classifier is exact. Above 1, samples become more typical of
+    their class and less diverse. The model needs no classes; if it has some, put a `GuidedModel` inside this one. Each
+    evaluation takes one gradient of the classifier, which is not counted in the NFE. With an interval, w is used at its
+    times and 1 at all others.
 
     Reference: Dhariwal and Nichol 2021, https://arxiv.org/abs/2105.05233, section 4.2 and algorithm 2.
 
@@ -31,12 +31,12 @@ class ClassifierGuidedModel(WrapperModel):
             classifier(x, label), x (B, *) in its own dtype and label (B,), which returns logits, (B, K).
         scale: w, at least 0.
         classes: Class of each row, (B,), from 0.
-        label: What such a module takes for the time, as for `NetworkModel`.
-        interval: The times between which the scale holds; by default all.
+        label: The time input of such a module, as for `NetworkModel`.
+        interval: Times between which the scale is used; by default all.
 
     Raises:
-        UsageError: The classes are no whole numbers from 0, the scale or the interval is not allowed, or the classifier
-            was trained on other data or another process.
+        UsageError: The classes are not integers from 0, the scale or the interval is not allowed, or the classifier was
+            trained on other data or another process.
 
     Example:
         >>> import scoresde, torch

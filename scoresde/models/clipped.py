@@ -10,13 +10,12 @@ from .output import Output, denoised
 
 
 class ClippedModel(WrapperModel):
-    """ε' = (x - α x̂_0')/σ, where x̂_0' is the predicted data cut off at the ends of [low, high].
+    """ε' = (x - α x̂_0')/σ, where x̂_0' is the predicted data clipped to [low, high].
 
-    A network that predicts ε misses x̂_0 by its error times σ/α, a hundredfold at the start of the process, and short
-    training or few steps end in saturated colours. Data in the range are not changed by it, so an exact model of such
-    data is, nearly. It bends the probability flow: an adaptive solver may take more steps, and a likelihood is not the
-    network's any more. Guide first, then clip, then condition: what is known may lie beyond the range. The other rule,
-    which keeps ε where x̂_0' is cut off, has a meaning in `ddim` alone: its option clip_x0.
+    For a network that predicts ε, the error of x̂_0 is larger by σ/α, a hundred times at the start of the process. If
+    the training was short or the steps are few, clipping avoids saturated colours. It makes the probability flow less
+    smooth, so an adaptive solver may take more steps, and the likelihood is not that of the network. Guide first, then
+    clip, then condition. The other rule, which clips x̂_0 and keeps ε, is the option clip_x0 of `ddim`.
 
     References: Ho et al. 2020, https://arxiv.org/abs/2006.11239, whose code clips so; Saharia et al. 2022,
     https://arxiv.org/abs/2205.11487, section 2.3 (static thresholding).

@@ -22,13 +22,13 @@ def _numbers(x: Any) -> Tensor:
 
 
 class GaussianMixtureModel(ScoreModel):
-    """The exact score model of the data law Σ_k w_k N(m_k, C_k).
+    """The exact score model of data with the distribution Σ_k w_k N(m_k, C_k).
 
-    Diffused to time t it is the mixture of N(α m_k, α² C_k + σ² I) with the same weights, so score, density
-    and samples are known at every t. Everything is computed in float64 and returned in the dtype of x.
+    At time t the distribution is the mixture of N(α m_k, α² C_k + σ² I) with the same weights, so score, density and
+    samples are known at every t. Everything is computed in float64 and returned in the dtype of x.
 
     Args:
-        means: (K, *): the shape of one sample is *. Like the covariances a tensor, an array or nested lists.
+        means: (K, *), where * is the shape of one sample. Means and covariances may be tensors, arrays or nested lists.
         covariances: (K, D, D) with D the number of values in a sample, or (K, *), the diagonals.
         sde: The process, or its name, such as "vp".
         weights: (K,), positive; equal by default.
@@ -114,7 +114,7 @@ class GaussianMixtureModel(ScoreModel):
         return Output(like(sigma[:, 0] * minus_score, x).reshape(x.shape))
 
     def shares(self, x: Tensor, t: Tensor) -> Tensor:
-        """p_t(k | x), (B, K): how likely it is that x, (B, *), comes from each mode.
+        """p_t(k | x), (B, K): the probability of each mode given x, (B, *).
 
         Args:
             x: States, (B, *).
@@ -123,7 +123,7 @@ class GaussianMixtureModel(ScoreModel):
         return torch.softmax(self._log_p(*self._offsets(x, t)[:2]), dim=1)
 
     def log_prob(self, x: Tensor, t: Tensor) -> Tensor:
-        """log p_t(x) in nats, (B,), for x (B, *) and t (B,); t = 0 is the data law itself.
+        """log p_t(x) in nats, (B,), for x (B, *) and t (B,); t = 0 is the data distribution.
 
         Args:
             x: States, (B, *).
@@ -132,7 +132,7 @@ class GaussianMixtureModel(ScoreModel):
         return torch.logsumexp(self._log_p(*self._offsets(x, t)[:2]), dim=1)
 
     def draw(self, count: int, generator: torch.Generator, t: float = 0.0) -> Tensor:
-        """`count` exact samples of p_t, (B, *), float64; t = 0 is the data law itself.
+        """`count` exact samples of p_t, (B, *), float64; t = 0 is the data distribution.
 
         Args:
             count: Number of samples, B.
@@ -148,10 +148,10 @@ class GaussianMixtureModel(ScoreModel):
 
 
 class GaussianModel(GaussianMixtureModel):
-    """The exact score model of the data law N(mean, covariance), with its exact probability flow.
+    """The exact score model of data with the distribution N(mean, covariance), with its exact probability flow.
 
     Args:
-        mean: Shape of one sample, *. Like the covariance a tensor, an array or nested lists.
+        mean: In the shape of one sample. Mean and covariance may be tensors, arrays or nested lists.
         covariance: (D, D), or of the mean's shape: the diagonal.
         sde: The process, or its name.
 

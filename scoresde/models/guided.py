@@ -35,24 +35,23 @@ class LabelledModel(WrapperModel):
 class GuidedModel(WrapperModel):
     """ε_c + (w - 1) (ε_c - ε_∅) while low <= t <= high, and ε_c at other times, for the class c of each row.
 
-    The scale w = 1 is the model of p(x | c), w = 0 that of p(x); above 1, samples become more typical of their class
-    and less diverse, and follow no p(x | c) of the model any more. A guided evaluation asks the model once, for both
-    halves together: it counts once in the NFE and twice in the work. A model that is bound to B samples is asked
-    twice. A learned variance is that of the class.
+    The scale w = 1 is the model of p(x | c), and w = 0 that of p(x). Above 1, samples become more typical of their
+    class and less diverse, and do not follow p(x | c). A guided evaluation calls the model once, with twice the rows:
+    it counts once in the NFE and twice in the work. A model that is bound to B samples is called twice. A learned
+    variance is that of the class.
 
     References: Ho and Salimans 2022, https://arxiv.org/abs/2207.12598, equation 6, whose w is ours less 1;
     Kynkäänniemi et al. 2024, https://arxiv.org/abs/2404.07724, for the interval.
 
     Args:
-        model: A model that knows classes.
+        model: A model with classes.
         classes: Class of each row, (B,), from 0.
         scale: w, at least 0.
-        interval: The times between which the scale holds; by default all.
+        interval: Times between which the scale is used; by default all.
 
     Raises:
-        UsageError: The model knows no classes, or a scale other than 1 needs a lack of them that it does not know; it
-            is guided already, or draws noise of its own at each evaluation; a class does not exist, or the scale or the
-            interval is not allowed.
+        UsageError: The model has no classes, or no "no class" label for a scale other than 1; it is guided already, or
+            draws noise of its own at each evaluation; a class does not exist; the scale or the interval is not allowed.
 
     Example:
         >>> import scoresde, torch

@@ -30,18 +30,18 @@ class NetworkModel(ScoreModel):
             (B, 2C, H, W) with a learned variance. Of a tuple the first entry is taken, of an object its `sample`.
         sde: The process it was trained on, or its name, such as "vp" or "vp:beta_max=15".
         shape: Shape of one sample, (C, H, W).
-        label: What the network takes for the time, as an object or its text, such as "scaled:scale=1000", or a function
-            of times, (B,); by default the step of a chain, and 999 t in continuous time.
-        predicts: What the network's output means, as an object or its text: eps, x0, v, score, flow, edm.
-        classes: Number of class labels that it knows; if any, it is also called as net(x, label, classes).
-        class_names: What the classes are called, in their order, each otherwise; or nothing.
-        condition: What it was trained to be given as further channels of x; see `bind`.
-        options: What built the network, which `save` writes down; None if it was made by other means.
-        units: What x_0 means in the data's own units; None if they are the same, as for pictures in [-1, 1].
-        autoencoder: What makes pictures of x_0, for a model of latents.
+        label: Time input of the network: an object, a string such as "scaled:scale=1000", or a function of times, (B,);
+            by default the step of a chain, and 999 t in continuous time.
+        predicts: What the network predicts, an object or a string: eps, x0, v, score, flow, edm.
+        classes: Number of classes; if there are any, the network is also called as net(x, label, classes).
+        class_names: Names of the classes, in order and without repetition; or nothing.
+        condition: Trained task, whose condition is given as further channels of x; see `bind`.
+        options: Options that build the network, for `save`; None if it was built otherwise.
+        units: Conversion of x_0 to the units of the data; None if they are the same, as for images in [-1, 1].
+        autoencoder: Decoder of x_0 to images, for a model of latents.
 
     Raises:
-        UsageError: `predicts` is no prediction, `label` no label, the names are not one for each class, or latents have
+        UsageError: The prediction or the label does not exist, there is not one name for each class, or latents have
             units besides their autoencoder.
 
     Example:

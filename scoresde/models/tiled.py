@@ -16,22 +16,22 @@ from .output import Output
 class TiledModel(WrapperModel):
     """ε(x) = Σ_k w_k ε_k / Σ_k w_k, ε_k the inner model's on tile k of x and w_k a window that vanishes at its edges.
 
-    All tiles are parts of one x_t, so that a solver, a conditioner or an observer around it sees one picture. It is
-    exact for data with independent pixels; the model never sees together what lies further apart than a tile.
+    All tiles are parts of one x_t, so solvers, conditioners and observers around it see one picture. It is exact for
+    data with independent pixels. The model knows no dependence between pixels that are further apart than a tile.
 
-    Evaluations are counted at the inner model: one for each `batch` of tiles. A learned variance is joined as ε is; a
-    class is that of all tiles of a picture, and what is known of a picture is cut into tiles as the picture is.
+    Evaluations are counted at the inner model: one for each `batch` of tiles. A learned variance is averaged like ε.
+    All tiles of a picture have its class, and the condition of a picture is cut into tiles, too.
 
     Args:
-        model: A model of images, (C, h, w), which all tiles share, so that it must not be bound to samples.
+        model: A model of images, (C, h, w), which must not be bound to samples.
         shape: (C, H, W), with H and W at least h and w.
-        batch: Tiles that are evaluated at a time, at most.
-        overlap: Least share of a tile's side that its neighbour covers too. With a half, samples of photographs are no
-            nearer to the truth, for nearly twice the tiles; with an eighth, seams are seen.
+        batch: Maximal number of tiles per evaluation.
+        overlap: Least fraction of a tile's side that its neighbour overlaps. With one half, samples of photographs are
+            not better, for nearly twice the tiles; with one eighth, seams are visible.
 
     Raises:
         UsageError: The shape has other channels or is smaller than a tile, an option is out of its range, or the model
-            is bound to samples, as by a condition or by guidance.
+            is bound to samples by a condition or by guidance.
 
     Reference: Bar-Tal et al. 2023, https://arxiv.org/abs/2302.08113, equation 5 (MultiDiffusion).
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..core.devices import finished
-from ..core.errors import UsageError
+from ..core.errors import UsageError, reason
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def describe(
         try:
             torch.func.functional_call(net, tensors, _inputs(net, shape, batch, torch.device("meta"), classes))
         except (RuntimeError, ValueError) as error:
-            raise UsageError(f"the network does not take an input of shape {_times(shape)}: {error}") from error
+            raise UsageError(f"the network does not take an input of shape {_times(shape)}: {reason(error)}") from error
     parameters = sum(p.numel() for p in net.parameters())
     milliseconds = _milliseconds(net, shape, batch, repeats, classes) if timed else None
     return Description(tuple(shape), batch, rows, parameters, counter.get_total_flops(), milliseconds)

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from torch import Tensor, nn
 
-from ..core.errors import ResourceError, UsageError
+from ..core.errors import ResourceError, UsageError, reason
 from .base import NetworkOptions, networks, picture
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -127,7 +127,7 @@ class DiffusersOptions(NetworkOptions):
         try:
             net = cls(**self.config)
         except (ValueError, TypeError, AttributeError, NotImplementedError, RuntimeError, ZeroDivisionError) as error:
-            raise UsageError(f"diffusers cannot build a {self.kind} of this config: {error}") from None
+            raise UsageError(f"diffusers cannot build a {self.kind} of this config: {reason(error)}") from None
         for module in net.modules():
             if hasattr(module, "dropout_prob"):  # whether a class is left out is drawn by the training
                 module.dropout_prob = 0.0

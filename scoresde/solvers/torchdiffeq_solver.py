@@ -4,7 +4,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..core.errors import NumericalError, UsageError
+from ..core.errors import NumericalError, UsageError, reason
 from ..core.random import Generators
 from ..models.base import ScoreModel
 from .base import Info, solvers
@@ -18,8 +18,8 @@ METHODS = {"dopri8": 8.0, "dopri5": 5.0, "bosh3": 3.0, "fehlberg2": 2.0, "adapti
 class TorchdiffeqSolver(LibrarySolver):
     """torchdiffeq.odeint on the probability-flow ODE, with the end of the interval as a forced step.
 
-    By itself the library steps past the end and interpolates back, into t < 0, where the process does not
-    exist. One step serves the whole batch, so a sample depends on the others. Its dopri8 is not DOP853.
+    Otherwise the library would step beyond the end, into t < 0, where the process does not exist, and interpolate. The
+    whole batch has a common step, so a sample depends on the others. Its dopri8 is not DOP853.
 
     References: Chen et al. 2018, https://arxiv.org/abs/1806.07366; Song et al. 2021,
     https://arxiv.org/abs/2011.13456, equation 13.
@@ -63,6 +63,6 @@ class TorchdiffeqSolver(LibrarySolver):
                 velocity, x, span, rtol=self.tol, atol=self.absolute, method=self.method, options=options
             )
         except AssertionError as error:  # its guards are assertions
-            raise NumericalError(f"{library} gave up: {error}; raise tol or use another solver") from None
+            raise NumericalError(f"{library} gave up: {reason(error)}; raise tol or use another solver") from None
         result: Tensor = states[-1]
         return result

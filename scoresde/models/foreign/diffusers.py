@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from ...core.errors import CheckpointError, ScoreSDEError, UsageError
+from ...core.errors import CheckpointError, ScoreSDEError, UsageError, reason
 from ...core.files import read_json
 from ...networks import NetworkOptions
 from ...networks.diffusers import DEFAULTS, DiffusersOptions
@@ -64,7 +64,7 @@ class Diffusers(Family):
         except ScoreSDEError:
             raise
         except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
-            raise CheckpointError(f"{source} is no folder that diffusers has written: {error}") from None
+            raise CheckpointError(f"{source} is no folder that diffusers has written: {reason(error)}") from None
 
     def _read(self, source: Path) -> Imported:
         parts = _parts(source)
