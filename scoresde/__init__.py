@@ -5,8 +5,8 @@
     >>> samples.x.shape, samples.nfe
     (torch.Size([16, 1, 8, 8]), 11)
 
-Verbs and the classes that they meet are here, and are imported when they are asked for. Everything else is in its room:
-`scoresde.solvers` holds the classes of all solvers, `scoresde.solvers.solvers` is the registry with their names.
+The main functions and classes are here, and are imported on first use. Everything else is in a subpackage:
+`scoresde.solvers` has the classes of all solvers, and `scoresde.solvers.solvers` is the registry with their names.
 """
 
 import importlib

@@ -30,19 +30,19 @@ def fit_classifier(
     progress: bool | None = None,
     **options: Any,
 ) -> Classifier:
-    """Trains a classifier p(c | x_t) of the noisy data of a model, in minutes, and writes its folder.
+    """Trains a classifier p(c | x_t) of the noisy data of a model, in minutes, and saves it to a folder.
 
-    With it `sample` draws what class is asked for, from a model that knows no classes. The folder gets the weights and
-    a config.json with the accuracy on held-out data at several times, which is also `held_out` of the classifier.
+    `sample` can then draw a chosen class from a model without classes. The folder contains the weights and config.json
+    with the accuracy on held-out data at several times, which is also `held_out` of the classifier.
 
     Args:
-        model: The model that will be guided, or its name.
-        folder: Where to; it must hold no model yet.
-        data: Data with labels, such as "npz:path=faces.npz", or a pair of `Images` or `Tensors`: training data and
-            held-out ones. By default those that the model was trained on.
+        model: The model to be guided, or its name.
+        folder: A folder without a model.
+        data: Data with labels, such as "npz:path=faces.npz", or a pair of `Images` or `Tensors` for training and
+            evaluation. By default the data of the model.
         device: As for `load`.
-        progress: Whether a bar is shown, or lines; None shows a bar in a terminal or notebook, else lines.
-        options: Of `scoresde.training.classifier.ClassifierTraining`: images, the number that is seen; batch,
+        progress: True or False for a bar or lines; None shows a bar in a terminal or notebook, else lines.
+        options: Options of `scoresde.training.classifier.ClassifierTraining`: images (number seen), batch,
             learning_rate, seed, channels, blocks.
 
     Raises:
@@ -84,7 +84,7 @@ def fit_classifier(
 
 
 def load_classifier(folder: str | Path, device: str = "auto") -> Classifier:
-    """The classifier of a folder that `fit_classifier` or `scoresde classifier` has written, ready to guide.
+    """Loads a classifier that `fit_classifier` or `scoresde classifier` has saved.
 
     Args:
         folder: The folder.

@@ -9,14 +9,14 @@ from .arguments import Model, model_of, source_of
 
 
 def export_model(model: Model, folder: str | Path) -> Exported:
-    """Writes a model as a folder of diffusers, which `DDIMPipeline.from_pretrained(folder)` and the like load.
+    """Writes a model as a folder for diffusers, for `DDIMPipeline.from_pretrained(folder)` and other pipelines.
 
-    It ends with a check: the folder is loaded as diffusers loads it, and must give what the model gives, but for a
-    relative difference below 1e-5. In it is a README.md, the card of the model on the hub.
+    At the end the folder is loaded by diffusers, and the network must agree with the model to a relative difference of
+    1e-5. The folder contains README.md, the model card for the hub.
 
     Args:
-        model: A `unet` that diffusers has too, or a network that was imported from there, or its name.
-        folder: Where to; it must be new or empty.
+        model: A model, or its name, with a `unet` whose options diffusers has, or with a network imported from there.
+        folder: A new or empty folder.
 
     Raises:
         UsageError: Diffusers has no such network or process, or the folder holds something.

@@ -24,21 +24,21 @@ def import_model(
     device: str = "auto",
     **options: Any,
 ) -> NetworkModel:
-    """Makes a model folder of a checkpoint of another project, checks it, and returns its model, ready to sample.
+    """Converts a checkpoint of another project to a model folder, checks it, and returns the model.
 
-    The check denoises a few pictures at several levels of noise, with the right label and with wrong ones; what it
-    found is in the folder's config.json, under "imported". Nothing of the checkpoint is run.
+    The check denoises a few images at several levels of noise, with the correct time input and with wrong ones. Its
+    result is in the folder's config.json, under "imported". No code in the checkpoint is executed.
 
     Args:
         source: The checkpoint: a folder of diffusers, or a file of another project.
-        folder: Where to; what it holds of an earlier import is replaced.
-        family: Whose checkpoint it is, such as "diffusers", "score_sde" or "guided-diffusion"; by default what it looks
-            like. `scoresde import --help` lists all with their options.
-        images: Pictures of the kind that the model makes, for the check, (B, C, H, W) in [-1, 1]; by default parts of
-            two photographs.
-        force: Keep the model although the check fails or cannot be made.
+        folder: The model folder; an earlier import in it is replaced.
+        family: The project, such as "diffusers", "score_sde" or "guided-diffusion"; by default it is detected.
+            `scoresde import --help` lists all with their options.
+        images: Images like those of the model, for the check, (B, C, H, W) in [-1, 1]; by default parts of two
+            photographs.
+        force: Keeps the model even if the check fails or is not possible.
         device: As for `load`.
-        options: What the checkpoint does not say itself, such as config="vp/cifar10_ddpmpp_continuous" for score_sde.
+        options: Values that the checkpoint lacks, such as config="vp/cifar10_ddpmpp_continuous" for score_sde.
 
     Raises:
         UsageError: It is of no known family, an option is missing, does not exist or is not covered, the folder holds

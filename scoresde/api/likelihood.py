@@ -37,14 +37,14 @@ def log_likelihood(
 
     Args:
         model: A model or its name.
-        x: Data, (B, *) or a single one: numbers in their own units, for pictures [-1, 1] or what `condition` takes. For
-            the probability of whole grey levels see `bits_per_dim`.
+        x: Data, (B, *) or a single one, in their own units; images in [-1, 1], or as for `condition`. For the
+            probability of images with integer grey levels use `bits_per_dim`.
         solver: rk23, rk45 or dop853; by default rk45 with tol = 1e-5 and the controller pi.
-        exact: Takes the exact divergence, with one product for each value of a sample, in place of an estimate.
-        probes: Independent estimates of the divergence; two or more give a standard error.
-        classes: Interleaved classes of values for each, which lower the variance.
+        exact: Computes the exact divergence, with one backward pass for each value of a sample.
+        probes: Number of independent estimates of the divergence; two or more give a standard error.
+        classes: Number of interleaved classes of values per estimate, which reduce the variance.
         eps: Time at which x is placed.
-        seeds: Of the probes, as for `sample`.
+        seeds: Seeds of the probes, as for `sample`.
         observers: Called with (x, t, eps) after each evaluation of the model.
 
     Raises:
@@ -89,26 +89,26 @@ def bits_per_dim(
     batch: int = 64,
     progress: bool | None = None,
 ) -> NLL:
-    """-log₂ P of images per value, with its standard error and where that comes from.
+    """Bits per dimension, -log₂ P(image) per value, with a standard error and its parts.
 
     Args:
         model: A model or its name.
         images: `Images`, an array of uint8 (N, C, H, W) with 256 grey levels, or a data set such as "digits", of which
             the test images are taken; by default the test images of the set that the model was trained on.
-        n: Number of them, drawn by the seed; by default all.
-        known: Where the pixels of each image are known, (N, 1, H, W), for a network trained to inpaint.
-        draws: Dequantisations of each image.
+        n: Number of images, drawn at random by the seed; by default all.
+        known: Mask of the known pixels of each image, (N, 1, H, W), for a network trained to inpaint.
+        draws: Number of dequantisations of each image.
         exact: As for `log_likelihood`.
         probes: As for `log_likelihood`.
         classes: As for `log_likelihood`.
         solver: As for `log_likelihood`.
         eps: As for `log_likelihood`.
-        seed: Of the images drawn, the dequantisation and the probes.
+        seed: Seed of the choice of images, the dequantisation and the probes.
         batch: Images at a time.
         progress: Whether a bar is shown, or lines without a terminal; None shows a bar alone, if it takes a while.
 
     Raises:
-        DataError: The images are no whole grey levels, or do not fit the model.
+        DataError: The images do not have integer grey levels, or do not fit the model.
         UsageError, NumericalError: As `log_likelihood`.
 
     Example:

@@ -39,20 +39,20 @@ def benchmark(
     device: str | torch.device = "auto",
     progress: bool | None = None,
 ) -> Report:
-    """What samples cost and what they are worth, for every solver on every model, from the same seeds.
+    """Measures cost and sample quality of every solver on every model, with the same seeds.
 
     Args:
-        models: Names of models, loaded ones, or gaussian, gm2 and gm192, whose law is known.
-        solvers: Texts, in which values separated by / are taken in turn, as in "dpm:tol=1e-1/1e-2"; or objects.
-        metrics: What samples of networks are judged by, such as "fd:extractor=digits".
-        n: Samples.
+        models: Names of models, loaded models, or gaussian, gm2 and gm192, which have exact solutions.
+        solvers: Strings, in which values separated by / give several runs, as in "dpm:tol=1e-1/1e-2"; or objects.
+        metrics: Metrics for samples of networks, such as "fd:extractor=digits".
+        n: Number of samples.
         seed: Sample i uses seed + i.
-        likelihood: Real images whose likelihood is computed.
+        likelihood: Number of real images whose likelihood is computed.
         batch: Samples at a time.
-        folder: Where the results are kept, as tables and a page, so that the same call goes on where it was
-            interrupted; by default nowhere.
+        folder: Folder for tables and a page, with which the same call continues after an interruption; by default
+            nothing is kept.
         device: As for `load`.
-        progress: Whether a bar is shown, or lines; None shows a bar in a terminal or notebook, else lines.
+        progress: True or False for a bar or lines; None shows a bar in a terminal or notebook, else lines.
 
     Raises:
         UsageError: A name or an option does not exist, or a model was not loaded from a folder.
@@ -105,11 +105,11 @@ def _name(model: str | Path | ScoreModel) -> str:
 
 
 def check(solver: Method, *, fast: bool = False) -> list[Verdict]:
-    """What a solver has to promise, measured on problems with known answers: order, law, seeds, counting, faults.
+    """Tests a solver on problems with exact solutions: order, distribution, seeds, counting, faults.
 
     Args:
-        solver: An object, a class or a text; it need not be registered.
-        fast: Measures with less precision, in about two seconds instead of half a minute.
+        solver: An object, a class or a string; it need not be registered.
+        fast: Tests with less precision, in about two seconds instead of half a minute.
 
     Raises:
         UsageError: There is no such solver.

@@ -37,16 +37,16 @@ def load(
     precision: Asked = "float32",
     compile: bool = False,
 ) -> NetworkModel:
-    """The model of a run, of a model folder, or bundled under a name, ready to sample.
+    """Loads the model of a run, of a model folder, or a bundled model by its name.
 
     Args:
         name: The folder, or digits, photos, cifar10 or fashion.
         device: "auto" for the first GPU or else the CPU, or "cpu", "cuda", "cuda:1" and so on.
-        net: The network, which is given the weights, for the folder of one that was handed to `fit` as a module.
-        precision: In what the network computes: float32, bfloat16, float16, or "auto" for the fastest under which
-            samples stay the same to within a grey level or so, which is measured once for each model and machine.
-            States, times and results keep their own dtype, and the weights are not changed.
-        compile: Whether torch.compile makes kernels for the network, which takes a minute or several.
+        net: A network of the same class, if your own module was given to `fit`. It gets the weights of the folder.
+        precision: Precision of the network: float32, bfloat16, float16, or "auto" for the fastest that leaves samples
+            the same to about one grey level, which is measured once for each model and machine. States, times and
+            results keep their own dtype, and the weights are not changed.
+        compile: Compiles the network with torch.compile, which takes minutes.
 
     Raises:
         UsageError: There is no such model, device or precision.
@@ -64,11 +64,11 @@ def load(
 
 
 def save(model: NetworkModel, folder: str | Path) -> Path:
-    """Writes a network model into a folder, from which `load` reads it, and returns the folder.
+    """Saves a network model to a folder for `load`, and returns the folder.
 
     Args:
-        model: A model that was loaded, or trained by `fit`, or made with the options of its network.
-        folder: Where to; it is made if need be.
+        model: A model from `load` or `fit`, or one made with the options of its network.
+        folder: The folder, which is created if needed.
 
     Raises:
         UsageError: The model does not know how its network was built.
@@ -89,24 +89,24 @@ def condition(
     y: Handed,
     method: Conditioner | type[Conditioner] | str | None = None,
 ) -> PosedModel:
-    """The model of p(x | y): what `model` makes of samples x of which the measurement y is known.
+    """The model of p(x | y), for samples x with the measurement y.
 
     Args:
         model: The model of p(x), or its name.
-        observation: How y came about: an object such as Luma(), a text such as "luma", or a mask, as `Pixels` takes it,
-            of what is known of samples of any shape.
-        y: The measurement, with one row for each of B measurements, or a single one. For a mask it is a sample, of
-            which only what is known is read. Pictures are PIL images or uint8 of 256 levels, (H, W), (H, W, C),
-            (C, H, W) or with B in front, or floats in [-1, 1]; other data are numbers in their own units, and so are
-            the noise of the observation and a covariance that is given.
-        method: How it is imposed: an object, a class or a text; by default "covariance", with that of the data
-            from the model's folder, or that of samples for a model of data in their own units, "trained" for a network
-            that was trained to be given such measurements, "oracle" for a law in closed form, and "dps" for what is not
-            linear, as no measurement of pictures is for a model of their latents.
+        observation: How y was measured: an object such as Luma(), a string such as "luma", or a mask of the known
+            values, as for `Pixels`.
+        y: The measurement: a single one, or B of them with one row for each. For a mask it is a sample; only its known
+            values are used. Images are PIL images or uint8 of 256 levels, (H, W), (H, W, C), (C, H, W) or with B in
+            front, or floats in [-1, 1]. Other data are in their own units, and so are the noise of the observation and
+            a covariance that you give.
+        method: The conditioner: an object, a class or a string. By default "covariance" for linear observations, with
+            the covariance of the data from the model's folder (for data in their own units, of samples); "trained" for
+            a network that was trained for this task; "oracle" for an exact mixture; "dps" for non-linear observations
+            and for models of latents.
 
     Raises:
-        UsageError: A name does not exist, y is not a measurement of the model's samples, the method is not made for
-            the observation, or it needs a covariance and there is none.
+        UsageError: A name does not exist, y is not a measurement of the model's samples, the method does not support
+            the observation, or its covariance is missing.
 
     Example:
         >>> import scoresde, torch

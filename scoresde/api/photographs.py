@@ -31,15 +31,15 @@ def restore(
     batch: int = 64,
     progress: bool | None = None,
 ) -> Samples:
-    """What a photograph of any size may have been: its colours, or what is in a hole, at its own size.
+    """Colourises a photograph of any size, or fills a hole in it, at its own size.
 
-    It is what `scoresde colourise` and `scoresde inpaint` do: what is missing is drawn at the model's resolution and
-    brought up; the luma of the photograph, or its known pixels, come back as they are.
+    As in `scoresde colourise` and `scoresde inpaint`, the missing part is drawn at the model's resolution and enlarged.
+    The luma of the photograph, or its known pixels, are kept.
 
     Args:
         picture: A picture, or its file.
-        observation: What is known of it: "luma", or a mask that is 1 where a pixel is known, (H, W).
-        model: A model of pictures, or its name.
+        observation: The known part: "luma", or a mask that is 1 where a pixel is known, (H, W).
+        model: A model of images, or its name.
         solver: As for `sample`.
         n: Number of samples.
         seed: Sample i uses seed + i.

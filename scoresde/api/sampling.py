@@ -52,43 +52,41 @@ def sample(
     observers: Sequence[Observer] = (),
     progress: bool | None = None,
 ) -> Samples:
-    """Samples of a model in the units of its data, each a function of its own seed, and what they cost.
+    """Draws samples from a model, in the units of its data, and reports their cost.
 
-    Those of a model of latents are decoded to pictures, after the time that they took was taken.
-
-    Sample i is the same whatever n and batch are, each time, and the same as that of `scoresde sample`. A batch that
-    does not fit into the memory is halved. Where several processes have joined, they share the batches.
+    A sample depends only on its seed, not on n or batch, and is the same as that of `scoresde sample`. A batch that
+    does not fit into memory is halved. Several processes of a group share the batches. Samples of a model of latents
+    are decoded to images; `Samples.seconds` does not include the decoding.
 
     Args:
-        model: A model or its name. One that `condition` made has a measurement for each sample: number i has number
-            i mod B of the B that there are.
-        solver: An object, a class, or a text such as "unipc" or "rk45:tol=1e-3"; by default `adams`, or the best that
-            was measured for `steps`, or was tuned for the model. `Samples.solver` names it.
-        n: Number of samples; by default as many as there are seeds, else as there are measurements, else 16.
-        seeds: Whole numbers: range(16) or a list with one for each sample, or the first of n; by default 0, 1, ...
-        steps: Steps of the solver, if it takes their number; without a solver, of one evaluation each.
-        tol: Tolerance of the solver, if it has one.
-        classes: Class of each sample, or a few that are taken in turn, of a network that knows classes: numbers or, if
-            they have names, words such as "sneaker"; "shoe" stands for all kinds of shoes.
-        guidance: Scale of guidance to the class; by default 1, which is none.
-        guidance_interval: Times between which the scale holds; by default all.
-        classifier: What guides in place of the model's own knowledge of classes, for any model of its process: what
-            `fit_classifier` returned, or its folder. The classes are then those of the classifier.
-        clip: Cuts the predicted images off at black and white; for models of pictures in [-1, 1].
-        x: Data to begin with in place of pure noise, a single one or a batch that is taken in turn: as for `encode`.
-            They are noised to the time `start`, and the solver goes on from there.
-        start: Time from which data are taken back; `scoresde.sde.time_at(model.sde, 0.4)` is at 40 % of the process.
-        stop: Time at which the solver ends; by default the process's `t_min`.
-        denoise: Ends with E[x_0 | x_stop] instead of x_stop, for one more evaluation.
+        model: A model or its name. A model from `condition` has B measurements; sample i uses number i mod B.
+        solver: An object, a class, or a string such as "unipc" or "rk45:tol=1e-3". The default is `adams`; with
+            `steps`, the best solver for so many steps, or one tuned for the model. `Samples.solver` names it.
+        n: Number of samples; by default the number of seeds, else of measurements, else 16.
+        seeds: Integers: range(16), a list with one for each sample, or the first of n; by default 0, 1, ...
+        steps: Number of steps of the solver; without a solver, steps of one evaluation each.
+        tol: Tolerance of the solver.
+        classes: Class of each sample, or a few that are used in turn, for a network with classes: numbers, or names
+            such as "sneaker"; "shoe" stands for all kinds of shoes.
+        guidance: Guidance scale; by default 1, which is none.
+        guidance_interval: Times between which the scale is used; by default all.
+        classifier: A classifier from `fit_classifier`, or its folder, which guides instead of the model's own classes.
+            It must belong to the same process. `classes` are then those of the classifier.
+        clip: Clips the predicted images to [-1, 1].
+        x: Data to start from instead of pure noise, a single one or a batch that is used in turn, as for `encode`.
+            Noise is added up to the time `start`.
+        start: Time at which the solver starts; `scoresde.sde.time_at(model.sde, 0.4)` is at 40 % of the process.
+        stop: Time at which the solver ends; by default the `t_min` of the process.
+        denoise: Returns E[x_0 | x_stop] instead of x_stop, for one more evaluation.
         batch: Samples at a time.
-        dtype: Of the samples; a network computes in its own.
-        observers: Called with (x, t, eps) after each evaluation of the model, batch by batch, in its own units.
-        progress: Whether a bar is shown, or lines without a terminal; None shows a bar alone, if it takes a while.
+        dtype: Dtype of the samples; the network uses its own.
+        observers: Called with (x, t, eps) after each evaluation of the model, batch by batch, in the model's units.
+        progress: True shows a bar, or lines without a terminal; None a bar only, if it takes more than a second.
 
     Raises:
-        UsageError: A name or an option does not exist, or the seeds are no whole numbers.
+        UsageError: A name or an option does not exist, or the seeds are not integers.
         NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
-        ResourceError: Not even one sample fits into the memory.
+        ResourceError: A single sample does not fit into memory.
 
     Example:
         >>> import scoresde
@@ -97,7 +95,7 @@ def sample(
         >>> scoresde.sample("digits", n=4, steps=5).solver  # the best for five steps
         'unipc:steps=5,grid=quadratic,order=2,lower_order_final=True'
 
-        Another picture like a given one:
+        A variation of a given picture:
 
         >>> one = scoresde.sample("digits", n=1).x
         >>> scoresde.sample("digits", n=4, x=one, start=0.3).x.shape
@@ -181,16 +179,16 @@ def as_data(model: ScoreModel, found: Samples, rows: Sequence[int]) -> Samples:
 
 
 def encode(model: Model, x: Handed, solver: Method = "adams:tol=1e-5", *, progress: bool | None = None) -> Samples:
-    """The latent code of each x: the noise from which the probability flow leads to it.
+    """Maps data to latent codes: the noise that the probability flow maps to each x.
 
     Args:
         model: A model or its name.
-        x: Data, (B, *) or a single one: pictures as for `condition`, other data in their own units.
-        solver: An ODE solver: an object, a class or a text.
-        progress: Whether a bar is shown, or lines without a terminal; None shows a bar alone, if it takes a while.
+        x: Data, (B, *) or a single one: images as for `condition`, other data in their own units.
+        solver: An ODE solver: an object, a class or a string.
+        progress: As for `sample`.
 
     Raises:
-        UsageError: The solver adds noise, so that it has no way back, or x does not fit the model.
+        UsageError: The solver adds noise, so it cannot run backwards, or x does not fit the model.
         NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
 
     Example:
@@ -205,12 +203,12 @@ def encode(model: Model, x: Handed, solver: Method = "adams:tol=1e-5", *, progre
 
 
 def decode(model: Model, codes: Array, solver: Method = "adams:tol=1e-5", *, progress: bool | None = None) -> Samples:
-    """The data that latent codes stand for: the inverse of `encode`, without a final denoising.
+    """Maps latent codes to data: the inverse of `encode`, without a final denoising.
 
     Args:
         model: A model or its name.
-        codes: As `encode` gives them, (B, *).
-        solver: An ODE solver: an object, a class or a text.
+        codes: Codes from `encode`, (B, *).
+        solver: An ODE solver: an object, a class or a string.
         progress: As for `encode`.
 
     Raises:

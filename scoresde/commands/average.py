@@ -22,7 +22,7 @@ from .options import compared, json_option, network_options, print_table
 @click.command(
     epilog="""\b
 RUN is the folder of a training with train.snapshot_every. A width is relative: 0.1 averages over about the last 10 % of
-the run up to --at, wherever that is; the profile's error says how well the snapshots give that width.
+the run up to --at. The error of the profile says how well the snapshots represent this width.
 \b
 Examples:
   scoresde train digits train.snapshot_every=12_500 --out runs/digits
@@ -31,15 +31,22 @@ Examples:
 )
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--width", "widths", type=float, multiple=True, required=True, help="Above 0, below 0.289. Can be repeated."
+    "--width",
+    "widths",
+    type=float,
+    multiple=True,
+    required=True,
+    help="Relative width, above 0 and below 0.289. Can be repeated.",
 )
 @click.option(
     "--at", type=int, metavar="IMAGES", help="Images seen where the average ends. [default: the last snapshot]"
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Model folder, of one width. [default: RUN/width_WIDTH]")
+@click.option("--out", type=click.Path(path_type=Path), help="Model folder, for one width. [default: RUN/width_WIDTH]")
 @click.option("--metric", default="pixel-frechet", show_default=True, metavar="NAME[:KEY=VALUE,...]",
               help="Distance of samples from held-out images.")  # fmt: skip
-@click.option("--samples", type=click.IntRange(0), default=0, show_default=True, help="So many; 0 measures none.")
+@click.option(
+    "--samples", type=click.IntRange(0), default=0, show_default=True, help="Number of samples to measure; 0 for none."
+)
 @click.option("--quiet", is_flag=True, help="No progress bar or lines.")
 @network_options
 @json_option
@@ -56,7 +63,7 @@ def average(
     compile: bool,
     as_json: bool,
 ) -> None:
-    """Write the averages of RUN's weights of some relative widths as models, and measure their samples if wanted."""
+    """Average the weights of RUN with one or more relative widths; write each as a model, and measure its samples."""
     if out and len(widths) > 1:
         raise UsageError(
             f"--out {out} is the folder of one width, got {len(widths)}: leave it out, or give one --width"

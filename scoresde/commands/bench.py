@@ -51,7 +51,7 @@ class BenchGroup(click.Group):
 
 @click.group(cls=BenchGroup)
 def bench() -> None:
-    """Measure what every solver costs and what its samples are worth, and compare two such measurements.
+    """Measure cost and sample quality of every solver, and compare two such measurements.
 
     Without the name of a command, `run` is meant.
     """
@@ -68,11 +68,11 @@ def fallback(field: str) -> str:
 SPEC is a TOML file with the keys model, solver, metric, count, batch, seed, dtype, denoise, data, reference,
 likelihood and paths; options replace its keys. Without SPEC the default benchmark runs, on the digits model.
 \b
-A model is a run, a model folder, a bundled name, or one of gaussian, gm2 and gm192, whose law is known.
-A solver is written NAME:KEY=VALUE,KEY=VALUE; values separated by / are taken in turn.
+A model is a run, a model folder, a bundled name, or one of gaussian, gm2 and gm192, with known distributions.
+A solver is written NAME:KEY=VALUE,KEY=VALUE; values separated by / give several runs.
 \b
-Measured cells are kept in the folder: the same command goes on where it was interrupted. Under torchrun or in a
-SLURM array, each process takes its share of the cells.
+Measured cells are kept in the folder: the same command continues after an interruption. Under torchrun or in a
+SLURM array, each process measures a part of the cells.
 \b
 Examples:
   scoresde bench
@@ -84,11 +84,11 @@ Examples:
 )
 @click.argument("spec", required=False)
 @click.option("--suite", type=click.Choice(list(SUITES)), help="What is compared. [default: as SPEC says, or solvers]")
-@click.option("--model", multiple=True, help="A model; can be given several times.")
-@click.option("--solver", multiple=True, help="Solvers, such as dpm:tol=1e-1/1e-2; can be given several times.")
+@click.option("--model", multiple=True, help="A model. Can be repeated.")
+@click.option("--solver", multiple=True, help="Solvers, such as dpm:tol=1e-1/1e-2. Can be repeated.")
 @click.option("--problem", multiple=True, help="posterior: a problem, such as colour16:task=luma/inpaint.")
 @click.option("--method", multiple=True, help='posterior: such as "covariance:kind=full dpm++:steps=10/20".')
-@click.option("--metric", multiple=True, help="A metric, such as fd:extractor=digits; can be given several times.")
+@click.option("--metric", multiple=True, help="A metric, such as fd:extractor=digits. Can be repeated.")
 @click.option("--weights", type=click.Path(path_type=Path), help="File of the Inception weights of fid, kid, is, prc.")
 @click.option("-n", "count", type=int, help=f"Samples per solver, or per measurement. {fallback('count')}")
 @click.option("--batch", type=int, help=f"Samples at a time. {fallback('batch')}")

@@ -45,11 +45,11 @@ Examples:
 )
 @click.argument("name")
 @click.argument("options", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--fast", is_flag=True, help="Measure with less precision, in about two seconds, as the tests do.")
+@click.option("--fast", is_flag=True, help="Test with less precision, in about two seconds.")
 @click.option("--quiet", is_flag=True, help="No progress bar or lines.")
 @json_option
 def check_solver(name: str, options: tuple[str, ...], fast: bool, quiet: bool, as_json: bool) -> None:
-    """Measure a solver's order, law, seeds, batches, counting, faults and gradients; exit with 1 if it fails one."""
+    """Test a solver: order, distribution, seeds, batches, counting, faults and gradients. Exit with 1 if one fails."""
     cls = find(name)
     if bad := [option for option in options if "=" not in option]:
         raise UsageError(f"an option is written as key=value, got {bad[0]!r}")

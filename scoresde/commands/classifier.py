@@ -15,11 +15,10 @@ from .options import device_option, field_options, json_option, print_table
 def run(
     model: str, data_name: str | None, out: Path | None, device_name: str, quiet: bool, as_json: bool, **options: Any
 ) -> None:
-    """Train a classifier of the noisy data of MODEL, which guides its samples to classes that it does not know.
+    """Train a classifier of the noisy data of MODEL, for guidance of a model without classes.
 
-    The data need labels. What is printed is how often the classifier is right about held-out data, and its
-    cross-entropy in nats, at several times of the process: at its end nothing is left to be seen, and the accuracy is
-    that of guessing.
+    The data need labels. The command prints accuracy and cross-entropy (in nats) on held-out data at several times of
+    the process. At its end only noise is left, and the accuracy is that of guessing.
     """
     folder, given = models.locate(model), {name: value for name, value in options.items() if value is not None}
     target = out or Path("classifiers") / folder.name

@@ -21,7 +21,7 @@ Examples:
 @click.argument("name", required=False)
 @json_option
 def configs(name: str | None, as_json: bool) -> None:
-    """List the configurations, or show one, NAME or a TOML file, with the meaning of every key."""
+    """List the configurations, or explain every key of one (NAME or a TOML file)."""
     if name is None:
         rows = [{"name": each, "what": summary(each)} for each in configuration.names()]
         print_table(rows, as_json)

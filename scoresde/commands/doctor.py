@@ -85,7 +85,7 @@ def checks() -> dict[str, Callable[[], str]]:
 @click.command(epilog="\b\nExamples:\n  scoresde doctor\n  scoresde doctor --json")
 @json_option
 def doctor(as_json: bool) -> None:
-    """Check the installation: versions, a closed form, the bundled models, the web page. Exits with 1 if one fails."""
+    """Check the installation: versions, a known problem, the bundled models, the web page. Exit with 1 on failure."""
     rows, failed = [], False
     for name, check in checks().items():
         try:

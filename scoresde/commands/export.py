@@ -24,7 +24,7 @@ Examples:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder, new or empty.")
 @json_option
 def export(model: str, out: Path, as_json: bool) -> None:
-    """Write MODEL as a folder that diffusers loads, and compare what it gives when it is loaded from there."""
+    """Write MODEL as a folder for diffusers, and check that the network loaded from there gives the same."""
     found = export_model(load(model), out)
     row = {"folder": str(found.folder), "pipeline": found.pipeline, "difference": found.error}
     click.echo(json.dumps(row, indent=2) if as_json else f"{found}")
@@ -40,7 +40,7 @@ Examples:
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("repository", metavar="OWNER/NAME")
-@click.option("--private", is_flag=True, help="A repository that is made is private.")
+@click.option("--private", is_flag=True, help="Make a new repository private.")
 def push(folder: Path, repository: str, private: bool) -> None:
-    """Send an exported FOLDER to the Hugging Face hub as OWNER/NAME, which is made if it does not exist."""
+    """Upload an exported FOLDER to the Hugging Face hub as OWNER/NAME, which is created if it does not exist."""
     click.echo(send(folder, repository, private=private))

@@ -67,8 +67,7 @@ Examples:
         params=[*own, *training, *field_options(data.all())],
         help=run.__doc__,
         short_help="Train an extractor on a data set.",
-        epilog="\b\nAn option followed by [npz: 0.1] belongs to the data set npz, and is 0.1 unless it is given.\n"
-        + examples,
+        epilog="\b\nAn option with [npz: 0.1] belongs to the data set npz and has the default 0.1.\n" + examples,
     )
-    help_ = "Make domain extractors, whose features stand in for Inception's where its weights are not at hand."
+    help_ = "Train domain extractors, feature networks for the metrics on one data set."
     return click.Group("features", commands=[fit], help=help_, epilog=examples)

@@ -18,11 +18,11 @@ from .options import build, field_options, json_option, print_table
 def run_import(
     source: Path, out: Path, family: str | None, data_name: str | None, force: bool, as_json: bool, **options: Any
 ) -> None:
-    """Make a model folder of SOURCE, a checkpoint of another project, and check that it denoises.
+    """Convert SOURCE, a checkpoint of another project, to a model folder, and check that it denoises.
 
     Families: a folder of diffusers; .pth of score_sde; .pt of guided-diffusion, improved-diffusion, lucidrains or SiT;
-    .pkl of EDM. Nothing of a checkpoint is run. What a file does not say is an option, and asked for by name.
-    The model that comes out is used like any other: --model FOLDER.
+    .pkl of EDM. No code in a checkpoint is executed. If a file lacks a value, the command asks for the option.
+    Use the result with --model FOLDER.
     """
     chosen = build(families, family or family_of(source).name, options)
     images = None if data_name is None else images_of({}, str(source), data_name, "train")[1].drawn(16).scaled()
@@ -54,13 +54,13 @@ def command() -> click.Command:
                 ["--data", "data_name"], metavar="NAME[:KEY=VALUE,...]",
                 help="Images of the kind that the model makes, for the check. [default: two photographs]",
             ),
-            click.Option(["--force"], is_flag=True, help="Keep the model although the check fails or cannot be made."),
+            click.Option(["--force"], is_flag=True, help="Keep the model even if the check fails or is not possible."),
             *field_options(families),
         ],
         help=run_import.__doc__,
         epilog="""\b
-The table: root mean square error of the denoised pictures at each level of noise, with the
-label of that level, and with those of half and of twice the noise, which a right model likes less.
+The table shows the root mean square error of denoised images at each level of noise, with the time input
+of this level, and with those of half and twice the noise. For a correct model these two are worse.
 \b
 Examples:
   scoresde import ddpm-cifar10-32 --out models/ddpm

@@ -81,7 +81,7 @@ def encode_command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Carry images to their latent codes and back: codes.safetensors, a sheet, and encode.json with the error."""
+    """Map images to latent codes and back. Writes codes.safetensors, an image, and encode.json."""
     network, chosen, x, folder = prepare(model, solver, options, files, count, device_name, precision, compile)
     target = out or Path("latent") / f"{folder.name}-encode"
     with result(target, "encode.json", ("codes.safetensors", "sheet.png")) as place:
@@ -119,7 +119,7 @@ def interpolate_command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Draw the way from one image to another, for each pair of them, along the sphere of latent codes."""
+    """Draw the images between two images, for each pair of them, along the sphere of latent codes."""
     if len(files) % 2:
         raise UsageError(f"images are interpolated in pairs, got {len(files)} files")
     network, chosen, x, folder = prepare(model, solver, options, files, 2 * count, device_name, precision, compile)
@@ -161,9 +161,8 @@ def command(name: str, callback: Any, own: list[click.Parameter], epilog: str) -
         help=callback.__doc__,
     )
     made.epilog = f"""\b
-Without files, test images of the set that the model was trained on are taken. An option followed by [dpm: 0.05]
-belongs to the solver dpm, and is 0.05 unless it is given. Of what the folder holds, the files of an earlier result of
-this command are replaced, and no others.
+Without files, test images of the model's data set are used. An option with [dpm: 0.05] belongs to the solver dpm and
+has the default 0.05. Only the files of an earlier result of this command in the output folder are replaced.
 \b
 Examples:
 {epilog}"""
@@ -181,6 +180,6 @@ def encode_images() -> click.Command:
 def interpolate_images() -> click.Command:
     """`scoresde interpolate`."""
     number = click.Option(["-n", "count"], type=click.IntRange(1), default=4, show_default=True, help="Test pairs.")
-    frames = click.Option(["--frames"], type=click.IntRange(2), default=9, show_default=True, help="Images of a way.")
+    frames = click.Option(["--frames"], type=click.IntRange(2), default=9, show_default=True, help="Images per pair.")
     examples = "  scoresde interpolate\n  scoresde interpolate a.png b.png --frames 12"
     return command("interpolate", interpolate_command, [frames, number], examples)

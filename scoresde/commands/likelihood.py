@@ -59,11 +59,11 @@ def run(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Bits per dimension of images under MODEL, a run, model folder or bundled name [default: digits].
+    """Compute the bits per dimension of images under MODEL, a run, model folder or bundled name [default: digits].
 
-    Under a network trained to colour: of an image given its luma. Under one trained to inpaint: of what fills a hole
-    given what is around it. Under a model of latents: nats per number of a latent, a density of latents, which is not
-    to be compared with bits per dimension.
+    For a network trained to colour, the likelihood is that of an image given its luma. For one trained to inpaint, it
+    is that of a hole given the rest. For a model of latents it is a density in nats per value of the latent, which
+    cannot be compared with bits per dimension.
     """
     if solver not in PAIRS:
         raise UsageError(f"--solver must be {', '.join(PAIRS[:-1])} or {PAIRS[-1]}, got {solver!r}")
@@ -162,24 +162,35 @@ def likelihood() -> click.Command:
         click.Option(
             ["-n", "count"],
             type=whole,
-            help="Images, drawn by --seed from all over the split; more begin with fewer. [default: all, in order]",
+            help="Number of images, drawn at random by --seed from the split. [default: all, in order]",
         ),
         click.Option(
-            ["--draws"], type=whole, default=1, show_default=True, help="Dequantisations, or latents, of each image."
+            ["--draws"], type=whole, default=1, show_default=True, help="Dequantisations, or latents, per image."
         ),
-        click.Option(["--exact"], is_flag=True, help="Exact divergence: one vjp for each value of an image."),
+        click.Option(["--exact"], is_flag=True, help="Exact divergence: one backward pass per value of an image."),
         click.Option(["--probes"], type=whole, default=1, show_default=True, help="Independent random probes."),
-        click.Option(["--classes"], type=whole, default=1, show_default=True, help="Interleaved classes of a probe."),
-        click.Option(["--eps"], type=float, default=1e-5, show_default=True, help="Time at which the images are put."),
         click.Option(
-            ["--vlb", "steps"], type=click.IntRange(2), metavar="STEPS", help="Instead, the variational bound."
+            ["--classes"],
+            type=whole,
+            default=1,
+            show_default=True,
+            help="Interleaved classes of pixels per probe; more reduce the noise.",
+        ),
+        click.Option(
+            ["--eps"], type=float, default=1e-5, show_default=True, help="Time at which the images are placed."
+        ),
+        click.Option(
+            ["--vlb", "steps"],
+            type=click.IntRange(2),
+            metavar="STEPS",
+            help="Compute the variational bound in so many steps instead.",
         ),
         click.Option(
             ["--variance"],
             type=click.Choice(["small", "large", "learned"]),
             default="small",
             show_default=True,
-            help="Of the steps of --vlb.",
+            help="Reverse variance for --vlb.",
         ),
         click.Option(
             ["--solver"],
@@ -189,7 +200,7 @@ def likelihood() -> click.Command:
         ),
         *hole_options("an image's number, by default as in training"),
         click.Option(
-            ["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Of images, noise and probes."
+            ["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Seed of images, noise and probes."
         ),
         click.Option(["--batch"], type=whole, default=64, show_default=True, help="Images at a time."),
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),

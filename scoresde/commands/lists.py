@@ -86,7 +86,7 @@ def solvers(name: str | None, as_json: bool) -> None:
 @click.argument("name", required=False)
 @json_option
 def conditioners(name: str | None, as_json: bool) -> None:
-    """List what conditional sampling is made of, or explain the one called NAME with its options."""
+    """List observations, conditioners and samplers for conditional sampling, or explain the one called NAME."""
     kinds: dict[str, Mapping[str, type[Options]]] = {
         "conditioner": by_model.all(),
         "posterior sampler": posteriors.all(),

@@ -49,8 +49,7 @@ def run(
 ) -> None:
     """Measure how far the samples in a folder are from a data set, with intervals and floors.
 
-    The floor is the same distance of as many real images from the other real images. All that can be refused is
-    refused before the first image is looked at.
+    The floor is the same distance of as many real images from the other real images: the value of a perfect model.
     """
     fields = {field for cls in registry.all().values() for field in cls.model_fields}
     used = chosen(metric, {k: v for k, v in options.items() if k in fields and v is not None})
@@ -97,18 +96,26 @@ def metrics() -> click.Command:
         click.Argument(["samples"], type=click.Path(path_type=Path)),
         click.Option(["--data", "data_name"], metavar="NAME", help="Real images; see `scoresde datasets`."),
         click.Option(["--split"], type=click.Choice(["train", "test"]), default="train", show_default=True),
-        click.Option(["--statistics"], type=click.Path(path_type=Path), help=".npz with mu and sigma, for --data."),
-        click.Option(["--save-statistics"], type=click.Path(path_type=Path), help="Keep those of --data there."),
-        click.Option(["--metric"], default="fd,kd,sw", show_default=True, metavar="NAMES", help="Comma between them."),
-        click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Of blocks and splits."),
+        click.Option(
+            ["--statistics"], type=click.Path(path_type=Path), help=".npz with mu and sigma, instead of --data."
+        ),
+        click.Option(
+            ["--save-statistics"], type=click.Path(path_type=Path), help="Write the statistics of --data to this file."
+        ),
+        click.Option(
+            ["--metric"], default="fd,kd,sw", show_default=True, metavar="NAMES", help="Metrics, separated by commas."
+        ),
+        click.Option(
+            ["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Seed of blocks and splits."
+        ),
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
     known = field_options(registry.all())
     command = click.Command("metrics", callback=run, params=[*own, *known, *field_options(data.all())])
     command.help = run.__doc__
     command.epilog = f"""\b
-SAMPLES is a folder of pictures of one size, in it or in folders inside it. The metrics: {", ".join(registry.all())}.
-Options followed by [names] belong to those metrics or data sets.
+SAMPLES is a folder of images of one size, which may have sub-folders. Metrics: {", ".join(registry.all())}.
+An option with [names] belongs to these metrics or data sets.
 \b
 Examples:
   scoresde metrics samples/digits-dpm --data digits

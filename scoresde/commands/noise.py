@@ -21,9 +21,9 @@ CHAINS = tuple(f"ddpm:schedule={schedule}" for schedule in ("linear", "cosine", 
 
 @click.command(
     epilog="""\b
-A time is a share of the process: 0.25, or 250/1000 for step 250 of a chain of 1000. One noise is used for all processes
-and times of a picture. A row is a process, and shows x_t divided by its scale, the root of α² + σ², which is 1 in
-processes that preserve the variance. Of what the folder holds, only the files of an earlier result are replaced.
+A time is a fraction of the process: 0.25, or 250/1000 for step 250 of a chain of 1000. All processes and times of a
+picture use the same noise. A row is a process. It shows x_t divided by the root of α² + σ², which is 1 for
+variance-preserving processes. Only the files of an earlier result in the output folder are replaced.
 \b
 Examples:
   scoresde noise photo.png
@@ -31,7 +31,7 @@ Examples:
   scoresde noise photo.png --times 0,75/300,150/300,1 --process ddpm:steps=300,schedule=cosine"""
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PICTURE...")
-@click.option("--times", default="0,0.05,0.1,0.25,0.5,0.75,1", show_default=True, metavar="T,T,...", help="When.")
+@click.option("--times", default="0,0.05,0.1,0.25,0.5,0.75,1", show_default=True, metavar="T,T,...", help="Times.")
 @click.option(
     "--process", "names", multiple=True, metavar="NAME[:KEY=VALUE,...]", help="Processes. [default: one of each kind]"
 )
@@ -39,9 +39,9 @@ Examples:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Picture i uses seed + i.")
 @click.option("--out", type=click.Path(path_type=Path), default="noise", show_default=True, help="Folder.")
 def noise(files: tuple[Path, ...], times: str, names: tuple[str, ...], size: int, seed: int, out: Path) -> None:
-    """Show pictures on their way to noise: a sheet, one PNG for each process and time, and noise.json.
+    """Show how processes turn pictures into noise, x_t = α x_0 + σ z.
 
-    What is shown is x_t = α x_0 + σ z, of which noise.json has α and σ.
+    The output is an image of all, one PNG for each process and time, and noise.json with α and σ.
     """
     shares = [share_of(text) for text in times.split(",")]
     processes: dict[str, SDE] = {name: sdes.parse(name) for name in names or PROCESSES + CHAINS}

@@ -32,9 +32,10 @@ Prepare = Callable[[Path, tuple[int, ...]], Case]
 
 
 def run_colourise(files: tuple[Path, ...], fit: FitMode, **options: Any) -> None:
-    """Draw colours for grey pictures: several for each, a sheet, and colourise.json with what they cost.
+    """Draw colours for grey pictures, several samples for each.
 
-    A colour picture is reduced to its luma, and is the truth in the sheet.
+    The output is an image of all samples, one PNG per sample, and colourise.json. A colour picture is converted to
+    grey, and shown as the truth.
     """
 
     def prepare(file: Path, shape: tuple[int, ...]) -> Case:
@@ -53,10 +54,10 @@ def run_inpaint(
     invert: bool,
     **options: Any,
 ) -> None:
-    """Fill a hole in pictures: several fillings for each, the mask, a sheet, and inpaint.json with what they cost.
+    """Fill a hole in pictures, several samples for each.
 
-    The hole is where the mask is white. What is not in the hole comes back unchanged, bit for bit, from a picture of
-    the model's size, or with --fit tile of any larger one; of a resized picture, what the resizing made of it does.
+    The output is an image of all samples, one PNG per sample, the mask, and inpaint.json. The hole is where the mask is
+    white. Pixels outside the hole are kept bit for bit, unless --fit resize resizes the picture.
     """
     hole = hole_of(mask, box, random_mask, invert)
     if hole is None:
@@ -178,30 +179,29 @@ def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: 
         click.Argument(["files"], nargs=-1, required=True, type=path, metavar="IMAGE|FOLDER..."),
         click.Option(["--model"], default="cifar10", show_default=True, help="Run, model folder or bundled name."),
         *own,
-        click.Option(["-n", "count"], type=click.IntRange(1), default=4, show_default=True, help="Samples a picture."),
+        click.Option(["-n", "count"], type=click.IntRange(1), default=4, show_default=True, help="Samples per image."),
         click.Option(["--conditioner"], metavar="NAME[:KEY=VALUE,...]",
-                     help="How what is known is imposed, such as moment:products=3. "
+                     help="Conditioner, such as moment:products=3; see `scoresde conditioners`. "
                      f"[default: {CONDITIONER}; trained for a network that is]"),
         click.Option(["--solver"], metavar="NAME", help=f"See `scoresde solvers`. [default: {SOLVER}]"),
         click.Option(["--posterior"], metavar="NAME[:KEY=VALUE,...]",
-                     help="In place of both: gibbs, langevin, smc:particles=16 or travel, which take longer."),
-        click.Option(["--clip"], is_flag=True, help="Cut off predicted data at black and white, before what is known."),
+                     help="A sampler instead of both: gibbs, langevin, smc:particles=16 or travel; takes longer."),
+        click.Option(["--clip"], is_flag=True, help="Clip predicted data to black and white, before conditioning."),
         click.Option(["--fit"], type=click.Choice(["whole", "resize", "tile"]), default="whole", show_default=True,
-                     help="Pictures of another size than the model's keep theirs, and what is missing is drawn at its "
-                     "resolution; or they are resized and cut to its size; or drawn in overlapping tiles."),
+                     help="Pictures of another size than the model's: whole keeps their size and draws at the model's "
+                     "resolution, resize cuts them to its size, tile draws in overlapping tiles."),
         click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Sample i uses seed + i."),
-        click.Option(["--batch"], type=click.IntRange(1), default=64, show_default=True, help="Of samples or tiles."),
+        click.Option(["--batch"], type=click.IntRange(1), default=64, show_default=True, help="Samples or tiles."),
         click.Option(["--out"], type=path, help=f"Folder. [default: {name}/IMAGE, or {name}/MODEL for several]"),
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]  # fmt: skip
     fields = field_options(solvers.all(), {SOLVER: {"steps": STEPS}})
     made = click.Command(name, callback=callback, params=[*shared, *fields], help=callback.__doc__)
     made.epilog = f"""\b
-An option followed by [dpm: 0.05] belongs to the solver dpm, and is 0.05 unless it is given. The model needs the
-covariance of its data, which a training keeps and `scoresde stats` estimates; --conditioner projection does without,
-and so does a network that was trained to colour or to inpaint. Of what the folder holds, the files of an earlier result
-of this command are replaced, and no others. What an interrupted run has done is in .unfinished there until the next
-run.
+An option with [dpm: 0.05] belongs to the solver dpm and has the default 0.05. The default conditioner needs the
+covariance of the model's data, which a training stores and `scoresde stats` estimates. --conditioner projection and
+networks that were trained to colour or to inpaint do not need it. Only the files of an earlier result of this command
+in the output folder are replaced. The files of an interrupted run are in .unfinished there until the next run.
 \b
 Examples:
 {examples}"""
@@ -233,11 +233,11 @@ def restore() -> click.Command:
     """`scoresde restore`."""
     own = [
         click.Option(["--task", "task_names"], required=True, multiple=True, metavar="NAME[:KEY=VALUE,...]",
-                     help="What was done to the picture: downsample:4 for the means of 4x4 pixels, blur:1.5 for a "
+                     help="Degradation to undo: downsample:4 for the means of 4x4 pixels, blur:1.5 for a "
                      "Gaussian blur, motion:length=9,angle=30, crop:left=8, noisy:0.2 for white noise, luma, mean, "
-                     "jpeg:10, quantised:8, poisson:30 or phase. Several are done in this order."),
-        click.Option(["--noise"], type=float, help="Standard deviation of the error of what is left, in [-1, 1]."),
-        click.Option(["--degrade"], is_flag=True, help="IMAGE is the original: do the task to it first."),
+                     "jpeg:10, quantised:8, poisson:30 or phase. Several happened in this order."),
+        click.Option(["--noise"], type=float, help="Standard deviation of the noise in IMAGE, for pixels in [-1, 1]."),
+        click.Option(["--degrade"], is_flag=True, help="IMAGE is the original: degrade it first."),
     ]  # fmt: skip
     examples = """\
   scoresde restore small.png --task downsample:4

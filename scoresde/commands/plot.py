@@ -26,17 +26,17 @@ PLACES = {
 
 @click.command(
     epilog="""\b
-RUN is the folder of a training, which may still be at work. Held-out losses, distances and likelihoods are there if
-it evaluates on its way (train.evaluate_every).
+RUN is the folder of a training, which may still be running. With train.evaluate_every there are also held-out losses,
+distances and likelihoods.
 \b
 Examples:
   scoresde plot runs/digits
   scoresde plot runs/digits --out curves.png"""
 )
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="The picture. [default: RUN/curves.png]")
+@click.option("--out", type=click.Path(path_type=Path), help="Output image. [default: RUN/curves.png]")
 def plot(run: Path, out: Path | None) -> None:
-    """Draw the curves of a training: loss, gradient, learning rate, and what was evaluated."""
+    """Plot the curves of a training: loss, gradient, learning rate and evaluations."""
     log = run / "metrics.jsonl"
     if not log.is_file():
         raise DataError(f"{run} has no metrics.jsonl: give the folder of a training that has begun")

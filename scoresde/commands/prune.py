@@ -25,9 +25,9 @@ from .options import compared, json_option, network_options, print_table
 
 @click.command(
     epilog="""\b
-MODEL is a run, a model folder or a bundled name. l1 takes the smallest weights of each layer, random any, ln whole
-output channels of the least length. Operations are those of a processor that skips zeros; others gain nothing.
---finetune needs the configuration that the model was trained with: that of a run, or a bundled one.
+MODEL is a run, a model folder or a bundled name. l1 removes the smallest weights of each layer, random any weights, ln
+the output channels of least norm. Operations are those of a processor that skips zeros; others are not faster.
+--finetune needs the configuration of the training, which a run and a bundled model have.
 \b
 Examples:
   scoresde prune digits --amount 0.5
@@ -37,7 +37,7 @@ Examples:
 )
 @click.argument("model")
 @click.option("--method", type=click.Choice(get_args(PruneMethod)), default="l1", show_default=True)
-@click.option("--amount", type=float, default=0.5, show_default=True, help="Share of each layer, between 0 and 1.")
+@click.option("--amount", type=float, default=0.5, show_default=True, help="Fraction of each layer, between 0 and 1.")
 @click.option(
     "--module",
     "modules",
@@ -51,13 +51,19 @@ Examples:
     type=click.IntRange(0),
     default=0,
     metavar="STEPS",
-    help="Train what is left so long. [default: not at all]",
+    help="Train the remaining weights for so many steps. [default: 0]",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Model folder. [default: pruned/MODEL]")
 @click.option("--metric", default="pixel-frechet", show_default=True, metavar="NAME[:KEY=VALUE,...]",
               help="Distance of samples from held-out images.")  # fmt: skip
-@click.option("--samples", type=click.IntRange(0), default=256, show_default=True, help="So many; 0 measures none.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what random takes.")
+@click.option(
+    "--samples",
+    type=click.IntRange(0),
+    default=256,
+    show_default=True,
+    help="Number of samples to measure; 0 for none.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of --method random.")
 @click.option("--quiet", is_flag=True, help="No progress bar or lines.")
 @network_options
 @json_option
@@ -78,7 +84,7 @@ def prune(
     compile: bool,
     as_json: bool,
 ) -> None:
-    """Set a share of MODEL's weights to 0, and report sparsity, operations and the distance of its samples."""
+    """Set a fraction of MODEL's weights to 0, and report sparsity, operations and the distance of its samples."""
     folder = models.locate(model)
     content = files.read_json(folder / models.CONFIG)
     chosen: Metric = metrics.parse(metric)

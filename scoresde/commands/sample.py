@@ -64,10 +64,10 @@ def run(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Draw samples from a model: a sheet, one PNG per seed, and samples.json with what they cost.
+    """Draw samples from a model. The output is an image of all samples, one PNG per seed, and samples.json.
 
-    Samples that are no pictures are the array `samples` of samples.npz, in the units of the data. Of what the folder
-    holds, the files of an earlier result of this command are replaced, and no others.
+    Samples that are not images are written to samples.npz, as the array `samples` in the units of the data. The files
+    of an earlier result of this command in the output folder are replaced, and no others.
     """
     if trajectory is not None and trajectory < 2:
         raise UsageError(f"--trajectory needs at least 2 frames, got {trajectory}")
@@ -172,45 +172,48 @@ def sample() -> click.Command:
         click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Sample i uses seed + i."),
         click.Option(["--batch"], type=click.IntRange(1), default=64, show_default=True, help="Samples at a time."),
         click.Option(["--out"], type=click.Path(path_type=Path), help="Folder. [default: samples/MODEL-SOLVER]"),
-        click.Option(["--trajectory"], type=int, metavar="FRAMES", help="Also pictures of x_t and of predicted x_0."),
         click.Option(
-            ["--animation"], type=click.Choice(["gif", "webp"]), default="gif", show_default=True, help="Its format."
+            ["--trajectory"], type=int, metavar="FRAMES", help="Also show x_t and the predicted x_0 at so many times."
+        ),
+        click.Option(
+            ["--animation"],
+            type=click.Choice(["gif", "webp"]),
+            default="gif",
+            show_default=True,
+            help="Format of the animation.",
         ),
         click.Option(
             ["--class", "classes"],
             metavar="C[,C...]",
-            help="Class of the samples, by number or name, or several in turn.",
+            help="Class of the samples, by number or name; several are used in turn.",
         ),
+        click.Option(["--guidance"], type=float, metavar="W", help="Guidance scale. [default: 1, which is none]"),
         click.Option(
-            ["--guidance"], type=float, metavar="W", help="Scale of guidance to the class. [default: 1, which is none]"
-        ),
-        click.Option(
-            ["--guidance-interval"], metavar="LOW,HIGH", help="Times between which the scale holds. [default: all]"
+            ["--guidance-interval"], metavar="LOW,HIGH", help="Use guidance between these times only. [default: all]"
         ),
         click.Option(
             ["--classifier"],
             type=click.Path(path_type=Path),
             metavar="FOLDER",
-            help="What guides in place of the model's own classes, made by `scoresde classifier`.",
+            help="Guide by this classifier, made by `scoresde classifier`.",
         ),
-        click.Option(["--clip"], is_flag=True, help="Cut the predicted images off at black and white."),
+        click.Option(["--clip"], is_flag=True, help="Clip the predicted images to black and white."),
         click.Option(
             ["--start"],
             multiple=True,
             metavar="PICTURE|data:INDEX",
-            help="Begin with this picture, or one held out from training, noised; several are taken in turn.",
+            help="Add noise to this picture, or to a held-out image, and start from it; several are used in turn.",
         ),
         click.Option(
-            ["--start-time"], metavar="T", help=f"To which share of the process, 0.3 or 300/1000. [default: {SHARE}]"
+            ["--start-time"], metavar="T", help=f"Time of --start, as a fraction: 0.3 or 300/1000. [default: {SHARE}]"
         ),
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
     command = click.Command("sample", callback=run, params=[*own, *field_options(solvers.all())], help=run.__doc__)
     command.epilog = """\b
-An option followed by [dpm: 0.05] belongs to the solver dpm, and is 0.05 unless it is given. With --steps alone the
-method and the grid are those that came nearest to the converged flow in that many steps, or what `scoresde tune` has
-left for them. Under torchrun the batches are shared out. What an interrupted run has done is in .unfinished in its
-folder until the next run there.
+An option with [dpm: 0.05] belongs to the solver dpm and has the default 0.05. --steps without --solver chooses the
+solver that came nearest to the converged flow in so many steps, or one that `scoresde tune` has stored. Under torchrun
+the batches are distributed. The files of an interrupted run are in .unfinished in its folder until the next run there.
 \b
 Examples:
   scoresde sample --steps 8

@@ -38,7 +38,7 @@ def chosen(text: str) -> list[Kind]:
 @click.command(
     "stats",
     epilog="""\b
-A bundled model is left as it is: its copy in models/NAME, or --out, gets the files.
+A bundled model is not changed: the files go into its copy in models/NAME, or in --out.
 \b
 Examples:
   scoresde stats digits
@@ -52,7 +52,7 @@ Examples:
     "-n", "count", type=click.IntRange(2), default=store.COUNT, show_default=True, help="Images, drawn at random."
 )
 @click.option("--kinds", default=",".join(store.USUAL), show_default=True, help="Any of channel, dct and full.")
-@click.option("--clusters", type=click.IntRange(2), help="Clusters of the images, too, for the conditioner mixture.")
+@click.option("--clusters", type=click.IntRange(2), help="Also find so many clusters, for the conditioner mixture.")
 @click.option("--out", type=click.Path(path_type=Path), help="Model folder for the files. [default: the model's]")
 @click.option("--quiet", is_flag=True, help="No progress bar or lines.")
 @json_option
@@ -66,7 +66,7 @@ def statistics(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Estimate the covariance of MODEL's data and keep it beside the weights, for the conditioners.
+    """Estimate the covariance of MODEL's data and store it with the model, for the conditioners.
 
     For a model of latents it is the covariance of the latents of the images.
     """

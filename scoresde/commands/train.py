@@ -54,11 +54,11 @@ def seconds_of(text: str | None) -> float | None:
 @click.command(
     cls=ResumeCommand,
     epilog="""\b
-WHAT is a folder or zip of pictures, or an .npz or .npy file, for which a configuration is chosen and shown; or a
-configuration: a TOML file, or a name of `scoresde configs`. KEY=VALUE are changes such as train.batch=64. Sub-folders
-of pictures that divide them all are classes. Ctrl-C saves a checkpoint and exits with 130, SIGTERM and SIGUSR1 with
-143; a second Ctrl-C ends at once. --resume RUN goes on from the newest checkpoint of RUN that is whole; --resume and
---resume auto do so in the folder of --out, the latter also begins where there is none.
+WHAT is a folder or zip of images, or an .npz or .npy file; then a configuration is chosen and printed. Or WHAT is a
+configuration: a TOML file, or a name from `scoresde configs`. KEY=VALUE overrides a value, such as train.batch=64. If
+all images are in sub-folders, these are classes. Ctrl-C saves a checkpoint and exits with 130, SIGTERM and SIGUSR1
+with 143; a second Ctrl-C stops at once. --resume RUN continues from the newest intact checkpoint of RUN. --resume and
+--resume auto do so in the folder of --out; with auto the run starts if there is no checkpoint.
 \b
 Examples:
   scoresde train my-pictures/
@@ -73,12 +73,20 @@ Examples:
 )
 @click.argument("words", nargs=-1, metavar="WHAT [KEY=VALUE]...")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder. [default: runs/WHAT]")
-@click.option("--images", metavar="N", help="Images seen in all, repetitions counted: train.images.")
-@click.option("--time", metavar="TIME", help="The run is planned to end within this time, such as 20m or 1h30m.")
-@click.option("--init-from", metavar="MODEL", help="Begin with the weights of a run, model folder or bundled model.")
-@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="A change, as after WHAT. Can be repeated.")
-@click.option("--resume", metavar="[RUN|auto]", help="Go on from the newest checkpoint; with auto, begin without one.")
-@click.option("--change", is_flag=True, help="Let a resumed run have other options of [train], or other images.")
+@click.option("--images", metavar="N", help="Images seen in total, with repetitions: train.images.")
+@click.option("--time", metavar="TIME", help="Plan a run that ends within this time, such as 20m or 1h30m.")
+@click.option("--init-from", metavar="MODEL", help="Start from the weights of a run, model folder or bundled model.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a value of the configuration. Can be repeated.",
+)
+@click.option(
+    "--resume", metavar="[RUN|auto]", help="Continue from the newest checkpoint; auto: start if there is none."
+)
+@click.option("--change", is_flag=True, help="Allow other options of [train], or other images, in a resumed run.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and stop.")
 @click.option("--quiet", is_flag=True, help="No progress bar or lines.")
 @device_option
@@ -95,7 +103,7 @@ def train(
     quiet: bool,
     device_name: str,
 ) -> None:
-    """Train a score network on pictures, arrays or what a configuration says."""
+    """Train a score network on images, on an array, or on the data of a configuration."""
     began, (what, overrides) = monotonic(), asked(words, resume)
     overrides += list(changes)
     overrides += [f"train.images={images}"] if images else []

@@ -45,11 +45,11 @@ def run(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Learn the solver that ends nearest to the exact probability flow of MODEL in a few evaluations, and keep it.
+    """Learn a solver for MODEL that comes near to its exact probability flow in a few evaluations, and store it.
 
-    What is learned are the times of the evaluations and their weights. The number of evaluations is that of the solver
-    itself: `scoresde sample` adds one for the final denoising. Errors are root mean squares over the values of a
-    sample, before it, on noise of other seeds than those that were learned from.
+    The command learns the times of the evaluations and their weights. --nfe counts the evaluations of the solver
+    itself; `scoresde sample` adds one for the final denoising. Errors are root mean squares over the values of a
+    sample, before the denoising, on noise that was not used for learning.
     """
     folder, wanted = models.locate(model), budgets(nfe)
     network = inferring(models.load(folder, device(device_name)), precision, compile)
@@ -86,18 +86,24 @@ def tune() -> click.Command:
     """The command."""
     own = [
         click.Argument(["model"]),
-        click.Option(["--nfe"], default="5,8,10", show_default=True, help="Numbers of evaluations, each for a solver."),
+        click.Option(
+            ["--nfe"], default="5,8,10", show_default=True, help="Numbers of evaluations; one solver for each."
+        ),
         click.Option(["--seed"], type=click.IntRange(0), default=SEED, show_default=True, help="First training seed."),
-        click.Option(["--trajectories"], type=click.IntRange(1), default=256, show_default=True, help="To learn from."),
-        click.Option(["--held-out"], type=click.IntRange(1), default=256, show_default=True, help="To judge with."),
+        click.Option(
+            ["--trajectories"], type=click.IntRange(1), default=256, show_default=True, help="Number to learn from."
+        ),
+        click.Option(
+            ["--held-out"], type=click.IntRange(1), default=256, show_default=True, help="Number to validate on."
+        ),
         click.Option(["--out"], type=click.Path(path_type=Path), help=OUT),
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
     ]
     command = click.Command("tune", callback=run, params=[*own], help=run.__doc__)
     command.epilog = f"""\b
-The solvers go into {store.FILE} beside the weights, and belong to these weights and their number of evaluations.
-`scoresde sample --steps N` and `scoresde.sample(model, steps=N)` take them where no solver is named. A bundled model is
-left as it is: its copy in models/NAME, or --out, gets them.
+The solvers are stored in {store.FILE} of the model folder, for these weights and these numbers of evaluations.
+`scoresde sample --steps N` and `scoresde.sample(model, steps=N)` use them if no solver is named. A bundled model is not
+changed: they go into its copy in models/NAME, or in --out.
 \b
 Examples:
   scoresde tune digits --nfe 5,8

@@ -14,9 +14,8 @@ from .options import network_options
 
 @click.command(
     epilog="""\b
-Only this machine can open the page, unless --host says where else to listen; then
-the printed link holds a key, which a phone in the same network needs too. What is
-said on the way is not encrypted.
+By default only this machine can open the page. With --host, others can open it too, by
+the printed link, which contains a key. The connection is not encrypted.
 \b
 Examples:
   scoresde web
@@ -24,9 +23,14 @@ Examples:
   scoresde web --host 0.0.0.0 --catalogue family.sqlite
   scoresde web --public https://demo.example.org/scoresde"""
 )
-@click.option("--model", "models", multiple=True, help="Run, model folder or bundled name. [default: those bundled]")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 is any that is free.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 is all.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    help="Run, model folder or bundled name. Can be repeated. [default: all bundled]",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 is any free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 for all.")
 @click.option(
     "--catalogue",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -48,7 +52,7 @@ def web(
     precision: Asked,
     compile: bool,
 ) -> None:
-    """Serve a page on which pictures are drawn, painted, coloured, compared and kept."""
+    """Serve a page for the browser, to draw, inpaint, colourise, compare and keep pictures."""
     try:
         from ..web.app import WebSettings, create_app
         from ..web.link import blocks

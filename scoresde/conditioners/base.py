@@ -80,7 +80,7 @@ class ConditionedModel(WrapperModel):
 
 
 class Conditioner(Options, ABC):
-    """A way to impose a measurement. Fields are options; a conditioner has no other state.
+    """Turns a model of p(x) and a measurement y into a model of p(x | y). Fields are options, without other state.
 
     Example:
         >>> import scoresde
@@ -97,8 +97,8 @@ class Conditioner(Options, ABC):
 
         Args:
             model: The model of p(x).
-            observation: What y was measured with.
-            y: (B, *m), one measurement per sample; `y.expand(B, ...)` makes many samples of one.
+            observation: The observation of y.
+            y: (B, *m), one measurement per sample; use `y.expand(B, ...)` for many samples of one measurement.
             generator: Source of the conditioner's own noise, if it has any; one per sample as for a solver.
 
         Raises:

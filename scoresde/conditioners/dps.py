@@ -24,17 +24,17 @@ class DPS(Conditioner):
     """∇ log p(y | x_t) ≈ -w ∇|y - A x̂_0(x_t)|, for any differentiable A; each sample has its own norm.
 
     The paper moves x by ζ ∇|...| after each of N steps. As a part of the score this is w = r/g² with the rate r = ζ N
-    per unit of time, whatever N is; the probability flow moves at half of it. Below about 2 r steps (r for the
-    probability flow) a network's samples may explode. The rate is to be tuned to A, and grows with the number of
-    measurements; the noise σ_y does not count. With `weight=likelihood`, w = |y - A x̂_0|/s² is the gradient of log
-    N(y; A x̂_0, s² I), where s² is the mean square of y - A x̂_0, or σ_y² if that is more: there is no rate, and σ_y
-    counts; of few numbers s² is poor. For a linear A `covariance` has nothing to tune and no backward pass.
+    per unit of time; the probability flow moves at half of it. With fewer than about 2 r steps (r for the probability
+    flow) samples may diverge. The rate needs tuning for each A, and ignores the noise σ_y. With `weight=likelihood`,
+    w = |y - A x̂_0|/s² is the gradient of log N(y; A x̂_0, s² I), where s² is the mean square of y - A x̂_0, or σ_y² if
+    that is larger. It needs no tuning, but s² is a poor estimate if y has few numbers. For a linear A use `covariance`,
+    which needs neither tuning nor a backward pass.
 
     Reference: Chung et al. 2023, https://arxiv.org/abs/2209.14687, algorithm 1; equation 16 is w = |y - A x̂_0|/σ_y².
     """
 
-    rate: float = Field(30.0, gt=0, description="How far a sample is moved per unit of time: ζ = 0.3 at 100 steps.")
-    weight: Literal["rate", "likelihood"] = Field("rate", description="What the gradient is multiplied by.")
+    rate: float = Field(30.0, gt=0, description="Step size per unit of time; ζ = 0.3 at 100 steps.")
+    weight: Literal["rate", "likelihood"] = Field("rate", description="Weight of the gradient.")
 
     def _condition(
         self, model: ScoreModel, observation: Observation, y: Tensor, generator: Generators

@@ -19,9 +19,9 @@ from .covariance import CovarianceUser
 class Linearised(CovarianceUser, Conditioner):
     """x̂_0 + V Jᵀ (σ_y² I + J V Jᵀ)⁻¹ (y - f(x̂_0)), J = f'(x̂_0): `covariance` with the tangent of a smooth f for A.
 
-    It is the extended Kalman filter's step, at each evaluation anew, without a backward pass through the network. It is
-    made for an f that bends little within the deviation of x_0 given x_t, such as the root of a count or a curve of
-    brightness; where f has several solutions, such as a modulus, it follows one.
+    It is a step of the extended Kalman filter at each evaluation, without a backward pass through the network. Use it
+    for an f that is nearly linear within the deviation of x_0 given x_t, such as the root of a count or a tone curve.
+    If f has several solutions, such as a modulus, it finds one of them.
 
     Reference: Jazwinski 1970, Stochastic Processes and Filtering Theory, theorem 8.1.
     """

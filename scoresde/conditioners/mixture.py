@@ -22,11 +22,11 @@ ROWS = 4096
 
 @conditioners("mixture")
 class MixtureConditioner(CovarianceUser, LinearConditioner):
-    """`covariance` for each cluster of the data, weighed by how well it explains both x_t and y.
+    """`covariance` for each cluster of the data, weighted by its probability given x_t and y.
 
     Data of clusters Σ_k w_k N(m_k, Σ) have the mean μ_k = m_k + Σ (Σ + s I)⁻¹ (x_t/α - m_k) in cluster k, s = σ²/α²,
-    with shares r_k, and the covariance V = (Σ⁻¹ + I/s)⁻¹. The model knows more than its clusters, so that all μ_k are
-    moved until their mean Σ_k r_k μ_k is x̂_0. The result is Σ_k r'_k (μ_k + G (y - A μ_k)), where
+    with probabilities r_k, and the covariance V = (Σ⁻¹ + I/s)⁻¹. The model is more exact than its clusters, so all μ_k
+    are shifted until their mean Σ_k r_k μ_k is x̂_0. The result is Σ_k r'_k (μ_k + G (y - A μ_k)), where
     G = V Aᵀ (σ_y² I + A V Aᵀ)⁻¹ and r'_k is proportional to r_k N(y; A μ_k, σ_y² I + A V Aᵀ). With one cluster it is
     `covariance`; for data of such clusters it is exact.
     """

@@ -23,11 +23,11 @@ METHODS: dict[str, KrylovMethod] = {"cg": conjugate_gradients, "gmres": gmres}
 class MomentConditioner(CovarianceUser, LinearConditioner):
     """x̂_0 + V Aᵀ (s² I + A V Aᵀ)⁻¹ (y - A x̂_0), V = Cov[x_0 | x_t] = σ²/α ∂x̂_0/∂x_t, by Tweedie's second formula.
 
-    V is known by its products alone, each one a backward pass, of which an iterative method takes `products`. s² is
-    σ_y² + error² σ²/α²: a network that misses ε by `error` misses x̂_0 by error σ/α, and without this term what it is
-    wrongly sure of is divided by next to nothing. An exact score has `error` 0, and a symmetric V, for which `cg`
-    needs the fewest products; the derivative of a network is not symmetric, and `gmres` does not mind. The covariance
-    of the data, if there is one, is the preconditioner.
+    Products with V are backward passes; an iterative method takes `products` of them. s² is σ_y² + error² σ²/α²,
+    because an error of ε is an error of σ/α times as much in x̂_0. Without this term the correction diverges where the
+    network predicts too small a variance. An exact score has `error` 0 and a symmetric V, for which `cg` needs the
+    fewest products; the derivative of a network is not symmetric, so use `gmres`. The covariance of the data, if there
+    is one, is the preconditioner.
 
     Reference: Rozet et al. 2024, https://arxiv.org/abs/2405.13712 (MMPS).
     """

@@ -72,7 +72,7 @@ class PosteriorMixture(GaussianMixtureModel):
 
 @conditioners("oracle")
 class Oracle(LinearConditioner):
-    """∇ log p_t(x | y) itself, where the data are a mixture of normal laws: the truth for the other conditioners.
+    """The exact ∇ log p_t(x | y) for data from a Gaussian mixture: the reference for the other conditioners.
 
     The posterior of a mixture is a mixture, which diffuses in closed form. Reference: Bishop 2006, Pattern
     Recognition and Machine Learning, equations 2.113 to 2.117.

@@ -29,11 +29,10 @@ def isotropic_update(observation: LinearObservation, residual: Tensor, variance:
 
 @conditioners("projection")
 class Projection(LinearConditioner):
-    """x̂_0 + A⁺ (y - A x̂_0): the denoised sample with what is seen taken from y, and all else left as it is.
+    """x̂_0 + A⁺ (y - A x̂_0): the denoised sample, in which the measured part is replaced by y. A baseline.
 
-    With noise it is x̂_0 + v Aᵀ (σ_y² I + v A Aᵀ)⁻¹ (y - A x̂_0), v = σ²/α². Both are `covariance` for data of
-    infinite variance, where the seen part says nothing about the unseen part. For other data it is biased; it is a
-    baseline.
+    With noise it is x̂_0 + v Aᵀ (σ_y² I + v A Aᵀ)⁻¹ (y - A x̂_0), v = σ²/α². Both are `covariance` for data of infinite
+    variance, where the measured part carries no information about the rest. For other data it is biased.
 
     Reference: Wang et al. 2023, https://arxiv.org/abs/2212.00490 (DDNM).
     """

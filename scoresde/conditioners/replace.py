@@ -12,10 +12,10 @@ from .line import Lagging, Line, OneLine
 
 @conditioners("replace")
 class Replacement(LinearConditioner):
-    """∇ log p(x_t | y) ≈ ∇ log p(x_t with its seen part put to α A⁺y + σ z), the heuristic of score_sde.
+    """∇ log p(x_t | y) ≈ ∇ log p(x_t with its measured part set to α A⁺y + σ z), the heuristic of score_sde.
 
-    It leaves out what y says of the unseen part of x_t, takes y for exact, and stays biased at any number of steps.
-    z is drawn once for each sample, which every solver can follow. The seen part of the state goes to A⁺y.
+    It ignores what y says about the rest of x_t, treats y as exact, and is biased at any number of steps. z is drawn
+    once for each sample, so every solver can be used. The measured part of the state converges to A⁺y.
 
     Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, appendices I.2 and I.3.
     """

@@ -14,8 +14,8 @@ from .base import ConditionedModel, Conditioner, conditioners
 class Trained(Conditioner):
     """ε(x_t, y, t) as the network gives it, for one that was trained for a task on such measurements.
 
-    For `inpaint` the network sees the known pixels themselves in place of those of x_t, as in its training, and the
-    state's own move straight to them along x_t = α y + σ z. Nothing is approximated but by the training itself.
+    For `inpaint` the network gets the known pixels in place of those of x_t, as in its training, and those of the state
+    move to them along x_t = α y + σ z. The only approximation is that of the training.
 
     References: Saharia et al. 2022, https://arxiv.org/abs/2111.05826, section 3, for networks that are given the
     measurement as further channels.

@@ -22,12 +22,12 @@ Generators = torch.Generator | Sequence[torch.Generator] | None
 
 
 def generators(seeds: Iterable[int]) -> list[torch.Generator]:
-    """One generator per seed: row i of a batch drawn with them depends on seed i alone.
+    """One torch generator per seed: row i of a batch depends on seed i alone.
 
-    Generators are streams: each goes on where it was, so that a second use of the same one draws other noise.
+    A generator continues where it stopped, so a second use of the same one draws other noise.
 
     Args:
-        seeds: Whole numbers.
+        seeds: Integers.
 
     Example:
         >>> import scoresde
@@ -201,7 +201,10 @@ def seed_global(seed: int) -> None:
     Args:
         seed: A whole number.
     """
-    torch.manual_seed(seed)
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:  # torch would note down the whole stack for a device that is not there, which takes a tenth of a small step
+        torch.default_generator.manual_seed(seed)
 
 
 def undisturbed() -> AbstractContextManager[None]:

@@ -28,7 +28,7 @@ class Arrays(HeldOut):
     Labels, (N,) whole numbers, are called `labels`, `y` or `y_train`; an array `x_test` is the test split.
     """
 
-    test_path: str | None = Field(None, description="File of the test items, in place of a share held out of path.")
+    test_path: str | None = Field(None, description="File of test items, instead of a held-out fraction of path.")
     reduce: Reduce = 1
     levels: Levels = None
 

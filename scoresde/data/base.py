@@ -14,7 +14,7 @@ from ..core.random import permutation, stream
 from ..core.units import Units
 
 Split = Literal["train", "test"]
-Reduce = Annotated[int, Field(ge=1, description="Side of the squares of pixels whose mean becomes one pixel.")]
+Reduce = Annotated[int, Field(ge=1, description="Reduce images by the means of squares with this side, in pixels.")]
 
 
 class Dataset(ABC):
@@ -101,7 +101,7 @@ class Dataset(ABC):
 
 @dataclass(frozen=True)
 class Images(Dataset):
-    """Images as whole grey levels, with labels where the set has them.
+    """Images with integer grey levels, and labels if the set has them.
 
     Raises:
         DataError: There is no image, or the tensors do not fit together.

@@ -17,7 +17,7 @@ class Downloaded(DataOptions):
     The images are read from `root`, laid out as torchvision lays them out, and downloaded if they are not there.
     """
 
-    root: str = Field("data", min_length=1, description="Folder that the data set is kept in.")
+    root: str = Field("data", min_length=1, description="Folder of the data set.")
     download: bool = Field(True, description="Download the data set if it is not in root.")
     reduce: Reduce = 1
 

@@ -11,8 +11,8 @@ from .base import DataOptions, Split
 class HeldOut(DataOptions):
     """Base of the sets without a test split of their own: a fixed random share is held out for testing."""
 
-    path: str = Field(min_length=1, description="Where the images are.")
-    held_out: float = Field(0.1, ge=0, lt=1, description="Share of the images that is held out for testing.")
+    path: str = Field(min_length=1, description="Path of the images.")
+    held_out: float = Field(0.1, ge=0, lt=1, description="Fraction of the images that is held out for testing.")
 
     def chosen(self, count: int, split: Split) -> Tensor:
         """Which of `count` images belong to a split, in rising order; it depends on the count and the share alone.

@@ -13,7 +13,7 @@ from ..core.errors import DataError
 
 Levels = Annotated[
     int | None,
-    Field(ge=2, le=256, description="Grey levels of the pixels; without it, pixels of few levels are noticed."),
+    Field(ge=2, le=256, description="Number of grey levels; by default few levels are detected."),
 ]
 LOWEST, SPREAD = 32, 17
 """Most levels that are noticed where the pixels are 0, 1, 2, ..., and where they are spread evenly from 0 to 255."""

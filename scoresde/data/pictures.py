@@ -33,11 +33,11 @@ class Pictures(HeldOut):
     column `file_name` of such a table names the pictures, and those below its folder without a row are left out.
     """
 
-    size: int = Field(32, ge=8, description="Height and width that the images get.")
+    size: int = Field(32, ge=8, description="Height and width to which images are resized.")
     channels: Literal[1, 3] = Field(3, description="3 for colour, 1 for grey.")
     labels: Labels = Field(
         None,
-        description="Where classes come from: folders, table or, for none, false; without it, what looks like them.",
+        description="Source of classes: folders, table, or false for none; by default it is detected.",
     )
     levels: Levels = None
     skip_bad: bool = Field(False, description="Leave out pictures that cannot be read, if they are fewer than half.")

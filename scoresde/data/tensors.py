@@ -13,14 +13,14 @@ from .numbers import real, units_of, whole
 
 @dataclass(frozen=True)
 class Tensors(Dataset):
-    """N items of any real numbers and of one shape: (D,) vectors, (C, L) series, (C, D, H, W) volumes and so on.
+    """N items of real numbers with the same shape: (D,) vectors, (C, L) series, (C, D, H, W) volumes and so on.
 
-    A network sees them with mean 0 and deviation 1, in each coordinate of vectors, in each channel of (C, *). Samples
-    come back in the data's own units.
+    For the network they are normalised to mean 0 and standard deviation 1, in each coordinate of vectors, and in each
+    channel of (C, *). Samples are in the units of the data.
 
     Raises:
-        DataError: There is no item, or what is given is not one finite real number for each place, or its labels do
-            not fit, or 32 bits do not hold how the numbers differ.
+        DataError: There are no items, a number is not finite and real, the labels do not fit, or float32 cannot
+            represent the differences of the numbers.
 
     Example:
         >>> import scoresde, torch

@@ -63,8 +63,8 @@ class Likelihood:
     def at_zero(self) -> Tensor:
         """log p_0(x), (B,), which is log_prob with the correction for stopping at eps.
 
-        It is accurate if the model is smooth below eps. Where the correction is not small, as with a network that was
-        trained on images without dequantisation, the density has no limit at t = 0, and log_prob depends on eps.
+        It is accurate if the model is smooth below eps. If the correction is not small, as for a network that was
+        trained without dequantisation, the density has no limit at t = 0, and log_prob depends on eps.
         """
         return self.log_prob + self.correction
 

@@ -233,7 +233,7 @@ class Metric(Options, ABC):
 class Quadratic(Metric):
     """Base of the metrics that compare every image with every other, whose cost is quadratic."""
 
-    most: int = Field(10_000, ge=20, description="Images of each set that are used; of more, so many random ones.")
+    most: int = Field(10_000, ge=20, description="Maximal number of images of each set; of more, random ones are used.")
 
     def chosen(self, images: Tensor, what: str, seed: int, marks: list[str]) -> Tensor:
         if len(images) > self.most:

@@ -13,10 +13,10 @@ from .listed import NamedObservation, WrittenObservation
 
 
 class Composed(LinearObservation):
-    """y = A_n ... A_1 x: what was done first comes first, as for an old photograph, which is grey and has scratches.
+    """y = A_n ... A_1 x: observations applied one after the other, such as a grey photograph with scratches.
 
-    The noise of all parts comes to that of the last one, σ² = σ_n² + g_n² (σ_{n-1}² + ...), where it stays white: an
-    observation with orthogonal rows of the length g keeps it so. Any other has to come first, or after exact ones.
+    The noise of all parts is combined to σ² = σ_n² + g_n² (σ_{n-1}² + ...). This is possible if it stays white: an
+    observation without orthogonal rows of equal length g must come first, or after exact ones.
 
     Args:
         *observations: At least one, each linear and of what the one before it leaves.

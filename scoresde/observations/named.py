@@ -36,7 +36,7 @@ class Grey(NamedObservation, OrthogonalObservation):
 
 @observations("luma")
 class Luma(Grey):
-    """Colourisation: the luma 0.299 R + 0.587 G + 0.114 B is known, as Pillow's convert("L") rounds it.
+    """Colourisation: y is the luma 0.299 R + 0.587 G + 0.114 B, as rounded by Pillow's convert("L").
 
     Reference: Recommendation ITU-R BT.601-7, section 2.5.1.
 
@@ -52,7 +52,7 @@ class Luma(Grey):
 
 @observations("mean")
 class ChannelMean(Grey):
-    """The mean of the channels is known, √3 of which is the grey of score_sde's colouriser. It is not luma.
+    """y is the mean of the channels; the grey of score_sde's colouriser is √3 times this mean. It is not the luma.
 
     Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, appendix I.3.
     """
@@ -62,7 +62,7 @@ class ChannelMean(Grey):
 
 @observations("downsample")
 class Downsample(NamedObservation, OrthogonalObservation):
-    """Super-resolution: the means over squares of factor x factor pixels are known, y (B, C, H/factor, W/factor).
+    """Super-resolution: y (B, C, H/factor, W/factor) are the means over blocks of factor x factor pixels.
 
     Example:
         >>> import scoresde, torch
@@ -90,7 +90,7 @@ class Downsample(NamedObservation, OrthogonalObservation):
 
 @observations("noisy")
 class Noisy(NamedObservation, OrthogonalObservation):
-    """Denoising: everything is known up to white noise, y (B, *)."""
+    """Denoising: y (B, *) is x with white noise."""
 
     noise: float = Field(0.1, gt=0, description="Standard deviation of the noise.")
 
@@ -107,7 +107,7 @@ class Noisy(NamedObservation, OrthogonalObservation):
 
 @observations("crop")
 class Crop(NamedObservation, OrthogonalObservation):
-    """Outpainting: the image is known but for margins, y (B, C, H - top - bottom, W - left - right)."""
+    """Outpainting: y (B, C, H - top - bottom, W - left - right) is the image without its margins."""
 
     top: int = Field(0, ge=0, description="Rows to be drawn above.")
     bottom: int = Field(0, ge=0, description="Rows to be drawn below.")

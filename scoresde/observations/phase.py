@@ -10,11 +10,11 @@ from .listed import WrittenObservation, observations
 
 @observations("phase")
 class Phase(WrittenObservation):
-    """Phase retrieval: of the Fourier transform of the brightness (x + 1)/2 the moduli are known, and no phases.
+    """Phase retrieval: y has the moduli of the Fourier transform of the brightness (x + 1)/2, without the phases.
 
-    The picture is surrounded with black to `oversampling` times its height and width, and the transform is orthonormal:
-    y is (B, C, oversampling H, oversampling W). It is not linear and takes dps:weight=likelihood, which often ends far
-    from y: draw several samples, and keep that of the least misfit. A picture turned by 180 degrees has the same y.
+    The image is padded with black to `oversampling` times its height and width, and the transform is orthonormal: y is
+    (B, C, oversampling H, oversampling W). It is not linear and needs dps:weight=likelihood, which often ends far from
+    y: draw several samples, and keep the one with the least misfit. An image rotated by 180 degrees has the same y.
 
     Reference: Fienup 1982, https://doi.org/10.1364/AO.21.002758.
 

@@ -16,11 +16,11 @@ MaskLike = Tensor | np.ndarray[Any, Any] | Sequence[Any] | Image.Image
 
 
 class Pixels(OrthogonalObservation):
-    """What is known is where the mask is 1: inpainting, imputation. y is a sample; elsewhere it is not read.
+    """Inpainting and imputation: y is a sample, which is known where the mask is 1.
 
-    Samples may have any shape. A mask has that shape; or it is without the channels, which are the first axis, as
-    (H, W) for pictures (C, H, W), and then counts for all of them; or it is one such mask for each of B samples. In a
-    mask file of the command line white is the hole; here 1, true and white are what is known.
+    Samples may have any shape. The mask has the same shape, or lacks the first axis, as (H, W) for images (C, H, W); it
+    then applies to all channels. Or there is one such mask for each of B samples. In a mask file of the command line
+    white is the hole; here 1, true and white mean known.
 
     Args:
         mask: bool, zeros and ones, or 0 and 255, such as (H, W), (B, 1, H, W), (D,) for vectors or (C, L) for series;

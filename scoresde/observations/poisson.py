@@ -13,10 +13,10 @@ SHIFT = 3 / 8
 
 @observations("poisson")
 class Poisson(WrittenObservation):
-    """Photons are counted at each pixel, peak (x + 1)/2 of them on the average; y = 2 √(count + 3/8), (B, *).
+    """Photon counts at each pixel, with the mean peak (x + 1)/2; y = 2 √(count + 3/8), (B, *).
 
-    Its error has the standard deviation 1, nearly, whatever the brightness is, so that y = f(x) + noise with
-    f(x) = 2 √(peak (x + 1)/2 + 3/8), which is not linear: `linearised` is for it. `measure` counts.
+    The error of y has a standard deviation of nearly 1 at any brightness, so y = f(x) + noise with
+    f(x) = 2 √(peak (x + 1)/2 + 3/8). This is not linear; use `linearised`. `measure` draws counts.
 
     Reference: Anscombe 1948, https://doi.org/10.1093/biomet/35.3-4.246.
 

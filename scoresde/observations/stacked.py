@@ -19,13 +19,12 @@ PRODUCTS = 60
 
 
 class Stacked(Observation):
-    """Several measurements of the same samples at once: (A_1 x, A_2 x, ...), each with a noise of its own.
+    """Several measurements of the same samples at once: (A_1 x, A_2 x, ...), each with its own noise.
 
-    y is (B, M), the measurements of all parts one after the other: `join` makes it of them, and `split` takes it apart.
-    In it part i is multiplied by σ/σ_i, so that all numbers of y have an error of the same standard deviation σ, the
-    smallest of the parts'. Beside noisy parts an exact one counts as having the noise of rounding, 0.00226, or σ if
-    that is less; at the end it is written into the samples. If all parts are exact, each is divided by the length of
-    its rows, if they have one length.
+    y is (B, M), the concatenated measurements: `join` makes it from the parts, and `split` reverses this. Part i is
+    multiplied by σ/σ_i, so that all numbers of y have the same standard deviation σ, the smallest of the parts. Beside
+    noisy parts an exact one gets the noise of rounding, 0.00226, or σ if that is less; at the end it is written into
+    the samples. If all parts are exact, each is divided by the norm of its rows, if they have equal norms.
 
     Args:
         *observations: The parts; those that are stacks themselves are taken apart.

@@ -16,11 +16,11 @@ from .base import InnerOption, PosteriorSampler, Problem, posteriors
 
 @posteriors("gibbs")
 class SplitGibbs(PosteriorSampler):
-    """In turns z ~ N(z; x, ρ² I) p(y | z), exactly, and x ~ p(x) N(z; x, ρ² I), by the reverse process from σ/α = ρ.
+    """Alternates z ~ N(z; x, ρ² I) p(y | z), exactly, and x ~ p(x) N(z; x, ρ² I), by the reverse process from σ/α = ρ.
 
-    At a fixed ρ the law of x tends to the posterior for a measurement with the covariance σ_y² I + ρ² A Aᵀ, but for the
-    errors of model and solver; ρ falls from `start` to `end`. A chain that is cooled so stays in the mode where it
-    cools: for data of far modes take smc.
+    At a fixed ρ the distribution of x converges to the posterior for a measurement with the covariance
+    σ_y² I + ρ² A Aᵀ, up to errors of model and solver. ρ falls from `start` to `end`. At small ρ the chain stays in one
+    mode: for data with distant modes use smc.
 
     Reference: Wu et al. 2024, https://arxiv.org/abs/2405.18782 (PnP-DM), algorithm 1.
     """

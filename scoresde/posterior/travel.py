@@ -14,11 +14,11 @@ from .known import KnownCoordinates
 
 @posteriors("travel")
 class Travel(PosteriorSampler):
-    """Steps of a stochastic solver, after each of which the known coordinates are drawn anew from p(x_s | y).
+    """Steps of a stochastic solver, after each of which the known coordinates are drawn again from p(x_s | y).
 
     After every `jump` steps noise is added again, x_t = a x_s + b z, and the same steps are repeated, until they were
-    taken `resamplings` times; the first stretch, from pure noise, is taken once. So the unknown coordinates adapt to
-    the known ones. The law tends to the posterior as `resamplings` grows; with 1 it is replacement, with its bias.
+    made `resamplings` times; the first `jump` steps, from pure noise, are made once. So the unknown coordinates adapt
+    to the known ones. The distribution converges to the posterior as `resamplings` grows; 1 is plain replacement.
 
     Reference: Lugmayr et al. 2022, https://arxiv.org/abs/2201.09865 (RePaint), algorithm 1.
     """

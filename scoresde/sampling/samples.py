@@ -30,7 +30,7 @@ POINTS = 5000
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Samples:
-    """Samples and what they cost. A notebook shows a drawing of them with the cost below.
+    """Samples and their cost. A notebook shows them as an image, with the cost below.
 
     Example:
         >>> import scoresde
@@ -77,10 +77,10 @@ class Samples:
 
     @property
     def images(self) -> Tensor:
-        """The samples as uint8, (B, C, H, W), of 256 grey levels: what metrics, `fit` and `bits_per_dim` take.
+        """The samples as uint8 with 256 grey levels, (B, C, H, W), for metrics, `fit` and `bits_per_dim`.
 
         Raises:
-            UsageError: They are no pictures.
+            UsageError: They are not images.
         """
         return sheets.to_uint8(self._drawable())
 
@@ -88,23 +88,23 @@ class Samples:
         """All pictures in a grid.
 
         Args:
-            columns: Pictures in a row; by default as many as there are rows.
-            zoom: Side of the square that a pixel becomes; by default pictures get sides of about 64.
+            columns: Images per row; by default as many as there are rows.
+            zoom: Factor of enlargement; by default images get sides of about 64.
 
         Raises:
-            UsageError: The samples are no pictures.
+            UsageError: The samples are not images.
         """
         x = self._drawable()
         return sheets.sheet(x, columns, zoom=sheets.zoom_for(x.shape[-2]) if zoom is None else zoom)
 
     def save(self, folder: str | Path) -> Path:
-        """Writes the samples into a folder, which is made if need be, and returns it. They replace those saved there.
+        """Saves the samples to a folder, which is created if needed, and returns it. Earlier samples are replaced.
 
-        That is one PNG for each sample, named by its seed; or, if they are no pictures, samples.npz with the array
-        `samples`; and all of them drawn as sheet.png; and samples.json with what they cost.
+        The folder gets one PNG per sample, named by its seed, or samples.npz with the array `samples` if they are not
+        images; sheet.png with all of them; and samples.json with their cost.
 
         Args:
-            folder: Where to.
+            folder: The folder.
 
         Raises:
             UsageError: The folder cannot be written to, or a file of the same name there was not saved by this.

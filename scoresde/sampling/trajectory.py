@@ -17,10 +17,10 @@ SHOWN = 8
 
 
 class Trajectory:
-    """An observer that keeps, for each sample and each of some log-SNRs, the evaluation nearest to it.
+    """An observer that records, for each sample and each of several log-SNRs, the nearest evaluation of the model.
 
-    Nothing is evaluated for it. Of several at the same distance the latest counts. Adaptive and multi-stage solvers
-    also evaluate beside their path, so a state is what the model saw there, which for a stage is an approximation.
+    It needs no further evaluations. Adaptive solvers and those with several stages also evaluate beside their path, so
+    a recorded state is the one that the model saw, which may be an approximation of the path.
 
     Args:
         sde: The process of the model.
@@ -34,9 +34,9 @@ class Trajectory:
     Example:
         >>> import scoresde
         >>> model = scoresde.load("digits")
-        >>> way = scoresde.Trajectory(model.sde, frames=4)
-        >>> samples = scoresde.sample(model, "euler", n=2, steps=10, observers=[way])
-        >>> len(way.states), way.states[0].shape
+        >>> trajectory = scoresde.Trajectory(model.sde, frames=4)
+        >>> samples = scoresde.sample(model, "euler", n=2, steps=10, observers=[trajectory])
+        >>> len(trajectory.states), trajectory.states[0].shape
         (4, torch.Size([2, 1, 8, 8]))
     """
 

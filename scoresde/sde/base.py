@@ -56,8 +56,8 @@ class Chain(NamedTuple):
 class SDE(Options, ABC):
     """A Gaussian diffusion. Every method maps times (B,) to (B,) in the dtype given.
 
-    A process in continuous time defines the abstract methods; one that is a discrete chain defines `chain` too. No
-    other module asks which of the two it is: steps, training times and shares are methods of the process.
+    A process in continuous time defines the abstract methods; a discrete chain also defines `chain`. Steps, training
+    times and shares are methods of the process, so no other module needs to distinguish the two.
 
     Example:
         >>> import scoresde, torch

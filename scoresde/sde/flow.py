@@ -12,9 +12,9 @@ class FlowSDE(SDE):
     """x_t = (1 - t) x_0 + t z: α = 1 - t, σ = t; dx = -x/(1 - t) dt + √(2 t/(1 - t)) dw.
 
     Networks of flow matching predict z - x_0, whose mean is the velocity of the probability flow. At t = 1 there is no
-    signal and λ = -∞, so the process ends at t = 1 - `end`, with noise of the deviation 1 - `end`. The mean m of data
-    that is left there moves a likelihood by about m `end` nats in each dimension. With `end` ≤ 1e-8 the solver `adams`
-    is off by 0.3 on normal data of deviation 0.5, without a sign of it; so `end` is at least 1e-6.
+    signal and λ = -∞, so the process ends at t = 1 - `end`, with noise of standard deviation 1 - `end`. The remaining
+    signal of data with mean m changes a likelihood by about m `end` nats per dimension. `end` is at least 1e-6, since
+    with 1e-8 and less the solver `adams` is wrong by 0.3 on normal data of standard deviation 0.5.
 
     References: Lipman et al. 2023, https://arxiv.org/abs/2210.02747, equation 20; Liu et al. 2023,
     https://arxiv.org/abs/2209.03003, equation 1.

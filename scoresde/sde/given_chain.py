@@ -15,8 +15,8 @@ from .chain import DiscreteChain
 class GivenChain(DiscreteChain):
     """α_n = √ᾱ_n and σ_n² = 1 - ᾱ_n at the levels n = 0 .. N - 1, whose ᾱ are listed.
 
-    It is `ddpm` for schedules that have no formula here: those of other people's networks. A last level without
-    signal, ᾱ = 0, has no log-SNR; it is left out, and the chain begins at the last level that has one.
+    It is `ddpm` for schedules without a formula here, such as those of imported networks. A last level without signal,
+    ᾱ = 0, has no log-SNR and is left out.
 
     Reference: Lin et al. 2024, https://arxiv.org/abs/2305.08891, algorithm 1, for chains that end without signal.
 

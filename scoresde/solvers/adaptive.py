@@ -35,7 +35,7 @@ class PerSampleSolver(AdaptiveSolver):
     first_step: float | None = Field(
         None,
         gt=0,
-        description="Length of the first step, in the variable that the solver steps; none leaves it to the solver.",
+        description="First step size, in the variable of the solver; by default the solver chooses it.",
     )
 
     @abstractmethod

@@ -30,7 +30,7 @@ Order = Annotated[int, Field(ge=1, le=4, description="Order of the method.")]
 
 
 class Solver(Ending, ABC):
-    """Carries x from p_start to p_stop. Fields are options; a solver has no other state.
+    """A method that maps samples at one time to samples at another. Fields are options, without other state.
 
     Example:
         >>> import scoresde
@@ -70,7 +70,7 @@ class Solver(Ending, ABC):
         generator: Generators = None,
         info: Info | None = None,
     ) -> Tensor:
-        """x, (B, *), at time `start`, carried to time `stop`.
+        """Integrates x, (B, *), from time `start` to time `stop`.
 
         Args:
             model: The score model.
@@ -78,7 +78,7 @@ class Solver(Ending, ABC):
             start: Time of x.
             stop: Time of the result: below `start` towards data, above it towards noise.
             generator: Source of the noise; one per row makes each sample depend on its own seed alone.
-            info: Filled with what the solver reports, such as its numbers of steps and of rejected steps.
+            info: Filled with reports of the solver, such as the numbers of steps and of rejected steps.
 
         Raises:
             UsageError: The times are not in (0, end], are equal, or run upwards for a stochastic solver.
@@ -192,7 +192,9 @@ class MarkovSolver(OneStepSolver):
     stochastic: ClassVar[bool] = True
     steps: Steps = 1000
     grid: GridOption = QuadraticGrid()
-    brownian: bool = Field(False, description="Take the noise from a path that is the same at any number of steps.")
+    brownian: bool = Field(
+        False, description="Use a Brownian path, so that the noise does not depend on the number of steps."
+    )
 
     @property
     def claimed_order(self) -> float:
@@ -229,9 +231,9 @@ class AdaptiveSolver(Solver):
     adaptive: ClassVar[bool] = True
     tol: float = Field(1e-3, gt=0, lt=1, description="Relative error allowed per step.")
     atol: float | None = Field(
-        None, gt=0, le=1e3, description="Absolute error allowed per step; none takes the value of tol."
+        None, gt=0, le=1e3, description="Absolute error allowed per step; by default the value of tol."
     )
-    max_nfe: int = Field(10_000, ge=1, description="Evaluations after which the solver gives up with an error.")
+    max_nfe: int = Field(10_000, ge=1, description="Number of evaluations after which the solver stops with an error.")
 
     def _budget(self) -> float:
         return self.max_nfe

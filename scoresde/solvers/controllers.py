@@ -90,5 +90,8 @@ ControllerOption = Annotated[
     Controller,
     BeforeValidator(controllers.parse),
     PlainSerializer(str),
-    Field(validate_default=True, description="Rule for the next step: i, pi, pid, or with options, as pi:safety=0.8."),
+    Field(
+        validate_default=True,
+        description="Rule for the next step size: i, pi, pid, or with options, such as pi:safety=0.8.",
+    ),
 ]

@@ -18,10 +18,9 @@ from .grids import GridOption, LogSNRGrid
 class DDIM(MarkovSolver):
     """x_s = α_s x̂_0 + √(σ_s² - v²) ε + v z, where v = eta σ_s √(1 - exp(-2h)), h = λ_s - λ_t.
 
-    Without noise, eta = 0, it is `euler`; at eta = 1, v² is the variance of x_s given x_t and x_0. With clip_x0, x̂_0 is
-    cut off while ε stays what the network says, so that the two no longer make up x_t: the rule of diffusers' DDIM with
-    `clip_sample`. A `ClippedModel` computes ε anew from what it has cut off, as its `use_clipped_model_output` does;
-    solvers that use x̂_0 and x_t, such as `ancestral`, have only that rule.
+    Without noise, eta = 0, it is `euler`; at eta = 1, v² is the variance of x_s given x_t and x_0. clip_x0 clips x̂_0
+    and keeps ε, so the two no longer add up to x_t: this is the rule of diffusers' DDIM with `clip_sample`. A
+    `ClippedModel` computes ε again from the clipped x̂_0, as with `use_clipped_model_output` there.
 
     Reference: Song et al. 2021, https://arxiv.org/abs/2010.02502, equations 12 and 16.
     """
@@ -30,8 +29,8 @@ class DDIM(MarkovSolver):
     examples = ({"eta": 1.0},)
     steps: Steps = 50
     grid: GridOption = LogSNRGrid()
-    eta: float = Field(0.0, ge=0, le=1, description="Share of the noise: 0 adds none, 1 as much as the reverse SDE.")
-    clip_x0: bool = Field(False, description="Cut the predicted data off at -1 and 1 in each step, and keep ε.")
+    eta: float = Field(0.0, ge=0, le=1, description="Amount of noise: 0 adds none, 1 as much as the reverse SDE.")
+    clip_x0: bool = Field(False, description="Clip the predicted data to [-1, 1] in each step, and keep ε.")
 
     @property
     def noisy(self) -> bool:

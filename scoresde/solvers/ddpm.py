@@ -22,10 +22,10 @@ from .reverse_diffusion import forward_step
 class DDPMSampling(Ancestral):
     """x_s = (x + b² ∇log p)/a + v z with v² from β̃ = b² σ_s²/σ_t² ("small") to β = b² ("large").
 
-    x_t = a x_s + b z is the forward step. β̃ is the right variance for data at a point, β for standard normal data; a
-    network with a learned variance gives for each value r in β^r β̃^(1-r) ("learned"). "large" is `ancestral`.
-    The last step of the published chain, from its first level to the data, is the denoising that ends every run: a
-    chain of N levels takes N - 1 steps and N evaluations. Fewer steps visit levels evenly spaced in the chain.
+    x_t = a x_s + b z is the forward step. β̃ is the right variance for data at a point, β for standard normal data. A
+    network with a learned variance predicts r in β^r β̃^(1-r) for each value ("learned"). "large" is `ancestral`. The
+    last step of the published chain, from its first level to the data, is the final denoising here, so a chain of N
+    levels takes N - 1 steps and N evaluations. Fewer steps use levels evenly spaced in the chain.
 
     References: Ho et al. 2020, https://arxiv.org/abs/2006.11239, algorithm 2 and section 3.2; Nichol and Dhariwal
     2021, https://arxiv.org/abs/2102.09672, equation 15, and section 4 for fewer steps.
@@ -35,7 +35,7 @@ class DDPMSampling(Ancestral):
     steps: Steps = 999
     grid: GridOption = ChainGrid()
     variance: Literal["small", "large", "learned"] = Field(
-        "small", description="Variance of a step: that for known data, that for normal data, or the network's."
+        "small", description="Variance of a step: for known data, for normal data, or learned by the network."
     )
 
     def kernel(self, model: ScoreModel, x: Tensor, t: Level, s: Level) -> tuple[Tensor, float]:

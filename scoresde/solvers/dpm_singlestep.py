@@ -71,10 +71,10 @@ class DPMSingle(Ordered, GridSolver):
         None,
         ge=SHORTEST,
         le=1,
-        description="First point within a step, as a share of it; none takes 1/2 or, at order 3, 1/3.",
+        description="First point within a step, as a fraction of it; by default 1/2, or 1/3 for order 3.",
     )
     r2: float | None = Field(
-        None, ge=SHORTEST, le=1, description="Second point within a step, as a share of it; none takes 2/3."
+        None, ge=SHORTEST, le=1, description="Second point within a step, as a fraction of it; by default 2/3."
     )
 
     @property

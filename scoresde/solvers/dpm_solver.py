@@ -34,9 +34,9 @@ class DPMSolver(Ordered, PerSampleSolver):
 
     x_s = α_s/α_t x - σ_s (eʰ - 1) ε - ..., h = λ_s - λ_t. The error is the distance of the two orders over
     max(atol, tol max(|x|, |x'|)), with x' the lower-order state of the step before. All of them are first divided by
-    √(α² + σ²), each at its own time: where the variance explodes, x' would else be so much larger than x that any step
-    passes. A value at the start of a step is kept when the step is rejected, so NFE is lower than published by the
-    rejected steps.
+    √(α² + σ²), each at its own time; otherwise, in a variance-exploding process, x' would be so large that every step
+    is accepted. The evaluation at the start of a step is reused after a rejection, so NFE is lower than published by
+    the number of rejected steps.
 
     Reference: Lu et al. 2022, https://arxiv.org/abs/2206.00927, algorithms 1 and 2, and appendix C for the steps.
     """
@@ -44,7 +44,7 @@ class DPMSolver(Ordered, PerSampleSolver):
     examples = ({"order": 2},)
     tol: float = Field(5e-2, gt=0, lt=1, description="Relative error allowed per step.")
     atol: float | None = Field(
-        0.0078, gt=0, le=1e3, description="Absolute error allowed per step; none takes the value of tol."
+        0.0078, gt=0, le=1e3, description="Absolute error allowed per step; by default the value of tol."
     )
     controller: ControllerOption = Integral(slowest=0, fastest=math.inf, hold=False)
     orders = (2, 3)

@@ -27,9 +27,9 @@ from .integrals import Map, Target, phi, weights
 
 TargetOption = Annotated[Target, Field(description="What is interpolated: the predicted noise or the predicted data.")]
 LowerOrderFinal = Annotated[
-    bool, Field(description="Lower the order over the last steps, down to 1; it helps where steps are few.")
+    bool, Field(description="Lower the order over the last steps, down to 1; helps with few steps.")
 ]
-ExactOption = Annotated[bool, Field(description="Restore the factor 2 that the published form of order 3 lacks.")]
+ExactOption = Annotated[bool, Field(description="Correct the published formula of order 3, which lacks a factor 2.")]
 
 
 class Move(NamedTuple):

@@ -25,10 +25,10 @@ class GGF(PerSampleSolver):
     """Improved Euler on the reverse SDE with adaptive steps: x_s = ½ (x' + x''), two Euler-Maruyama steps.
 
     x' = x + h (f x - g² ∇log p) + g ΔW at the start, h = s - t < 0; x'' has f, g and ∇log p taken at (x', s), and
-    the same ΔW. The error is ½ (x'' - x') over max(atol, tol max(|x'|, |x'_before|)). To draw ΔW anew after a
-    rejected step would spoil the law at any tolerance (in one dimension the deviation becomes 1.4 times too
-    large), so a shorter step sees a part of the same path. A value at the start of a step is kept when
-    the step is rejected.
+    the same ΔW. The error is ½ (x'' - x') over max(atol, tol max(|x'|, |x'_before|)). New noise after a rejected step
+    would bias the distribution at any tolerance (in one dimension the standard deviation becomes 1.4 times too large),
+    so a shorter step uses a part of the same Brownian path. The evaluation at the start of a step is reused after a
+    rejection.
 
     Reference: Jolicoeur-Martineau et al. 2021, https://arxiv.org/abs/2105.14080.
     """
@@ -36,7 +36,7 @@ class GGF(PerSampleSolver):
     stochastic: ClassVar[bool] = True
     tol: float = Field(1e-2, gt=0, lt=1, description="Relative error allowed per step.")
     atol: float | None = Field(
-        0.0078, gt=0, le=1e3, description="Absolute error allowed per step; none takes the value of tol."
+        0.0078, gt=0, le=1e3, description="Absolute error allowed per step; by default the value of tol."
     )
 
     controller: ControllerOption = Integral(slowest=0, fastest=math.inf, hold=False)

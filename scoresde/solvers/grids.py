@@ -174,6 +174,6 @@ GridOption = Annotated[
     PlainSerializer(str),
     Field(
         validate_default=True,
-        description="Where the steps lie: time, quadratic, logsnr, karras:rho=7, cosine, chain, list:at=0.5/0.1.",
+        description="Grid of the steps: time, quadratic, logsnr, karras:rho=7, cosine, chain, list:at=0.5/0.1.",
     ),
 ]

@@ -13,7 +13,7 @@ from ..sde import Level, expand
 
 Control = Annotated[
     Literal["sample", "batch", "max"],
-    Field(description="Whose norm decides: each sample's own, the whole batch's, or the largest in the batch."),
+    Field(description="Norm that controls the step: of each sample, of the whole batch, or the largest in the batch."),
 ]
 
 

@@ -21,18 +21,18 @@ Numbers = Annotated[tuple[float, ...], BeforeValidator(lambda v: tuple(v.split("
 class Linear(GridSolver):
     """x_s = α_s/α_t x - σ_s (eʰ - 1) Σ b_j ε_j, h = λ_s - λ_t, with weights b of all predictions so far.
 
-    The weights of each step are given: one for the first step, two for the second, and so on, the newest prediction
-    first. Without any it is `euler`, b = 1 for the newest prediction. Every explicit method that evaluates once per
-    step, and is exact where ε does not change, has this form. `times` are those that the network
-    is told where they are not the grid's: a state with errors may have another level of noise.
+    `weights` has one number for the first step, two for the second, and so on, the newest prediction first. Without
+    weights it is `euler`, b = 1 for the newest prediction. Every explicit method with one evaluation per step that is
+    exact for constant ε has this form. `times` are the time inputs of the network, if they differ from the grid: a
+    state with errors may have another level of noise.
 
     References: Liu et al. 2022, https://arxiv.org/abs/2202.09778, equation 12, with constant weights;
     Frankel et al. 2025, https://arxiv.org/abs/2502.17423, with learned ones;
     Tong et al. 2024, https://arxiv.org/abs/2405.15506, for times that are not the grid's.
     """
 
-    weights: Numbers = Field((), description="Weights of the predictions: 1 + 2 + ... of them, or none.")
-    times: Numbers = Field((), description="Times of the evaluations, one per step; none takes the grid's.")
+    weights: Numbers = Field((), description="Weights of the predictions: 1 for the first step, 2 for the second, ...")
+    times: Numbers = Field((), description="Times of the evaluations, one per step; by default those of the grid.")
 
     @property
     def claimed_order(self) -> float:

@@ -26,9 +26,9 @@ PREDICTORS: dict[str, MarkovSolver] = {
 class PredictorCorrector(OneStepSolver):
     """A predictor's step, then Langevin steps at the new level: x += δ ∇log p + √(2δ) z, δ = 2 a (r |z|/|∇log p|)².
 
-    a is the squared ratio of the two signal scales, 1 - β in a discrete chain. score_sde takes the lengths as
-    means over the batch (`control="batch"`), which makes a sample depend on the others; here each has its own.
-    Annealed Langevin dynamics has σ in place of the lengths' ratio: δ = 2 a (r σ)².
+    a is the squared ratio of the two signal scales, 1 - β in a discrete chain. score_sde averages the norms over the
+    batch (`control="batch"`), so a sample depends on the others; here each sample has its own norms. Annealed Langevin
+    dynamics uses σ in place of the ratio of norms: δ = 2 a (r σ)².
 
     References: Song et al. 2021, https://arxiv.org/abs/2011.13456, algorithms 1, 3 and 5;
     Song and Ermon 2019, https://arxiv.org/abs/1907.05600, algorithm 1, for annealed Langevin dynamics.
@@ -39,10 +39,10 @@ class PredictorCorrector(OneStepSolver):
     steps: Steps = 500
     grid: GridOption = QuadraticGrid()
     predictor: Literal["reverse-diffusion", "ancestral", "em"] = Field(
-        "reverse-diffusion", description="The solver whose step comes first."
+        "reverse-diffusion", description="Solver of the predictor step."
     )
     dynamics: Literal["langevin", "annealed"] = Field(
-        "langevin", description="Whether the score's length or the noise level sets the length of a Langevin step."
+        "langevin", description="Size of a Langevin step: from the norm of the score, or from the noise level."
     )
     snr: float = Field(0.16, gt=0, le=10, description="Signal-to-noise ratio r of a Langevin step.")
     corrector_steps: int = Field(1, ge=0, description="Langevin steps after each predictor step.")

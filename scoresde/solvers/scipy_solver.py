@@ -18,8 +18,8 @@ METHODS = ("RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
 class SciPySolver(LibrarySolver):
     """scipy.integrate.solve_ivp on the probability-flow ODE of the flattened batch, in float64 on the CPU.
 
-    One step serves the whole batch, so a sample depends on the others. The implicit methods difference the
-    Jacobian, one evaluation per value of the batch: they are for low-dimensional problems.
+    The whole batch has a common step, so a sample depends on the others. The implicit methods compute the Jacobian by
+    finite differences, with one evaluation per value of the batch: they are for low-dimensional problems.
 
     References: Virtanen et al. 2020, https://arxiv.org/abs/1907.10121; Song et al. 2021,
     https://arxiv.org/abs/2011.13456, equation 13.

@@ -37,8 +37,8 @@ class SDEDPMSolverPP(Ordered, GridSolver):
     x_s = σ_s/σ_t exp(-ηh) x + α_s (w D + ...) + σ_s √(1 - exp(-2ηh)) z, h = λ_s - λ_t, w = 1 - exp(-kh), k = 1 + η.
     Order 2 (2M) adds ½ w h D'; order 3 (3M) adds m h D' + (½ - m/kh) h² D'' with m = 1 - w/kh, the exact moments.
     diffusers has -½ in place of ½ there and half of D'', which leaves order 1. Derivatives come from the steps before.
-    The law has order 2 at most, because no prediction knows the noise of its own step. Every η has the same marginals:
-    η = 1 is the reverse SDE, η = 0 the probability flow.
+    The weak order is at most 2, because no prediction depends on the noise of its own step. Every η has the same
+    marginals: η = 1 is the reverse SDE, η = 0 the probability flow.
 
     Reference: Lu et al. 2022, https://arxiv.org/abs/2211.01095.
     """
@@ -46,7 +46,7 @@ class SDEDPMSolverPP(Ordered, GridSolver):
     stochastic: ClassVar[bool] = True
     examples = ({"order": 1}, {"order": 3}, {"eta": 0.0}, {"eta": 0.5})
     orders = (1, 2, 3)
-    eta: float = Field(1.0, ge=0, le=1, description="Share of the noise: 0 adds none, 1 as much as the reverse SDE.")
+    eta: float = Field(1.0, ge=0, le=1, description="Amount of noise: 0 adds none, 1 as much as the reverse SDE.")
 
     @property
     def noisy(self) -> bool:

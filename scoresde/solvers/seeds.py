@@ -16,8 +16,8 @@ from .base import OneStepSolver, Ordered, solvers
 class SEEDS(Ordered, OneStepSolver):
     """The reverse SDE in λ = log α/σ: x_s = α_s/α_t x - 2 σ_s (eʰ - 1) ε + σ_s √(e²ʰ - 1) z, h = λ_s - λ_t.
 
-    Order 2 takes ε at the middle of the step, where order 1 with the step h/2 leads, noise included. That noise
-    is the first part of the step's own: z √(e²ʰ - 1) = z₁ √(e²ʰ - eʰ) + z₂ √(eʰ - 1). Below about twenty steps
+    Order 2 evaluates ε in the middle of the step, after a step of order 1 with h/2 and noise. This noise is the first
+    part of that of the whole step: z √(e²ʰ - 1) = z₁ √(e²ʰ - eʰ) + z₂ √(eʰ - 1). With fewer than about twenty steps
     order 2 is unstable on the log-SNR grid; order 1 and sde-dpm++ are not.
 
     Reference: Gonzalez et al. 2023, https://arxiv.org/abs/2305.14267; derived here from the exact solution.

@@ -23,8 +23,8 @@ class UniPC(Multistep):
     The evaluation of the corrector serves the next predictor; the last step has no corrector. UniPC's weights
     solve R(h) ρ = b(h), which is to integrate the interpolating polynomial exactly; B(h) cancels, save in the
     predictor of order 2 and the corrector of order 1, where the paper takes ρ = ½. With the corrector, order p
-    converges at order p + 1. Predicting noise is a little better on smooth problems, and much worse on networks in
-    ten steps, where the corrector adds the change of ε times σ (eʰ - 1)/2. The published code predicts data and always
+    converges at order p + 1. Noise prediction is slightly better on smooth problems, and much worse for networks in ten
+    steps, where the corrector adds the change of ε times σ (eʰ - 1)/2. The published code predicts data and always
     lowers the last orders.
 
     Reference: Zhao et al. 2023, https://arxiv.org/abs/2302.04867, equations 3, 8 and 9 and algorithms 1 and 2.

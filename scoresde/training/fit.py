@@ -46,42 +46,41 @@ def fit(
     device: str | torch.device = "auto",
     command: str = "scoresde.fit",
 ) -> Run:
-    """Trains a score network in a run folder, and returns the run, whose `model` is the averaged network.
+    """Trains a score network and returns the run; `Run.model` is the averaged network.
 
-    It is what `scoresde train` does: config.toml, meta.json and metrics.jsonl, sheets of samples, evaluations,
-    checkpoints, snapshots and boards, as the configuration asks for them, and at the end the covariance of the images,
-    with which `condition` and `scoresde inpaint` impose a measurement. Ctrl-C, SIGTERM and SIGUSR1 end the run after
-    the step that is at work, with a checkpoint, and `Run.code` is then not 0. Under torchrun, all processes call it.
+    It does the same as `scoresde train`. The run folder gets config.toml, meta.json and metrics.jsonl, samples,
+    evaluations, checkpoints and snapshots, and at the end the covariance of the images for `condition`. Ctrl-C, SIGTERM
+    and SIGUSR1 end the run after the current step, with a checkpoint; `Run.code` is then not 0. Under torchrun, all
+    processes call it.
 
     Args:
-        config: What is trained: a configuration, the path of a TOML file, or a name that comes with the package, such
-            as "digits"; the folder of a run, which goes on; or data, for which a configuration is chosen: a folder or
-            zip of pictures, an .npz or .npy file, or an array, such as (N, C, H, W) of uint8 or (N, D) of floats.
-        folder: The run folder; by default runs/NAME, NAME being that of the file or folder. An array and a `Config`
-            object have no name.
+        config: A configuration, the path of a TOML file, or the name of a bundled configuration, such as "digits"; or
+            the folder of a run to continue; or data, for which a configuration is chosen: a folder or zip of images, an
+            .npz or .npy file, or an array, such as (N, C, H, W) of uint8 or (N, D) of floats.
+        folder: The run folder; by default runs/NAME, with the name of the file or folder. Required for an array and a
+            `Config` object.
         overrides: Changes of the configuration, such as "train.batch=64".
-        images: Training data in place of those that the configuration names: `Images`, `Tensors`, or an array, such as
-            (N, C, H, W) of uint8 or (N, *) of floats. They are not written down, so another data set has to be named
-            where a command needs images.
+        images: Training data in place of those of the configuration: `Images`, `Tensors`, or an array, such as
+            (N, C, H, W) of uint8 or (N, *) of floats. They are not saved, so commands that need images must be given a
+            data set.
         held_out: Images for train.evaluate_every in place of the test set, as `images`.
         net: A network in place of the one that the configuration names, called as net(x, label), x (B, C, H, W) and
-            label (B,), or as net(x, label, classes) if network.classes is above 0. A copy is trained. A folder
-            cannot build it again: to go on from it, give the same class of network once more.
-        resume: "auto" goes on from the newest checkpoint, or begins if there is none; "must" or True goes on;
-            "never" or False begins, and refuses a folder that holds a run. A run that has reached train.images is
-            returned as it is.
-        change: Lets a resumed run have other options of [train], or other images, than before.
-        seconds: Time that the run may take. It is made shorter than the configuration says if that takes longer on
-            this machine, as measured over its first steps; and it ends then, with a checkpoint, if it still goes on.
-        callbacks: Each is called as callback(state) after each step, before the step is logged. The state is not to be
-            changed. StopIteration ends the run after this step, with a line of the log and a checkpoint.
-        progress: Whether a bar is shown, or lines; None shows a bar in a terminal or notebook, else lines.
+            label (B,), or as net(x, label, classes) if network.classes is above 0. A copy is trained. The folder does
+            not contain the class: to continue the run, give a network of the same class again.
+        resume: "auto" continues from the newest checkpoint, or starts if there is none; "must" or True continues;
+            "never" or False starts, and refuses a folder that holds a run. A run that has reached train.images is
+            returned unchanged.
+        change: Allows other options of [train], or other images, in a resumed run.
+        seconds: Maximal duration. The run is shortened if it would take longer, as measured over its first steps. It
+            ends at this time, with a checkpoint, in any case.
+        callbacks: Called as callback(state) after each step, before the step is logged; they must not change the state.
+            StopIteration ends the run after this step, with a line of the log and a checkpoint.
+        progress: True or False for a bar or lines; None shows a bar in a terminal or notebook, else lines.
         device: "auto", "cpu", "cuda", "cuda:1" and so on.
-        command: How the run came about, for meta.json.
+        command: The command that started the run, for meta.json.
 
     Raises:
-        UsageError: The configuration is wrong, the folder is in use or cannot be written, or there is nothing to go on
-            from.
+        UsageError: The configuration is wrong, the folder is in use or not writable, or there is no run to continue.
         DataError: The images do not fit the configuration.
         CheckpointError: The folder holds a run of another configuration, or no checkpoint is whole.
         NumericalError: The loss is not finite.

@@ -32,12 +32,12 @@ SNAPSHOTS = "snapshots"
 
 
 class Run:
-    """A run's folder. It is itself a model folder: `scoresde sample --model FOLDER` samples from it.
+    """The folder of a training. It is also a model folder: `scoresde sample --model FOLDER` samples from it.
 
     Args:
         folder: Its path.
-        config: What is trained.
-        recipe: How the run came about (command, seed), kept with the model.
+        config: The configuration.
+        recipe: Command and seed of the run, stored with the model.
 
     Example:
         >>> import scoresde, torch

@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """One promise, what was measured, and whether it is kept.
+    """The result of one test of a solver: its name, the measured value, and whether it passed.
 
     Example:
         >>> import scoresde
