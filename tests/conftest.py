@@ -6,10 +6,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from scoresde.bench import network
 from scoresde.cli import scoresde
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.sampling import lines
 from scoresde.sde import VPSDE
+from scoresde.solvers.unipc import UniPC
 from scoresde.training import gallery
 
 torch.set_num_threads(1)
@@ -27,6 +29,17 @@ def silence(monkeypatch):
 def small_sheets(monkeypatch):
     """A sheet of 64 samples, which every training ends with, would take longer than the training."""
     monkeypatch.setattr(gallery, "SHEET", 4)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def short_reference():
+    """The 800 steps that a benchmark compares the paths of a network with would take longer than all the others.
+
+    tests/bench/test_bench.py has a test of the distance itself, with all of them.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "CONVERGED", UniPC(steps=20))
+        yield
 
 
 @pytest.fixture

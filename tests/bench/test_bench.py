@@ -16,11 +16,11 @@ import torch
 from tiny import tiny_model
 
 from scoresde import models
-from scoresde.bench import estimates
+from scoresde.bench import estimates, network
 from scoresde.bench.analytic import DRAWS, AnalyticSubject
 from scoresde.bench.cells import cells, subjects
 from scoresde.bench.facts import facts
-from scoresde.bench.network import NetworkSubject
+from scoresde.bench.network import CONVERGED, NetworkSubject
 from scoresde.bench.problems import PROBLEMS
 from scoresde.bench.report import Report
 from scoresde.bench.run import run
@@ -124,8 +124,9 @@ def test_errors_and_laws_have_closed_forms():
     assert len(judge.exact) == DRAWS
 
 
-def test_a_networks_error_is_the_distance_from_its_own_flow(tmp_path, tiny):
+def test_a_networks_error_is_the_distance_from_its_own_flow(tmp_path, tiny, monkeypatch):
     """Against SciPy's DOP853 on the same noise, and falling with the tolerance; noisy solvers have none."""
+    monkeypatch.setattr(network, "CONVERGED", CONVERGED)
     solver = ["rk45:tol=1e-2/1e-4", "em:steps=5"]
     spec = Spec(model=tiny, solver=solver, count=4, batch=2, paths=3, likelihood=0, denoise=False)
     loose, tight, noisy = measured(spec, Store(tmp_path))
@@ -388,7 +389,7 @@ def test_a_cell_goes_on_after_its_last_finished_batch(tmp_path, damage):
 
 def test_a_likelihood_goes_on_after_its_last_finished_batch(tmp_path, tiny, monkeypatch):
     """The model's own, and a row's at its tolerance, each interrupted in the second of two batches."""
-    spec = Spec(model=tiny, solver="rk23:tol=1e-1", count=4, batch=2, likelihood=4, paths=0)
+    spec = Spec(model=tiny, solver="rk23:tol=1e-1", count=4, batch=2, likelihood=4, likelihood_tol=1e-2, paths=0)
     whole, store = measured(spec, Store(tmp_path / "whole")), Store(tmp_path / "cut")
     real, calls = NetworkSubject.likelihood, []
 

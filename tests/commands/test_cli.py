@@ -1,6 +1,7 @@
 """The command line: what it prints, what it writes, what it refuses, and with which exit code."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -165,10 +166,8 @@ def test_describe(run):
 
 def test_check_solver(run, tmp_path, monkeypatch):
     """A good solver passes; one with a wrong step, its own randomness and a hidden evaluation fails by name."""
-    rows = {row["promise"]: row for row in json.loads(run("check-solver euler --fast --json"))}
-    assert all(row["verdict"] == "ok" for row in rows.values()) and "order on a mixture" in rows
-    assert json.loads(run("check-solver dpm order=2 --fast --json"))[0]["verdict"] == "ok"
-    assert "law of the data" in run("check-solver em steps=50 --fast")
+    said = run("check-solver ddim eta=1 --fast")  # with the option it adds noise, and promises a law
+    assert re.search(r"^ok +law of the data ", said, re.M) and "FAILED" not in said
     (tmp_path / "wrong.py").write_text(
         "import torch\n"
         "from scoresde.solvers import OneStepSolver\n"
@@ -185,6 +184,7 @@ def test_check_solver(run, tmp_path, monkeypatch):
     failed = {"order on a Gaussian", "order on a mixture", "a function of its seed", "independent of its batch"}
     failed |= {"gradients flow", "law on ve", "law on wide ve", "law on edm"}  # plain Euler steps in t are too long
     assert {promise for promise, verdict in rows.items() if verdict == "FAILED"} == failed
+    assert set(rows.values()) == {"ok", "FAILED"}
     assert "is not a class of solvers" in run("check-solver pathlib:Path", 2)
     assert "cannot import" in run("check-solver nowhere:Solver", 2)
     assert "order must be" in run("check-solver dpm order=9", 2)

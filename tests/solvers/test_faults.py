@@ -41,8 +41,8 @@ def test_guards_survive_python_without_assertions():
     """`python -O` removes assertions, also those of other libraries; the guards here are not assertions.
 
     Of each base there is one solver, and of those that wrap another library each one with all its methods. That the
-    package has no assertion is tested in test_layout.py. Only the package and the libraries that it wraps are compiled
-    so: nobody keeps the code of torch without assertions, and to compile all of it takes many times as long.
+    package has no assertion is tested in test_layout.py. Only the package and what it wraps are compiled so: nobody
+    keeps the code of torch without assertions, and to compile all of it takes many times as long.
     """
     chosen = {name: ({}, *ALL[name].examples) for name in ("scipy", "torchdiffeq")}
     chosen |= {name: ({},) for name in ("euler", "unipc", "ancestral", "em", "adams", "rk45", "ggf")}
@@ -51,7 +51,7 @@ def test_guards_survive_python_without_assertions():
         "from importlib.machinery import SourceFileLoader\n"
         "as_ever = SourceFileLoader.get_code\n"
         "def get_code(loader, name):\n"
-        "    if name.split('.')[0] not in ('scoresde', 'scipy', 'torchdiffeq'):\n"
+        "    if not name.startswith(('scoresde', 'scipy.integrate', 'torchdiffeq')):\n"
         "        return as_ever(loader, name)\n"
         "    return compile(loader.get_data(loader.path), loader.path, 'exec', dont_inherit=True, optimize=1)\n"
         "SourceFileLoader.get_code = get_code\n"
