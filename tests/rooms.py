@@ -5,42 +5,47 @@ A module imports from its own room and from rows above it in this list; rooms of
 
 ROOMS = [
     # (rooms of one rank, what each is for, the registries that it holds)
-    {"core": ("What everything stands on: errors, options and registries, randomness, files, processes, signals.", "")},
+    {"core": ("Shared basics: errors, options and registries, randomness, files, process groups, signals.", "")},
     {
-        "sde": ("How data becomes noise: processes, chains, labels.", "sdes, labels"),
-        "networks": ("Torch modules, and what they cost.", "networks"),
-        "images": ("One picture: bytes to pixels, made to fit, and pixels to sheets.", ""),
+        "sde": ("Diffusion processes: SDEs, discrete chains, time inputs of networks.", "sdes, labels"),
+        "networks": ("Networks as torch modules, and their cost.", "networks"),
+        "images": ("Single images: decoding, resizing, and overview images.", ""),
     },
     {
         "models": (
-            "Score models: a network, closed forms, models around models, and the folder a model lives in.",
+            "Score models: networks, exact models, wrappers, and model folders.",
             "predictions, autoencoders, families",
         ),
-        "data": ("Sets of images, and of any other numbers.", "data"),
+        "data": ("Data sets of images and of other arrays.", "data"),
     },
     {
         "solvers": (
-            "Ways to carry x from one time to another, with their grids, step controllers and Brownian paths.",
+            "ODE and SDE solvers, with their grids, step controllers and Brownian paths.",
             "solvers, grids, controllers",
         )
     },
-    {"sampling": ("What a solver makes of a model, counted and timed: samples, codes, trajectories, progress.", "")},
+    {"sampling": ("Sampling with counted evaluations and time: samples, latent codes, trajectories, progress.", "")},
     {
         "observations": (
-            "What is known of a picture: observations, masks, the covariance of the data, Krylov solvers.",
+            "Measurements of a sample: observations, masks, the covariance of the data, Krylov solvers.",
             "observations, masks, tasks",
         )
     },
-    {"conditioners": ("Models of p(x) made into models of p(x given y).", "conditioners")},
+    {"conditioners": ("Turn a model of p(x) into a model of p(x given y).", "conditioners")},
     {
-        "posterior": ("Samplers of p(x given y) that are more than a wrapped model; whole pictures.", "posteriors"),
-        "likelihood": ("log p(x), with its error bars.", ""),
+        "posterior": ("Samplers of p(x given y) with their own loop; restoration of whole photographs.", "posteriors"),
+        "likelihood": ("log p(x), with standard errors.", ""),
     },
-    {"metrics": ("Distances between sets of images, and the extractors that they look through.", "metrics")},
-    {"training": ("From a configuration to a run folder, interrupted or not.", "weightings, time_laws")},
-    {"bench": ("Measuring: promises of plug-ins, tuned grids, tables, figures, known problems.", "problems")},
-    {"web": ("The page.", ""), "api": ("The verbs: what is done with a model, each in one call.", "")},
-    {"commands": ("The commands: options in, one call, text out.", "")},
+    {"metrics": ("Distances between sets of images, and feature extractors.", "metrics")},
+    {"training": ("Training from a configuration to a run folder, with resume.", "weightings, time_laws")},
+    {
+        "bench": (
+            "Measurements: tests of solvers, tuned solvers, tables, plots, problems with exact solutions.",
+            "problems",
+        )
+    },
+    {"web": ("The web page.", ""), "api": ("The functions of `import scoresde`.", "")},
+    {"commands": ("The commands: read options, call one function, print text.", "")},
     {"cli": ("The group of all commands.", "")},
     {"__main__": ("`python -m scoresde`.", "")},
 ]

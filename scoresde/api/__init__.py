@@ -1,1 +1,1 @@
-"""The verbs: what is done with a model, each in one call. `scoresde` itself has them all."""
+"""The functions of `import scoresde`: load, sample, condition, fit and so on."""

@@ -1,4 +1,4 @@
-"""What the verbs take: models and solvers by name. For numbers and pictures see `handed`."""
+"""Arguments of the public functions: models and solvers, as objects or by name. For arrays and images see `handed`."""
 
 from pathlib import Path
 from typing import Any

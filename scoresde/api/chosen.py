@@ -1,4 +1,4 @@
-"""The solver that samples are drawn with where none is named."""
+"""The solver that is used if none is named."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Classifiers of noisy data, which guide models that know no classes."""
+"""Classifiers of noisy data, for guidance of models without classes."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Our models, made into those of diffusers."""
+"""Export of models to diffusers."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Classes and guidance as the command line asks for them."""
+"""Classes and guidance, from the options of the command line."""
 
 from dataclasses import dataclass
 from typing import Any

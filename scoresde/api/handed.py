@@ -1,4 +1,4 @@
-"""What is handed over, as numbers and pictures: taken where it has one meaning, else refused with what to write."""
+"""Arrays and images as arguments: accepted if their meaning is clear, otherwise refused with what to write."""
 
 import math
 import warnings

@@ -1,4 +1,4 @@
-"""Models of other projects, made into ours."""
+"""Import of models of other projects."""
 
 from pathlib import Path
 from typing import Any

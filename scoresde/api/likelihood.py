@@ -1,4 +1,4 @@
-"""How likely a model finds data."""
+"""The likelihood of data under a model."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Measuring: solvers against each other, and a solver against its promises."""
+"""Benchmarks of solvers, and tests of a single solver."""
 
 import functools
 import math

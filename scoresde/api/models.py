@@ -1,4 +1,4 @@
-"""Models: loaded, saved, and made into models of p(x | y)."""
+"""Models: loading, saving, and conditioning on a measurement."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Photographs with something missing, at their own size."""
+"""Colourising and inpainting of photographs at their own size."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where samples begin, if not with pure noise: given data, noised to a time, from which the solver goes on."""
+"""Sampling that starts from given data with added noise instead of pure noise."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

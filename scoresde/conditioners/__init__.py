@@ -1,4 +1,4 @@
-"""Conditioners: models of p(x) made into models of p(x | y). One file per method; adding a file adds a conditioner."""
+"""Conditioners turn a model of p(x) into one of p(x | y). One file per method; adding a file adds a conditioner."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What a conditioner is: it makes a model of p(x) into a model of p(x | y), which any solver can use."""
+"""Base classes of conditioners, which turn a model of p(x) into a model of p(x | y) for any solver."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable

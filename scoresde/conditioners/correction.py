@@ -1,4 +1,4 @@
-"""What a measurement adds to the mean of a normal law, with the covariance of the data."""
+"""The conditional mean of a normal distribution given a measurement, with the covariance of the data."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Linear measurements as matrices, where they are small enough for one to be factorised."""
+"""Linear measurements as matrices, if they are small enough to be factorised."""
 
 import math
 

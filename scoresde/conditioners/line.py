@@ -1,4 +1,4 @@
-"""Lines on which the seen part of a noisy sample is put, by a conditioner that replaces it."""
+"""The values to which `replace` sets the measured part of a noisy sample."""
 
 from abc import ABC, abstractmethod
 

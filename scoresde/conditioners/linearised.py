@@ -1,4 +1,4 @@
-"""Conditioning on what is not linear, with the covariance of the data."""
+"""Conditioning on non-linear measurements, with the covariance of the data."""
 
 import torch
 from torch import Tensor

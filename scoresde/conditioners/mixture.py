@@ -1,4 +1,4 @@
-"""Conditioning with the clusters of the data, for posteriors of several modes."""
+"""Conditioning with the clusters of the data, for posteriors with several modes."""
 
 from typing import ClassVar, cast
 

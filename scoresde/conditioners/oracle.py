@@ -1,4 +1,4 @@
-"""Exact conditioning, for mixtures of normal laws."""
+"""Exact conditioning, for Gaussian mixtures."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Measurements that are imposed on whatever samples are drawn: each batch is bound to its own rows and seeds."""
+"""Conditioned models of the public API: each batch is bound to its own measurements and seeds."""
 
 from collections.abc import Callable, Sequence
 

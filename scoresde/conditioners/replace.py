@@ -1,4 +1,4 @@
-"""Conditioning by replacement of what is seen in the noisy sample."""
+"""Conditioning by replacement of the measured part of the noisy sample."""
 
 from pydantic import Field
 from torch import Tensor

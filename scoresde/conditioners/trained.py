@@ -1,4 +1,4 @@
-"""Networks that were trained to be given what is known."""
+"""Conditioning of networks that were trained for a task."""
 
 from torch import Tensor
 

@@ -1,1 +1,1 @@
-"""What everything stands on: errors, options and registries, randomness, processes, signals, provenance."""
+"""Shared basics: errors, options and registries, randomness, process groups, signals, provenance."""

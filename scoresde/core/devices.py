@@ -1,4 +1,4 @@
-"""Devices: the one that a name means, and where float64 can be computed."""
+"""Devices by name, and where float64 can be computed."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""The errors a user may meet. Each carries the exit code that the command line ends with."""
+"""The errors of the package. Each has the exit code of the command line."""
 
 
 class ScoreSDEError(Exception):

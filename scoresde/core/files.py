@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written beside their place, synchronised to disk, and renamed over it."""
+"""Atomic writing of files: written under another name, synchronised to disk, and renamed."""
 
 import contextlib
 import hashlib

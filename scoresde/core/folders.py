@@ -1,4 +1,4 @@
-"""Folders that results are written into: by one process at a time, and whole."""
+"""Output folders, written by one process at a time and completely or not at all."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""One registry for everything that has a name on the command line, and the options such a thing carries."""
+"""The registry class for everything with a name on the command line, and the base class of options."""
 
 import functools
 import importlib

@@ -1,4 +1,4 @@
-"""Several processes that train one network or share other work: torchrun starts them, torch.distributed joins them."""
+"""Process groups: several processes that train one network or share other work, under torchrun."""
 
 import contextlib
 import os

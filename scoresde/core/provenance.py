@@ -1,4 +1,4 @@
-"""What a result depends on besides its options: versions, threads and device."""
+"""Versions, threads and device, on which a result depends besides its options."""
 
 import platform
 from importlib import metadata

@@ -1,4 +1,4 @@
-"""What is said of options that are wrong."""
+"""Error messages for wrong options."""
 
 import difflib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Signals that ask a long run to end: noted when they come, obeyed where the run can end."""
+"""Signals that ask a long run to end: noted when they arrive, and handled where the run can end."""
 
 import signal
 import time

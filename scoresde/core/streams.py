@@ -1,4 +1,4 @@
-"""Standard output and error that can show any text: what a stream has no letter for is spelt in ASCII."""
+"""Standard output and error for any text: characters that a stream cannot show are spelled in ASCII."""
 
 import codecs
 import io

@@ -1,4 +1,4 @@
-"""How torch's threads are to wait and how many there are to be, said before torch is imported."""
+"""Number and waiting policy of torch's threads, set before torch is imported."""
 
 import contextlib
 import math

@@ -1,4 +1,4 @@
-"""The units of data and those of a network."""
+"""Conversion between the units of data and the normalised units of a network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

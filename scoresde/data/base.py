@@ -1,4 +1,4 @@
-"""What a data set is: options that load a split of images, or of any numbers, into memory."""
+"""Base classes of data sets: options that load a split of images, or of other arrays, into memory."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Image sets that scikit-learn carries inside it: nothing is downloaded."""
+"""Image sets from scikit-learn, without a download."""
 
 import importlib
 from typing import Any, ClassVar

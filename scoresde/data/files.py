@@ -1,4 +1,4 @@
-"""The user's own pictures, in a folder or a zip file."""
+"""The user's own images, in a folder or a zip file."""
 
 import io
 import zipfile

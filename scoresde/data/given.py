@@ -1,4 +1,4 @@
-"""Data that Python hands over, as arrays or data sets, in place of a set that a name stands for."""
+"""Data given in Python, as arrays or data sets."""
 
 import hashlib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A fixed random share of an image set, held out for testing."""
+"""A fixed random part of an image set, held out for testing."""
 
 from pydantic import Field
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What folders and tables say of pictures: training and test pictures, and classes."""
+"""Splits and classes of images, from the names of folders and from tables."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence

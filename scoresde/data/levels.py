@@ -1,4 +1,4 @@
-"""How many grey levels a set of pictures has, where its pixels use few of 256 values."""
+"""The number of grey levels of a set of images."""
 
 import logging
 from collections.abc import Iterable

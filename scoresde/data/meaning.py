@@ -1,4 +1,4 @@
-"""What an array means: images of whole grey levels, or other numbers. Where it could be both, it is refused."""
+"""Whether an array contains images with integer grey levels or other numbers; refused if it is unclear."""
 
 import logging
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Numbers of any kind as tensors, and the units in which they have mean 0 and deviation 1."""
+"""Arrays of any numbers as tensors, and the units in which they have mean 0 and standard deviation 1."""
 
 from typing import Any
 

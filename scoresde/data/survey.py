@@ -1,4 +1,4 @@
-"""What a path of the user's holds, looked at before anything is loaded."""
+"""A report on the data at a path, before anything is loaded."""
 
 import difflib
 import zipfile

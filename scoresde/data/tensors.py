@@ -1,4 +1,4 @@
-"""Data that are no pictures: vectors, series, volumes, of any real numbers."""
+"""Data other than images: vectors, series and volumes of real numbers."""
 
 from dataclasses import dataclass, replace
 from typing import Self

@@ -1,1 +1,1 @@
-"""One picture: bytes to pixels, made to fit, and pixels to sheets."""
+"""Single images: decoding, resizing, and overview images."""

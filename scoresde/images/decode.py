@@ -1,4 +1,4 @@
-"""How the bytes of a picture become pixels of 8 bits: one rule for every format, without torch."""
+"""Decoding of image files to 8-bit pixels, with one rule for every format, without torch."""
 
 import warnings
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Samples of any shape as a picture: sheets, scatter plots, histograms, small curves, slices."""
+"""Samples of any shape as an image: image grids, scatter plots, histograms, curves, slices."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""Which files are pictures: one rule for folders, zip files, and every command that is given a folder."""
+"""Which files are images: one rule for folders, zip files, and all commands."""
 
 import os
 from collections import Counter

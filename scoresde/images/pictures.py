@@ -1,4 +1,4 @@
-"""A user's pictures, resized and cropped for a model. What is done can be printed, and applied to the mask too."""
+"""Resizing and cropping of a user's images for a model, in the same way as their masks."""
 
 import logging
 from collections.abc import Sequence

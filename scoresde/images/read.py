@@ -1,4 +1,4 @@
-"""How a picture file becomes a tensor of a size."""
+"""Reading an image file as a tensor of a given size."""
 
 from collections.abc import Sequence
 from pathlib import Path

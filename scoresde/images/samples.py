@@ -1,4 +1,4 @@
-"""Folders of samples: pictures of one size and kind, as they are."""
+"""Folders of samples: images of one size and kind."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A drawn filling and the picture around it, without a seam."""
+"""Blending of a filled hole with the surrounding image."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Small pictures brought up to the size of a photograph: its luma shows where their edges are."""
+"""Enlarging of colours to the size of a photograph, guided by the edges of its luma."""
 
 from collections.abc import Sequence
 

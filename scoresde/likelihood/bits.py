@@ -1,4 +1,4 @@
-"""Bits per dimension of images with whole grey levels: dequantisation, and a model's figure with its errors."""
+"""Bits per dimension of images with integer grey levels: dequantisation, and the result with standard errors."""
 
 import math
 from collections.abc import Callable, Sequence

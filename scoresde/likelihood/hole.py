@@ -1,4 +1,4 @@
-"""The likelihood of what fills a hole, given what is around it."""
+"""The likelihood of a hole given the rest of the image."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The steps of a discrete chain, and what each adds to the variational bound."""
+"""The steps of a discrete chain, and their terms in the variational bound."""
 
 from typing import Literal
 

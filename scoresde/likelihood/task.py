@@ -1,4 +1,4 @@
-"""The likelihood under a network trained for a task: of what is left of an image, given what it is shown."""
+"""The conditional likelihood of images under a network that was trained for a task."""
 
 from typing import Any
 

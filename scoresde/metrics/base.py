@@ -1,4 +1,4 @@
-"""What a metric is: features of images, a distance between features, and an estimate with its error."""
+"""Base classes of metrics: features of images, a distance between features, and an estimate with its error."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What all kernel distances share: sums of a kernel over pairs of images, and the estimate made of them."""
+"""Kernel distances: sums of a kernel over pairs of images, and the estimate from them."""
 
 from abc import abstractmethod
 from typing import ClassVar, NamedTuple

@@ -1,4 +1,4 @@
-"""Short trainings by one loop: that of an extractor, and that of a classifier of noisy data."""
+"""The training loop of extractors and of classifiers of noisy data."""
 
 import math
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""How far a model's samples are from the held-out images of the set that it was trained on."""
+"""The distance of a model's samples from held-out images of its data set."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The Frechet distance between normal laws, from features or from their moments."""
+"""The Frechet distance between normal distributions, from features or from their moments."""
 
 from typing import NamedTuple
 

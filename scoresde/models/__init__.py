@@ -1,4 +1,4 @@
-"""Score models: a network, closed forms, models around models, and the folder a model lives in."""
+"""Score models: networks, exact models, wrappers, and model folders."""
 
 from .base import ScoreModel
 from .folder import CONFIG, WEIGHTS, save

@@ -1,4 +1,4 @@
-"""Score models: what the solvers call. Whatever conditions, counts or watches is a model around a model."""
+"""Score models, which solvers call. Conditions, counters and observers are models around a model."""
 
 import copy
 from abc import ABC, abstractmethod

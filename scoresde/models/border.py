@@ -1,4 +1,4 @@
-"""What may cross the border of a model: states on the way in, a network's output on the way out."""
+"""Checks of what enters and leaves a model: states, and the output of the network."""
 
 from typing import Any
 

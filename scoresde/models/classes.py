@@ -1,4 +1,4 @@
-"""Classes by name: which classes of a model a text means, by their names, related words and beginnings of words."""
+"""Classes by name: by their names, related words and beginnings of words."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""Predicted data kept within the range that data have: a model around a model."""
+"""Clipping of predicted data to their range: a model around a model."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""The count of a model's evaluations: the one place where NFE comes from."""
+"""The count of a model's evaluations, from which NFE comes."""
 
 from torch import Tensor
 

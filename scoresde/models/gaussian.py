@@ -1,4 +1,4 @@
-"""Score models with closed forms: the truth that tests, benchmarks and documentation are measured against."""
+"""Gaussians and Gaussian mixtures with exact scores, for tests, benchmarks and documentation."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Class labels and classifier-free guidance: models around a model that knows classes."""
+"""Class labels and classifier-free guidance: models around a model with classes."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How a network is evaluated: in which precision, in which layout of its memory, compiled or not."""
+"""How a network is evaluated: precision, memory layout, and compilation."""
 
 import copy
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a network is given beside x_t."""
+"""The condition that a network is given beside x_t."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Models of latents: what their data are, and the part of a model folder that their autoencoder lives in."""
+"""Models of latents: the shape of their data, and their autoencoder in the model folder."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Observations: what is known of a sample before it is drawn."""
+"""Observations: measurements of a sample, such as known pixels, the luma or a blur."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What an observation is."""
+"""Base classes of observations."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""The blur that has a name on the command line."""
+"""The Gaussian blur."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Convolution of pictures that end: mirrored at the edge, or 0 beyond it, with the adjoint."""
+"""Convolution of images with a mirrored or zero border, with its adjoint."""
 
 import math
 from typing import Literal

@@ -1,4 +1,4 @@
-"""One measurement of what another one left."""
+"""Observations applied one after the other."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The cosine basis, in which images that look alike everywhere have uncorrelated values."""
+"""The cosine basis, in which stationary images have uncorrelated values."""
 
 import numpy as np
 import torch

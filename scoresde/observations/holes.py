@@ -1,4 +1,4 @@
-"""Where a hole is: in a mask file, in a box, or drawn by a law of masks."""
+"""Holes of images: from a mask file, a box, or a random mask."""
 
 import logging
 from dataclasses import dataclass

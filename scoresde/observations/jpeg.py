@@ -1,4 +1,4 @@
-"""What is left in a JPEG file."""
+"""JPEG compression as a measurement."""
 
 import functools
 import io

@@ -1,4 +1,4 @@
-"""Observations that have a name on the command line, and what picture files are to them."""
+"""Observations with a name on the command line, and how they read image files."""
 
 from typing import ClassVar
 

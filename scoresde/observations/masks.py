@@ -1,4 +1,4 @@
-"""Random masks for inpainting, whose hole covers a share of the picture between two bounds."""
+"""Random masks for inpainting, whose hole covers a fraction of the image between two bounds."""
 
 import math
 from abc import ABC, abstractmethod

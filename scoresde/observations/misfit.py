@@ -1,4 +1,4 @@
-"""How far samples are from their measurement, in units of its noise."""
+"""The distance of samples from their measurement, in units of its noise."""
 
 import math
 

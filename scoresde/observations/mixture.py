@@ -1,4 +1,4 @@
-"""The clusters of data: a mixture of normal laws with one covariance, in a form that conditioning can use."""
+"""Clusters of data: a Gaussian mixture with one covariance, in a form that conditioning can use."""
 
 import warnings
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The blur of a camera that moves."""
+"""Motion blur."""
 
 import functools
 import math

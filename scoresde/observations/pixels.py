@@ -1,4 +1,4 @@
-"""Some numbers of a sample are known: the pixels around a hole, the columns of a table, the past of a series."""
+"""Known values of a sample: pixels around a hole, columns of a table, the past of a series."""
 
 from collections.abc import Sequence
 from typing import Any

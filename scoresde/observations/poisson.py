@@ -1,4 +1,4 @@
-"""Few photons."""
+"""Photon counts."""
 
 import torch
 from pydantic import Field

@@ -1,4 +1,4 @@
-"""Measurements of data in units of their own, as measurements of what a network sees."""
+"""Measurements in the units of the data, converted to the units of the network."""
 
 import copy
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Measurements that were rounded to whole numbers."""
+"""Quantised measurements."""
 
 import math
 from abc import abstractmethod

@@ -1,4 +1,4 @@
-"""Samplers of p(x | y) that are more than a model around a model. One file per method; adding a file adds one."""
+"""Samplers of p(x | y) with their own loop. One file per method; adding a file adds one."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Many picture files, each with something missing: samples of p(x | y) for each of them, a sheet and a record."""
+"""Many image files, each with a missing part: samples of p(x | y) for each of them, an overview and a record."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What a posterior sampler is: it draws from p(x | y) by its own loop around an unconditional model."""
+"""Base class of posterior samplers, which draw from p(x | y) by their own loop around an unconditional model."""
 
 import math
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""A sheet of pictures before and after: what is known, samples, their mean, how far they differ, and the truth."""
+"""An overview of a restoration: the input, samples, their mean and standard deviation, and the truth."""
 
 from collections.abc import Sequence
 

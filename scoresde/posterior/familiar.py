@@ -1,4 +1,4 @@
-"""Whether a picture is like those that a model was trained on, told from its luma before anything is drawn."""
+"""Whether a picture is like the training data of a model, from its luma."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Photographs larger or smaller than a model's images: drawn at its resolution, returned at their own size."""
+"""Photographs of any size: drawn at the model's resolution, returned at their own size."""
 
 from dataclasses import replace
 

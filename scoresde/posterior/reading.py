@@ -1,4 +1,4 @@
-"""Problems made of picture files: their colours, what is in a hole, or what a measurement has lost."""
+"""Restoration problems from image files: colours, holes, or other measurements."""
 
 import math
 from collections.abc import Sequence

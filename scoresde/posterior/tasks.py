@@ -1,4 +1,4 @@
-"""Pictures with something missing: problems made of them, and samples of p(x | y) for each."""
+"""Restoration problems, and samples of p(x | y) for each."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace

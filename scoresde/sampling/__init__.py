@@ -1,1 +1,1 @@
-"""What a solver makes of a model, counted and timed once: samples, latent codes, trajectories, progress."""
+"""Sampling with counted evaluations and time: samples, latent codes, trajectories, progress."""

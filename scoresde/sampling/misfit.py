@@ -1,4 +1,4 @@
-"""Whether samples have the measurement that they were drawn for."""
+"""Whether samples agree with their measurement."""
 
 import logging
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The way in which a network is evaluated: as asked for, or the fastest that this machine has for it."""
+"""The precision of a network: as asked for, or the fastest on this machine."""
 
 import hashlib
 import logging

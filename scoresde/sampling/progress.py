@@ -1,4 +1,4 @@
-"""How far a work has come, shown as a bar or as lines; and how far a sampling has, seen from its evaluations."""
+"""Progress of a work, as a bar or as lines; for sampling it is measured at the evaluations of the model."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Whether samples stay in the range of pictures."""
+"""Whether samples stay in the range of images."""
 
 import logging
 from dataclasses import replace

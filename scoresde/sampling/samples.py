@@ -1,4 +1,4 @@
-"""What a sampling comes to: the samples, what they cost, and how they are looked at and kept."""
+"""The result of sampling: samples and their cost, with methods to show and save them."""
 
 import base64
 import html

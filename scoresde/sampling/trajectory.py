@@ -1,4 +1,4 @@
-"""The way of samples from noise to data, seen through the model's evaluations and so the same for every solver."""
+"""Trajectories of samples from noise to data, recorded at the evaluations of the model, for every solver."""
 
 from collections.abc import Callable, Sequence
 

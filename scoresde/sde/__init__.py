@@ -1,4 +1,4 @@
-"""Forward processes: how data becomes noise. A file each."""
+"""Forward processes, which turn data into noise. One file each."""
 
 from typing import TYPE_CHECKING
 

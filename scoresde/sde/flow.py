@@ -1,4 +1,4 @@
-"""The straight way from data to noise, the process of flow matching."""
+"""The process of flow matching, a straight line from data to noise."""
 
 import torch
 from pydantic import Field

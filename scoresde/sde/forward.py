@@ -1,4 +1,4 @@
-"""Data on their way to noise."""
+"""Data with noise added by a process."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""What a solver is. `Solver.solve` is the public call; a method implements the hook of the base that fits it."""
+"""Base classes of solvers. `Solver.solve` is the public call; a method implements the hook of its base class."""
 
 import math
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""Time grids: where a solver with a given number of steps puts them."""
+"""Time grids of solvers with a given number of steps."""
 
 import math
 from abc import ABC, abstractmethod

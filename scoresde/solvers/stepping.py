@@ -1,4 +1,4 @@
-"""What an adaptive method gives to the loop that runs it: its step, its state, and norms of each row."""
+"""The interface between an adaptive method and its loop: the step, the state, and norms of each row."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What the wrapped solvers of other libraries share: the name of a method there, and the tolerances."""
+"""Shared options of the wrapped solvers of other libraries: the method's name and the tolerances."""
 
 from collections.abc import Collection
 from typing import ClassVar

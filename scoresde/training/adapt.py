@@ -1,4 +1,4 @@
-"""A configuration made to fit the number of its images, where that changes nothing else."""
+"""A configuration adapted to the number of its images."""
 
 import logging
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What each step of a training is given: images, labels, times and noise, all functions of (seed, purpose, step)."""
+"""The batch of each training step: images, labels, times and noise, all functions of (seed, purpose, step)."""
 
 from collections import deque
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A training's figures for TensorBoard and for Weights & Biases, which are extras."""
+"""Figures of a training for TensorBoard and Weights & Biases, which are extras."""
 
 import logging
 from abc import ABC, abstractmethod

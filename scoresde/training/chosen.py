@@ -1,4 +1,4 @@
-"""What is asked to be trained on, a configuration, a run or bare data, made into a configuration."""
+"""The configuration of a training, from a configuration, a run, or data."""
 
 import math
 from collections.abc import Sequence

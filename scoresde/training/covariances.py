@@ -1,4 +1,4 @@
-"""The covariance of the training images, kept with the model, so that conditioning on a measurement needs no more."""
+"""The covariance of the training images, stored with the model for conditioning."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""What is measured of a network while it trains: its loss by time on held-out images, its samples, its likelihood."""
+"""Evaluations during training: the loss on held-out images by time, samples, and likelihood."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Training a little further what was taken out of a model."""
+"""Fine-tuning of a pruned model."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Training from beginning to end: in a run folder, interrupted or not, alone or as one of several processes."""
+"""The whole training, in a run folder: with resume, and as one or several processes."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""Following a training to its end, with its log, sheets, evaluations and checkpoints."""
+"""The run of a training to its end, with its log, samples, evaluations and checkpoints."""
 
 import math
 import sys

@@ -1,4 +1,4 @@
-"""The pictures of a run: what it is trained on, and what it draws on the way."""
+"""The images of a run: training data, and samples during training."""
 
 import torch
 from PIL import Image

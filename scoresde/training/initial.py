@@ -1,4 +1,4 @@
-"""Beginning a training with the weights of a model, instead of fresh ones."""
+"""Training that starts from the weights of a model."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a network is trained to make small."""
+"""The training loss."""
 
 from typing import NamedTuple
 

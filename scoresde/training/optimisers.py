@@ -1,4 +1,4 @@
-"""How gradients become steps."""
+"""Optimisers."""
 
 from collections.abc import Iterable
 

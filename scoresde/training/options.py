@@ -1,4 +1,4 @@
-"""How a network is trained: the table [train] of a configuration."""
+"""The training options: the table [train] of a configuration."""
 
 from typing import Annotated, Any, Literal
 

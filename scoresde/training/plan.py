@@ -1,4 +1,4 @@
-"""A configuration for data of one's own, chosen from what the data are and what the machine can do."""
+"""The choice of a configuration for the user's data and machine."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""What a run folder tells others: its configuration, the lines of its log, and the models of its averages."""
+"""Reading of run folders: the configuration, the log, and the models of the averages."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What can be trained on with a configuration, and what is refused."""
+"""Checks of a configuration before the training."""
 
 from ..core.errors import DataError, UsageError
 from ..data import Dataset, Images

@@ -1,4 +1,4 @@
-"""What makes latents of pictures, and pictures of latents. One file per kind; adding a file adds one."""
+"""Autoencoders for models of latents. One file per kind; adding a file adds one."""
 
 from .base import Autoencoder, AutoencoderOptions, Coder, autoencoders
 

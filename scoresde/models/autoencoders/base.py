@@ -1,4 +1,4 @@
-"""What an autoencoder is: two networks between pictures and the latents that a score model is a model of."""
+"""Base class of autoencoders, which map images to the latents of a score model and back."""
 
 from abc import ABC, abstractmethod
 

@@ -1,4 +1,4 @@
-"""Checkpoints of other projects, made into score models. One file per family; adding a file adds a family."""
+"""Import of checkpoints of other projects. One file per family; adding a file adds a family."""
 
 from .base import Family, Imported, families
 

@@ -1,4 +1,4 @@
-"""What an importer is: it makes a score model of a checkpoint of another project."""
+"""Base class of importers, which make a score model of a checkpoint of another project."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

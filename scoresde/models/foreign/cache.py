@@ -1,4 +1,4 @@
-"""Checkpoints of other projects that are named in place of a model: imported once, into a cache."""
+"""Checkpoints of other projects, given in place of a model: imported once, into a cache."""
 
 import hashlib
 import logging

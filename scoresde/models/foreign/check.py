@@ -1,4 +1,4 @@
-"""Whether an imported model denoises: the check that ends every import, and that a wrong one does not pass."""
+"""The check at the end of every import: whether the model denoises, which a wrong one does not."""
 
 import copy
 import math

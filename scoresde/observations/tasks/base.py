@@ -1,4 +1,4 @@
-"""What a trained task is: what a network is given beside x_t, from the first step of its training on."""
+"""Base class of trained tasks, which define the condition that a network is given beside x_t."""
 
 from abc import ABC, abstractmethod
 from typing import Annotated, ClassVar

@@ -1,4 +1,4 @@
-"""What a network takes for the time. One file per convention; adding a file adds a word for `label`."""
+"""Time inputs of networks. One file per convention; adding a file adds a value of `label`."""
 
 from .base import Label, labels
 

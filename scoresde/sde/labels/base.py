@@ -1,4 +1,4 @@
-"""What a label is: the number that stands for the time in a network's input."""
+"""Base class of labels: the number that a network gets for the time."""
 
 from abc import ABC, abstractmethod
 

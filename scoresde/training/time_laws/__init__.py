@@ -1,4 +1,4 @@
-"""Laws of the times at which a network is trained, a file each."""
+"""Distributions of training times, a file each."""
 
 from .base import TimeLaw, time_laws
 

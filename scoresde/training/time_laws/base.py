@@ -1,4 +1,4 @@
-"""What a law of times is: it says at which times a network is trained, and how often."""
+"""Base class of the distributions of training times."""
 
 from abc import ABC, abstractmethod
 

@@ -1,4 +1,4 @@
-"""Times at which the logarithm of the noise is normal: those of EDM."""
+"""Log-normal noise levels, as in EDM."""
 
 import torch
 from pydantic import Field

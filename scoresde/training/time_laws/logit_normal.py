@@ -1,4 +1,4 @@
-"""Times whose logit is normal: those of Stable Diffusion 3."""
+"""Logit-normal times, as in Stable Diffusion 3."""
 
 from pydantic import Field
 

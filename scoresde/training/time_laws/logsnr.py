@@ -1,4 +1,4 @@
-"""Times that are even in the log-SNR."""
+"""Times that are uniform in log-SNR."""
 
 import torch
 from torch import Tensor

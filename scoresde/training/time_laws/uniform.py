@@ -1,4 +1,4 @@
-"""Times that are even along the process."""
+"""Uniform times."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""Weights of the loss by time, a file each."""
+"""Weightings of the loss over time, a file each."""
 
 from .base import Weighting, weightings
 

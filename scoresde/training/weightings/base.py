@@ -1,4 +1,4 @@
-"""What a weighting is: it says how much the error at each time counts in the loss."""
+"""Base class of weightings of the loss over time."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""The weight of EDM."""
+"""The weighting of EDM."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""The weight with which the loss bounds the likelihood."""
+"""The weighting with which the loss bounds the likelihood."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""The weight that stops to grow with the signal-to-noise ratio."""
+"""The Min-SNR weighting, which limits the signal-to-noise ratio."""
 
 import torch
 from pydantic import Field

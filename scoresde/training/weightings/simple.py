@@ -1,4 +1,4 @@
-"""No weight."""
+"""Equal weights."""
 
 from typing import ClassVar
 
