@@ -24,6 +24,7 @@ from pathlib import Path
 
 import click
 import torch
+from conditional_real import draw
 from safetensors.torch import load_file
 from scipy.stats import t as student
 from torch import Tensor
@@ -52,6 +53,7 @@ TASKS: dict[str, LinearObservation] = {
     "colour": Luma(),
     "hole": Pixels(HOLE),
     "enlarge": Downsample(factor=2, noise=0.00226),
+    "enlarge4": Downsample(factor=4, noise=0.00226),
     "deblur": GaussianBlur(sigma=1.5),
 }
 
@@ -77,37 +79,51 @@ def chosen(test: Images, count: int) -> Tensor:
     return every[order]
 
 
-def drawn(name: str, what: str, how: str, task: str, truth: Tensor, k: int, first: int, folder: Path) -> Tensor:
-    """Sample k of images of which the first has this number, (B, 3, H, W) uint8; from the store if it is there."""
+def place(name: str, what: str, how: str, task: str, truth: Tensor, k: int, first: int, folder: Path) -> Path:
+    """Where the store has, or will have, sample k of images of which the first has this number."""
     content = hashlib.sha256(truth.numpy().tobytes()).hexdigest()
     key = hashlib.sha256(json.dumps([name, what, how, task, content, k, first]).encode()).hexdigest()[:16]
-    path, seen = folder / f"{key}.safetensors", TASKS[task]
+    return folder / f"{key}.safetensors"
+
+
+def drawn(
+    name: str, what: str, how: str, task: str, truth: Tensor, k: int, first: int, folder: Path
+) -> dict[str, Tensor]:
+    """Those samples, "x" (B, 3, H, W) uint8, and evaluations and backward passes, "cost"; from the store, if there."""
+    path, seen = place(name, what, how, task, truth, k, first, folder), TASKS[task]
     if path.exists():
-        return load_file(path)["x"]
-    y, seeds = seen.forward(truth), generators(range(10_000 * k + first, 10_000 * k + first + len(truth)))
+        return load_file(path)
+    y = seen.forward(truth)
     if isinstance(seen, Luma):
         y = ((y + 1) * 127.5).round() / 127.5 - 1
     elif seen.noise:
         y = y + seen.noise * torch.stack([torch.randn(y.shape[1:], generator=g) for g in generators(range(len(y)))])
-    around = store.fitted(conditioners.parse(what), name, seen).condition(models.load(name), seen, y, seeds)
-    x = sheets.to_uint8(sample(around, solvers.parse(how), around.prior(seeds), generator=seeds).x)
+    found = draw(models.load(name), seen, y, what, how, name, 10_000 * k + first)
+    kept = {"x": sheets.to_uint8(found.x), "cost": torch.tensor([found.nfe, found.vjps])}
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_tensors(path, {"x": x})
-    return x
+    files.write_tensors(path, kept)
+    return kept
+
+
+def strengths(x: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    """Mean squares of drawn and of true colours, (N,); x (N, K, 3, H, W), truth (N, 3, H, W)."""
+    return {"drawn": chroma(x).square().mean((1, 2, 3, 4)), "true": chroma(truth).square().mean((1, 2, 3))}
+
+
+def spreads(x: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    """Squares of the spread, of the error of the mean, and of that of one sample, (N,); x (N, K, D), truth (N, D)."""
+    error = {"error": (x.mean(1) - truth).square().mean(1), "one": (x - truth[:, None]).square().mean((1, 2))}
+    return error if x.shape[1] == 1 else error | {"spread": x.var(1).mean(1) * (1 + 1 / x.shape[1])}
 
 
 def sums(x: Tensor, truth: Tensor) -> dict[str, Tensor]:
     """What the figures are made of, one number for each image, (N,); x (N, K, 3, H, W), truth (N, 3, H, W)."""
-    count = x.shape[1]
-    mean, colours = x.mean(1), chroma(x).square().mean((1, 2, 3, 4))
+    count, mean = x.shape[1], x.mean(1)
     apart = [(x[:, i] - x[:, j]).flatten(1).norm(dim=1) for i, j in combinations(range(count), 2)]
     away = (x - truth[:, None]).flatten(2).norm(dim=2).mean(1)
     return {
-        "drawn": colours,
-        "true": chroma(truth).square().mean((1, 2, 3)),
-        "spread": x.var(1).mean((1, 2, 3)) * (1 + 1 / count),
-        "error": (mean - truth).square().mean((1, 2, 3)),
-        "one": (x - truth[:, None]).square().mean((1, 2, 3, 4)),
+        **strengths(x, truth),
+        **spreads(x.flatten(2), truth.flatten(1)),
         "score": away - torch.stack(apart).mean(0) / 2,
         "warm": warmth(mean) - warmth(truth),
     }
@@ -276,7 +292,7 @@ def main(
             what, how = method.split()
             starts, drawings = range(0, count, BATCH), list[Tensor]()
             for k in range(samples):
-                parts = [drawn(model, what, how, task, truth[i : i + BATCH], k, i, folder) for i in starts]
+                parts = [drawn(model, what, how, task, truth[i : i + BATCH], k, i, folder)["x"] for i in starts]
                 drawings.append(torch.cat(parts).float() / 127.5 - 1)
             x = torch.stack(drawings, 1)
             shown |= {f"{method.split(',')[0]}, {k + 1}": x[few, k][:SHOWN] for k in range(2)}
