@@ -90,7 +90,7 @@ class Settings(Options):
     count: int = Field(512, ge=2, description="Samples; sample i uses the seed `seed` + i.")
     batch: int = Field(64, ge=1, description="Samples at a time.")
     seed: int = Field(0, ge=0, description="First seed.")
-    dtype: Literal["float32", "float64"] = Field("float32", description="Of the state; a network computes in its own.")
+    dtype: Literal["float32", "float64"] = Field("float32", description="Dtype of the state; a network uses its own.")
 
 
 class Spec(Settings):
@@ -100,15 +100,15 @@ class Spec(Settings):
         ("digits",), min_length=1, description="Runs, model folders, bundled names, or gaussian, gm2, gm192."
     )
     solver: tuple[Annotated[Solver, PlainSerializer(table)], ...] = Field(
-        min_length=1, description="Tables or texts; a list of values means each of them in turn."
+        min_length=1, description="Tables or strings; a list of values gives several runs."
     )
     metric: tuple[Annotated[Metric, PlainSerializer(table)], ...] = Field(
-        (), description="Tables or texts; what samples of networks are judged by."
+        (), description="Tables or strings: metrics for samples of networks."
     )
     data: Annotated[DataOptions, PlainSerializer(table)] | None = Field(
-        None, description="Real images for metrics and likelihoods; none takes the set the network was trained on."
+        None, description="Real images for metrics and likelihoods; by default the network's data set."
     )
-    reference: str = Field("train", description="train, test, or an .npz file of statistics: what is compared with.")
+    reference: str = Field("train", description="Reference of metrics: train, test, or an .npz file of statistics.")
     denoise: bool | None = Field(
         None, description="End with E[x_0 | x_stop]; by default for networks, and not for analytic models."
     )
@@ -118,7 +118,7 @@ class Spec(Settings):
     likelihood_tol: float = Field(
         CONVERGED, gt=0, lt=1, description="Tolerance of rk45 for the model's own likelihood; 1e-3 takes half the time."
     )
-    paths: int = Field(64, ge=0, description="Samples whose end is compared with the true end of their path.")
+    paths: int = Field(64, ge=0, description="Number of samples whose error is computed.")
     precision: Asked = Field(
         "float32",
         description="Of networks, float32, bfloat16, float16 or auto, when samples are drawn; true paths and "

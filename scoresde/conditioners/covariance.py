@@ -25,8 +25,8 @@ class CovarianceUser(Options):
     """Options of a method that needs the covariance of the data: the covariance itself, or the kind that is wanted."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
-    kind: KindOption = Field("auto", description="Which of the covariances kept with the model is used.")
-    covariance: CovarianceOption = Field(None, description="The covariance itself, from `estimate`; or by its kind.")
+    kind: KindOption = Field("auto", description="Form of the covariance stored with the model.")
+    covariance: CovarianceOption = Field(None, description="A covariance from `estimate`, in place of the stored one.")
     optional: ClassVar[bool] = False  # whether the method also works without a covariance
     clustered: ClassVar[bool] = False  # whether it is that within the clusters of the data
 

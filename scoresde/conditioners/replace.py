@@ -20,7 +20,9 @@ class Replacement(LinearConditioner):
     Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, appendices I.2 and I.3.
     """
 
-    as_published: bool = Field(False, description="As score_sde: new z at each evaluation, at the last one's level.")
+    as_published: bool = Field(
+        False, description="As in score_sde: new z at each evaluation, at the level of the one before."
+    )
 
     def _linear(
         self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators

@@ -18,7 +18,7 @@ Watch = Callable[[int, float], None]
 class Training(Options):
     """Options of a short training."""
 
-    images: int = Field(100_000, ge=1, description="Images that the training sees, repetitions counted.")
+    images: int = Field(100_000, ge=1, description="Images seen in training, with repetitions.")
     batch: int = Field(100, ge=2, description="Images per step.")
     learning_rate: float = Field(2e-3, gt=0, description="Highest learning rate; it falls to 0 as a cosine.")
     seed: int = Field(0, ge=0, description="Seed of the weights and of the order of the images.")

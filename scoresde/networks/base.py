@@ -12,9 +12,9 @@ from ..core.options import Options, Registry
 class NetworkOptions(Options, ABC):
     """Options of an architecture. `build` makes the module, called as net(x, label), or net(x, label, classes)."""
 
-    classes: int = Field(0, ge=0, description="Number of class labels that the network can be given.")
-    extra_channels: int = Field(0, ge=0, description="Input channels beyond the sample's, for a condition.")
-    learned_variance: bool = Field(False, description="Give a second output of the sample's shape, for the variance.")
+    classes: int = Field(0, ge=0, description="Number of classes; 0 for a network without classes.")
+    extra_channels: int = Field(0, ge=0, description="Additional input channels, for a condition.")
+    learned_variance: bool = Field(False, description="Add a second output of the sample's shape, for the variance.")
 
     @property
     def null_class(self) -> bool:

@@ -21,7 +21,7 @@ class BasicOptions(NetworkOptions):
 
     widths: tuple[PositiveInt, ...] = Field((64, 128, 256), min_length=2, description="Channels of each resolution.")
     embedding: int = Field(64, ge=4, multiple_of=2, description="Length of the time embedding.")
-    kernel: int = Field(3, ge=1, le=7, description="Side of the first convolution's kernel.")
+    kernel: int = Field(3, ge=1, le=7, description="Kernel size of the first convolution.")
     middle: bool = Field(False, description="A convolution at the lowest resolution.")
     skip_scale: float = Field(
         1.0, gt=0, description="Factor of the skip connections; 1/√2 keeps the variance of a sum."

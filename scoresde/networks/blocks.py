@@ -28,7 +28,7 @@ class Style(NamedTuple):
     scale_shift: bool
     """Whether the embedding scales and shifts features instead of being added."""
     dropout: float
-    """Share of features dropped in each block while training."""
+    """Dropout rate in each block."""
     resampling: Resampling
     """How levels are joined: "conv" or "pool"."""
     dims: int = 2

@@ -20,7 +20,7 @@ class EDMOptions(NetworkOptions):
     channel_mult_emb: int = Field(4, ge=1, description="Length of the embedding over model_channels.")
     num_blocks: int = Field(4, ge=1, description="Blocks of each level on the way down; one more on the way up.")
     attn_resolutions: tuple[PositiveInt, ...] = Field((16,), description="Heights that have attention.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Share of features dropped in each block while training.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout rate in each block.")
     augment_dim: int = Field(0, ge=0, description="Numbers that say how a picture was distorted, all zero here.")
     classless: bool = Field(True, description="Whether it was trained on samples without a class, too.")
 

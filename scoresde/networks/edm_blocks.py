@@ -15,7 +15,7 @@ class Style(NamedTuple):
     resample_filter: tuple[int, ...]
     """The filter of a change of resolution, along one side, up to its sum."""
     dropout: float
-    """Share of features dropped in each block while training."""
+    """Dropout rate in each block."""
     adaptive: bool
     """Whether the embedding scales and shifts features, instead of being added to them."""
     skip_scale: float

@@ -35,7 +35,9 @@ class ClassifierOptions(Options):
         (32, 16, 8), description="Heights of the feature maps that self-attention is applied to, besides the smallest."
     )
     head_channels: int = Field(64, ge=1, description="Channels of a head of self-attention.")
-    scale_shift: bool = Field(True, description="Let the time scale and shift features instead of adding to them.")
+    scale_shift: bool = Field(
+        True, description="Let the time embedding scale and shift features instead of being added."
+    )
     resample_blocks: bool = Field(True, description="Join levels by residual blocks, and not by convolutions.")
     pool: Literal["attention", "adaptive"] = Field(
         "attention", description="How a feature map becomes logits: by what its mean attends to, or by its mean."

@@ -28,7 +28,7 @@ class GuidedDiffusionOptions(NetworkOptions):
     multipliers: tuple[PositiveFloat, ...] = Field(
         (1.0, 2.0, 3.0, 4.0), min_length=1, description="Channels of each level, as multiples of channels."
     )
-    blocks: int = Field(3, ge=1, description="Residual blocks of each level on the way down; one more on the way up.")
+    blocks: int = Field(3, ge=1, description="Residual blocks per level of the encoder; one more in the decoder.")
     attention: tuple[PositiveInt, ...] = Field(
         (16, 8), description="Heights of the feature maps that self-attention is applied to, besides the smallest."
     )
@@ -40,9 +40,11 @@ class GuidedDiffusionOptions(NetworkOptions):
     order: Order = Field(
         "legacy", description="Whether queries, keys and values lie head by head, or one by one (new)."
     )
-    scale_shift: bool = Field(True, description="Let the time scale and shift features instead of adding to them.")
+    scale_shift: bool = Field(
+        True, description="Let the time embedding scale and shift features instead of being added."
+    )
     resample_blocks: bool = Field(False, description="Join levels by residual blocks, and not by convolutions.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Share of features dropped in each block while training.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout rate in each block.")
 
     @property
     def null_class(self) -> bool:

@@ -26,7 +26,7 @@ class Build(NamedTuple):
     scale_shift: bool
     """Whether the embedding scales and shifts features instead of being added."""
     dropout: float
-    """Share of features dropped in each block while training."""
+    """Dropout rate in each block."""
 
     def heads_of(self, channels: int) -> int:
         """The number of heads at a width.

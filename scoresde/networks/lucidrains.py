@@ -43,7 +43,7 @@ class LucidrainsOptions(NetworkOptions):
     times: Times = Field("sinusoidal", description="What the time enters by: fixed sinusoids, or Fourier features.")
     learned_sinusoidal_dim: int = Field(16, ge=2, multiple_of=2, description="Number of Fourier features.")
     theta: float = Field(10_000.0, gt=1, description="Ratio of the longest of the sinusoids to the shortest.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Share of features dropped in each block while training.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout rate in each block.")
 
     @model_validator(mode="after")
     def _one_for_each_level(self) -> Self:

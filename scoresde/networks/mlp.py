@@ -21,7 +21,7 @@ class MLPOptions(NetworkOptions):
 
     width: int = Field(64, ge=4, multiple_of=2, description="Features of each layer.")
     blocks: int = Field(3, ge=1, description="Residual blocks.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Share of features dropped in each block while training.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout rate in each block.")
 
     def build(self, shape: tuple[int, ...]) -> "MLP":
         """The module for samples of any shape, with fresh weights from torch's global generator.

@@ -33,7 +33,7 @@ class NCSNppOptions(NetworkOptions):
     multipliers: tuple[PositiveInt, ...] = Field(
         (1, 2, 2, 2), min_length=1, description="Channels of each level, as multiples of channels."
     )
-    blocks: int = Field(4, ge=1, description="Residual blocks of each level on the way down; one more on the way up.")
+    blocks: int = Field(4, ge=1, description="Residual blocks per level of the encoder; one more in the decoder.")
     attention: tuple[PositiveInt, ...] = Field(
         (16,), description="Heights of the feature maps that self-attention is applied to, besides the smallest."
     )
@@ -56,7 +56,7 @@ class NCSNppOptions(NetworkOptions):
         None, ge=1, description="Groups of the normalisations; none takes a quarter of the channels, at most 32."
     )
     activation: Activation = Field("swish", description="The nonlinearity.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Share of features dropped in each block while training.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout rate in each block.")
     init_scale: float = Field(0.0, ge=0, description="Factor of fresh weights that end a branch; 0 stands for 1e-10.")
     scale_by_sigma: bool = Field(False, description="Divide the output by σ, so that it is a score.")
     sigma_min: float = Field(0.01, gt=0, description="σ of the last of the levels that a label counts.")

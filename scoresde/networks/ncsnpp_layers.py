@@ -30,7 +30,7 @@ class Look(NamedTuple):
     activation: Activation
     """The nonlinearity."""
     dropout: float
-    """Share of features dropped in each block while training."""
+    """Dropout rate in each block."""
     init_scale: float
     """Factor of the variance of the fresh weights that end a residual branch."""
     rescale: bool

@@ -28,25 +28,29 @@ class UNetOptions(NetworkOptions):
     multipliers: tuple[PositiveInt, ...] = Field(
         (1, 2, 2, 2), min_length=1, description="Channels of each level, as multiples of channels."
     )
-    blocks: int = Field(2, ge=1, description="Residual blocks of each level on the way down; one more on the way up.")
+    blocks: int = Field(2, ge=1, description="Residual blocks per level of the encoder; one more in the decoder.")
     attention: tuple[PositiveInt, ...] = Field(
         (16,),
         description="Heights of the feature maps that self-attention is applied to, besides the smallest; "
         "of series the lengths, of volumes the depths.",
     )
     heads: int = Field(1, ge=1, description="Heads of each self-attention.")
-    scale_shift: bool = Field(False, description="Let the time scale and shift features instead of adding to them.")
-    resampling: Resampling = Field("conv", description="How levels are joined: by convolutions, or by plain averages.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Share of features dropped in each block while training.")
+    scale_shift: bool = Field(
+        False, description="Let the time embedding scale and shift features instead of being added."
+    )
+    resampling: Resampling = Field(
+        "conv", description="Resampling between levels: by convolutions, or by plain averages."
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout rate in each block.")
     skip_scale: float = Field(
         1.0, gt=0, description="Factor of the skip connections; 1/√2 keeps the variance of a sum."
     )
     stem: Literal["conv", "inception"] = Field(
-        "conv", description="First layer: a convolution, or kernels of 1, 3 and 5 and a pooling beside each other."
+        "conv", description="First layer: a convolution, or parallel kernels of 1, 3 and 5 and a pooling."
     )
-    stem_kernel: Literal[3, 5, 7] = Field(3, description="Side of the first convolution's kernel, in pixels.")
+    stem_kernel: Literal[3, 5, 7] = Field(3, description="Kernel size of the first convolution.")
     bottleneck: Literal["same", "halved"] = Field(
-        "same", description="Whether the middle has the resolution of the last level, or half of it."
+        "same", description="Resolution of the middle: that of the last level, or half of it."
     )
     groups: int | None = Field(
         None,

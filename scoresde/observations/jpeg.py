@@ -53,7 +53,7 @@ class JPEG(Rounded):
     """
 
     pixels = False
-    quality: int = Field(50, ge=1, le=100, description="As of Pillow and libjpeg.")
+    quality: int = Field(50, ge=1, le=100, description="JPEG quality, as in Pillow and libjpeg.")
 
     def _gains(self, y: Tensor) -> Tensor:
         """127.5/q, grey levels by steps, at every place of y, (C, H, W)."""

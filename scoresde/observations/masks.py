@@ -17,8 +17,8 @@ from ..core.random import rand, stream
 class Mask(WrittenOptions, ABC):
     """A law of masks. As text: "freeform" or "rectangle:most=0.25"."""
 
-    least: float = Field(0.15, gt=0, lt=1, description="Least share of the picture that is the hole.")
-    most: float = Field(0.5, gt=0, lt=1, description="Greatest share of the picture that is the hole.")
+    least: float = Field(0.15, gt=0, lt=1, description="Minimal fraction of the image in the hole.")
+    most: float = Field(0.5, gt=0, lt=1, description="Maximal fraction of the image in the hole.")
 
     def draw(self, height: int, width: int, generator: Sequence[torch.Generator]) -> Tensor:
         """One mask for each generator, (B, 1, H, W), true where a pixel is known and false in the hole.
@@ -113,9 +113,9 @@ class FreeForm(Mask):
     Reference: Yu et al. 2019, https://arxiv.org/abs/1806.03589, appendix, on free-form masks; the bounds are ours.
     """
 
-    width: float = Field(0.12, gt=0, le=1, description="Greatest width of a stroke, as a share of the shorter side.")
-    length: float = Field(0.4, gt=0, le=1, description="Greatest length of a line, as a share of the shorter side.")
-    lines: int = Field(6, ge=1, description="Lines of a stroke.")
+    width: float = Field(0.12, gt=0, le=1, description="Maximal width of a stroke, as a fraction of the shorter side.")
+    length: float = Field(0.4, gt=0, le=1, description="Maximal length of a line, as a fraction of the shorter side.")
+    lines: int = Field(6, ge=1, description="Number of lines per stroke.")
 
     def _hole(self, height: int, width: int, fewest: int, greatest: int, source: torch.Generator) -> Tensor:
         wanted, side = whole(fewest, greatest, source), min(height, width)

@@ -28,7 +28,7 @@ class MotionBlur(NamedObservation):
 
     length: int = Field(9, ge=1, le=999, description="Length of the motion, in pixels.")
     angle: float = Field(0.0, description="Its direction in degrees: 0 along rows, 90 upwards.")
-    border: Border = Field("reflect", description="What is beyond the edge: the picture mirrored, or 0.")
+    border: Border = Field("reflect", description="Values beyond the edge: the image mirrored, or 0.")
     noise: float = Field(ROUNDING, gt=0, description="Standard deviation of the error; by default that of rounding.")
 
     @property

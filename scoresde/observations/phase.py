@@ -25,7 +25,7 @@ class Phase(WrittenObservation):
     """
 
     pixels, method = False, "dps:weight=likelihood"
-    oversampling: int = Field(2, ge=1, le=8, description="Sides of the transform, in those of the picture.")
+    oversampling: int = Field(2, ge=1, le=8, description="Size of the transform relative to the image.")
     noise: float = Field(0.02, ge=0, description="Standard deviation of the error of the moduli.")
 
     def forward(self, x: Tensor) -> Tensor:

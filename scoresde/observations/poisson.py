@@ -27,7 +27,7 @@ class Poisson(WrittenObservation):
     """
 
     method = "linearised"
-    peak: float = Field(30.0, gt=0, description="Photons at a white pixel, on the average.")
+    peak: float = Field(30.0, gt=0, description="Mean number of photons at a white pixel.")
     noise: float = Field(1.0, ge=0, description="Standard deviation of the error of y.")
 
     def _stable(self, counts: Tensor) -> Tensor:

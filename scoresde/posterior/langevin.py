@@ -29,7 +29,7 @@ class AnnealedLangevin(PosteriorSampler):
     solver: StepOption = Ancestral(steps=20)
     inner: int = Field(5, ge=0, description="Langevin steps at each level.")
     length: float = Field(0.3, gt=0, le=1, description="Length h of a Langevin step, in units of σ².")
-    strength: float = Field(4.0, ge=0, description="λ: how far the predicted part of what is seen is drawn to y.")
+    strength: float = Field(4.0, ge=0, description="λ: strength of the pull of the predicted measurement towards y.")
 
     def _draw(self, problem: Problem, info: Info) -> Tensor:
         seen = KnownCoordinates(self, problem)

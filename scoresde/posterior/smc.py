@@ -33,12 +33,16 @@ class TwistedSMC(CovarianceUser, PosteriorSampler):
     """
 
     solver: KernelOption = Ancestral(steps=100)
-    particles: int = Field(16, ge=1, description="Particles for each sample: an evaluation has as many rows for it.")
+    particles: int = Field(
+        16, ge=1, description="Particles per sample; an evaluation has as many rows for each sample."
+    )
     proposal: Literal["gradient", "covariance"] = Field(
-        "covariance", description="What guides: the covariance of the data, or a backward pass through the model."
+        "covariance", description="Guidance by the covariance of the data, or by a backward pass through the model."
     )
     error: float = Field(0.1, ge=0, description="Root mean square error of the model's ε; 0 for an exact score.")
-    threshold: float = Field(0.5, ge=0, le=1, description="Share of effective particles below which all are redrawn.")
+    threshold: float = Field(
+        0.5, ge=0, le=1, description="Effective fraction of particles below which they are resampled."
+    )
 
     @torch.no_grad()
     def run(

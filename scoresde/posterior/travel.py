@@ -24,8 +24,8 @@ class Travel(PosteriorSampler):
     """
 
     solver: StepOption = Ancestral(steps=100)
-    jump: int = Field(10, ge=1, description="Steps between two turns back, and the length of the way back.")
-    resamplings: int = Field(10, ge=1, description="Times that each stretch is come down; 1 is replacement alone.")
+    jump: int = Field(10, ge=1, description="Number of steps that are repeated together.")
+    resamplings: int = Field(10, ge=1, description="How often these steps are repeated; 1 is plain replacement.")
 
     def _draw(self, problem: Problem, info: Info) -> Tensor:
         seen = KnownCoordinates(self, problem)

@@ -77,9 +77,9 @@ class DDPM(DiscreteChain):
     """
 
     steps: int = Field(1000, ge=2, le=1_000_000, description="Length N of the chain.")
-    schedule: Schedule = Field("linear", description="How β grows along the chain.")
-    beta_first: float | None = Field(None, gt=0, lt=1, description="β of the first step; none takes 0.1/steps.")
-    beta_last: float | None = Field(None, gt=0, lt=1, description="β of the last step; none takes 20/steps.")
+    schedule: Schedule = Field("linear", description="Schedule of β along the chain.")
+    beta_first: float | None = Field(None, gt=0, lt=1, description="β of the first step; by default 0.1/steps.")
+    beta_last: float | None = Field(None, gt=0, lt=1, description="β of the last step; by default 20/steps.")
 
     @model_validator(mode="after")
     def _is_a_chain(self) -> "DDPM":

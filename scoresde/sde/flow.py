@@ -27,7 +27,7 @@ class FlowSDE(SDE):
         (0.75, 0.25, 0.999)
     """
 
-    end: float = Field(1e-3, ge=1e-6, le=0.1, description="How long before t = 1 the process ends; α is this there.")
+    end: float = Field(1e-3, ge=1e-6, le=0.1, description="The process ends at t = 1 - end, where α = end.")
 
     @property
     def t_max(self) -> float:

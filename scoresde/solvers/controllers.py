@@ -24,10 +24,10 @@ class Controller(WrittenOptions):
     b1: float = Field(1.0, gt=0, le=2, description="Weight of the last error.")
     b2: float = Field(0.0, ge=-1, le=1, description="Weight of the error before.")
     b3: float = Field(0.0, ge=-1, le=1, description="Weight of the error before that.")
-    safety: float = Field(0.9, gt=0, le=1, description="Share of the predicted length that is taken.")
-    slowest: float = Field(0.2, ge=0, lt=1, description="Least factor of a step.")
-    fastest: float = Field(10.0, gt=1, allow_inf_nan=True, description="Greatest factor of a step.")
-    hold: bool = Field(True, description="Do not lengthen the step after one that was rejected.")
+    safety: float = Field(0.9, gt=0, le=1, description="Safety factor of the predicted step size.")
+    slowest: float = Field(0.2, ge=0, lt=1, description="Minimal factor between two step sizes.")
+    fastest: float = Field(10.0, gt=1, allow_inf_nan=True, description="Maximal factor between two step sizes.")
+    hold: bool = Field(True, description="Do not increase the step size right after a rejection.")
 
     def factor(
         self, error: Floats, order: Floats | float, past: tuple[Floats, Floats], accepted: Floats, rejected: Floats

@@ -28,7 +28,7 @@ class EDM(OneStepSolver):
     stochastic: ClassVar[bool] = True
     examples = ({"churn": 40.0, "s_min": 0.05, "s_max": 50.0},)
     grid: GridOption = KarrasGrid()
-    churn: float = Field(10.0, ge=0, description="Amount of noise added, divided among the steps.")
+    churn: float = Field(10.0, ge=0, description="Total amount of noise, divided among the steps.")
     s_min: float = Field(0.0, ge=0, description="Lowest noise level σ/α at which noise is added.")
     s_max: float | None = Field(None, gt=0, description="Highest noise level σ/α at which noise is added, if any.")
     s_noise: float = Field(1.0, gt=0, le=10, description="Standard deviation of the noise added.")

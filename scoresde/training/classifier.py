@@ -29,10 +29,12 @@ SMALLEST, WIDEST = 4, 4
 class ClassifierTraining(Training):
     """Options of a classifier of noisy data, and of its training."""
 
-    images: int = Field(60_000, ge=1, description="Images that the training sees, repetitions counted.")
+    images: int = Field(60_000, ge=1, description="Images seen in training, with repetitions.")
     learning_rate: float = Field(1e-3, gt=0, description="Highest learning rate; it falls to 0 as a cosine.")
-    channels: int = Field(32, ge=32, multiple_of=32, description="Channels of the first map, and unit of the others.")
-    blocks: int = Field(1, ge=1, description="Residual blocks of each size of map.")
+    channels: int = Field(
+        32, ge=32, multiple_of=32, description="Channels of the first level; the others are multiples."
+    )
+    blocks: int = Field(1, ge=1, description="Residual blocks per level.")
 
     def network(self, classes: int, shape: tuple[int, ...]) -> ClassifierOptions:
         """The network for some classes of samples.

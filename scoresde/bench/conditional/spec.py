@@ -25,10 +25,10 @@ class PosteriorMethod(Options):
     name: ClassVar[str] = "method"
     conditioner: Annotated[
         Conditioner | Literal["none"] | None, PlainSerializer(lambda c: table(c) if isinstance(c, Options) else c)
-    ] = Field(None, description="How y is imposed; with none the solver leaves y out.")
-    solver: Annotated[Solver | PosteriorSampler, PlainSerializer(table)] = Field(description="What draws.")
+    ] = Field(None, description="Conditioner; with none the solver ignores y.")
+    solver: Annotated[Solver | PosteriorSampler, PlainSerializer(table)] = Field(description="Solver or sampler.")
     believed: Annotated[NamedObservation | None, PlainSerializer(lambda o: o and table(o))] = Field(
-        None, description="What the conditioner takes y for, if it is not what y is."
+        None, description="Observation that the conditioner wrongly assumes, if any."
     )
     denoise: bool = Field(True, description="End with E[x_0 | x_stop]; score_sde's published heuristic does not.")
     on: tuple[str, ...] = Field((), description="Problems that it is for, by their names or titles; all by default.")
@@ -77,14 +77,14 @@ class PosteriorSpec(Settings):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
     problem: tuple[Annotated[PosteriorProblem, PlainSerializer(table)], ...] = Field(
-        min_length=1, description="Tables or texts; a list of values means each of them in turn."
+        min_length=1, description="Tables or strings; a list of values gives several runs."
     )
     method: tuple[PosteriorMethod, ...] = Field(
-        min_length=1, description="Tables or texts of a conditioner and a solver, or of a sampler."
+        min_length=1, description="Tables or strings of a conditioner and a solver, or of a sampler."
     )
     measurements: int = Field(4, ge=2, description="Measurements for each of which there are `count` samples.")
-    others: int = Field(512, ge=0, description="Other measurements, all different, for what is asked across them.")
-    ranks: int = Field(7, ge=1, description="Samples for each of the others, among which its true x has a rank.")
+    others: int = Field(512, ge=0, description="Further measurements, for columns across measurements.")
+    ranks: int = Field(7, ge=1, description="Samples for each of these, among which the true x is ranked.")
 
     @field_validator("problem", mode="before")
     @classmethod

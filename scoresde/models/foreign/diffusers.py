@@ -42,11 +42,13 @@ class Diffusers(Family):
     """
 
     folders: ClassVar[bool] = True
-    scheduler: str = Field("", description="The scheduler's folder or config, where the network has none beside it.")
-    variant: str = Field("", description="Which of several files of weights: fp16, non_ema and so on.")
-    size: int | None = Field(None, ge=1, description="Side of the pictures or latents, where the config says none.")
+    scheduler: str = Field("", description="Folder or config of the scheduler, if it is not beside the network.")
+    variant: str = Field("", description="Variant of the weights: fp16, non_ema and so on.")
+    size: int | None = Field(None, ge=1, description="Height and width of images or latents, if the config has none.")
     classes: int | None = Field(
-        None, ge=1, description="Classes: as many as the embedding has rows, or one fewer if its last means no class."
+        None,
+        ge=1,
+        description="Number of classes: the rows of the embedding, or one fewer if the last row is no class.",
     )
 
     @classmethod

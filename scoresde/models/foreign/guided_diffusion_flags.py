@@ -60,23 +60,27 @@ class Flags(Options):
     """The flags of a network, by the original's names. None stands for one that is not given."""
 
     image_size: PositiveInt | None = Field(None, description="Side of the images.")
-    num_channels: PositiveInt | None = Field(None, description="Flag of the original: channels. None takes 128.")
-    num_res_blocks: PositiveInt | None = Field(None, description="Flag: residual blocks of each level. None takes 2.")
+    num_channels: PositiveInt | None = Field(None, description="Flag of the original code: channels; by default 128.")
+    num_res_blocks: PositiveInt | None = Field(None, description="Flag: residual blocks per level; by default 2.")
     num_heads: PositiveInt | None = Field(None, description="Flag: heads of self-attention.")
-    num_heads_upsample: int | None = Field(None, description="Flag: heads on the way up. None or -1 takes num_heads.")
-    num_head_channels: int | None = Field(None, description="Flag: channels of a head. -1 takes num_heads.")
-    attention_resolutions: str | None = Field(None, description="Flag: where self-attention is. None takes 16/8.")
-    channel_mult: str | None = Field(None, description="Flag: widths of the levels. None takes those of the size.")
-    class_cond: bool | None = Field(None, description="Flag: whether it is told a class. None takes false.")
-    num_classes: PositiveInt | None = Field(None, description="Number of classes, with class_cond. None takes 1000.")
-    learn_sigma: bool | None = Field(None, description="Flag: whether it has learned a variance. None takes false.")
-    use_scale_shift_norm: bool | None = Field(None, description="Flag: scale and shift by the time. None takes true.")
-    resblock_updown: bool | None = Field(None, description="Flag: levels joined by blocks. None takes false.")
-    use_new_attention_order: bool | None = Field(None, description="Flag: order of the heads. None takes false.")
+    num_heads_upsample: int | None = Field(None, description="Flag: heads in the decoder; by default num_heads.")
+    num_head_channels: int | None = Field(None, description="Flag: channels per head; -1 to use num_heads.")
+    attention_resolutions: str | None = Field(None, description="Flag: levels with self-attention; by default 16/8.")
+    channel_mult: str | None = Field(
+        None, description="Flag: widths of the levels; by default those for the image size."
+    )
+    class_cond: bool | None = Field(None, description="Flag: class-conditional; by default false.")
+    num_classes: PositiveInt | None = Field(None, description="Number of classes, with class_cond; by default 1000.")
+    learn_sigma: bool | None = Field(None, description="Flag: learned variance; by default false.")
+    use_scale_shift_norm: bool | None = Field(
+        None, description="Flag: scale and shift by the time embedding; by default true."
+    )
+    resblock_updown: bool | None = Field(None, description="Flag: resampling by residual blocks; by default false.")
+    use_new_attention_order: bool | None = Field(None, description="Flag: order of the heads; by default false.")
     diffusion_steps: PositiveInt | None = Field(None, description="Flag: length of the chain.")
     noise_schedule: Literal["linear", "cosine"] | None = Field(None, description="Flag: schedule of the chain.")
-    rescale_timesteps: bool | None = Field(None, description="Flag: whether the label goes to 1000 whatever the steps.")
-    predict_xstart: bool | None = Field(None, description="Flag: whether it predicts x0. None takes false.")
+    rescale_timesteps: bool | None = Field(None, description="Flag: time input up to 1000 for every number of steps.")
+    predict_xstart: bool | None = Field(None, description="Flag: prediction of x0; by default false.")
 
     @field_validator("attention_resolutions", "channel_mult")
     @classmethod

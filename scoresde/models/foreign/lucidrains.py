@@ -35,12 +35,10 @@ class Lucidrains(Family):
 
     image_size: PositiveInt | None = Field(None, description="Side of the images, in pixels.")
     objective: Objective | None = Field(
-        None, description="What the network predicts; none reads it from the weights of the loss."
+        None, description="What the network predicts; by default read from the weights of the loss."
     )
-    weights: Literal["averages", "raw"] = Field(
-        "averages", description="The averages of the weights, or the last ones."
-    )
-    channels: PositiveInt | None = Field(None, description="Channels of the images; none reads them from the network.")
+    weights: Literal["averages", "raw"] = Field("averages", description="Averaged weights, or the last ones.")
+    channels: PositiveInt | None = Field(None, description="Channels of the images; by default those of the network.")
     theta: float = Field(10_000.0, gt=1, description="The option sinusoidal_pos_emb_theta of the Unet.")
 
     @classmethod

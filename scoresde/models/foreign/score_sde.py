@@ -30,9 +30,7 @@ class ScoreSDE(Family):
     config: str | None = Field(
         None, description="Its configuration: a name such as vp/cifar10_ddpmpp_continuous, or a JSON file."
     )
-    weights: Literal["averages", "raw"] = Field(
-        "averages", description="The averages of the weights, or the last ones."
-    )
+    weights: Literal["averages", "raw"] = Field("averages", description="Averaged weights, or the last ones.")
 
     @classmethod
     def claims(cls, source: Path) -> bool:

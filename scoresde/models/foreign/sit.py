@@ -39,12 +39,14 @@ PATHS = {"Linear": "flow", "VP": "vp"}
 class Transformers(Family):
     """What SiT and DiT have in common: the network, the classes, the latents."""
 
-    num_heads: int | None = Field(None, ge=1, description="Heads of each self-attention, which no shape tells.")
+    num_heads: int | None = Field(None, ge=1, description="Heads of each self-attention.")
     classes: int | None = Field(
-        None, ge=1, description="Classes: as many as the embedding has rows, or one fewer if its last means no class."
+        None,
+        ge=1,
+        description="Number of classes: the rows of the embedding, or one fewer if the last row is no class.",
     )
-    weights: Weights = Field("averages", description="The averages of the weights, or the last ones.")
-    autoencoder: str = Field("", description="Folder of the autoencoder of its latents, as diffusers writes it.")
+    weights: Weights = Field("averages", description="Averaged weights, or the last ones.")
+    autoencoder: str = Field("", description="Folder of the autoencoder, in the format of diffusers.")
 
     def stored(self, source: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         """The weights, and the arguments of the training if they are in the file.
@@ -151,10 +153,10 @@ class SiTFamily(Transformers):
     """
 
     prediction: Literal["velocity", "noise", "score"] | None = Field(
-        None, description="What the network predicts, where the file holds no arguments."
+        None, description="What the network predicts, if the file does not say it."
     )
     path: Literal["Linear", "VP"] | None = Field(
-        None, description="What data become noise along, where the file holds no arguments; none takes Linear."
+        None, description="Path between data and noise, if the file does not say it; by default Linear."
     )
 
     @classmethod
