@@ -1,6 +1,7 @@
 """A trained network as a score model."""
 
 import copy
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -142,7 +143,7 @@ class NetworkModel(ScoreModel):
             known: What the network is given for each row, or None.
 
         Raises:
-            UsageError: The network's output has another shape.
+            UsageError: The network does not take a label, or a class, or its output has another shape.
         """
         if self.classes and not self.null_class and (classes is None or int(classes.max()) == self.classes):
             raise UsageError(
@@ -161,8 +162,12 @@ class NetworkModel(ScoreModel):
             seen = expand(scale, seen) * seen
         if known is not None:
             seen = torch.cat([seen, known.channels], 1)
-        labels = () if classes is None else (classes,)
-        out = tensor_of((self.evaluator or self.net)(seen.to(dtype).to(device), label, *labels), x)
+        given = (seen.to(dtype).to(device), label, *(() if classes is None else (classes,)))
+        try:
+            out = tensor_of((self.evaluator or self.net)(*given), x)
+        except TypeError:
+            _callable(self.net, ("x", "label", "classes")[: len(given)])
+            raise
         return (out.contiguous() if self.inference.channels_last else out).to(x.device).to(x.dtype)
 
     def time_input(self, t: Tensor) -> Tensor:
@@ -188,3 +193,15 @@ class NetworkModel(ScoreModel):
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, predicts {self.predicts})"
+
+
+def _callable(net: nn.Module, arguments: Sequence[str]) -> None:
+    try:
+        signature = inspect.signature(net.forward)
+    except (TypeError, ValueError):  # code that was compiled elsewhere does not tell
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        called = ", ".join(arguments)
+        raise UsageError(f"the network is called as net({called}), but its forward takes {signature}") from None

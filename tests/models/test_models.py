@@ -178,6 +178,27 @@ def test_network_and_state_may_differ_in_dtype():
         NetworkModel(Net(1, 1, 1), VPSDE(), (1, 4, 4), predicts="noise")
 
 
+def test_a_network_without_a_label_or_a_class_is_refused_in_a_sentence():
+    x, classes = points(2, 16).reshape(2, 1, 4, 4), torch.tensor([0, 2])
+    with pytest.raises(UsageError, match=r"called as net\(x, label\), but its forward takes \(input\)$"):
+        NetworkModel(torch.nn.Sequential(torch.nn.Identity()), VPSDE(), (1, 4, 4)).eps(x, 0.5)
+
+    class Unlabelled(torch.nn.Module):
+        def forward(self, x, label):
+            return x
+
+    class Faulty(torch.nn.Module):
+        def forward(self, x, label):
+            return x + None
+
+    model = NetworkModel(Unlabelled(), VPSDE(), (1, 4, 4), classes=3)
+    with pytest.raises(UsageError, match=r"called as net\(x, label, classes\), but its forward takes \(x, label\)$"):
+        model.evaluate(x, torch.full((2,), 0.5, dtype=torch.float64), classes)
+    assert torch.equal(model.eps(x, 0.5), x)
+    with pytest.raises(TypeError, match="unsupported operand"):  # which is the network's own
+        NetworkModel(Faulty(), VPSDE(), (1, 4, 4)).eps(x, 0.5)
+
+
 @pytest.mark.parametrize(
     ("text", "sde", "expected"),
     [
