@@ -202,8 +202,11 @@ def made_again(page, section, first, caption):
     page.get_by_role("dialog").get_by_role("button", name="Keep").click()
     page.get_by_role("tab", name="Catalogue").click()
     figure = page.locator("#catalogue figure", has_text=caption)
-    figure.get_by_role("button", name="Again").click()
-    expect(pictures(section)).to_have_count(1, timeout=SLOW)
+    task = section.get_attribute("id")
+    with page.expect_response(lambda response: response.url.endswith(f"/api/{task}"), timeout=SLOW):
+        figure.get_by_role("button", name="Again").click()
+    expect(section.locator(".controls > .primary")).not_to_have_text("Cancel", timeout=SLOW)  # it is not the earlier one
+    expect(pictures(section)).to_have_count(1)
     with page.expect_download() as download:
         pictures(section).click()
     assert abs(np.asarray(Image.open(download.value.path())) - kept).max() <= 1  # drawn alone, not among others
@@ -212,7 +215,7 @@ def made_again(page, section, first, caption):
 def test_inpaint(page, address, tmp_path):
     section = visit(page, address, "inpaint")
     section.locator("input[type=file]").first.set_input_files(photograph(tmp_path / "flower.png"))
-    expect(section.locator(".source .status")).to_contain_text("320x240: it keeps this size")
+    expect(section.locator(".source .status")).to_contain_text("320×240 pixels: the results have this size")
     paper = section.locator("canvas")
     fill = section.get_by_role("button", name="Fill the hole")
     expect(fill).to_be_disabled()
@@ -267,7 +270,7 @@ def test_a_hole_is_painted_by_keys_in_a_picture_that_was_pasted_or_dropped(page,
         }""",
         "paste" if page.size == "desk" else "drop",
     )
-    expect(section.locator(".source .status")).to_contain_text("40x40: it keeps this size")
+    expect(section.locator(".source .status")).to_contain_text("40×40 pixels: the results have this size")
     section.locator("canvas").focus()
     for key in ("ArrowLeft", "ArrowUp", " "):
         page.keyboard.press(key)
@@ -302,7 +305,7 @@ def test_a_picture_from_the_camera(page, address):
     section.get_by_role("button", name="Camera").click()
     expect(page.locator("video")).to_have_js_property("videoWidth", 640)
     page.get_by_role("button", name="Take it").click()
-    expect(section.locator(".source .status")).to_contain_text("640x480: it keeps this size")
+    expect(section.locator(".source .status")).to_contain_text("640×480 pixels: the results have this size")
 
 
 def test_race(page, address):
@@ -418,7 +421,34 @@ def test_a_large_photograph_is_reduced_before_it_is_sent(page, address, tmp_path
     Image.new("RGB", (3000, 2000), "navy").save(tmp_path / "large.png")
     section = visit(page, address, "colourise")
     section.locator("input[type=file]").first.set_input_files(tmp_path / "large.png")
-    expect(section.locator(".source .status")).to_contain_text("3000x2000 reduced here to 1224x816")
+    expect(section.locator(".source .status")).to_contain_text("3000×2000 pixels, reduced here to 1224×816")
+
+
+def test_what_is_transparent_in_a_large_picture_is_white_as_in_a_small_one(page, address, tmp_path):
+    clear = Image.new("RGBA", (1600, 1000), (0, 0, 0, 0))
+    clear.paste("navy", (0, 0, 800, 1000))
+    section = visit(page, address, "colourise")
+    for size in (clear.size, (160, 100)):
+        clear.resize(size).save(tmp_path / "clear.png")
+        section.locator("input[type=file]").first.set_input_files(tmp_path / "clear.png")
+        note = "1600×1000 pixels, reduced here" if size == clear.size else "160×100 pixels"
+        expect(section.locator(".source .status")).to_contain_text(note)
+        shown = section.locator("figure.input img").last.get_attribute("src").partition(",")[2]
+        seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown))).convert("RGB")).astype(int)
+        assert abs(seen[:, -50:] - 255).max() <= 2 and abs(seen[:, :50] - (0, 0, 128)).max() <= 4
+
+
+def test_a_file_that_misses_its_place_does_not_take_the_place_of_the_page(page, address):
+    expect(visit(page, address, "catalogue")).to_be_visible()
+    dropped = """([tab, text]) => {
+        const items = new DataTransfer();
+        if (text) items.setData("text/plain", "a caption");
+        else items.items.add(new File(["x"], "a.png", { type: "image/png" }));
+        const event = (name) => new DragEvent(name, { dataTransfer: items, bubbles: true, cancelable: true });
+        return ["dragover", "drop"].map((name) => !document.getElementById(tab).dispatchEvent(event(name)));
+    }"""
+    assert page.evaluate(dropped, ["catalogue", False]) == [True, True]
+    assert page.evaluate(dropped, ["catalogue", True]) == [False, False]  # words still go into a field
 
 
 def test_a_file_that_is_no_picture_is_one_sentence(page, address, tmp_path):

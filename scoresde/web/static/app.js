@@ -35,7 +35,7 @@ function open(name, focus = false) {
     if (chosen && focus) button.focus();
     section.hidden = !chosen;
   }
-  document.title = `${known} · scoresde`;
+  document.title = `${tabs.get(known).button.textContent} · scoresde`;
   tabs.get(known).does?.show?.();
 }
 
@@ -58,6 +58,11 @@ theme.addEventListener("click", () => {
   paint();
 });
 paint();
+
+// A file that misses its place must not open in the place of the page.
+for (const name of ["dragover", "drop"]) {
+  addEventListener(name, (event) => { if (event.dataTransfer?.types.includes("Files")) event.preventDefault(); });
+}
 
 function again(parameters, served) {
   if (!served.some((model) => model.name === parameters.model)) {

@@ -51,8 +51,9 @@ export default function colourise(section, about) {
     drawing.instead(asked());
   });
 
+  const intro = el("p", { class: "intro" }, "The network sees a picture in grey and draws colours that it may have had, each time others.");
   section.append(
-    el("div", { class: "stage" }, offered, source.element, drawing.bar, drawing.grid, drawing.line, drawing.past),
+    el("div", { class: "stage" }, intro, offered, source.element, drawing.bar, drawing.grid, drawing.line, drawing.past),
     options.controls(drawing.button, conditioner.element),
   );
   return {

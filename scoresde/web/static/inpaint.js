@@ -94,8 +94,9 @@ export default function inpaint(section, about) {
     drawing.instead(asked());
   });
 
+  const intro = el("p", { class: "intro" }, "Paint over a part of a picture: the network draws what may have been there. All the rest stays as it is.");
   section.append(
-    el("div", { class: "stage" }, offered, source.element, el("div", { class: "easel" }, editor, el("div", { class: "fillings" }, drawing.grid)), drawing.bar, drawing.line, drawing.past),
+    el("div", { class: "stage" }, intro, offered, source.element, el("div", { class: "easel" }, editor, el("div", { class: "fillings" }, drawing.grid)), drawing.bar, drawing.line, drawing.past),
     options.controls(drawing.button),
   );
   return {

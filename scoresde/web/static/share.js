@@ -32,8 +32,8 @@ function show(link) {
   dialog.showModal();
 }
 
-// Adds a button for the link before another button, if others can open the page.
-export async function share(next) {
+// Adds a button for the link after another button, if others can open the page.
+export async function share(last) {
   const { link } = await get("api/link");
-  if (link) next.before(el("button", { type: "button", class: "quiet", onclick: () => show(link) }, "Share"));
+  if (link) last.after(el("button", { type: "button", class: "quiet", onclick: () => show(link) }, "Share"));
 }

@@ -18,9 +18,12 @@ async function small(file) {
   const canvas = el("canvas");
   canvas.width = Math.floor(bitmap.width * Math.min(1, scale));
   canvas.height = Math.floor(bitmap.height * Math.min(1, scale));
-  canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = "#fff"; // below what is transparent, as on the server
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   const made = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.95));
-  return [made, `${bitmap.width}x${bitmap.height} reduced here to ${canvas.width}x${canvas.height}: the command line keeps all of it`];
+  return [made, `${bitmap.width}×${bitmap.height} pixels, reduced here to ${canvas.width}×${canvas.height}: the command line keeps all of them`];
 }
 
 // A picture taken with the camera: by a dialog where the browser lets us, else by the phone's own camera.
@@ -69,7 +72,12 @@ export class Source {
     this.grey = grey;
     this.taken = taken;
     this.blob = null;
-    const input = (attributes) => el("input", { type: "file", accept: "image/*", hidden: true, onchange: (event) => this.take(event.target.files[0]), ...attributes });
+    const chosen = ({ target }) => {
+      const [file] = target.files;
+      target.value = ""; // so that the same file, which may be another by now, can be chosen again
+      this.take(file);
+    };
+    const input = (attributes) => el("input", { type: "file", accept: "image/*", hidden: true, onchange: chosen, ...attributes });
     const files = input({});
     const phone = input({ capture: "environment" });
     this.note = el("p", { class: "status", role: "status" });
@@ -109,7 +117,7 @@ export class Source {
       const [made, before] = await small(file);
       const fitted = await fit(made, this.model(), this.grey);
       this.blob = made;
-      this.say(said || before || `${fitted.size.join("x")}: it keeps this size`);
+      this.say(said || before || `${fitted.size.join("×")} pixels: the results have this size, too`);
       await this.taken(fitted, mask);
     } catch (error) {
       this.say(`${error.message}.`, true);

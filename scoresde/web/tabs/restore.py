@@ -31,9 +31,9 @@ class Restore(Tab, ABC):
     """Pictures that agree with what is known of one."""
 
     presets: ClassVar[tuple[Preset, ...]] = (
-        Preset("fast", "Half of the usual evaluations: for a first look.", {"name": SOLVER, "steps": STEPS // 2}),
-        Preset("good", "The usual evaluations.", {"name": SOLVER, "steps": STEPS}),
-        Preset("exact", "Five times the usual evaluations.", {"name": SOLVER, "steps": 5 * STEPS}),
+        Preset("fast", "Half of the usual number: for a first look.", {"name": SOLVER, "steps": STEPS // 2}),
+        Preset("good", "The usual number.", {"name": SOLVER, "steps": STEPS}),
+        Preset("exact", "Five times the usual number.", {"name": SOLVER, "steps": 5 * STEPS}),
     )
     solver: Table = {"name": SOLVER, "steps": STEPS}
     conditioner: Table | None = None
