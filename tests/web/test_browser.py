@@ -205,7 +205,7 @@ def made_again(page, section, first, caption):
     task = section.get_attribute("id")
     with page.expect_response(lambda response: response.url.endswith(f"/api/{task}"), timeout=SLOW):
         figure.get_by_role("button", name="Again").click()
-    expect(section.locator(".controls > .primary")).not_to_have_text("Cancel", timeout=SLOW)  # it is not the earlier one
+    expect(section.locator(".controls > .primary")).not_to_have_text("Cancel", timeout=SLOW)  # the earlier one is gone
     expect(pictures(section)).to_have_count(1)
     with page.expect_download() as download:
         pictures(section).click()
