@@ -109,7 +109,7 @@ def small(tmp_path):
 
     def run(code, size):
         command = [*apart, mount, tmp_path, sys.executable, "-c", HEAD + code, tmp_path, str(size), PICTURE.hex()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert not done.returncode, done.stderr
         return json.loads(done.stdout)
 
