@@ -445,6 +445,10 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("bench/likelihood.py", "RK45(tol=spec.likelihood_tol,", "RK45(tol=1e-5,", "a looser tolerance that is not taken", "bench -k looser"),
     ("bench/cells.py", "found[\"likelihood\"][\"tol\"] = spec.likelihood_tol", "pass", "likelihoods of two tolerances taken for one", "bench -k looser"),
     ("commands/latent.py", "(\"cifar10\" if files else \"digits\")", "\"digits\"", "a photograph encoded as a digit", "outputs -k photograph"),
+    ("data/embedded.py", "labels=table[:, 64]", "labels=table[:, 63]", "a pixel for the digit", "data -k digits"),
+    ("data/embedded.py", "for name in (\"china.jpg\", \"flower.jpg\")", "for name in (\"china.jpg\", \"china.jpg\")", "one photograph twice", "data -k photos"),
+    ("core/random.py", "torch.default_generator.manual_seed(seed)", "pass", "a seed that is not taken without an accelerator", "random"),
+    ("models/gaussian.py", "which.tensor_split(parts), z[0]", "which.sort().values.tensor_split(parts), z[0]", "the spread of another mode", "models -k draw"),
 ]  # fmt: skip
 
 

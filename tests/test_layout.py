@@ -121,6 +121,7 @@ def test_the_door_opens_without_torch(name):
 
 
 def test_sampling_waits_for_nothing_that_it_does_not_use():
-    code = "import scoresde.commands.sample\nfrom scoresde.solvers import solvers\nsolvers.all()"
+    code = "import scoresde.commands.sample\nfrom scoresde.solvers import solvers\nsolvers.all()\n"
+    code += "from scoresde.data import data\n[data[name]().load('test') for name in ('digits', 'photos')]"
     others = {"torchvision", "sklearn", "torchdiffeq", "fastapi", "scipy", "matplotlib", "diffusers"}
     assert not loaded(code) & others

@@ -1,9 +1,13 @@
 """Image sets from scikit-learn, without a download."""
 
-import importlib
-from typing import Any, ClassVar
+import gzip
+import importlib.util
+from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import torch
+from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
@@ -12,13 +16,25 @@ from ..core.random import permutation, stream
 from .base import DataOptions, Images, Split, data, reduced
 
 
-def _datasets() -> Any:
-    try:
-        return importlib.import_module("sklearn.datasets")
-    except ImportError as error:
-        raise DataError(
-            f"this data set comes inside scikit-learn, which cannot be imported ({error}): pip install scikit-learn"
-        ) from error
+def _inside(name: str) -> Path:
+    """A file that scikit-learn comes with; importing it as well would take longer than a small training."""
+    found = importlib.util.find_spec("sklearn")
+    path = Path((found and found.submodule_search_locations or [""])[0], "datasets", name)
+    if not path.is_file():
+        raise DataError(f"{path.name} comes inside scikit-learn, and is not there: pip install scikit-learn")
+    return path
+
+
+def photograph(name: str) -> Image.Image:
+    """A photograph of 640x427 pixels.
+
+    Args:
+        name: china.jpg or flower.jpg.
+
+    Raises:
+        DataError: scikit-learn is not installed.
+    """
+    return Image.open(_inside(f"images/{name}")).convert("RGB")
 
 
 @data("digits")
@@ -40,11 +56,11 @@ class Digits(DataOptions):
         Raises:
             DataError: scikit-learn is not installed.
         """
-        digits = _datasets().load_digits()
-        order = permutation(len(digits.images), stream(0, "digits", "split"))
-        index = order[:1500] if split == "train" else order[1500:]
-        pixels = torch.from_numpy(digits.images).to(torch.uint8)[index, None]
-        return Images(pixels, levels=17, labels=torch.from_numpy(digits.target).long()[index])
+        with gzip.open(_inside("data/digits.csv.gz"), "rt") as lines:  # 64 pixels and the digit
+            table = torch.from_numpy(np.loadtxt(lines, delimiter=","))
+        order = permutation(len(table), stream(0, "digits", "split"))
+        table = table[order[:1500] if split == "train" else order[1500:]]
+        return Images(table[:, :64].reshape(-1, 1, 8, 8).to(torch.uint8), levels=17, labels=table[:, 64].long())
 
 
 @data("photos")
@@ -71,8 +87,8 @@ class Photos(DataOptions):
             DataError: scikit-learn is not installed.
         """
         crops = []
-        for photo in _datasets().load_sample_images().images:
-            full = torch.from_numpy(photo.copy()).permute(2, 0, 1)
+        for name in ("china.jpg", "flower.jpg"):
+            full = torch.from_numpy(np.array(photograph(name))).permute(2, 0, 1)
             border = full.shape[2] * 4 // 5  # cut before halving: no pixel may be the mean of pixels from both sides
             part = full[:, :, :border] if split == "train" else full[:, :, border:]
             crops += [_grid(part, self.size, self.stride), _grid(reduced(part, 2), self.size, self.stride)]
@@ -81,5 +97,4 @@ class Photos(DataOptions):
 
 def _grid(image: Tensor, size: int, stride: int) -> Tensor:
     """Every crop whose corner lies on the grid, (C, H, W) -> (N, C, size, size)."""
-    windows = image.unfold(1, size, stride).unfold(2, size, stride)
-    return windows.permute(1, 2, 0, 3, 4).flatten(0, 1).contiguous()
+    return image.unfold(1, size, stride).unfold(2, size, stride).permute(1, 2, 0, 3, 4).flatten(0, 1).contiguous()

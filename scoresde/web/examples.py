@@ -47,9 +47,9 @@ class Example:
 
 
 def _photograph(name: str, box: tuple[int, int, int, int]) -> Image.Image:
-    from sklearn.datasets import load_sample_image  # a second, which the start of the page need not wait for
+    from ..data.embedded import photograph
 
-    return Image.fromarray(load_sample_image(name)).crop(box)
+    return photograph(name).crop(box)
 
 
 def _digit() -> Image.Image:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from scoresde.core.errors import UsageError
-from scoresde.core.random import generators, randn, sources_of, whole_seeds
+from scoresde.core.random import generators, randn, seed_global, sources_of, whole_seeds
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,10 @@ def test_seeds_give_the_same_noise_each_time_and_streams_go_on():
     assert torch.equal(randn((4, 3), sources_of(streams, None)[0]), first)
     assert not torch.equal(randn((4, 3), sources_of(streams, None)[0]), first)
     assert torch.equal(randn((2, 3), sources_of(2, None)[0]), first[:2])
+
+
+def test_the_global_seed_is_that_of_torch():
+    torch.manual_seed(5)
+    expected = torch.randn(3)
+    seed_global(5)
+    assert torch.equal(torch.randn(3), expected)

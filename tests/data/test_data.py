@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from scoresde.core.errors import DataError, UsageError
 from scoresde.core.options import table
@@ -115,6 +116,8 @@ def test_photos_are_the_crops_of_the_grid() -> None:
     train, test = (data["photos"]().load(split) for split in ("train", "test"))
     assert (len(train), len(test), train.shape, train.levels, train.labels) == (1910, 422, (3, 32, 32), 256, None)
     assert torch.equal(train.pixels[32], china[:, 16:48, 16:48])  # 31 crops a row
+    flower = torch.from_numpy(load_sample_images().images[1].copy()).permute(2, 0, 1)
+    assert torch.equal(test.pixels[211], flower[:, :32, 512:544])
     assert torch.equal(test.pixels[0], china[:, :32, 512:544])
     half = china[:, :426].float().reshape(3, 213, 2, 320, 2).mean((2, 4)).round()
     assert torch.equal(train.pixels[25 * 31].float(), half[:, :32, :32])
@@ -126,13 +129,13 @@ def test_no_test_crop_shares_a_pixel_with_a_training_crop(monkeypatch: pytest.Mo
     # Photographs whose blue channel tells the side of the border that a pixel lies on.
     photo = np.zeros((64, 640, 3), dtype=np.uint8)
     photo[:, 512:, 2] = 255
-    monkeypatch.setattr("sklearn.datasets.load_sample_images", lambda: type("Bunch", (), {"images": [photo]}))
+    monkeypatch.setattr("scoresde.data.embedded.photograph", lambda name: Image.fromarray(photo))
     sides = {split: data["photos"](size=8, stride=4).load(split).pixels[:, 2] for split in ("train", "test")}
     assert sides["train"].max() == 0 and sides["test"].min() == 255
 
 
 def test_a_missing_scikit_learn_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     assert "pip install scikit-learn" in refused(data["digits"]())
 
 
