@@ -238,7 +238,6 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     (W + "database.py", "journal_mode = PERSIST", "journal_mode = WAL", "a log that leaves no room to delete", "web_full_disk -k room"),
     (W + "database.py", "max(0, RESERVE - file.tell())", "0", "no room kept for a deletion", "web_full_disk -k room"),
     (W + "catalogue.py", "            with self._write():\n                self._purge(keep=0)\n            with self._write():\n                return write()", "            raise", "what was deleted makes no room", "web_full_disk -k room"),
-    (W + "catalogue.py", "secure_delete = FAST", "secure_delete", "a deletion that takes more room than it makes", "web_full_disk -k room"),
     (W + "attachments.py", "return parameters | {", "return {", "parameters without what is short", "web_catalogue -k long_parameters"),
     (W + "tabs/base.py", 'return "projection" if', 'return name if', "a default that needs a covariance", "web_jobs -k default"),
     ("models/output.py", "TypeError, ValueError):  # what PyTorch", "TypeError):  # what PyTorch", "a class too large is a traceback", "web -k mistake"),

@@ -24,7 +24,7 @@ def save(catalogue, count):
     try:
         while len(kept) < count:
             picture = head + os.urandom(size)
-            kept[catalogue.save("again and again, picture %d" % len(kept), picture, {}).id] = picture
+            kept[catalogue.save("picture %d" % len(kept), picture, {}).id] = picture
         said = ""
     except ResourceError as error:
         said = str(error)
@@ -49,7 +49,7 @@ with Catalogue(path) as catalogue:
     kept, said = save(catalogue, 2000)
     brim()
     after = [whole(catalogue, kept)]
-    for id in list(kept)[-3:]:
+    for id in list(kept)[:-21:-1]:
         catalogue.delete(id)
         del kept[id]
     more, again = save(catalogue, 2)
