@@ -446,6 +446,10 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("commands/latent.py", "(\"cifar10\" if files else \"digits\")", "\"digits\"", "a photograph encoded as a digit", "outputs -k photograph"),
     ("data/embedded.py", "labels=table[:, 64]", "labels=table[:, 63]", "a pixel for the digit", "data -k digits"),
     ("data/embedded.py", "for name in (\"china.jpg\", \"flower.jpg\")", "for name in (\"china.jpg\", \"china.jpg\")", "one photograph twice", "data -k photos"),
+    ("conditioners/projection.py", "lambda b: observation.near_inverse(b, precision),", "lambda b: b,", "a blur without its preconditioner", "projection"),
+    ("conditioners/projection.py", "spread = gain**2 * variance", "spread = gain * variance", "the factor of a blur for its square", "projection -k few_products"),
+    ("models/network.py", "_callable(self.net, (\"x\", \"label\", \"classes\")[: len(given)])", "pass", "a network without a label ends in torch's words", "models -k without_a_label"),
+    ("core/errors.py", "next(iter(str(error).splitlines()), \"\")", "str(error)", "a reason of several lines", "errors"),
     ("core/random.py", "torch.default_generator.manual_seed(seed)", "pass", "a seed that is not taken without an accelerator", "random"),
     ("models/gaussian.py", "which.tensor_split(parts), z[0]", "which.sort().values.tensor_split(parts), z[0]", "the spread of another mode", "models -k draw"),
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from ..core.random import Generators
 from ..models.base import ScoreModel
 from ..models.output import Output, denoised
 from ..observations import LinearObservation
+from ..observations.cosine import filtered
 from ..observations.krylov import scaled
 from .base import ConditionedModel, LinearConditioner, conditioners, gaussian_update, noise_variance, shifted
 
@@ -24,7 +25,20 @@ def isotropic_update(observation: LinearObservation, residual: Tensor, variance:
     if not observation.noise:
         return observation.pinv(residual)
     noise = torch.full_like(variance, observation.noise)
-    return gaussian_update(observation, residual, noise, lambda v: scaled(variance, v)).spread
+
+    def precision(v: Tensor, gain: float | Tensor) -> Tensor:
+        if not isinstance(gain, Tensor):
+            return v  # a system that is solved in one product as it is
+        spread = gain**2 * variance.reshape(-1, 1, 1, 1).to(gain) + observation.noise**2
+        return filtered(v, 1 / spread)
+
+    return gaussian_update(
+        observation,
+        residual,
+        noise,
+        lambda v: scaled(variance, v),
+        lambda b: observation.near_inverse(b, precision),
+    ).spread
 
 
 @conditioners("projection")

@@ -6,10 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..core.devices import like
 from ..core.errors import UsageError
 from .base import Precision
-from .cosine import cosines
+from .cosine import filtered
 from .given import Blur
 from .listed import NamedObservation, observations
 from .named import ROUNDING
@@ -48,19 +47,15 @@ class GaussianBlur(NamedObservation):
         gains = rows[:, None] * columns
         return torch.where(gains.abs() >= Blur.cut, gains, 0)
 
-    def _filtered(self, x: Tensor, gains: Tensor) -> Tensor:
-        rows, columns = (like(cosines(n), x) for n in x.shape[2:])
-        return rows @ (like(gains, x) * (rows.T @ x @ columns)) @ columns.T
-
     def forward(self, x: Tensor) -> Tensor:
-        return self._filtered(x, self.gains(x))
+        return filtered(x, self.gains(x))
 
     def adjoint(self, y: Tensor) -> Tensor:
         return self.forward(y)
 
     def pinv(self, y: Tensor) -> Tensor:
         gains = self.gains(y)
-        return self._filtered(y, torch.where(gains == 0, 0, 1 / torch.where(gains == 0, 1, gains)))
+        return filtered(y, torch.where(gains == 0, 0, 1 / torch.where(gains == 0, 1, gains)))
 
     def near_inverse(self, b: Tensor, precision: Precision) -> Tensor:
         return precision(b, self.gains(b))

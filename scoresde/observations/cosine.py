@@ -23,6 +23,17 @@ def cosines(n: int) -> Tensor:
     return torch.from_numpy(scipy.fft.dct(np.eye(n), norm="ortho", axis=0)).T
 
 
+def filtered(x: Tensor, factors: Tensor) -> Tensor:
+    """x with each cosine frequency multiplied by a factor, (B, C, H, W).
+
+    Args:
+        x: (B, C, H, W).
+        factors: (H, W), or of a shape that broadcasts with that of x.
+    """
+    rows, columns = (like(cosines(n), x) for n in x.shape[2:])
+    return rows @ (like(factors, x) * (rows.T @ x @ columns)) @ columns.T
+
+
 def blockwise(x: Tensor, matrix: Tensor) -> Tensor:
     """M X Mᵀ for every block X of 8x8 pixels, (B, C, H, W).
 
