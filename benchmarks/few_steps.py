@@ -29,8 +29,8 @@ from scoresde.core.options import table
 from scoresde.core.random import generators
 from scoresde.models.base import ObservedModel, Observer, ScoreModel, WrapperModel
 from scoresde.models.output import Output
-from scoresde.sampling.reach import FAR, beyond
 from scoresde.sampling.sample import sample
+from scoresde.sampling.value_range import FAR, beyond
 from scoresde.solvers import solvers
 from scoresde.solvers.few_steps import kind_of, of_steps
 
@@ -51,7 +51,7 @@ METHODS += ["dpm++:order=2", "dpm++:order=3", "dpm-multi:order=2", "deis:order=2
 METHODS += ["ipndm:order=2", "ipndm:order=3", "ipndm:order=4"]
 UNSTABLE = ["unipc:order=3,prediction=noise", "unipc:order=3,prediction=noise,corrector=false", "unipc:order=3"]
 RANGE = ("unipc:steps=5,prediction=noise", "unipc:steps=10,prediction=noise", "unipc:steps=5", "euler:steps=5")
-"""Solvers whose samples show whether the warning of `sampling/reach.py` is right, besides those that are chosen."""
+"""Solvers whose samples show whether the warning of `sampling/value_range.py` is right, besides the chosen ones."""
 SCREENED = ("digits", "gm192", "gm2")
 """Problems that are cheap enough for every method; of the others those are measured that `--only` names."""
 ABOUT = """\

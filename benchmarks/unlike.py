@@ -19,7 +19,7 @@ from scoresde.core.random import randn, stream
 from scoresde.data import Images, data
 from scoresde.images import pictures
 from scoresde.images.read import read_squares
-from scoresde.posterior import familiar
+from scoresde.posterior import typicality
 
 MOST = 2000
 
@@ -34,7 +34,7 @@ def images(text: str) -> Tensor:
 
 def sets(folder: Path, held_out: str, mnist: str, fashion: str) -> Iterator[tuple[str, Tensor]]:
     """What each set is, and its luma, (N, 1, 32, 32)."""
-    own = familiar.luma(images(held_out))
+    own = typicality.luma(images(held_out))
     yield "held-out pictures: false alarms", own
     for noise in (0.1, 0.2):
         yield f"the same with noise of {noise:g}", own + noise * randn(own.shape, stream(0, "noise"))
@@ -42,7 +42,7 @@ def sets(folder: Path, held_out: str, mnist: str, fashion: str) -> Iterator[tupl
         yield name, interpolate(images(text), size=(32, 32), mode="bicubic", antialias=True).clamp(-1, 1)
     yield "white noise, even in [-1, 1]", torch.rand(200, 1, 32, 32, generator=stream(1, "noise")) * 2 - 1
     yield "one flat grey", torch.linspace(-1, 1, 101)[:, None, None, None].expand(-1, 1, 32, 32)
-    whole = familiar.luma(read_squares(pictures.found([folder]), 256, 3))
+    whole = typicality.luma(read_squares(pictures.found([folder]), 256, 3))
     yield "photographs reduced to 32x32", interpolate(whole, size=(32, 32), mode="bicubic", antialias=True)
     yield "their middle 32x32 pixels", whole[..., 112:144, 112:144]
 
@@ -71,7 +71,7 @@ def main(folder: Path, model: str, held_out: str, mnist: str, fashion: str, out:
         "|---|---|---|---|---|",
     ]
     for name, grey in sets(folder, held_out, mnist, fashion):
-        found = [familiar.distance(place, grey, known) for known in (None, box)]
+        found = [typicality.distance(place, grey, known) for known in (None, box)]
         shares = [float((each > 1).double().mean()) for each in found if each is not None]
         median = 0.0 if found[0] is None else float(found[0].median())
         lines.append(f"| {name} | {len(grey)} | {shares[0]:.1%} | {shares[1]:.1%} | {median:.2f} |")

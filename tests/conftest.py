@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from scoresde.bench import network
 from scoresde.cli import scoresde
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
-from scoresde.sampling import lines
+from scoresde.sampling import progress_lines
 from scoresde.sde import VPSDE
 from scoresde.solvers.unipc import UniPC
 from scoresde.training import gallery
@@ -22,7 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell has 
 @pytest.fixture(autouse=True)
 def silence(monkeypatch):
     """No lines of progress on a slow machine, among what a test reads."""
-    monkeypatch.setattr(lines, "FIRST", (1e6,))
+    monkeypatch.setattr(progress_lines, "FIRST", (1e6,))
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from tiny import tiny_model
 
 import scoresde
 from scoresde.api import sampling as api_sampling
-from scoresde.conditioners.posed import PosedModel
+from scoresde.conditioners.posterior_model import PosteriorModel
 from scoresde.core.errors import ResourceError, UsageError
 from scoresde.core.parallel import Processes
 from scoresde.core.random import generators
@@ -23,7 +23,7 @@ from scoresde.images.sheets import to_uint8
 from scoresde.models.base import WrapperModel
 from scoresde.models.clipped import ClippedModel
 from scoresde.models.guided import GuidedModel
-from scoresde.sampling import lines
+from scoresde.sampling import progress_lines
 from scoresde.sampling.sample import sample as solved
 from scoresde.solvers import DPMSolver, Euler, Solver
 
@@ -266,7 +266,7 @@ def test_what_is_around_a_posed_model_stays_there():
     top = torch.zeros(8, 8)
     top[:4] = 1
     model = scoresde.condition("digits", scoresde.Pixels(top), torch.zeros(1, 1, 8, 8), "projection")
-    assert isinstance(model, PosedModel) and str(model).startswith("PosedModel(")
+    assert isinstance(model, PosteriorModel) and str(model).startswith("PosteriorModel(")
     found = scoresde.sample(Shown(model), "euler", 3, steps=4, batch=2)
     assert Shown.rows == (2,) * 5 + (1,) * 5
     assert torch.allclose(found.x, scoresde.sample(model, "euler", 3, steps=4).x, atol=1e-5)
@@ -357,13 +357,13 @@ def test_several_processes_share_the_batches(mixture, monkeypatch):
 
 
 def test_bars_are_shown_when_asked_for(mixture, capsys, monkeypatch):
-    monkeypatch.setattr(lines, "FIRST", (1e-6,))
+    monkeypatch.setattr(progress_lines, "FIRST", (1e-6,))
     scoresde.sample(mixture, "em", 4, steps=50)  # no terminal
     scoresde.sample(mixture, "em", 4, steps=50, progress=False)
     assert capsys.readouterr().err == ""
     scoresde.sample(mixture, "em", 4, steps=50, batch=2, progress=True)
     assert capsys.readouterr().err.splitlines()[-1].startswith("sample: 4/4 images (100%), NFE 51, ")
-    monkeypatch.setattr(lines, "FIRST", (60.0,))
+    monkeypatch.setattr(progress_lines, "FIRST", (60.0,))
     scoresde.sample(mixture, "em", 4, steps=2, progress=True)
     assert capsys.readouterr().err == ""  # it is over before a line would be of use
 

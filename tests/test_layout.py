@@ -13,9 +13,9 @@ import scoresde
 ROOT = Path(scoresde.__file__).parent
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 SHARED = ("__init__.py", "base.py", "guard.py", "adaptive.py", "embedded_pair.py", "exponential.py", "wrapped.py")
-SHARED += ("grids.py", "brownian.py", "stepping.py", "integrals.py", "twist.py", "dense.py", "line.py")
-SHARED += ("moments.py", "discrepancy.py", "store.py", "tasks.py", "album.py", "extractors.py", "survey.py")
-SHARED += ("meaning.py", "pictures.py", "layout.py", "tables.py", "reading.py", "familiar.py", "photograph.py")
+SHARED += ("grids.py", "brownian.py", "stepping.py", "integrals.py", "twist.py", "dense.py", "replacement.py")
+SHARED += ("moments.py", "discrepancy.py", "store.py", "tasks.py", "image_files.py", "extractors.py", "survey.py")
+SHARED += ("meaning.py", "pictures.py", "layout.py", "tables.py", "reading.py", "typicality.py", "photograph.py")
 FOLDERS = ("solvers", "conditioners", "posterior", "data", "metrics")
 PLUGINS = [p for p in FILES if p.parent.name in FOLDERS and p.parent.parent == ROOT and p.name not in SHARED]
 

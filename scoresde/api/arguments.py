@@ -1,4 +1,4 @@
-"""Arguments of the public functions: models and solvers, as objects or by name. For arrays and images see `handed`."""
+"""Arguments of the public functions: models and solvers, as objects or by name. For arrays and images see `inputs`."""
 
 from pathlib import Path
 from typing import Any

@@ -18,12 +18,12 @@ from ..models.network import NetworkModel
 from ..models.record import recipe
 from ..sampling.progress import ProgressBar, progress_bar
 from .arguments import DELAY, Method, Model, divergence_of, model_of, solver_of, source_of
-from .handed import Array, Handed, data_of
+from .inputs import Array, ArrayLike, data_of
 
 
 def log_likelihood(
     model: Model,
-    x: Handed,
+    x: ArrayLike,
     *,
     solver: Method | None = None,
     exact: bool = False,

@@ -11,7 +11,7 @@ from torch import Tensor
 from .. import models
 from ..conditioners import Conditioner, conditioners
 from ..conditioners.covariance import CovarianceUser
-from ..conditioners.posed import PosedModel
+from ..conditioners.posterior_model import PosteriorModel
 from ..core.devices import device as device_of
 from ..models import NetworkModel, ScoreModel
 from ..models.gaussian import GaussianMixtureModel
@@ -23,7 +23,7 @@ from ..posterior.tasks import CONDITIONER, conditioner_for
 from ..sampling.precision import Asked, inferring
 from ..sampling.sample import sample
 from .arguments import Model, model_of, source_of
-from .handed import Handed, measured
+from .inputs import ArrayLike, measured
 
 SMALL, COUNT = 256, 1024
 """Numbers in a sample up to which a full covariance is made of samples, and how many of these."""
@@ -85,10 +85,10 @@ def save(model: NetworkModel, folder: str | Path) -> Path:
 
 def condition(
     model: Model,
-    observation: Observation | str | Handed,
-    y: Handed,
+    observation: Observation | str | ArrayLike,
+    y: ArrayLike,
     method: Conditioner | type[Conditioner] | str | None = None,
-) -> PosedModel:
+) -> PosteriorModel:
     """The model of p(x | y), for samples x with the measurement y.
 
     Args:
@@ -136,7 +136,7 @@ def condition(
         chosen = chosen.given(of_samples(prior, type(chosen)))
     elif folder and prior.autoencoder is None:
         chosen = store.fitted(chosen, folder, seen, prior.shape)
-    return PosedModel(chosen, prior, seen, numbers)
+    return PosteriorModel(chosen, prior, seen, numbers)
 
 
 def of_samples(model: ScoreModel, method: type[CovarianceUser]) -> Covariance:
@@ -153,7 +153,7 @@ def of_samples(model: ScoreModel, method: type[CovarianceUser]) -> Covariance:
     return method.estimate(sample(model, "dpm++:steps=20", model.prior(range(COUNT))).x, "full")
 
 
-def observation_of(observation: Observation | str | Handed) -> Observation:
+def observation_of(observation: Observation | str | ArrayLike) -> Observation:
     """An observation from itself, its class, its text, or a mask of what is known.
 
     Args:

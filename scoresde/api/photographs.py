@@ -11,17 +11,17 @@ from ..images import pictures
 from ..models.latent import data_shape
 from ..observations import Luma, Observation, Pixels
 from ..posterior import photograph, tasks
-from ..posterior.album import finished
+from ..posterior.image_files import finished
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.samples import Samples
 from .arguments import DELAY, Method, Model, model_of, solver_of, source_of
-from .handed import Handed
+from .inputs import ArrayLike
 from .models import observation_of
 
 
 def restore(
     picture: Image.Image | str | Path,
-    observation: Observation | str | Handed = "luma",
+    observation: Observation | str | ArrayLike = "luma",
     model: Model = "cifar10",
     solver: Method = "dpm++:steps=20",
     *,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..conditioners.posed import of_rows, posed
+from ..conditioners.posterior_model import of_rows, posterior_model
 from ..core.errors import UsageError
 from ..core.parallel import processes
 from ..core.random import Seeds, generators, whole_seeds
@@ -21,13 +21,13 @@ from ..models.latent import decoded
 from ..models.trained_classifier import Classifier, load
 from ..sampling import latent
 from ..sampling.progress import ProgressBar, progress_bar
-from ..sampling.reach import warn
 from ..sampling.sample import Samples, in_batches, noised_to
 from ..sampling.sample import sample as solved
+from ..sampling.value_range import warn
 from .arguments import DELAY, Method, Model, model_of, solver_of
-from .chosen import method_of
+from .default_solver import method_of
 from .guidance import guided
-from .handed import Array, Handed, arranged, data_of, numbers_of
+from .inputs import Array, ArrayLike, arranged, data_of, numbers_of
 
 
 def sample(
@@ -43,7 +43,7 @@ def sample(
     guidance_interval: Interval | None = None,
     classifier: Classifier | str | Path | None = None,
     clip: bool = False,
-    x: Handed | None = None,
+    x: ArrayLike | None = None,
     start: float | None = None,
     stop: float | None = None,
     denoise: bool = True,
@@ -124,7 +124,7 @@ def sample(
     by = load(classifier, around.device) if isinstance(classifier, str | Path) else classifier
     labels = class_numbers(around if by is None else by, flat) if flat else []
     together, drawn = processes(), list[tuple[int, Samples]]()
-    measured = posed(around)
+    measured = posterior_model(around)
     prior = around if measured is None else measured.unconditional  # which may be guided to a class for each sample
     size = batch if prior.bound is None else len(numbers)
     shown = progress if together.first else False
@@ -173,12 +173,12 @@ def as_data(model: ScoreModel, found: Samples, rows: Sequence[int]) -> Samples:
     end = found.x.cpu()
     if model.units is None and model.autoencoder is None:
         return replace(found, x=end)
-    x, bound = decoded(model, end) if model.units is None else model.units.to_data(end), posed(model)
+    x, bound = decoded(model, end) if model.units is None else model.units.to_data(end), posterior_model(model)
     x = x if bound is None else bound.written(x, rows)
     return replace(found, x=x, numbers=model.units is not None, latents=end if model.autoencoder else None)
 
 
-def encode(model: Model, x: Handed, solver: Method = "adams:tol=1e-5", *, progress: bool | None = None) -> Samples:
+def encode(model: Model, x: ArrayLike, solver: Method = "adams:tol=1e-5", *, progress: bool | None = None) -> Samples:
     """Maps data to latent codes: the noise that the probability flow maps to each x.
 
     Args:

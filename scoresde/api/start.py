@@ -20,7 +20,7 @@ from ..models.output import denoised
 from ..models.record import recipe
 from ..sampling.sample import noised_to
 from ..sde import share_of, time_at
-from .handed import pictures
+from .inputs import pictures
 
 SHARE, PICTURE = "0.5", "start.png"
 """To which share of the process data are noised by default, and the file that shows the beginning."""

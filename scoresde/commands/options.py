@@ -10,7 +10,7 @@ import click
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ..api.handed import pictures
+from ..api.inputs import pictures
 from ..core.errors import UsageError
 from ..core.options import Options, Registry
 from ..models.base import ScoreModel

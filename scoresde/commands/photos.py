@@ -21,7 +21,7 @@ from ..images.pictures import FitMode
 from ..models.latent import data_shape
 from ..observations import WrittenObservation
 from ..posterior import posteriors, reading, tasks
-from ..posterior.album import restore_files
+from ..posterior.image_files import restore_files
 from ..posterior.tasks import CONDITIONER, SOLVER, STEPS, Case, Method
 from ..sampling.precision import Asked, inferring
 from ..solvers import solvers

@@ -12,9 +12,9 @@ import click
 from torch import Tensor
 
 from .. import models
-from ..api.chosen import DEFAULT, named
+from ..api.default_solver import DEFAULT, named
 from ..api.guidance import labels
-from ..api.handed import pictures
+from ..api.inputs import pictures
 from ..api.start import PICTURE, SHARE, begun
 from ..core import files
 from ..core.devices import device
@@ -33,9 +33,9 @@ from ..models.trained_classifier import load as load_classifier
 from ..sampling import sample as sampling
 from ..sampling.precision import Asked, inferring
 from ..sampling.progress import ProgressBar, progress_bar
-from ..sampling.reach import warn
 from ..sampling.samples import names_of
 from ..sampling.trajectory import Trajectory, drawn_way
+from ..sampling.value_range import warn
 from ..solvers import Solver, solvers
 from .options import build, field_options, network_options
 

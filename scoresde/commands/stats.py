@@ -15,7 +15,7 @@ from ..models.latent import coded
 from ..models.record import home, place, recipe
 from ..observations.covariance import KINDS, Kind, estimate
 from ..observations.mixture import Mixture, clustered
-from ..posterior import familiar, store
+from ..posterior import store, typicality
 from ..sampling.progress import progress_bar
 from .options import json_option, print_table
 
@@ -91,7 +91,7 @@ def statistics(
             covariance.check(tuple(files.read_json(folder / models.CONFIG)["shape"]))
         target = home(folder, out)
         record = {"data": title, "images": len(x)}
-        store.save(target, found, record if title.endswith("latents") else record | familiar.usual(found, x))
+        store.save(target, found, record if title.endswith("latents") else record | typicality.usual(found, x))
     rows = [
         {
             "kind": covariance.kind,

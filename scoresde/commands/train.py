@@ -13,7 +13,7 @@ import click
 from ..core.devices import device
 from ..core.errors import UsageError
 from ..core.parallel import group, processes
-from ..training.chosen import Chosen, chosen, folder_for, is_data, is_run
+from ..training.choice import Chosen, chosen, folder_for, is_data, is_run
 from ..training.config import to_toml
 from ..training.fit import fit
 from .options import device_option

@@ -7,7 +7,7 @@ from ..core.random import Generators
 from ..models.base import ScoreModel
 from ..observations import LinearObservation
 from .base import ConditionedModel, LinearConditioner, conditioners
-from .line import Lagging, Line, OneLine
+from .replacement import Lagging, Line, OneLine
 
 
 @conditioners("replace")

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from ..core.parallel import leads
 from ..sde import SDE
-from .lines import Lines
+from .progress_lines import Lines
 
 SHORT = "{desc}{percentage:3.0f}%|{bar}| {elapsed}{postfix}"
 """A bar without a rate, for parts of the whole that take very different times."""

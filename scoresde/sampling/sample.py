@@ -21,8 +21,8 @@ from ..sde import noised
 from ..solvers import OneStepSolver, Solver, solvers
 from ..solvers.base import Info
 from .misfit import measured, noted
-from .reach import watched
 from .samples import Samples as Samples
+from .value_range import watched
 
 
 def sample(

@@ -8,7 +8,7 @@ from ..core.errors import CheckpointError, ScoreSDEError
 from ..core.files import read_json
 from ..data import Dataset, Images
 from ..observations.covariance import estimate
-from ..posterior import familiar, store
+from ..posterior import store, typicality
 from .recorded import folders
 from .run import Run
 
@@ -37,7 +37,7 @@ def keep_covariances(run: Run, training: Dataset) -> None:
         x = training.drawn(max(2, min(store.COUNT, VALUES // math.prod(training.shape)))).scaled()
         found = [estimate(x, kind) for kind in store.USUAL]
         record = {"data": f"{run.config.data.name} train", "images": len(x), "digest": run.digest}
-        record |= familiar.usual(found, x)
+        record |= typicality.usual(found, x)
         for place in places:
             store.save(place, found, record)
     except (ScoreSDEError, RuntimeError, MemoryError) as error:

@@ -19,13 +19,13 @@ from ..data.given import GivenData, as_dataset, digest
 from ..networks.given import GivenNetwork
 from ..sampling.progress import progress_bar
 from .adapt import adapted
-from .chosen import Array, Chosen, Source, chosen, folder_for
+from .choice import Array, Chosen, Source, chosen, folder_for
 from .covariances import keep_covariances
-from .follow import Callback, follow, shared
 from .initial import begin_from
 from .loop import start
 from .run import Run
 from .sharding import whole
+from .trainer import Callback, follow, shared
 
 Resume = bool | Literal["auto", "must", "never"]
 

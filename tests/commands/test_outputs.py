@@ -23,7 +23,7 @@ from scoresde.images.samples import find_samples
 from scoresde.models import NetworkModel, save
 from scoresde.networks import networks
 from scoresde.posterior import store
-from scoresde.sampling import lines
+from scoresde.sampling import progress_lines
 from scoresde.sde import VPSDE
 
 QUICK = "--solver euler --steps 2 --quiet --out out"
@@ -175,7 +175,7 @@ def test_a_line_is_written_while_images_are_read(run, monkeypatch, line):
         run("sample -n 4 --solver euler --steps 2 --quiet --out drawn")
     load = Digits.load
     monkeypatch.setattr(Digits, "load", lambda self, split: (time.sleep(0.5), load(self, split))[1])
-    monkeypatch.setattr(lines, "FIRST", (0.05,))
+    monkeypatch.setattr(progress_lines, "FIRST", (0.05,))
     assert "reading" in run(line)
     assert "reading" not in run(f"{line} --quiet")
 

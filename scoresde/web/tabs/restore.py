@@ -11,7 +11,7 @@ from torch import Tensor
 from ...conditioners import conditioners
 from ...core.errors import UsageError
 from ...images.upsample import resized
-from ...posterior.album import finished
+from ...posterior.image_files import finished
 from ...posterior.tasks import SOLVER, STEPS, Case, Method, of_size
 from ...solvers import solvers
 from .. import examples, schema, uploads

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import scoresde
-from scoresde.api.handed import data_of, measured
+from scoresde.api.inputs import data_of, measured
 from scoresde.conditioners import DPS
 from scoresde.core.errors import UsageError
 from scoresde.core.units import Units

@@ -7,8 +7,8 @@ import torch
 
 import scoresde
 from scoresde.models.gaussian import GaussianModel
-from scoresde.sampling.reach import beyond, warn
 from scoresde.sampling.samples import Samples
+from scoresde.sampling.value_range import beyond, warn
 from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
 from scoresde.solvers.few_steps import network_of

@@ -13,7 +13,7 @@ from ..observations.rescaled import rescaled
 from .base import ConditionedModel, Conditioner
 
 
-class PosedModel(WrapperModel):
+class PosteriorModel(WrapperModel):
     """The model of p(x | y) for B measurements, which can be bound again to others of its rows, as sampling does.
 
     As it stands it is bound to one sample for each measurement, and what its conditioner draws comes from torch's
@@ -69,21 +69,21 @@ class PosedModel(WrapperModel):
         return observation.of_rows(own).write(x, y[own].to(x))
 
 
-def posed(model: ScoreModel) -> PosedModel | None:
-    """The posed model that a model is, or that is inside it.
+def posterior_model(model: ScoreModel) -> PosteriorModel | None:
+    """The posterior model that a model is, or that is inside it.
 
     Args:
         model: Any model.
     """
-    if isinstance(model, PosedModel):
+    if isinstance(model, PosteriorModel):
         return model
-    return posed(model.model) if isinstance(model, WrapperModel) else None
+    return posterior_model(model.model) if isinstance(model, WrapperModel) else None
 
 
 def of_rows(
     model: ScoreModel, rows: Sequence[int], generator: Generators, change: Callable[[ScoreModel], ScoreModel]
 ) -> ScoreModel:
-    """The model of some samples: with a posed model inside it, bound to their measurements, or else as it is.
+    """The model of some samples: with a posterior model inside it, bound to their measurements, or else as it is.
 
     Args:
         model: Any model.
@@ -91,8 +91,8 @@ def of_rows(
         generator: Source of a conditioner's noise, one for each of them.
         change: Puts something around the model of p(x), inside the condition: guidance, clipping.
     """
-    if isinstance(model, PosedModel):
+    if isinstance(model, PosteriorModel):
         return model.of_rows(rows, generator, change)
-    if isinstance(model, WrapperModel) and posed(model):
+    if isinstance(model, WrapperModel) and posterior_model(model):
         return model.around(of_rows(model.model, rows, generator, change))
     return change(model)

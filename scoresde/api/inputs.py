@@ -20,7 +20,7 @@ from ..observations import Blur, LinearObservation, NamedObservation, Observatio
 from ..observations.rounded import Rounded
 
 Array = Tensor | np.ndarray[Any, Any]
-Handed = Array | Sequence[Any] | Image.Image
+ArrayLike = Array | Sequence[Any] | Image.Image
 """Numbers, or a picture, or a list of either."""
 LEVELS = 8
 """Different even multiples of 1/255 that only a picture in [0, 1] has: in [-1, 1], the 256 levels are odd ones."""
@@ -28,7 +28,7 @@ FAR = 20.0
 """How many times beyond their range numbers are refused, of whatever sign; a poor network draws some that are near."""
 
 
-def data_of(x: Handed, model: ScoreModel) -> Tensor:
+def data_of(x: ArrayLike, model: ScoreModel) -> Tensor:
     """Data as a model of them takes it, (B, *), in the units of its network; as their latents, for a model of these.
 
     Args:
@@ -45,7 +45,7 @@ def data_of(x: Handed, model: ScoreModel) -> Tensor:
     return coded(model, found) if model.units is None else model.units.to_model(found)
 
 
-def measured(y: Handed, observation: Observation, model: ScoreModel) -> Tensor:
+def measured(y: ArrayLike, observation: Observation, model: ScoreModel) -> Tensor:
     """A measurement of a model's samples, (B, *m), in the data's own units.
 
     Args:
@@ -75,7 +75,7 @@ def measured(y: Handed, observation: Observation, model: ScoreModel) -> Tensor:
     return found
 
 
-def _together(y: Handed, stack: Stacked, model: ScoreModel) -> Tensor:
+def _together(y: ArrayLike, stack: Stacked, model: ScoreModel) -> Tensor:
     """The measurement of a stack, (B, M), of those of its parts, or as it is."""
     if isinstance(y, Tensor) and y.is_floating_point():
         return y.to(model.device)
@@ -96,7 +96,7 @@ def pictures(model: ScoreModel) -> bool:
     return model.units is None and len(shape) == 3 and shape[0] in (1, 3)
 
 
-def numbers_of(x: Handed, shape: tuple[int, ...], picture: bool, name: str) -> Tensor:
+def numbers_of(x: ArrayLike, shape: tuple[int, ...], picture: bool, name: str) -> Tensor:
     """Floating-point numbers in the shape that they have; pictures of 256 levels in [-1, 1].
 
     Args:

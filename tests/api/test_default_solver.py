@@ -7,7 +7,7 @@ import torch
 
 import scoresde
 from scoresde import models
-from scoresde.api.chosen import DEFAULT, method_of
+from scoresde.api.default_solver import DEFAULT, method_of
 from scoresde.bench.tune import store
 from scoresde.core import files
 from scoresde.core.errors import CheckpointError, UsageError

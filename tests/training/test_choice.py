@@ -19,12 +19,12 @@ from scoresde.models.record import recipe as recipe_of
 from scoresde.training import config as configuration
 from scoresde.training import plan
 from scoresde.training.adapt import adapted
-from scoresde.training.chosen import chosen, folder_for, is_data
+from scoresde.training.choice import chosen, folder_for, is_data
 from scoresde.training.fit import fit
-from scoresde.training.follow import early
 from scoresde.training.options import TrainOptions
 from scoresde.training.plan import Facts, planned, side_for, with_length
 from scoresde.training.recorded import recorded_config
+from scoresde.training.trainer import early
 
 CPU = torch.device("cpu")
 SMALL = "network.channels=4 network.group_channels=4 network.blocks=1 train.images=64 train.batch=16".split()

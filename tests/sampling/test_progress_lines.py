@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 from tqdm import tqdm
 
-from scoresde.sampling import lines
-from scoresde.sampling.lines import due
+from scoresde.sampling import progress_lines
 from scoresde.sampling.progress import progress_bar
+from scoresde.sampling.progress_lines import due
 
 STARTED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d ")
 
@@ -54,8 +54,8 @@ def told(monkeypatch):
 
     def tell(bar, end, work=lambda now: None, lag=0.0):
         clock, written = Clock(end, work, lag), io.StringIO()
-        monkeypatch.setattr(lines, "FIRST", (3.0, 10.0, 30.0))
-        monkeypatch.setattr(lines, "monotonic", clock)
+        monkeypatch.setattr(progress_lines, "FIRST", (3.0, 10.0, 30.0))
+        monkeypatch.setattr(progress_lines, "monotonic", clock)
         monkeypatch.setattr(sys, "stderr", written)
         bar._over, bar.began = clock, 0.0
         bar._speak()
@@ -67,8 +67,8 @@ def told(monkeypatch):
 @pytest.fixture
 def soon(monkeypatch):
     """Real lines after 0.05 and 0.1 seconds, and then every 0.1."""
-    monkeypatch.setattr(lines, "FIRST", (0.05, 0.1))
-    monkeypatch.setattr(lines, "EVERY", 0.1)
+    monkeypatch.setattr(progress_lines, "FIRST", (0.05, 0.1))
+    monkeypatch.setattr(progress_lines, "EVERY", 0.1)
 
 
 def until(done):
@@ -79,7 +79,7 @@ def until(done):
 
 
 def test_lines_come_early_and_then_each_minute(monkeypatch):
-    monkeypatch.setattr(lines, "FIRST", (3.0, 10.0, 30.0))
+    monkeypatch.setattr(progress_lines, "FIRST", (3.0, 10.0, 30.0))
     times = [0.0]
     while len(times) < 8:
         times.append(due(times[-1]))
@@ -146,7 +146,7 @@ def test_short_work_is_silent_and_long_work_has_a_last_line(soon, monkeypatch, c
         bar.update(8)
     *_, last = capsys.readouterr().err.splitlines()
     assert last.startswith("sample: 8/8 images (100%), NFE 10, ") and "left" not in last
-    monkeypatch.setattr(lines, "FIRST", (60.0,))
+    monkeypatch.setattr(progress_lines, "FIRST", (60.0,))
     with progress_bar(8, desc="sample") as bar:
         bar.update(8)
     assert capsys.readouterr().err == ""
@@ -160,7 +160,7 @@ def test_who_sees_what(monkeypatch):
 
     def kind(*asked, **options):
         bar = progress_bar(3, *asked, **options)
-        return "lines" if isinstance(bar, lines.Lines) else "nothing" if bar.disable else "bar"
+        return "lines" if isinstance(bar, progress_lines.Lines) else "nothing" if bar.disable else "bar"
 
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     assert [kind(None), kind(True), kind(False)] == ["lines", "lines", "nothing"]
@@ -192,7 +192,7 @@ def test_a_terminal_without_a_width_gets_lines(monkeypatch):
         for columns in (0, 80):
             fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
             bar = progress_bar(3, delay=60)
-            assert isinstance(bar, lines.Lines) == (columns == 0)
+            assert isinstance(bar, progress_lines.Lines) == (columns == 0)
             if columns:
                 bar.close()
     with progress_bar(3) as bar:  # stderr is closed
@@ -251,9 +251,9 @@ def test_what_cannot_be_written_ends_nothing(soon, monkeypatch, caplog, tmp_path
 def test_a_file_gets_lines_and_no_bar(tmp_path):
     code = """if True:
         import time
-        from scoresde.sampling import lines
+        from scoresde.sampling import progress_lines
         from scoresde.sampling.progress import progress_bar
-        lines.FIRST = (0.2,)
+        progress_lines.FIRST = (0.2,)
         with progress_bar(4, desc="sample") as bar:
             for _ in range(4):
                 time.sleep(0.1)

@@ -23,7 +23,7 @@ from ..models.tiled import TiledModel
 from ..observations import Composed, Stacked, WrittenObservation
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.sample import Samples
-from . import comparison, familiar
+from . import comparison, typicality
 from .tasks import Case, Method, of_size
 
 ROWS = 32
@@ -89,7 +89,7 @@ def restore_files(
                 tiles = around.tiles if isinstance(around, TiledModel) else 1
                 note = case.note + (f", in {tiles} tiles" if tiles > 1 else "")
                 say(one_line(f"{file}: {note}"))
-                unlike = "" if model.autoencoder else familiar.warning(case, folder, model.shape)
+                unlike = "" if model.autoencoder else typicality.warning(case, folder, model.shape)
                 if unlike:
                     say(one_line(f"{file}: {unlike}"))
                 seeds = range(seed, seed + count)
