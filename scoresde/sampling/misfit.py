@@ -83,12 +83,12 @@ def noted(found: Samples, misfit: Misfit) -> Samples:
         log.warning(
             "%d of %d samples do not have the measurement: rms(y - A x) is %.2g times its noise, and once for exact "
             "draws; take more steps, another solver such as dpm++, or dps:weight=likelihood for dps",
-            *(int(above.sum()), count, mean),
+            *(int(above.sum()), count, float(misfit.values[above].mean())),
         )
     elif bool(below.any()):
         log.warning(
             "%d of %d samples follow the noise of the measurement: rms(y - A x) is %.2g times the noise, and once for "
             "exact draws; replace takes y for exact, and covariance does not",
-            *(int(below.sum()), count, mean),
+            *(int(below.sum()), count, float(misfit.values[below].mean())),
         )
     return replace(found, misfit=misfit.values.tolist(), info={**found.info, "misfit": mean})

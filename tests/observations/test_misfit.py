@@ -18,7 +18,7 @@ from scoresde.models.gaussian import GaussianModel
 from scoresde.observations import Downsample, GaussianBlur, LinearOperator, Luma, NonLinear, Pixels, Stacked
 from scoresde.observations.misfit import misfit
 from scoresde.posterior import posteriors
-from scoresde.sampling.misfit import ALARMS, Misfit
+from scoresde.sampling.misfit import ALARMS, Misfit, noted
 from scoresde.sampling.sample import sample
 from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
@@ -125,6 +125,16 @@ def test_what_misses_the_measurement_is_named(caplog):
     out = sample(twice, solvers["dpm++"](steps=5), twice.prior([0, 1], dtype=torch.float64))
     assert "2 of 2 samples do not have the measurement that was given as exact" in caplog.text
     assert out.misfit == pytest.approx([1 / math.sqrt(2) / math.sqrt(0.5)] * 2, rel=0.5)
+
+
+@pytest.mark.parametrize("far", [3.0, 0.01])
+def test_the_figure_is_that_of_the_samples_that_are_named(far, caplog):
+    """And not the mean of all, which is that of the others."""
+    out = drawn(Luma(), solvers["dpm++"](steps=30))
+    values = torch.ones(16, dtype=torch.float64)
+    values[3] = far
+    noted(out, Misfit(values, torch.full((16,), 192.0), True, 1.0))
+    assert "1 of 16 samples" in caplog.text and f"is {far:.2g} times" in caplog.text
 
 
 def test_what_follows_the_noise_is_named(caplog):
