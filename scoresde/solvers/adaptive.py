@@ -79,7 +79,10 @@ class PerSampleSolver(AdaptiveSolver):
         if len(times) < 2 or not (all(rises) or all(falls)):
             raise UsageError(f"the times of a path must be at least two, all rising or all falling, got {list(times)}")
         guarded = ObservedModel(model, self._checked(model, x, times[0], times[-1]))
-        return [x, *self._integrate(guarded, x, list(times), generator, {} if info is None else info)]
+        state = x.to(torch.promote_types(x.dtype, torch.float32))  # as in `solve`
+        *states, end = self._integrate(guarded, state, list(times), generator, {} if info is None else info)
+        states.append(self._ended(guarded, end, times[-1], generator))
+        return [x, *(state.to(x.dtype) for state in states)]
 
     def _solve(
         self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators, info: Info

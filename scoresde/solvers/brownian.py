@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..core.errors import UsageError
 from ..core.random import Generators, randn, randn_like, seed_of, stream
 
 DEPTH = 24
@@ -81,10 +82,15 @@ class BrownianNoise:
         generator: One per row gives each row a path of its own seed; a seed is all that is drawn from it.
         start: One end of the span.
         stop: The other end.
+
+    Raises:
+        UsageError: There are several generators, but not one per row.
     """
 
     def __init__(self, x: Tensor, generator: Generators, start: float, stop: float) -> None:
         own = isinstance(generator, Sequence)
+        if isinstance(generator, Sequence) and len(generator) != len(x):
+            raise UsageError(f"{len(generator)} generators for a batch of {len(x)}: give one per row, or a single one")
         shape = x.shape[1:] if own else x.shape
         self.own, self.device = own, x.device
         self.paths = [BrownianPath(shape, seed, start, stop, dtype=x.dtype) for seed in seeds_of(generator)]
@@ -108,7 +114,8 @@ class Foresight:
     """Brownian increments for steps that may be rejected, each row's own, (B, *).
 
     What a rejected step has drawn of the future is kept: a shorter step is drawn from the Brownian bridge to it.
-    Drawing anew would favour noise with which steps are accepted, and so change the law.
+    Drawing anew would favour noise with which steps are accepted, and so change the law. A row at rest draws nothing
+    from its generator, so what is drawn after it does not depend on how long the others take.
 
     Args:
         x: The state, (B, *), whose shape and dtype the increments have.
@@ -120,6 +127,7 @@ class Foresight:
 
     def __init__(self, x: Tensor, generator: Generators, start: float) -> None:
         self.like, self.generator = x.cpu(), generator
+        self.rounding = 4e-16 * start  # of t + h, where a step lands on a given time
         # Each row's known points of its path, from the present one into the future, then padding: at least one column.
         self.times = torch.tensor([[start, -math.inf]], dtype=torch.float64).repeat(len(x), 1)
         self.values = torch.zeros((len(x), 2, x[0].numel()), dtype=x.dtype)
@@ -127,13 +135,14 @@ class Foresight:
     def __call__(self, t: Tensor, s: Tensor) -> Tensor:
         """The increments from times t down to times s, (B,); zero where the two are equal."""
         t, s, rows, width = t.cpu(), s.cpu(), torch.arange(len(t)), self.times.shape[1]
-        passed = (self.times[:, 1:] >= t[:, None]).sum(1)
+        passed = (self.times[:, 1:] >= t[:, None] - self.rounding).sum(1)
         place = torch.maximum((self.times > s[:, None]).sum(1), passed + 1)
         before, after = self.times[rows, place - 1], self.times[rows, place]
         left, right = self.values[rows, place - 1], self.values[rows, place]
-        share = (before - s) / (before - after)  # 0 where nothing is known beyond s
-        deviation = torch.sqrt((before - s) * (1 - share))
-        z = randn_like(self.like, self.generator).flatten(1)
+        gap = (before - s).clamp_min(0)
+        share = gap / (before - after)  # 0 where nothing is known beyond s
+        deviation = torch.sqrt(gap * (1 - share))
+        z = self._noise(s < t).flatten(1)
         w = left + share.to(z)[:, None] * (right - left) + deviation.to(z)[:, None] * z
         # What has passed goes, and what is new comes in, in one copy, which takes most of the time there is.
         new, column, columns = (s < t) & (s > after), place - passed, torch.arange(width + 1)
@@ -146,3 +155,12 @@ class Foresight:
         self.values = self.values[rows[:, None], order]
         self.values[rows[new], column[new]] = w[new]
         return (w - self.values[:, 0]).reshape(self.like.shape)
+
+    def _noise(self, moving: Tensor) -> Tensor:
+        """Normal noise, (B, *), for the rows that move, (B,) bool."""
+        if bool(moving.all()) or not isinstance(self.generator, Sequence):
+            return randn_like(self.like, self.generator)
+        z = torch.zeros_like(self.like)
+        for row in moving.nonzero().flatten().tolist():
+            z[row] = randn(self.like.shape[1:], self.generator[row], dtype=z.dtype)
+        return z

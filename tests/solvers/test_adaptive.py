@@ -116,6 +116,26 @@ def test_a_path_holds_the_states_at_its_times(name, direction, gaussian):
 
 
 @pytest.mark.parametrize("name", ODES)
+def test_a_path_of_sixteen_bits_is_stepped_in_more(name, gaussian):
+    """Its states are those of the exact flow but for their own rounding; stepped in bfloat16 the errors never pass."""
+    x = gaussian.prior(stream(0, "x"), 4).to(torch.bfloat16)
+    times = [1.0, 0.5, 1e-3]
+    path = solvers[name](tol=1e-4, atol=1e-4).path(gaussian, x, times)
+    for t, state in zip(times[1:], path[1:], strict=True):
+        exact = gaussian.flow(x.double(), 1.0, t)
+        assert state.dtype == x.dtype
+        assert bool(((state.double() - exact).abs() <= exact.abs() * 2**-8 + 2e-3).all()), t
+
+
+def test_a_path_ends_as_its_solver_does(gaussian):
+    x, solver = gaussian.prior(stream(0, "x"), 4), solvers["rk45"](final_corrector=0.16)
+    end = solver.solve(gaussian, x, start=1.0, stop=1e-3, generator=generators(range(4)))
+    path = solver.path(gaussian, x, [1.0, 1e-3], generator=generators(range(4)))
+    assert torch.equal(path[-1], end)
+    assert not torch.equal(end, solvers["rk45"]().solve(gaussian, x, start=1.0, stop=1e-3))
+
+
+@pytest.mark.parametrize("name", ODES)
 def test_a_path_costs_at_most_a_step_per_time(name, mixture):
     x = mixture.prior(stream(0, "x"), 1, dtype=torch.float64)
     plain, landing = {}, {}

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scoresde.core.errors import UsageError
 from scoresde.core.random import generators, stream
 from scoresde.models.base import ObservedModel
 from scoresde.models.evaluations import Evaluations
@@ -317,6 +318,9 @@ def test_noise_of_a_row_depends_on_its_own_seed():
     assert torch.equal(batch(0.7, 0.4)[1:2], alone(0.7, 0.4)) and batch(0.7, 0.4).dtype == x.dtype
     single = BrownianNoise(x, torch.Generator().manual_seed(0), 1.0, 0.1)(0.7, 0.4)
     assert single.shape == x.shape and not torch.equal(single[0], single[1])
+    for count in (1, 2):  # one generator would have given all rows the same noise
+        with pytest.raises(UsageError, match=f"{count} generators for a batch of 3: give one per row, or a single one"):
+            BrownianNoise(x, generators(range(count)), 1.0, 0.1)
 
 
 def test_foresight_keeps_what_was_seen():
@@ -350,6 +354,32 @@ def test_foresight_of_a_row_at_rest_is_zero_and_leaves_its_path():
     assert not ask(waits, [0.7, 0.7], [0.6, 0.7])[1].any()
     assert torch.allclose(first + ask(waits, [0.6, 0.7], [0.5, 0.4])[1], seen, atol=1e-12)
     assert not ask(alone, [1.0, 1.0], [1.0, 1.0]).any()
+
+
+def test_foresight_knows_the_time_on_which_a_step_landed():
+    """A step from 1 that lands on 0.3 ends at 1 + (0.3 - 1), above 0.3 by a rounding; one on 0.1 ends below 0.1."""
+    count = 20_000
+    x = torch.zeros(count, 1, dtype=torch.float64)
+    for begin, goal in ((1.0, 0.3), (1.0, 0.1)):
+        end, path = begin + (goal - begin), Foresight(x, torch.Generator().manual_seed(1), 1.0)
+        assert end != goal
+        first, then = path(x[:, 0] + begin, x[:, 0] + end)[:, 0], path(x[:, 0] + goal, x[:, 0] + goal / 2)[:, 0]
+        assert not path(x[:, 0] + goal / 2, x[:, 0] + goal / 2).any()
+        assert abs(then.var().item() / (goal / 2) - 1) * math.sqrt(count / 2) < Z
+        assert abs(torch.corrcoef(torch.stack([first, then]))[0, 1].item()) * math.sqrt(count) < Z
+
+
+@pytest.mark.parametrize("options", [{}, {"final_corrector": 0.16}])
+def test_what_a_row_of_ggf_draws_does_not_depend_on_how_long_the_others_take(options, gaussian):
+    """After it has arrived a row draws nothing: its generator is where it is if the row runs alone."""
+    solver, start = solvers["ggf"](**options), noise((6, 3))
+    together = generators(range(6))
+    whole = solver.solve(gaussian, start, start=1.0, stop=1e-3, generator=together)
+    for i in range(6):
+        (alone,) = own = generators([i])
+        one = solver.solve(gaussian, start[i : i + 1], start=1.0, stop=1e-3, generator=own)
+        assert torch.allclose(one, whole[i : i + 1], rtol=0, atol=1e-12)
+        assert torch.equal(alone.get_state(), together[i].get_state())
 
 
 @pytest.mark.parametrize(
