@@ -10,6 +10,7 @@ from ..core.options import WrittenOptions
 from ..core.random import Generators, randn_like
 from ..models.base import ScoreModel
 from ..sde import Level, expand
+from .guard import warn_of_few
 
 Control = Annotated[
     Literal["sample", "batch", "max"],
@@ -87,5 +88,7 @@ class Ending(WrittenOptions):
         """x, (B, *), after the last step, if there is one."""
         if not self.final_corrector:
             return x
+        if (size := x[0].numel()) < 8:  # from there on one step widens a normal law by less than a twentieth
+            warn_of_few(size, "leave final_corrector out")
         (level,) = model.sde.levels([stop])
         return langevin_step(model, x, level, generator, snr=self.final_corrector)

@@ -12,6 +12,7 @@ from .ancestral import Ancestral
 from .base import MarkovSolver, OneStepSolver, Steps, solvers
 from .euler_maruyama import EulerMaruyama
 from .grids import GridOption, QuadraticGrid
+from .guard import warn_of_few
 from .langevin import Control, langevin_step
 from .reverse_diffusion import ReverseDiffusion
 
@@ -20,6 +21,8 @@ PREDICTORS: dict[str, MarkovSolver] = {
     "ancestral": Ancestral(),
     "em": EulerMaruyama(),
 }
+FEW = 40
+"""Values of a sample below which its own norms widen a normal law by more than a twentieth."""
 
 
 @solvers("pc")
@@ -27,8 +30,9 @@ class PredictorCorrector(OneStepSolver):
     """A predictor's step, then Langevin steps at the new level: x += δ ∇log p + √(2δ) z, δ = 2 a (r |z|/|∇log p|)².
 
     a is the squared ratio of the two signal scales, 1 - β in a discrete chain. score_sde averages the norms over the
-    batch (`control="batch"`), so a sample depends on the others; here each sample has its own norms. Annealed Langevin
-    dynamics uses σ in place of the ratio of norms: δ = 2 a (r σ)².
+    batch (`control="batch"`), so a sample depends on the others; here each sample has its own norms, which need many
+    values: with D of them the deviation of a normal law is 1 + 2/D times as large. Annealed Langevin dynamics uses σ
+    in place of the ratio of norms, and has no such bias: δ = 2 a (r σ)².
 
     References: Song et al. 2021, https://arxiv.org/abs/2011.13456, algorithms 1, 3 and 5;
     Song and Ermon 2019, https://arxiv.org/abs/1907.05600, algorithm 1, for annealed Langevin dynamics.
@@ -51,6 +55,12 @@ class PredictorCorrector(OneStepSolver):
     @property
     def claimed_order(self) -> float:
         return 1.0
+
+    def walk(self, model: ScoreModel, x: Tensor, levels: list[Level], generator: Generators) -> Tensor:
+        own = self.corrector_steps and self.dynamics == "langevin" and self.control == "sample"
+        if own and (size := x[0].numel()) < FEW:
+            warn_of_few(size, "take pc with dynamics=annealed or control=batch")
+        return super().walk(model, x, levels, generator)
 
     def step(self, model: ScoreModel, x: Tensor, t: Level, s: Level, generator: Generators) -> Tensor:
         x = PREDICTORS[self.predictor].step(model, x, t, s, generator)

@@ -12,6 +12,7 @@ from scoresde.models.gaussian import GaussianModel
 from scoresde.models.output import Output
 from scoresde.sde import VESDE, VPSDE
 from scoresde.solvers import solvers
+from scoresde.solvers.guard import warn_of_few
 
 
 @pytest.mark.parametrize("predictor", ["em", "reverse-diffusion", "ancestral"])
@@ -80,3 +81,43 @@ def test_many_corrections_reach_the_stationary_law_of_langevin():
     expected = v / (1 - delta / (2 * v))
     assert out.var().item() == pytest.approx(expected, rel=4.892 * math.sqrt(2 / (2 * size)))
     assert expected / v > 1.05  # far enough from v that the test would see a chain without the bias
+
+
+@pytest.mark.parametrize("size", [4, 16])
+def test_own_norms_widen_the_law_of_few_values_as_the_docs_say(size):
+    """On N(0, v I) short steps δ = c v² |z|²/r² have the drift -c D v x/r² and the diffusion c (D + 2) v²/r², because
+    E |z|² z zᵀ = (D + 2) I. No flux leaves q = r² h, h normal of variance w = v (1 + 2/D), and E r² = (D + 2) w.
+    """
+    model = GaussianModel(torch.zeros(size), torch.full((size,), 0.25), VPSDE())
+    count = 4000
+    x = model.prior(torch.Generator().manual_seed(0), count, dtype=torch.float64)
+    options = {"steps": 1, "snr": 0.1, "corrector_steps": 400}
+    spread = {}
+    for key, extra in {"own": {}, "annealed": {"dynamics": "annealed"}, "batch": {"control": "batch"}}.items():
+        solver = solvers["pc"](**options, **extra)
+        out = solver.solve(model, x, start=0.9 + 1e-9, stop=0.9, generator=torch.Generator().manual_seed(1))
+        spread[key] = float(out.std() / model.marginal(0.9)[1][0, 0].sqrt())
+    assert spread["own"] == pytest.approx(1 + 2 / size, rel=0.03)
+    assert spread["annealed"] == pytest.approx(1, rel=0.03)
+    assert spread["batch"] == pytest.approx(1, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "advice"),
+    [
+        ("pc:steps=2", 2, "take pc with dynamics=annealed or control=batch"),
+        ("euler:steps=2,final_corrector=0.16", 2, "leave final_corrector out"),
+        ("pc:steps=2", 40, ""),
+        ("euler:steps=2,final_corrector=0.16", 8, ""),
+        ("pc:steps=2,dynamics=annealed", 2, ""),
+        ("pc:steps=2,control=batch", 2, ""),
+        ("pc:steps=2,corrector_steps=0", 2, ""),
+        ("euler:steps=2", 2, ""),
+    ],
+)
+def test_few_values_are_named_once(text, size, advice, caplog):
+    warn_of_few.cache_clear()
+    model = GaussianModel(torch.zeros(size), torch.ones(size), VPSDE())
+    for _ in range(2):
+        solvers.parse(text).solve(model, model.prior(2), start=1.0, stop=0.1)
+    assert [record.message.split(": ")[-1] for record in caplog.records] == [advice] * bool(advice)
