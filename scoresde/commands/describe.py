@@ -39,19 +39,23 @@ def describe(
     if what in configuration.names() or Path(what).is_file():
         chosen = configuration.load(what, overrides)
         options = chosen.network
-        channels, height, width = chosen.data.shape or chosen.data.load("train").shape
+        channels, *sides = chosen.data.shape or chosen.data.load("train").shape
     elif what in models.bundled() or Path(what).is_dir():
         if overrides:
             raise UsageError(f"a trained model takes no overrides, got {overrides[0]!r}")
         content = files.read_json(models.locate(what) / models.CONFIG)
         options = networks.build(content["network"])
-        channels, height, width = content["shape"]
+        channels, *sides = content["shape"]
     else:
-        known = [*configuration.names(), *models.bundled()]
+        known = {*configuration.names(), *models.bundled()}
         raise UsageError(f"no configuration or model is called {what!r}. {hint(what, known)}")
-    height, width = size or height, size or width
+    if size and not sides:
+        raise UsageError(
+            f"--size {size} is the side of images, and these are vectors of {channels} numbers: leave it out"
+        )
+    sides = [size or side for side in sides]
     with torch.device("cpu" if timed else "meta"):  # without a clock, no weight is needed
-        net = options.build((channels, height, width))
-    shape, classes = (channels + options.extra_channels, height, width), options.classes > 0 and not options.null_class
+        net = options.build((channels, *sides))
+    shape, classes = (channels + options.extra_channels, *sides), options.classes > 0 and not options.null_class
     result = measure(net, shape, batch=batch, timed=timed, classes=classes)
     click.echo(json.dumps(result.to_dict(), indent=2) if as_json else result.text(None if every else 2))

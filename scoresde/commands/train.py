@@ -14,7 +14,7 @@ from ..core.devices import device
 from ..core.errors import UsageError
 from ..core.parallel import group, processes
 from ..training.choice import Chosen, chosen, folder_for, is_data, is_run
-from ..training.config import to_toml
+from ..training.config import names, to_toml
 from ..training.fit import fit
 from .options import device_option
 
@@ -142,16 +142,19 @@ def asked(words: Sequence[str], resume: str | None) -> tuple[str, list[str]]:
     """What is to be trained on, and the changes of its configuration.
 
     Raises:
-        UsageError: Nothing is named, or a run as well as something else.
+        UsageError: Nothing is named, or a run that there is not, or a run as well as something else.
     """
-    first = words[0] if words and (Path(words[0]).exists() or "=" not in words[0]) else None
+    first = words[0] if words and words[0] and (Path(words[0]).exists() or "=" not in words[0]) else None
     run = resume if resume not in (None, "must", "auto") else None
     if first is not None and run is not None:
         raise UsageError(f"--resume {run} goes on with the configuration of that run: leave out {first}")
     if first is None and run is None:
         advice = "name the run after --resume" if resume else "give a folder of pictures, a file or a configuration"
         raise UsageError(f"nothing is named that could be trained on: {advice}")
-    return str(first or run), list(words[first is not None :])
+    what = str(first or run)
+    if resume not in (None, "auto") and not Path(what).exists() and what not in names():
+        raise UsageError(f"there is no run {what} to resume: name its folder, such as runs/mine")
+    return what, list(words[first is not None :])
 
 
 def describe(found: Chosen, folder: Path, dry_run: bool, data: bool) -> None:

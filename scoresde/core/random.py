@@ -27,14 +27,17 @@ def generators(seeds: Iterable[int]) -> list[torch.Generator]:
     A generator continues where it stopped, so a second use of the same one draws other noise.
 
     Args:
-        seeds: Integers.
+        seeds: Whole numbers.
+
+    Raises:
+        UsageError: One is no whole number from 0 to 2**63 - 1.
 
     Example:
         >>> import scoresde
         >>> scoresde.load("digits").prior(scoresde.generators(range(2))).shape
         torch.Size([2, 1, 8, 8])
     """
-    return [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+    return [torch.Generator().manual_seed(seed) for seed in whole_seeds(seeds)]
 
 
 def whole_seeds(seeds: Seeds | None, count: int | None = None) -> list[int]:
@@ -92,7 +95,7 @@ def sources_of(seeds: Generators | Seeds, count: int | None) -> tuple[Generators
     given = list(range(seeds)) if isinstance(seeds, int) else seeds if isinstance(seeds, Tensor) else list(seeds)
     if isinstance(given, list) and given and all(isinstance(one, torch.Generator) for one in given):
         return cast(list[torch.Generator], given), len(given)
-    found = generators(whole_seeds(cast(Seeds, given)))
+    found = generators(cast(Iterable[int], given))
     return found, len(found)
 
 
@@ -200,7 +203,11 @@ def seed_global(seed: int) -> None:
 
     Args:
         seed: A whole number.
+
+    Raises:
+        UsageError: It is none from 0 to 2**63 - 1.
     """
+    (seed,) = whole_seeds(seed, 1)
     if torch.accelerator.is_available():
         torch.manual_seed(seed)
     else:  # torch would note down the whole stack for a device that is not there, which takes a tenth of a small step

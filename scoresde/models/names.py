@@ -36,7 +36,7 @@ def locate(name: str | Path) -> Path:
     """
     path, ours = Path(name), str(name) in bundled()
     if path.is_dir() and (not ours or any((path / file).exists() for file in MARKS)):
-        return path
+        return path if path.name.strip(".") else path.resolve()  # a result is called by the folder's name
     if ours:
         return BUNDLED / str(name)
     if is_foreign(str(name)):

@@ -144,12 +144,16 @@ class NetworkModel(ScoreModel):
 
         Raises:
             UsageError: The network does not take a label, or a class, or its output has another shape.
+
+        A network that its options have built is given the number `classes` where there is no class, as in training.
         """
         if self.classes and not self.null_class and (classes is None or int(classes.max()) == self.classes):
             raise UsageError(
                 f"this network was never shown a sample of no class: give each a class from 0 to {self.classes - 1}, "
                 "without guidance (scoresde sample --class 0)"
             )
+        if self.classes and classes is None and self.options is not None:
+            classes = torch.full((len(x),), self.classes, device=x.device)
         like = next(self.net.parameters(), x)
         dtype, device = self.inference.dtype or like.dtype, like.device
         # The label stays in float32: bfloat16 would merge neighbouring noise levels.
@@ -168,6 +172,13 @@ class NetworkModel(ScoreModel):
         except TypeError:
             _callable(self.net, ("x", "label", "classes")[: len(given)])
             raise
+        except IndexError:
+            if classes is None or int(classes.max()) < self.classes:
+                raise
+            raise UsageError(
+                f"the network is given {self.classes} for no class, besides the classes from 0 to {self.classes - 1}: "
+                f"let it embed {self.classes + 1}"
+            ) from None
         return (out.contiguous() if self.inference.channels_last else out).to(x.device).to(x.dtype)
 
     def time_input(self, t: Tensor) -> Tensor:

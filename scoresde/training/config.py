@@ -73,7 +73,10 @@ def read(name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(read_text(path))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is not a configuration: {error}") from None
+        raise UsageError(
+            f"{path} is not a configuration: {error}; data to train on are a folder or zip of images, or an .npz or "
+            ".npy file"
+        ) from None
 
 
 def override(tables: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:

@@ -65,8 +65,9 @@ def fit(
             data set.
         held_out: Images for train.evaluate_every in place of the test set, as `images`.
         net: A network in place of the one that the configuration names, called as net(x, label), x (B, C, H, W) and
-            label (B,), or as net(x, label, classes) if network.classes is above 0. A copy is trained. The folder does
-            not contain the class: to continue the run, give a network of the same class again.
+            label (B,), or as net(x, label, classes) if network.classes = K is above 0. Then classes are 0 to K - 1, and
+            K for no class. A copy is trained. The folder does not contain its code: to continue the run, give a network
+            of the same kind again.
         resume: "auto" continues from the newest checkpoint, or starts if there is none; "must" or True continues;
             "never" or False starts, and refuses a folder that holds a run. A run that has reached train.images is
             returned unchanged.

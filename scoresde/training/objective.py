@@ -141,10 +141,15 @@ def bits(model: NetworkModel, batch: Batch, x: Tensor, t: Tensor, out: Tensor) -
         out: What the network gives for x_t, (B, 2C, *).
 
     Raises:
-        UsageError: The process is no chain, or the data have no grey levels.
+        UsageError: The process is no chain, the data have no grey levels, or the network gives no variance.
     """
     if batch.levels is None:
         raise UsageError("the hybrid loss is of images with whole grey levels: choose another train.loss")
+    if out.shape[1] == x.shape[1]:
+        raise UsageError(
+            f"the hybrid loss is of networks that return {2 * x.shape[1]} channels, the last half for the variance, "
+            f"got {out.shape[1]}"
+        )
     n, steps, channels = model.sde.step(t).round().long(), steps_of(model.sde), x.shape[1]
     predicted = denoised(model.sde, x, t, model.as_eps(out.detach(), x, t))
     log_variance = steps.log_variance(n, x, "learned", (out[:, channels:] + 1) / 2)

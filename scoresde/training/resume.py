@@ -97,6 +97,9 @@ def compare(
         if before.get(name, {}).get(key) != rows[key] and f"{name}.{key}" not in FREE
     ]
     fixed = [key for key in differ if key in FIXED or not key.startswith("train.")]
+    was, now = before["train"]["optimizer"], config.train.optimizer
+    if was != now and {was, now} != {"adam", "adamw"}:  # which alone have the same moments
+        fixed.append("train.optimizer")
     if fixed or (differ and not changed):
         other = "another folder" if fixed else "add --change to go on with the new ones"
         named = ("the data" if key == "data.sha256" else key for key in fixed or differ)

@@ -15,6 +15,9 @@ from scoresde.cli import COMMANDS
 from scoresde.conditioners import conditioners
 from scoresde.core import files
 from scoresde.data import data
+from scoresde.networks.conv import ConvOptions
+from scoresde.networks.mlp import MLPOptions
+from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
 
 
@@ -92,6 +95,7 @@ def test_every_solver_samples_from_the_command_line(run, tmp_path, name):
         ("datasets digitz", 2, "Did you mean 'digits'?"),
         ("conditioners covarience", 2, "Did you mean 'covariance'?"),
         ("describe digitz", 2, "Did you mean 'digits'?"),
+        ("describe xyz", 2, "cifar10-vp-colour, cifar100-classes, digits, digits-classes"),
         ("describe digits --size 8 network.chanels=8", 2, "chanels is not an option of unet"),
         ("train digitz", 2, "no configuration file is called 'digitz'. Did you mean 'digits'?"),
         ("train digits --out file/run", 2, "cannot write into file/run"),
@@ -162,6 +166,20 @@ def test_describe(run):
     assert shapes["down.2"] == shapes["middle"] == [512, 64, 64] and shapes["up.2"] == [128, 512, 512]
     text = run("describe digits")
     assert "parameters   442,817" in text and "ms per forward" in text
+
+
+@pytest.mark.parametrize(("shape", "options"), [((2,), MLPOptions(width=8)), ((3, 16), ConvOptions(width=8, blocks=1))])
+def test_describe_takes_vectors_and_series(run, tmp_path, shape, options):
+    """A model whose samples are no images was an error of Python; a side is asked for where there is one."""
+    net = options.build(shape)
+    models.save(models.NetworkModel(net, VPSDE(), shape, options=options), tmp_path / "net")
+    result = json.loads(run("describe net --no-time --json"))
+    assert result["input"] == list(shape) and result["rows"][-1]["shape"] == list(shape)
+    assert result["parameters"] == sum(parameter.numel() for parameter in net.parameters())
+    if len(shape) == 1:
+        assert "--size 4 is the side of images" in run("describe net --size 4 --no-time", 2)
+    else:
+        assert json.loads(run("describe net --size 4 --no-time --json"))["input"] == [3, 4]
 
 
 def test_check_solver(run, tmp_path, monkeypatch):

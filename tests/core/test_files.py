@@ -52,7 +52,7 @@ def test_what_is_no_text_is_one_sentence(tmp_path, content):
     file.write_bytes(content)
     with pytest.raises(UsageError, match="is not a benchmark"):
         load(str(file))
-    with pytest.raises(UsageError, match="is not a configuration"):
+    with pytest.raises(UsageError, match=r"is not a configuration: .*; data to train on are a folder or zip of images"):
         configuration.load(str(file), [])
     with pytest.raises(CheckpointError, match="is unreadable"):
         read_json(file)

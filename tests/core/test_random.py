@@ -40,6 +40,13 @@ def test_anything_else_is_refused(seeds, count, message):
         whole_seeds(seeds, count)
 
 
+@pytest.mark.parametrize("seed", [10**30, 2**63, -1])
+def test_seeds_that_torch_cannot_take_are_refused_wherever_they_are_used(seed):
+    for use in (seed_global, lambda seed: generators([seed])):
+        with pytest.raises(UsageError, match=f"from 0 to 2\\*\\*63 - 1, got {seed}"):
+            use(seed)
+
+
 def test_seeds_give_the_same_noise_each_time_and_streams_go_on():
     seeds = range(4)
     first, again = (randn((4, 3), sources_of(seeds, None)[0]) for _ in range(2))

@@ -18,6 +18,7 @@ from scoresde.images.sheets import to_uint8
 from scoresde.metrics import extractors, metrics
 from scoresde.models.clipped import ClippedModel
 from scoresde.models.names import BUNDLED
+from scoresde.models.record import record
 from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
 
@@ -138,6 +139,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     with pytest.raises(ResourceError, match="No space left"):
         files.write(path, fail)
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_the_folder_here_or_above_is_called_by_its_name(folder, monkeypatch):
+    """What a result is recorded with, and its own folder, were called "" and ".."."""
+    (folder / "within").mkdir()
+    for place, given in ((folder, "."), (folder / "within", "..")):
+        monkeypatch.chdir(place)
+        assert record(models.load(given), models.locate(given))["model"]["name"] == folder.name
 
 
 def test_a_folder_of_something_else_does_not_hide_a_bundled_model(tmp_path, monkeypatch):

@@ -235,6 +235,41 @@ def test_what_cannot_be_done_is_said_in_a_sentence(pixels):
         short(folder="run", images=pixels, resume=False)
 
 
+class ClassNet(Net):
+    """A network that is always given a class, of as many as it embeds."""
+
+    def __init__(self, embedded):
+        super().__init__()
+        self.kind = nn.Embedding(embedded, 1)
+
+    def forward(self, x, label, classes):
+        return super().forward(x, label) + self.kind(classes)[:, :, None, None]
+
+
+def test_a_module_with_classes_is_given_one_more_for_no_class(pixels):
+    """In samples without a class, too, it is the one that hides labels in training; numbers tell what was embedded."""
+    images = Images(torch.from_numpy(pixels), labels=torch.arange(64) % 2)
+    run = short("network.classes=2", folder="three", images=images, net=ClassNet(3))
+    assert list(Path("three/samples").glob("*.png"))  # which are of no class
+    x, t = torch.zeros(1, 1, 8, 8), torch.tensor([0.5], dtype=torch.float64)
+    means = [run.model.evaluate(x, t, classes).eps.mean().item() for classes in (None, torch.tensor([2]))]
+    with torch.no_grad():
+        run.model.net.kind.weight.copy_(run.model.net.kind.weight + torch.tensor([[10.0], [20.0], [30.0]]))
+    moved = [run.model.evaluate(x, t, classes).eps.mean().item() for classes in (None, torch.tensor([2]))]
+    assert means[0] == means[1] and moved == pytest.approx([means[0] + 30] * 2, rel=1e-5)
+    with pytest.raises(UsageError, match="is given 2 for no class, besides the classes from 0 to 1: let it embed 3"):
+        short("network.classes=2", folder="two", images=images, net=ClassNet(2))
+
+
+def test_a_module_without_what_is_trained_is_said_in_a_sentence(pixels):
+    for net in (nn.Identity(), Net().requires_grad_(False)):
+        with pytest.raises(UsageError, match="no weights that are trained"):
+            short(folder="none", images=pixels, net=net)
+    hybrid = ("sde.name=ddpm", "train.loss=hybrid", "network.learned_variance=true")
+    with pytest.raises(UsageError, match="return 2 channels, the last half for the variance, got 1"):
+        short(*hybrid, folder="one", images=pixels, net=Net())
+
+
 def test_a_digest_tells_images_apart(pixels):
     images = as_dataset(pixels)
     labelled = Images(images.pixels, labels=torch.zeros(64, dtype=torch.int64))

@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 
 from scoresde import models
-from scoresde.core.errors import CheckpointError, NumericalError, ResourceError
+from scoresde.commands.train import asked
+from scoresde.core.errors import CheckpointError, NumericalError, ResourceError, UsageError
 from scoresde.core.folders import only_writer
 from scoresde.core.signals import Signals, Stopped
 from scoresde.training import config as configuration
@@ -119,11 +120,15 @@ def test_another_configuration_is_refused_unless_it_is_meant(begun):
     with pytest.raises(CheckpointError, match=r"other values of train\.learning_rate; .*--change"):
         other.resume(fresh(other.config))
     other.resume(fresh(other.config), changed=True)
-    for assignment in ("train.batch=8", "train.seed=1", "network.channels=16", "data.name=photos"):
-        fixed = Run(begun.folder, configuration.load("digits", [*SMALL, assignment]), recipe)
+    similar = Run(begun.folder, config("train.optimizer=adamw"), recipe)
+    similar.resume(resumed := fresh(similar.config), changed=True)
+    assert finish(similar.config, resumed).step == 20  # whose moments are of the same kind
+    fixed = ("train.batch=8", "train.seed=1", "train.optimizer=adamax", "network.channels=16", "data.name=photos")
+    for assignment in fixed:
+        wrong = Run(begun.folder, configuration.load("digits", [*SMALL, assignment]), recipe)
         key = assignment.split("=")[0]
         with pytest.raises(CheckpointError, match=f"of {key}[^;]*; give the same ones, or another folder$"):
-            fixed.resume(fresh(begun.config), changed=True)
+            wrong.resume(fresh(begun.config), changed=True)
 
 
 def test_another_machine_is_named(begun, caplog, monkeypatch):
@@ -153,6 +158,10 @@ def test_raw_and_averaged_weights_are_stored_apart_and_without_prefixes(begun):
 
 def test_the_command_resumes_only_what_is_there(run, monkeypatch):
     assert "holds no checkpoint to resume from" in run(f"{LINE} --resume", 2)
+    for given in ("--resume nowhere", "--resume=nowhere"):
+        assert "there is no run nowhere to resume" in run(f"train {given}", 2)
+    with pytest.raises(UsageError, match="nothing is named that could be trained on"):
+        asked([""], None)  # as of a variable of the shell that is not set
     assert "Trained on 320 images" in run(f"{LINE} --resume auto")
     assert "already holds a run" in run(LINE, 2)
     assert "Trained on 640 images" in run(f"train --resume digits {LINE.split(' ', 2)[2]} train.images=640")
