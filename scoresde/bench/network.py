@@ -46,7 +46,8 @@ class NetworkSubject(ModelSubject):
         device: Device of the network.
 
     Raises:
-        UsageError: There is no such model, its training data is unknown, or a metric cannot judge such samples.
+        UsageError: There is no such model, it is not one of images, its training data is unknown, or a metric cannot
+            judge such samples.
         DataError: The real images cannot be loaded.
     """
 
@@ -58,6 +59,9 @@ class NetworkSubject(ModelSubject):
         self.name, self.spec, self.paths, self.weights = name, spec, spec.paths, str(config["sha256"])
         self.exact = models.load(folder, device)
         self.model = inferring(self.exact, spec.precision, spec.compile)
+        if len(shape := data_shape(self.model)) != 3 or self.model.units is not None:
+            raise UsageError(f"the benchmark of a model compares images, and {name} makes numbers of shape {shape}")
+        channels, height, width = shape
         self.denoise, self.config = spec.denoise is not False, config
         self.task = trained_task(self.model)
         self.conditioner = f"trained, {self.task}" if self.task.conditional else ""
@@ -77,7 +81,6 @@ class NetworkSubject(ModelSubject):
         if self.task.conditional:
             chosen = "test" if self.held_out.labels is None else "test, by class"
             self.identity["shown"] = [chosen, config.get("recipe", {}).get("masks", "")]
-        channels, height, width = data_shape(self.model)
         if spec.likelihood and self.own[0].shape[1:] != self.model.shape:
             theirs, ours = ("x".join(map(str, s)) for s in (self.own[0].shape[1:], self.model.shape))
             raise DataError(f"{name} makes images of {ours}, and the data {self.data.name} are of {theirs}")

@@ -30,12 +30,15 @@ from scoresde.bench.suites import load
 from scoresde.core.errors import UsageError
 from scoresde.core.parallel import share
 from scoresde.core.random import generators
+from scoresde.core.units import Units
 from scoresde.data import data
 from scoresde.likelihood import nll
 from scoresde.metrics.moments import moments
 from scoresde.metrics.normal import factored, frechet
 from scoresde.models.base import ScoreModel
+from scoresde.networks.mlp import MLPOptions
 from scoresde.sampling.sample import sample
+from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
 
 FIXED = {"dtype": "float64", "likelihood": 0}
@@ -304,6 +307,17 @@ def test_a_mistake_is_one_sentence_before_anything_is_sampled(call, tmp_path, li
     text = " ".join(call(f"bench {own if 'compare' not in line else ''}{line}", code).split())
     assert message in text
     assert not list(tmp_path.rglob("rows-*")) and not (tmp_path / "bench").exists()
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 4, 4)])
+def test_a_model_of_other_numbers_is_refused(tmp_path, shape):
+    """Vectors were an error of Python."""
+    each = (shape[0], *[1] * (len(shape) - 1))
+    units, options = Units(torch.zeros(each), torch.ones(each)), MLPOptions(width=8)
+    model = models.NetworkModel(options.build(shape), VPSDE(), shape, options=options, units=units)
+    models.save(model, tmp_path)
+    with pytest.raises(UsageError, match="compares images, and .* makes numbers of shape"):
+        NetworkSubject(str(tmp_path), Spec(model=str(tmp_path), solver="euler:steps=2", count=2), torch.device("cpu"))
 
 
 def test_weights_are_of_the_metrics_that_name_none():
