@@ -57,6 +57,8 @@ def _check(pixels: Tensor, levels: int) -> None:
         raise DataError(
             f"images must be a non-empty (N, C, H, W) uint8 tensor, got {tuple(pixels.shape)} of {pixels.dtype}"
         )
+    if levels < 2:
+        raise DataError(f"images have at least 2 grey levels, got {levels}: give their own levels")
     if int(pixels.max()) >= levels:
         raise DataError(f"images of {levels} grey levels hold the value {int(pixels.max())}: give their own levels")
 

@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..core.errors import UsageError
-from .base import Quadratic, metrics
+from .base import BLOCKS, Quadratic, metrics
 from .domain import Domain
 from .inception import Inception
 from .moments import Statistics
@@ -26,9 +26,10 @@ class PrecisionRecall(Quadratic):
     neighbours: int = Field(3, ge=1, description="k, the neighbour whose distance is the radius of a ball.")
 
     def check(self, n: int, shape: tuple[int, int, int], reference: Tensor | Statistics) -> None:
-        needed = self.neighbours + 3  # a block less, each sample still has k others
+        k = self.neighbours
+        needed = k + 2 + max(1, k // (BLOCKS - 1))  # a block less, each sample still has k others
         if n < needed or not isinstance(reference, Statistics) and len(reference) < needed:
-            raise UsageError(f"{self.name} with {self.neighbours} neighbours needs {needed} samples and real images")
+            raise UsageError(f"{self.name} with {k} neighbours needs {needed} samples and real images")
         super().check(n, shape, reference)
 
     def prepare(self, real: Tensor, seed: int) -> Tensor:

@@ -157,6 +157,8 @@ def test_refusals():
     options = {"levels": 17, "alphas_cumprod": chain(VPSDE(), 4)}
     with pytest.raises(DataError, match="images of 16 grey levels hold the value 16"):
         vlb(model(), torch.full((1, 1, 2, 2), 16, dtype=torch.uint8), **{**options, "levels": 16})
+    with pytest.raises(DataError, match="at least 2 grey levels, got 1"):
+        vlb(model(), torch.zeros(1, 1, 2, 2, dtype=torch.uint8), **{**options, "levels": 1})
     with pytest.raises(UsageError, match="decreasing numbers between 0 and 1"):
         vlb(model(), pixels(17), **{**options, "alphas_cumprod": torch.tensor([0.1, 0.9])})
     with pytest.raises(UsageError, match=r"the chain needs times from .* to 1.41, the process has \(0, 1\]"):

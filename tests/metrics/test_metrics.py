@@ -1,6 +1,7 @@
 """Metrics against closed forms, NumPy, SciPy and torch-fidelity, and what they refuse."""
 
 import json
+import math
 import subprocess
 import sys
 from unittest import mock
@@ -449,6 +450,17 @@ def test_bad_statistics_are_refused(tmp_path, arrays, message):
 def test_what_is_refused_before_sampling(name, n, shape, real, error, message):
     with pytest.raises(error, match=message):
         metrics[name]().check(n, shape, torch.zeros(real, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("k", [3, 18, 37, 38, 57])
+def test_as_many_samples_as_precision_needs_are_enough_without_a_block(k, digits):
+    """The jackknife leaves a twentieth out, rounded up, and each of the others has k neighbours."""
+    metric = metrics["domain-prc"](neighbours=k)
+    needed = next(n for n in range(k + 3, 2 * k + 4) if n - math.ceil(n / 20) > k)
+    real = torch.zeros(100, 1, 8, 8, dtype=torch.uint8)
+    with pytest.raises(UsageError, match=f"with {k} neighbours needs {needed} samples"):
+        metric.check(needed - 1, (1, 8, 8), real)
+    assert len(metric.measure(digits[0][:needed], digits[0][100 : 100 + needed])) == 2
 
 
 def test_images_must_be_bytes(digits):
