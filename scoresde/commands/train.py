@@ -13,8 +13,9 @@ import click
 from ..core.devices import device
 from ..core.errors import UsageError
 from ..core.parallel import group, processes
+from ..training.checkpoints import Checkpoints
 from ..training.choice import Chosen, chosen, folder_for, is_data, is_run
-from ..training.config import names, to_toml
+from ..training.config import to_toml
 from ..training.fit import fit
 from .options import device_option
 
@@ -111,6 +112,8 @@ def train(
     seconds, goes_on = seconds_of(time), resume is not None
     with group(device_name) as name:
         together, folder = processes(), folder_for(what, out)
+        if resume not in (None, "auto"):
+            together.only_first(lambda: begun(what, folder))
         found = together.only_first(lambda: chosen(what, folder, device(name), overrides, seconds, goes_on))
         if together.first and (dry_run or (found.said and not quiet)):
             describe(found, folder, dry_run, is_data(what))
@@ -142,7 +145,7 @@ def asked(words: Sequence[str], resume: str | None) -> tuple[str, list[str]]:
     """What is to be trained on, and the changes of its configuration.
 
     Raises:
-        UsageError: Nothing is named, or a run that there is not, or a run as well as something else.
+        UsageError: Nothing is named, or a run as well as something else.
     """
     first = words[0] if words and words[0] and (Path(words[0]).exists() or "=" not in words[0]) else None
     run = resume if resume not in (None, "must", "auto") else None
@@ -151,10 +154,18 @@ def asked(words: Sequence[str], resume: str | None) -> tuple[str, list[str]]:
     if first is None and run is None:
         advice = "name the run after --resume" if resume else "give a folder of pictures, a file or a configuration"
         raise UsageError(f"nothing is named that could be trained on: {advice}")
-    what = str(first or run)
-    if resume not in (None, "auto") and not Path(what).exists() and what not in names():
-        raise UsageError(f"there is no run {what} to resume: name its folder, such as runs/mine")
-    return what, list(words[first is not None :])
+    return str(first or run), list(words[first is not None :])
+
+
+def begun(what: str, folder: Path) -> None:
+    """Checks that a run can be resumed, before data are read and the speed is measured.
+
+    Raises:
+        UsageError: Its folder holds no checkpoint.
+    """
+    if not Checkpoints(folder / "checkpoints").any():
+        other = "" if is_run(Path(what)) else f", and {what} is no run"
+        raise UsageError(f"{folder} holds no checkpoint to resume from{other}; leave out --resume to begin")
 
 
 def describe(found: Chosen, folder: Path, dry_run: bool, data: bool) -> None:

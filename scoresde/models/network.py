@@ -152,10 +152,10 @@ class NetworkModel(ScoreModel):
                 f"this network was never shown a sample of no class: give each a class from 0 to {self.classes - 1}, "
                 "without guidance (scoresde sample --class 0)"
             )
-        if self.classes and classes is None and self.options is not None:
-            classes = torch.full((len(x),), self.classes, device=x.device)
         like = next(self.net.parameters(), x)
         dtype, device = self.inference.dtype or like.dtype, like.device
+        if self.classes and classes is None and self.options is not None:
+            classes = torch.full((len(x),), self.classes, device=device)
         # The label stays in float32: bfloat16 would merge neighbouring noise levels.
         label = self.time_input(t).to(torch.promote_types(dtype, torch.float32)).to(device)
         seen = x

@@ -158,8 +158,10 @@ def test_raw_and_averaged_weights_are_stored_apart_and_without_prefixes(begun):
 
 def test_the_command_resumes_only_what_is_there(run, monkeypatch):
     assert "holds no checkpoint to resume from" in run(f"{LINE} --resume", 2)
-    for given in ("--resume nowhere", "--resume=nowhere"):
-        assert "there is no run nowhere to resume" in run(f"train {given}", 2)
+    Path("empty").mkdir()  # as of a run that was interrupted before its first step
+    for given in ("--resume nowhere", "--resume=nowhere", "--resume empty"):
+        name = given.removeprefix("--resume")[1:]
+        assert f"holds no checkpoint to resume from, and {name} is no run" in run(f"train {given}", 2)
     with pytest.raises(UsageError, match="nothing is named that could be trained on"):
         asked([""], None)  # as of a variable of the shell that is not set
     assert "Trained on 320 images" in run(f"{LINE} --resume auto")
