@@ -156,6 +156,8 @@ def nll(
         raise DataError(f"the model takes images of shape {model.shape}, got {tuple(pixels.shape[1:])}")
     if draws < 1:
         raise UsageError(f"draws must be at least 1, got {draws}")
+    if batch < 1:
+        raise UsageError(f"batch must be at least 1, got {batch}")
     dims = told(pixels, known)
     jobs = [(i, k) for k in range(draws) for i in range(len(pixels))]
     parts, errors, priors, corrections, costs = [], [], [], [], []

@@ -73,7 +73,7 @@ def latent_nll(
 
     Raises:
         DataError: The images are not those that the encoder takes.
-        UsageError: The model is not one of latents, or `draws` is not allowed.
+        UsageError: The model is not one of latents, or `draws` or `batch` is not allowed.
         NumericalError: As `log_likelihood`.
     """
     if model.autoencoder is None:
@@ -82,6 +82,8 @@ def latent_nll(
         raise DataError(f"the encoder takes images of shape {data_shape(model)}, got {images.shape}")
     if draws < 1:
         raise UsageError(f"draws must be at least 1, got {draws}")
+    if batch < 1:
+        raise UsageError(f"batch must be at least 1, got {batch}")
     jobs = [(i, k) for k in range(draws) for i in range(len(images))]
     parts = []
     for first in range(0, len(jobs), batch):

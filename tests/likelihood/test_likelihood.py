@@ -15,8 +15,8 @@ from scoresde.bench.problems import gm192
 from scoresde.cli import scoresde
 from scoresde.core.errors import DataError, NumericalError, UsageError
 from scoresde.core.random import generators, stream
-from scoresde.data import data
-from scoresde.likelihood import Exact, Hutchinson, bits_per_dim, dequantise, interleaved, log_likelihood, nll
+from scoresde.data import Images, data
+from scoresde.likelihood import Exact, Hutchinson, bits_per_dim, dequantise, interleaved, log_likelihood, mean_vlb, nll
 from scoresde.models.base import ScoreModel
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.models.names import load
@@ -320,6 +320,11 @@ def test_nll_refuses(gaussian):
         nll(model, pixels[..., :1], levels=5)
     with pytest.raises(UsageError, match="draws must be at least 1, got 0"):
         nll(model, pixels, levels=5, draws=0)
+    for batch in (0, -1):
+        with pytest.raises(UsageError, match=f"batch must be at least 1, got {batch}"):
+            nll(model, pixels, levels=5, batch=batch)
+        with pytest.raises(UsageError, match=f"batch must be at least 1, got {batch}"):
+            mean_vlb(model, Images(pixels, 5), 4, batch=batch)
     with pytest.raises(UsageError, match="1 generators for 24 images"):
         dequantise(pixels, 5, generators([0]))
 
