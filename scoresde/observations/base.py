@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ..core.devices import double, like
 from ..core.errors import NumericalError, UsageError
 from ..core.random import Generators, randn_like, stream
 from .krylov import conjugate_gradients
@@ -159,7 +160,7 @@ class LinearObservation(Observation):
             raise UsageError(f"{type(self).__name__} is not linear, as A (-2 u) = -2 A u fails: use NonLinear")
 
     def pinv(self, y: Tensor) -> Tensor:
-        """A⁺ y, (B, *): among all x with the smallest |A x - y|, the shortest.
+        """A⁺ y, (B, *): among all x with the smallest |A x - y|, the shortest; found in float64.
 
         Args:
             y: The measurement, (B, *m).
@@ -168,14 +169,14 @@ class LinearObservation(Observation):
             NumericalError: The iteration does not converge, as when `adjoint` is not the transpose of `forward`.
         """
         found = conjugate_gradients(
-            self.forward, lambda p, seen: self.adjoint(seen), self.adjoint(y), products=PRODUCTS, tol=TOL
+            self.forward, lambda p, seen: self.adjoint(seen), self.adjoint(double(y)), products=PRODUCTS, tol=TOL
         )
         if bool(found.missed.any()):
             raise NumericalError(
                 f"the pseudo-inverse of {type(self).__name__} is not found to {TOL:g} in {PRODUCTS} products: "
-                "use float64, and check that its adjoint is the transpose of its forward"
+                "give it a noise above 0, and check that its adjoint is the transpose of its forward"
             )
-        return found.u
+        return like(found.u, y)
 
     def project(self, x: Tensor) -> Tensor:
         """A⁺ A x, (B, *): the component of x that the measurement determines.

@@ -57,5 +57,8 @@ class GaussianBlur(NamedObservation):
         gains = self.gains(y)
         return filtered(y, torch.where(gains == 0, 0, 1 / torch.where(gains == 0, 1, gains)))
 
+    def consistent(self, y: Tensor) -> Tensor:
+        return self.forward(self.pinv(y))
+
     def near_inverse(self, b: Tensor, precision: Precision) -> Tensor:
         return precision(b, self.gains(b))

@@ -100,6 +100,9 @@ class Blur(LinearObservation):
             return self._filtered(y, self._transfer(y).conj())
         return correlated(pictures(y), self.kernel, self.border)
 
+    def consistent(self, y: Tensor) -> Tensor:
+        return self.forward(self.pinv(y)) if self.border == "periodic" else y
+
     def near_inverse(self, b: Tensor, precision: Precision) -> Tensor:
         return b if self.border == "periodic" else precision(b, cosine_gains(self.kernel, b))
 

@@ -156,9 +156,6 @@ class LinearStack(Stacked, LinearObservation):
         found = [weight * part.adjoint(own) for part, weight, own in parts if isinstance(part, LinearObservation)]
         return torch.stack(found).sum(0)
 
-    def pinv(self, y: Tensor) -> Tensor:
-        return like(super().pinv(double(y)), y)
-
     def consistent(self, y: Tensor) -> Tensor:
         # Rows that say the same as others make A Aᵀ have few eigenvalues. Where it has many, to be near is enough.
         found = conjugate_gradients(

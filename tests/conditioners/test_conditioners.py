@@ -25,6 +25,7 @@ from scoresde.data import data
 from scoresde.models.base import ScoreModel
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.observations import (
+    Blur,
     ChannelMean,
     Crop,
     Downsample,
@@ -120,6 +121,33 @@ def test_it_is_exact_for_normal_data(name, size, rows, noise, t, seed, sde):
     found = conditioners[kind](**options).condition(model, seen, y).denoise(x, torch.full((2,), t).double())
     truth = [exact(mean.numpy(), c.numpy(), a.numpy(), noise, sde, x[i].numpy(), t, y[i].numpy()) for i in range(2)]
     assert np.allclose(found.numpy(), truth, rtol=1e-5, atol=1e-5)
+
+
+SOME = draw((10, SIZE), "some")
+WITHOUT_NOISE = {
+    "operator": LinearOperator(lambda x: x.flatten(1) @ SOME.T.to(x), lambda y: (y @ SOME.to(y)).reshape(-1, *SHAPE)),
+    "a blur that leaves nothing of a frequency": Blur(torch.tensor([[0.25, 0.5, 0.25]])),
+    "a Gaussian blur that leaves nothing of many": GaussianBlur(sigma=1.5, noise=0),
+}
+
+
+@pytest.mark.parametrize("seen", WITHOUT_NOISE.values(), ids=WITHOUT_NOISE)
+def test_an_exact_measurement_in_float32_is_met(seen):
+    """Its rounding, also in what A cannot see, is no contradiction; the mean is that of NumPy's pseudo-inverse."""
+    x, y, t = draw((3, *SHAPE), "x").float(), seen.forward(TRUTH).float(), 0.5
+    conditioned = build("covariance").condition(PRIOR, seen, y)
+    (a, _), c, mean = matrix(seen), spd(SIZE).numpy(), PRIOR.means[0].numpy()
+    at = torch.tensor([t], dtype=torch.float64)
+    alpha, sigma = float(PRIOR.sde.alpha(at)), float(PRIOR.sde.sigma(at))
+    v = np.linalg.inv(np.linalg.inv(c) + (alpha / sigma) ** 2 * np.eye(SIZE))
+    prior = v @ (np.linalg.solve(c, mean) + alpha / sigma**2 * x.flatten(1).double().numpy()).T
+    shift = v @ a.T @ np.linalg.pinv(a @ v @ a.T, rcond=1e-9) @ (y.flatten(1).double().numpy().T - a @ prior)
+    found = conditioned.denoise(x, at.expand(3)).flatten(1).numpy()
+    assert np.allclose(found, (prior + shift).T, atol=1e-3)
+    for name in ("covariance", "projection", "replace"):
+        posed = build(name).condition(PRIOR, seen, y, generators(range(3)))
+        out = sample(posed, solvers["dpm++"](steps=3), posed.prior(range(3)), generator=generators(range(3)))
+        assert torch.allclose(seen.forward(out.x), y, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["covariance", "moment", "oracle"])
