@@ -13,7 +13,7 @@ from ..core.random import stream
 from ..images import pictures
 from ..images.pictures import FitMode
 from ..images.upsample import resized
-from ..observations import Composed, Downsample, LinearObservation, Luma, Pixels, observations
+from ..observations import Composed, Crop, Downsample, LinearObservation, Luma, Pixels, observations
 from ..observations.composed import last
 from ..observations.cosine import SIDE
 from ..observations.holes import Hole
@@ -131,8 +131,9 @@ def read_measured(
         placed = Composed(observation, Pixels(known[None, None])).of_shape(found)
         shown, y = torch.where(known, shown, HOLE), torch.where(known, y, HOLE)
         beside = {"mask.png": hole_picture(known)}
-    if shown.shape[2:] != found[1:] and isinstance(placed, LinearObservation):
-        shown = placed.pinv(y)
+    for part in reversed(parts):
+        if isinstance(part, Crop | Downsample):  # back to the size of the original
+            shown = part.pinv(shown)
 
     def finish(x: Tensor) -> Tensor:
         return resized(x, own)

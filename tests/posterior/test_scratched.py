@@ -61,6 +61,15 @@ def test_originals_and_holes_by_chance(old):
         read_measured(old / "new.png", (3, 32, 32), seen, where=Hole(old / "mask.png"), degrade=True)
 
 
+def test_what_is_left_after_a_blur_is_shown_at_the_size_of_the_original(old):
+    """The pixels that are left, larger or within an empty margin: the blur is not undone for it."""
+    left = np.asarray(Image.open(old / "old.png").convert("RGB")).transpose(2, 0, 1) / 127.5 - 1
+    twice = read_measured(old / "old.png", (3, 32, 32), done_to(["blur:1", "downsample:2"], None))
+    assert twice.shape == (3, 64, 64) and np.allclose(twice.seen, np.kron(left, np.ones((1, 2, 2))), atol=1e-6)
+    wider = read_measured(old / "old.png", (3, 32, 32), done_to(["blur:2", "crop:top=4"], None))
+    assert wider.shape == (3, 36, 32) and np.allclose(wider.seen, np.pad(left, ((0, 0), (4, 0), (0, 0))), atol=1e-6)
+
+
 def test_the_command(old):
     """Luma is kept outside of the scratch, to the level, and drawn in it."""
     line = f"restore {old}/old.png --task luma --mask {old}/mask.png -n 1 --steps 3 --quiet --out {old}/out"
