@@ -78,7 +78,7 @@ def planned(facts: Facts, device: torch.device, init_from: str = "") -> dict[str
         init_from: A model to begin from, whose process, network and prediction are taken; "" begins anew.
 
     Raises:
-        UsageError: There is no such model, or it is of items of another shape.
+        UsageError: There is no such model, it is of items of another shape, or it has classes and the data have none.
     """
     gpu, large = device.type == "cuda", facts.pictures and min(facts.shape[1:]) >= 16
     options: dict[str, Any] = {
@@ -102,6 +102,11 @@ def planned(facts: Facts, device: torch.device, init_from: str = "") -> dict[str
         raise UsageError(
             f"{init_from} makes items of shape {tuple(found['shape'])}, and the data have {facts.shape}: set data.size "
             "and data.channels to agree, or begin with another model"
+        )
+    if (classes := found["network"].get("classes")) and not facts.classes:
+        raise UsageError(
+            f"{init_from} was trained with {classes} classes, and the data have none: give labels, such as a folder of "
+            "pictures for each class, or begin with another model"
         )
     model = found["model"]
     options |= {"init_from": init_from, "learning_rate": 2e-4, "predicts": model["predicts"]}

@@ -287,6 +287,8 @@ def test_a_run_begins_with_the_weights_of_a_model(run):
 def test_a_model_that_does_not_fit_cannot_begin_a_run(run):
     pictures("mine", 24)
     assert "makes items of shape (1, 8, 8)" in run("train mine --init-from digits data.size=16 --device cpu", 2)
+    text = run("train mine --init-from fashion --device cpu", 2)
+    assert "fashion was trained with 10 classes, and the data have none" in text
     assert "its shape is" in run("train photos --init-from digits --out a --device cpu --quiet", 2)
     text = run("train digits --init-from digits network.channels=8 --out b --device cpu --quiet", 2)
     assert "its network is another" in text
