@@ -11,6 +11,7 @@ from ..core.devices import like
 from ..core.units import Units
 from .base import LinearObservation, Observation
 from .pixels import Pixels
+from .rounded import Rounded
 from .stacked import Stacked
 
 AnyObservation = TypeVar("AnyObservation", bound=Observation)
@@ -69,6 +70,8 @@ class RescaledLinear(Rescaled, LinearObservation):
         return self.linear.residual(self._times(x), y)
 
     def write(self, x: Tensor, y: Tensor) -> Tensor:
+        if isinstance(self.linear, Rounded):
+            return self.linear.write(self._times(x), y) / like(self.units.spread, x)
         return LinearObservation.write(self, x, y)
 
 
@@ -78,7 +81,8 @@ def rescaled(
     """The same knowledge of u, where data are x = centre + spread u: an observation and a measurement.
 
     Exact entries are the entries of u, and with one spread s for all numbers any A stays itself, with (y - A centre)/s
-    and the noise σ_y/s; so what asks for orthogonal rows still has them. Otherwise A diag(spread) takes the place of A.
+    and the noise σ_y/s; so what asks for orthogonal rows still has them. Otherwise, and for what is rounded,
+    A diag(spread) takes the place of A.
 
     Args:
         observation: What was measured of x, for samples of the shape.
@@ -99,7 +103,7 @@ def rescaled(
         return Rescaled(observation, units), y
     centre = like(units.centre, y).expand(len(y), *shape)
     offset = observation.residual(centre, y)
-    if not bool((units.spread == units.spread.flatten()[0]).all()):
+    if isinstance(observation, Rounded) or not bool((units.spread == units.spread.flatten()[0]).all()):
         return RescaledLinear(observation, units), offset
     spread = float(units.spread.flatten()[0])
     return with_noise(observation, observation.noise / spread), offset / spread

@@ -18,6 +18,7 @@ from scoresde.cli import scoresde as command
 from scoresde.conditioners import conditioners
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators, poisson, stream
+from scoresde.core.units import Units
 from scoresde.models.gaussian import GaussianModel
 from scoresde.observations import Blur, Composed, Luma, Pixels, Stacked, covariance, observations
 from scoresde.observations.cosine import blockwise, cosines
@@ -444,3 +445,12 @@ def test_the_commands_take_them(tmp_path):
         assert found.exit_code == 0, found.output
         record = json.loads((out / "restore.json").read_text())
         assert record["conditioner"]["name"] == used and record["pictures"][0]["observation"].startswith(task[:4])
+
+
+@pytest.mark.parametrize("spread", [1.0, 2.0, [0.5, 2.0, 1.0, 3.0]])
+def test_rounded_numbers_in_units_of_their_own_end_in_their_cells(spread):
+    model = GaussianModel(torch.zeros(4), torch.eye(4).double(), VPSDE())
+    model.units = Units(torch.full((4,), 0.25), torch.as_tensor(spread).expand(4))
+    y = torch.tensor([[-1.0, 0.0, 1.0, 2.0], [2.0, 2.0, -2.0, 0.0]])
+    x = scoresde.sample(scoresde.condition(model, Quantised(levels=5), y), "dpm++:steps=5", n=6).x
+    assert (2 * x - y.repeat(3, 1)).abs().max() <= 0.5  # steps of 1/2
