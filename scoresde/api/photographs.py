@@ -8,6 +8,7 @@ from PIL import Image
 from ..conditioners import Conditioner, conditioners
 from ..core.errors import UsageError
 from ..images import pictures
+from ..images.decode import flattened
 from ..models.latent import data_shape
 from ..observations import Luma, Observation, Pixels
 from ..posterior import photograph, tasks
@@ -23,7 +24,7 @@ def restore(
     picture: Image.Image | str | Path,
     observation: Observation | str | ArrayLike = "luma",
     model: Model = "cifar10",
-    solver: Method = "dpm++:steps=20",
+    solver: Method | None = None,
     *,
     n: int = 4,
     seed: int = 0,
@@ -37,10 +38,10 @@ def restore(
     The luma of the photograph, or its known pixels, are kept.
 
     Args:
-        picture: A picture, or its file.
+        picture: A picture as its pixels are, with transparency laid over white, or its file, which is turned upright.
         observation: The known part: "luma", or a mask that is 1 where a pixel is known, (H, W).
         model: A model of images, or its name.
-        solver: As for `sample`.
+        solver: As for `sample`. By default `dpm++` in 10 steps, in 20 for a network that was trained for the task.
         n: Number of samples.
         seed: Sample i uses seed + i.
         method: As for `condition`.
@@ -64,20 +65,22 @@ def restore(
     shape, folder = data_shape(prior), source_of(prior)
     if len(shape) != 3 or shape[0] not in (1, 3) or prior.units is not None:
         raise UsageError(f"photographs are restored by models of pictures, and this one is of samples of shape {shape}")
-    opened = pictures.load_picture(Path(picture)) if isinstance(picture, str | Path) else picture
+    opened = flattened(picture, "picture") if isinstance(picture, Image.Image) else pictures.load_picture(Path(picture))
     if seen == Luma():
         tasks.colourful(str(model) if isinstance(model, str | Path) else "the model", shape)
-        case = photograph.coloured(opened if opened.mode in ("L", "RGB") else opened.convert("RGB"), shape)
+        case = photograph.coloured(opened, shape)
     elif isinstance(seen, Pixels):
         flat, size = opened.convert("L" if shape[0] == 1 else "RGB"), "{}x{}".format(*opened.size)
-        if tuple(seen.mask.squeeze().shape) != flat.size[::-1]:
-            raise UsageError(f"the mask of a picture of {size} is {flat.size[::-1]}, got {tuple(seen.mask.shape)}")
+        masks = tuple(seen.mask.shape)
+        if masks[-2:] != flat.size[::-1] or seen.mask.numel() != flat.width * flat.height:
+            raise UsageError(f"the mask of a picture of {size} is {flat.size[::-1]}, got {masks}")
         case = photograph.filled(flat, seen.mask.reshape(flat.size[::-1]).bool(), shape)
     else:
         raise UsageError(f"photographs are restored from their luma or known pixels, got {seen}: use condition for it")
     imposed = conditioners.make(tasks.conditioner_for(prior) if method is None else method, Conditioner)
+    steps = tasks.steps_for(prior) if solver is None else None
     with progress_bar(n, progress, desc="restore", lines=False, delay=DELAY) as bar:
-        parts = tasks.Method(solver_of(solver), imposed).draw(
+        parts = tasks.Method(solver_of(solver or tasks.SOLVER, steps=steps), imposed).draw(
             case,
             tasks.of_size(prior, case.shape, batch),
             folder or Path(),

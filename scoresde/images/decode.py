@@ -53,9 +53,23 @@ def open_picture(
     with _opened(file, name, largest, formats) as picture:
         picture.load()
         ImageOps.exif_transpose(picture, in_place=True)
-        flat = _flat(picture, name)
-        wanted = mode or ("L" if flat.mode in GREY else "RGB")
-        return flat if flat.mode == wanted else flat.convert(wanted)
+        return flattened(picture, name, mode)
+
+
+def flattened(picture: Image.Image, name: str, mode: Literal["L", "RGB"] | None = None) -> Image.Image:
+    """The picture in 8-bit grey or colour, by the rules of `open_picture`, and not turned.
+
+    Args:
+        picture: The picture, which may have transparency, a palette or 16 bits.
+        name: What an error calls it.
+        mode: "L" for grey or "RGB" for colour; None keeps grey pictures grey.
+
+    Raises:
+        DataError: It has a depth without a fixed range.
+    """
+    flat = _flat(picture, name)
+    wanted = mode or ("L" if flat.mode in GREY else "RGB")
+    return flat if flat.mode == wanted else flat.convert(wanted)
 
 
 def look(file: BinaryIO, name: str) -> tuple[tuple[int, int], str]:

@@ -187,10 +187,36 @@ def test_python_gives_the_pixels_of_the_command(go, tmp_path, home):
     coloured = scoresde.restore(tmp_path / "a.png", "luma", model, "dpm++:steps=2", n=2)
     known = pictures.box_known(box, (30, 19))
     filled = scoresde.restore(Image.open(tmp_path / "a.png"), known, model, "dpm++:steps=2", n=2)
+    assert scoresde.restore(tmp_path / "a.png", "luma", model, n=1).nfe == 11, "ten steps and the denoising"
     for found, out in ((coloured, "out"), (filled, "filled")):
         assert found.nfe == 3 and list(found.seeds) == [0, 1]
         for ours, theirs in zip(found.images, samples(tmp_path, out=out), strict=True):
             assert np.array_equal(ours.permute(1, 2, 0).numpy(), theirs)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "RGBA", "LA", "1", "P"])
+def test_an_opened_picture_of_any_mode_is_that_of_its_file(tmp_path, home, mode):
+    values = np.random.default_rng(0).integers(0, 256, (7, 12, 4), dtype=np.uint8)
+    deep = Image.fromarray(values[..., 0].astype(np.uint16) * 257)
+    (deep if mode == "I;16" else Image.fromarray(values).convert(mode)).save(tmp_path / "a.png")
+    known = np.ones((7, 12), bool)
+    known[2:4, 3:6] = False
+    opened = Image.open(tmp_path / "a.png")
+    assert opened.mode == mode
+    for channels in "13":
+        given = known, str(home / channels), "dpm++:steps=2"
+        found, theirs = (scoresde.restore(each, *given, n=1).images for each in (opened, tmp_path / "a.png"))
+        assert torch.equal(found, theirs)
+    if mode == "I;16":
+        assert np.array_equal(found[0, 0].numpy()[known], values[..., 0][known])
+
+
+@pytest.mark.parametrize("size", [(1, 20), (20, 1), (1, 1)])
+def test_a_picture_of_one_row_or_column_is_filled(home, size):
+    picture, known = noise(size[1], size[0]), np.ones(size[::-1], bool)
+    known.flat[-1] = False
+    found = scoresde.restore(picture, known, str(home / "3"), "dpm++:steps=2", n=1).images
+    assert np.array_equal(found[0].permute(1, 2, 0).numpy()[known], np.asarray(picture)[known])
 
 
 def test_python_refuses_what_it_does_not_do(home):
