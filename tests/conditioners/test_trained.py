@@ -349,6 +349,8 @@ def test_from_training_to_pictures(condition, process, run, tmp_path):
     assert "trained" in said
     record = json.loads((tmp_path / "out" / f"{command}.json").read_text())
     assert record["conditioner"]["name"] == "trained" and record["pictures"][0]["nfe"] in (6, 10)
+    run(f"{command} in/picture.png --model run -n 1 {hole}--quiet --out usual --device cpu")
+    assert json.loads((tmp_path / "usual" / f"{command}.json").read_text())["pictures"][0]["nfe"] == 21
     if command == "inpaint":
         from scoresde.images.pictures import load_picture, scaled
 

@@ -414,7 +414,7 @@ def test_a_large_picture_is_refused_before_it_is_decoded():
         pictures.open_picture(file, "large.png")
 
 
-def test_default_steps_are_twenty(run, tmp_path, models):
+def test_default_steps_are_ten(run, tmp_path, models):
     noise(8, 8).save(tmp_path / "a.png")
     run(f"colorize a.png --model {models / '3'} -n 1 --quiet --out out")
-    assert json.loads((tmp_path / "out" / "colourise.json").read_text())["pictures"][0]["nfe"] == 21
+    assert json.loads((tmp_path / "out" / "colourise.json").read_text())["pictures"][0]["nfe"] == 11
