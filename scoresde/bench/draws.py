@@ -53,7 +53,7 @@ def draw(cell: Cell, solver: Tool, batch: int, keep: Keep, progress: Progress) -
         sizes.append(len(seeds))
         progress(cell.cost * len(seeds))
     kept, whole = (torch.cat([part.tensors[name] for part in parts]) for name in ("kept", "whole"))
-    return {"batch": batch, **_costs([part.facts for part in parts], batch, sizes)}, kept, whole
+    return _costs([part.facts for part in parts], sizes), kept, whole
 
 
 class _Warm(Exception):
@@ -73,15 +73,17 @@ def _warm_up(cell: Cell, solver: Tool, seeds: range) -> None:
         cell.subject.sample(solver, seeds, (stop,))
 
 
-def _costs(parts: Sequence[Mapping[str, Any]], batch: int, sizes: Sequence[int]) -> Row:
-    """What samples cost. Seconds are of whole batches, unless there is none; after an interruption that ended on
-    another machine, or with other threads, of those drawn there alone.
+def _costs(parts: Sequence[Mapping[str, Any]], sizes: Sequence[int]) -> Row:
+    """What samples cost, and how many were in the largest batch. Seconds are of batches as large, unless there is none;
+    after an interruption that ended on another machine, or with other threads, of those drawn there alone.
     """
+    batch = max(sizes)
     calls, count, place = [part["nfe"] for part in parts], sum(sizes), parts[-1]["place"]
     here = [(part, size) for part, size in zip(parts, sizes, strict=True) if part["place"] == place]
     seconds = [part["seconds"] for part, size in here if size == batch] or [part["seconds"] for part, _ in here]
     known = [part["info"] for part in parts]
     return {
+        "batch": batch,
         "nfe": {"mean": mean(calls), "min": min(calls), "max": max(calls)},
         "vjps": mean(part["vjps"] for part in parts),
         "work": sum(part["work"] * size for part, size in zip(parts, sizes, strict=True)) / count,

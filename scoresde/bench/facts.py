@@ -1,7 +1,6 @@
 """The lines under the table of a benchmark."""
 
 import json
-from pathlib import Path
 from statistics import fmean
 
 import torch
@@ -11,10 +10,12 @@ from .grid import Grid, short
 from .report import Report
 from .spec import CONVERGED
 from .store import Row
-from .texts import SHARED, in_words, title
+from .texts import SHARED, in_words, model_names, title
 
 CLASSES = 20
 """Classes up to which the likelihood of each is said."""
+MEDIAN = 6
+"""Values that an interval of 95 % of their median takes."""
 
 
 def _likelihood(row: Row) -> str:
@@ -52,16 +53,24 @@ def facts(report: Report) -> list[str]:
         lines.append(f"NLL of {row['model']}: {_likelihood(row)}.")
     grid = Grid.of(report)
     if report.done:
-        shared = [name for name in SHARED if len({json.dumps(row[name]) for row in report.done}) == 1]
+        told = {name: {json.dumps(row[name]) for row in report.done} for name in SHARED}
+        shared = [name for name in SHARED if (name in grid.shared if name == "model" else len(told[name]) == 1)]
         words = [f"{name} {in_words(name, report.done[0][name])}" for name in shared]
         words += [f"{name} {text or 'none'}" for name, text in grid.shared.items() if name not in SHARED]
         lines.append("All rows: " + "; ".join(words) + ".")
-    weights = {Path(row["model"]).name: row["sha256"][:12] for row in report.done if row["sha256"]}
+    names = model_names(report.rows)
+    weights = {names[row["model"]]: row["sha256"][:12] for row in report.done if row["sha256"]}
     if weights:
         lines.append("sha256 of weights: " + ", ".join(f"{model} {digest}" for model, digest in weights.items()) + ".")
     named = {name: head for head, name in short(grid.heads).items() if name != head}
     if named:
         lines.append("; ".join(f"{name} is {head}" for name, head in named.items()) + ".")
+    few = {e["n"] for row in report.done for e in row["metrics"] if e["name"] == "error" and e["n"] < MEDIAN}
+    for n in sorted(few):
+        held = f"{100 * (1 - 0.5 ** (n - 1)):.0f} %"
+        lines.append(
+            f"The interval of error, from the smallest to the largest of {n} values, holds it in {held} of cases."
+        )
     lines += [f"({i}) {mark}." for i, mark in enumerate(report.marks, 1)]
     for row in report.failed:
         name = title(row) if "solver" in row else "likelihood"

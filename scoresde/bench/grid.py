@@ -3,10 +3,9 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from .report import Report
-from .texts import CONVERGED, FLOOR, NLL, NLL_ERROR, columns, floors, number, plus_minus, with_error
+from .texts import CONVERGED, FLOOR, NLL, NLL_ERROR, columns, floors, model_names, number, plus_minus, with_error
 
 SPARED = ("model", "conditioner", "rejected", "work", "VJPs", "control", "batch")
 """Columns that are left out where they say the same of all rows."""
@@ -39,14 +38,14 @@ class Grid:
         rows = [columns(report, row) for row in report.samples]
         done = [cells for cells, row in zip(rows, report.samples, strict=True) if row["status"] == "done"]
         below, shared = [*_converged(report), *_floors(report)], dict[str, str]()
-        names = {row["model"]: Path(row["model"]).name for row in report.rows}
-        if len(set(names.values())) == len(names):
-            for row in [*rows, *below]:
-                row["model"] = names[row["model"]]
+        names = model_names(report.rows)
+        for row in [*rows, *below]:
+            row["model"] = names[row["model"]]
         heads = list(dict.fromkeys(head for row in [*rows, *below] for head in row))
         heads = [head for head in heads if any(row.get(head) for row in [*rows, *below])]
         for head in SPARED if done else ():
-            said = {row.get(head, "") for row in done if row.get(head) or head != "control"}
+            told = rows if head in ("model", "conditioner") else done  # which a row without numbers has, too
+            said = {row.get(head, "") for row in told if row.get(head) or head != "control"}
             if head == "work" and all(row["work"] == row["NFE"].partition(" ")[0] for row in done):
                 said = {"as NFE"}
             if len(said) == 1 and head in heads:

@@ -13,7 +13,7 @@ from .figures import Point, curves, inline
 from .grid import Grid, short
 from .report import Report
 from .store import Row, Store
-from .texts import FLOOR, NLL, NLL_ERROR, flat, floors, number, title
+from .texts import FLOOR, NLL, NLL_ERROR, condition, flat, floors, number, title
 from .words import explained, label
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _points(report: Report, model: str, name: str, axis: str) -> dict[str, list[
         if row["model"] != model:
             continue
         others = [part for part in row["options"].split() if part.partition("=")[0] not in KNOBS]
-        label = " ".join(filter(None, [row.get("conditioner"), row["solver"]["name"], *others]))
+        label = " ".join(filter(None, [condition(row), row["solver"]["name"], *others]))
         work = row["nfe"]["mean"] + 2 * row["vjps"]  # a backward pass costs about two evaluations
         x = work if axis == "nfe" else 1000 * row["seconds"]["mean"] / row["batch"]
         line = found.setdefault(label, [])

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from ..core.errors import UsageError
 from .cells import Cell
@@ -15,6 +14,7 @@ from .report import Report
 from .spec import Settings
 from .store import Row, Store
 from .tables import Layout, as_csv, as_json, markdown
+from .texts import model_names
 
 
 def publish(cells: Sequence[Cell], store: Store, spec: Settings, layout: Layout = "table") -> Report:
@@ -47,7 +47,7 @@ def publish(cells: Sequence[Cell], store: Store, spec: Settings, layout: Layout 
                 "index.html": page(report, store, options),
             }
         )
-        for name in {_file(row["model"]) for row in before} - set(pictures):
+        for name in set(_files(before).values()) - set(pictures):
             (store.folder / name).unlink(missing_ok=True)
         if store.rows() == found:
             return report
@@ -55,14 +55,14 @@ def publish(cells: Sequence[Cell], store: Store, spec: Settings, layout: Layout 
 
 def _pictures(report: Report) -> dict[str, str]:
     """The first estimate against NFE for each model, as SVG files by their names."""
-    found = {}
+    found, files = {}, _files(report.rows)
     for model in dict.fromkeys(row["model"] for row in report.done):
         figures = (drawing(report, model, name) for name in report.measured)
         if figure := next(filter(None, figures), None):
-            found[_file(model)] = render(figure).decode()
+            found[files[model]] = render(figure).decode()
     return found
 
 
-def _file(model: str) -> str:
-    """The name of a model's plot."""
-    return f"{re.sub('[^A-Za-z0-9._-]+', '-', Path(model).name)}.svg"
+def _files(rows: Sequence[Row]) -> dict[str, str]:
+    """The names of the models' plots."""
+    return {model: f"{re.sub('[^A-Za-z0-9._-]+', '-', name)}.svg" for model, name in model_names(rows).items()}

@@ -37,7 +37,8 @@ class Report:
         rows = []
         for cell in cells:
             known = head(cell)
-            named = {key: known[key] for key in ("sha256", "subject")}  # rows of earlier versions say less of a model
+            # Rows of earlier versions say less of a model, and its folder may have moved since.
+            named = {key: known[key] for key in ("model", "sha256", "subject")}
             rows.append({**found[cell.key], **named} if cell.key in found else {**known, "status": "missing"})
         return cls(rows)
 

@@ -132,6 +132,12 @@ def measure(cell: Cell, store: Store, progress: Progress) -> Row:
     found["metrics"] = [asdict(estimate) for estimate in subject.measure(x, first, cell.solver)]
     if bad := [e["name"] for e in found["metrics"] if not math.isfinite(e["value"])]:
         raise NumericalError(f"{', '.join(bad)} of the samples is not a finite number")
+    ends = {e["name"]: [e[end] for end in ("low", "high", "floor") if e[end] is not None] for e in found["metrics"]}
+    told = ends | {name: [value] for name, value in found["info"].items()}
+    if bad := [name for name, values in told.items() if not all(map(math.isfinite, values))]:
+        raise NumericalError(
+            f"{', '.join(bad)} has an interval, a floor or a value that is not finite: take more samples"
+        )
     if isinstance(subject, ModelSubject) and isinstance(cell.solver, Solver) and cell.likelihood:
         found |= likelihoods(subject, subject.spec, cell.solver, keep, progress)
     if picture := subject.picture(x):

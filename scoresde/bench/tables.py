@@ -10,7 +10,7 @@ from .facts import facts
 from .grid import Grid, short
 from .report import Report
 from .store import Row
-from .texts import NLL, NLL_ERROR, flat
+from .texts import NLL, NLL_ERROR, condition, flat
 
 Layout = Literal["table", "tolerance"]
 WIDTH = 120
@@ -71,7 +71,7 @@ def _by_tolerance(report: Report, grid: Grid) -> str:
         cells = {key: value} | {head: full.get(head, "") for head in ("NFE", *report.measured, NLL, NLL_ERROR)}
         if row["status"] == "done":
             cells[f"Speed (s per {size}, {batches} batches)"] = full["s per batch"]
-        name = " ".join(filter(None, (row.get("conditioner"), row["solver"]["name"], others)))
+        name = " ".join(filter(None, (condition(row), row["solver"]["name"], others)))
         groups.setdefault((full["model"], name), []).append(cells)
     tables = []
     for (model, name), rows in groups.items():

@@ -3,7 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from .report import Report
@@ -18,13 +19,33 @@ SHARED = ("model", "denoise", "dtype", "count", "seeds", "device", "machine", "t
 """What is printed only once if it is the same in all rows."""
 
 
+def model_names(rows: Iterable[Row]) -> dict[str, str]:
+    """The names of models as they are shown: without the folders that they are in, unless two would be called alike.
+
+    Args:
+        rows: The rows of a benchmark.
+    """
+    names = {row["model"]: Path(row["model"]).name for row in rows}
+    return names if len(set(names.values())) == len(names) else {name: name for name in names}
+
+
+def condition(row: Row) -> str:
+    """A row's conditioner in words, if it has one, and whether its samples stay as noisy as the solver leaves them.
+
+    Args:
+        row: A row of a solver.
+    """
+    said = str(row.get("conditioner", ""))
+    return f"{said}, not denoised," if said and not row["denoise"] else said
+
+
 def title(row: Row) -> str:
     """A row's conditioner, if it has one, and its solver and options.
 
     Args:
         row: A row of a solver.
     """
-    return " ".join(filter(None, (row.get("conditioner"), row["solver"]["name"], row["options"])))
+    return " ".join(filter(None, (condition(row), row["solver"]["name"], row["options"])))
 
 
 def number(value: float | None) -> str:

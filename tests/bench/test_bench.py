@@ -33,6 +33,7 @@ from scoresde.core.random import generators
 from scoresde.core.units import Units
 from scoresde.data import data
 from scoresde.likelihood import nll
+from scoresde.metrics.base import Estimate
 from scoresde.metrics.moments import moments
 from scoresde.metrics.normal import factored, frechet
 from scoresde.models.base import ScoreModel
@@ -222,6 +223,26 @@ def test_the_last_short_batch_does_not_count_as_a_batch(tmp_path):
     late = subject(spec, lambda calls, x: time.sleep(0.2 if len(x) == 1 else 0))
     (row,) = run(cells(spec, [late]), Store(tmp_path), progress=lambda done: None)
     assert row["seconds"]["batches"] == 2 and row["seconds"]["mean"] < 0.1 and row["seconds_per_nfe"] > 0.05
+
+
+def test_fewer_samples_than_a_batch_are_a_batch_of_their_number(tmp_path):
+    spec = Spec(model="gaussian", solver="ddim:steps=4", count=4, batch=64, **FIXED)
+    slow = subject(spec, lambda calls, x: time.sleep(0.01))
+    (row,) = run(cells(spec, [slow]), Store(tmp_path), progress=lambda done: None)
+    assert row["batch"] == 4 and row["seconds"]["batches"] == 1 and row["seconds"]["mean"] >= 0.04
+
+
+@pytest.mark.parametrize("end", ["low", "high", "floor"])
+def test_an_interval_that_is_not_finite_fails_its_cell_alone(tmp_path, monkeypatch, end):
+    spec = Spec(model="gaussian", solver="ddim:steps=4/5", count=4, **FIXED)
+    todo = cells(spec, [subject(spec)])
+    known = {"name": "own", "value": 1.0, "low": 0.5, "high": 2.0, "floor": 0.1, "n": 4}
+    found = [[Estimate(**known | {end: math.nan})], [Estimate(**known)]]
+    monkeypatch.setattr(AnalyticSubject, "measure", lambda *given: found.pop(0))
+    store = Store(tmp_path)
+    first, second = run(todo, store, progress=lambda done: None)
+    assert first["status"] == "failed" and "own has an interval" in first["reason"] and second["status"] == "done"
+    assert {row["status"] for row in store.rows().values()} == {"failed", "done"}
 
 
 FULL = [torch.OutOfMemoryError("full"), RuntimeError("can't allocate memory"), MemoryError()]

@@ -260,6 +260,16 @@ def test_the_bootstrap_interval_holds_the_mean_as_often_as_it_says():
     assert (many.high - many.low) / 2 == pytest.approx(1.96 / 2000**0.5, rel=0.08)
 
 
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_the_interval_of_fewer_than_five_measurements_is_students(count):
+    """Between the smallest and the largest of n normal values is their mean in 1 - 2^(1 - n): of three in 75 of 100."""
+    x = torch.randn(400, count, generator=stream(2, "coverage"), dtype=torch.float64)
+    ends = [bootstrap("", row, 0.0) for row in x.tolist()]
+    assert sum(e.low <= 0 <= e.high for e in ends) / len(ends) > 0.92
+    law = scipy.stats.t(count - 1, x[0].mean(), scipy.stats.sem(x[0]))
+    assert (ends[0].low, ends[0].high) == pytest.approx(law.interval(0.95))
+
+
 def test_replacement_is_found_to_be_biased_and_the_oracle_is_not(tmp_path):
     """The suite has the power to tell them apart at a few hundred samples."""
     size = {"count": 256, "others": 128}

@@ -23,7 +23,7 @@ from scoresde.bench.figures import Point, curves, inline, render
 from scoresde.bench.grid import Grid, short
 from scoresde.bench.latex import escape, latex
 from scoresde.bench.page import drawings, page
-from scoresde.bench.publish import publish
+from scoresde.bench.publish import _pictures, publish
 from scoresde.bench.report import Report
 from scoresde.bench.run import run
 from scoresde.bench.spec import Spec
@@ -353,3 +353,54 @@ def test_comparison(finished, tmp_path):
     assert len(json.loads(call(f"bench compare {store.folder} {tmp_path} --json --all"))) > 50
     (tmp_path / "results.json").write_text(json.dumps({"rows": []}))
     assert "no row in common" in call(f"bench compare {store.folder} {tmp_path}", 2)
+
+
+def test_a_failed_row_keeps_its_model_and_conditioner(finished):
+    """What all measured rows share is not said of all rows if a failed one differs."""
+    _, _, _, report = finished
+    done = next(row for row in report.samples if row["status"] == "done" and row["model"] != "gaussian")
+    failed = {**done, "status": "failed", "reason": "no", "model": "other", "conditioner": "replace"}
+    said = markdown(Report([done, failed]))
+    head, _, first, second, *_ = said.splitlines()
+    assert head.split()[1:4:2] == ["model", "conditioner"] and " replace " not in first
+    assert second.split()[1:4:2] == ["other", "replace"]
+    assert "All rows: denoise" in said and "conditioner none" not in said
+
+
+def test_rows_that_differ_in_their_last_step_are_no_line_and_no_table_together(finished):
+    _, _, _, report = finished
+    done = next(row for row in report.samples if row["status"] == "done" and row["solver"]["name"] == "unipc")
+    rows = [{**done, "conditioner": "replace", "denoise": denoise} for denoise in (True, False)]
+    said = markdown(Report(rows), "tolerance")
+    assert "replace unipc\n" in said and "replace, not denoised, unipc\n" in said
+    assert all(name in drawings(Report(rows))[0] for name in (">replace unipc<", ">replace, not denoised, unipc<"))
+
+
+def test_models_whose_folders_are_called_alike_have_a_plot_and_a_digest_each(finished, tmp_path):
+    store, todo, spec, report = finished
+    done = next(row for row in report.samples if row["status"] == "done" and row["model"] != "gaussian")
+    rows = [{**done, "model": f"{place}/m", "sha256": place * 64, "key": place} for place in ("a", "b")]
+    said = markdown(Report(rows))
+    assert f"sha256 of weights: a/m {'a' * 12}, b/m {'b' * 12}." in said
+    assert sorted(_pictures(Report(rows))) == ["a-m.svg", "b-m.svg"]
+
+
+def test_a_model_is_called_as_it_is_now(tmp_path):
+    """A run folder that was moved keeps its results, under its new name."""
+    old = Path(tiny_model(tmp_path / "tiny"))
+    new = tmp_path / "elsewhere"
+    shutil.copytree(old, new)
+    store, size = Store(tmp_path / "bench"), {"count": 2, "paths": 0, "likelihood": 0}
+    for model, solver in ((old, "ddim:steps=2"), (new, "ddim:steps=2/3")):
+        spec = Spec(model=str(model), solver=solver, **size)
+        todo = cells(spec, subjects(spec, torch.device("cpu")))
+        measured = list(run(todo, store, progress=lambda done: None))
+    assert len(measured) == 1
+    assert [row["model"] for row in publish(todo, store, spec).done] == [str(new)] * 2
+
+
+def test_the_interval_of_a_median_of_few_values_says_what_it_holds(finished):
+    """Four values are all on one side of the median in 2 of 16 cases."""
+    assert "The interval of error, from the smallest to the largest of 4 values, holds it in 88 % of cases." in text(
+        finished, "table.md"
+    )
