@@ -112,8 +112,8 @@ def train(
     seconds, goes_on = seconds_of(time), resume is not None
     with group(device_name) as name:
         together, folder = processes(), folder_for(what, out)
-        if resume not in (None, "auto"):
-            together.only_first(lambda: begun(what, folder))
+        if not (dry_run or resume == "auto"):
+            together.only_first(lambda: checked(what, folder, goes_on))
         found = together.only_first(lambda: chosen(what, folder, device(name), overrides, seconds, goes_on))
         if together.first and (dry_run or (found.said and not quiet)):
             describe(found, folder, dry_run, is_data(what))
@@ -157,13 +157,16 @@ def asked(words: Sequence[str], resume: str | None) -> tuple[str, list[str]]:
     return str(first or run), list(words[first is not None :])
 
 
-def begun(what: str, folder: Path) -> None:
-    """Checks that a run can be resumed, before data are read and the speed is measured.
+def checked(what: str, folder: Path, goes_on: bool) -> None:
+    """Checks that a run can begin or go on in a folder, before data are read and the speed is measured.
 
     Raises:
-        UsageError: Its folder holds no checkpoint.
+        UsageError: The folder holds a run, or holds none.
     """
-    if not Checkpoints(folder / "checkpoints").any():
+    checkpoints = Checkpoints(folder / "checkpoints")
+    if not goes_on:
+        checkpoints.refuse_any()
+    elif not checkpoints.any():
         other = "" if is_run(Path(what)) else f", and {what} is no run"
         raise UsageError(f"{folder} holds no checkpoint to resume from{other}; leave out --resume to begin")
 

@@ -209,7 +209,7 @@ class Registry(Mapping[str, type[T]]):
         for part in filter(None, rest.split(",")):
             key, equals, text = part.partition("=")
             if not equals:
-                raise UsageError(f"the options of a {self.kind} are written as name:key=value, got {value!r}")
+                raise UsageError(f"{self.kind} options are written as name:key=value, got {value!r}")
             field = cls.model_fields.get(key)
             options[key] = text.split("/") if field and get_origin(field.annotation) is tuple else text
         return cls(**options)

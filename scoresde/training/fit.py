@@ -176,9 +176,6 @@ def _claimed(run: Run, claim: ExitStack, resume: Resume) -> bool:
         raise UsageError(f"resume must be 'auto', 'must' or 'never', got {resume!r}")
     claim.enter_context(only_writer(writable(run.folder)))
     begun, must = run.checkpoints.any(), resume in (True, "must")
-    if begun and not must and resume != "auto":
-        raise UsageError(
-            f"{run.folder} already holds a run; continue it with --resume, in Python with resume='auto', or choose "
-            "another folder"
-        )
+    if not must and resume != "auto":
+        run.checkpoints.refuse_any()
     return begun or must

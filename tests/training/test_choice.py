@@ -222,6 +222,9 @@ def test_resume_names_a_run_and_takes_everything_from_it(run):
     assert after.train.images == 192 and after.network == before.network and after.data == before.data
     assert "leave out mine" in run("train mine --resume elsewhere/run", 2)
     assert "already holds a run" in run("train elsewhere/run --device cpu", 2)
+    with pytest.MonkeyPatch.context() as patch:  # nothing is read or measured before
+        patch.setattr("scoresde.commands.train.chosen", None)
+        assert "already holds a run" in run("train mine --out elsewhere/run --device cpu", 2)
     text = run("train --resume elsewhere/run train.clip=3 train.images=256 --device cpu", 4)
     assert "other values of train.clip" in text and "--change" in text
     assert "Trained on 256" in run(
