@@ -39,6 +39,8 @@ def expand(entry: str | Mapping[str, Any], registry: Registry[T]) -> Iterator[T]
         if bad := [key for key, equals, _ in parts if not equals]:
             raise UsageError(f"{bad[0]!r} in {entry!r} has no value: a {kind} is written as name:key=value,key=v1/v2")
         entry = {"name": name, **{key: text.split("/") if "/" in text else text for key, _, text in parts}}
+    if not isinstance(entry, Mapping):
+        raise UsageError(f"a {kind} is a table or a text, got {entry!r}")
     options = dict(entry)
     if "name" not in options:
         raise UsageError(f"a {kind} has no name. {hint('', registry.all())}")
@@ -67,7 +69,7 @@ def every(entries: Any, read: Any, kind: str) -> list[Any]:
     """
     found: list[Any] = []
     mistakes: list[str] = []
-    for entry in [entries] if isinstance(entries, str | Mapping) else entries:
+    for entry in entries if isinstance(entries, list | tuple) else [entries]:
         if isinstance(entry, Options):
             found.append(entry)
             continue
@@ -178,6 +180,8 @@ class Spec(Settings):
     def _data(cls, value: Any) -> Any:
         if value is None or isinstance(value, DataOptions):
             return value
+        if not isinstance(value, str | Mapping):
+            raise ValueError(f"[data] {value!r} is neither a table nor a text")
         try:
             return data.parse(value) if isinstance(value, str) else data.build(value)
         except UsageError as error:

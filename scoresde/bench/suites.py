@@ -13,6 +13,7 @@ from ..core.options import hint
 from .cells import Cell, cells, distinct, subjects
 from .conditional import spec as conditional
 from .conditional.measurements import Measurements
+from .conditional.problems import problems
 from .conditional.subject import JudgedProblem, PosteriorSubject
 from .spec import DEFAULT, Settings, Spec
 
@@ -70,9 +71,15 @@ def plan(spec: Settings, device: torch.device) -> list[Cell]:
         return cells(spec, subjects(spec, device))
     if not isinstance(spec, conditional.PosteriorSpec):
         raise UsageError(f"there are no cells for a {type(spec).__name__}")
+    known = problems.all()
+    for name in (name for method in spec.method for name in method.on):
+        if (word := name.partition(":")[0].partition(" ")[0]) not in known:
+            raise UsageError(f"a method is for the problem {name!r}, which does not exist. {hint(word, known)}")
     found: list[Cell] = []
     for problem in spec.problem:
         shared = JudgedProblem(Measurements(problem, spec))
         methods = [method for method in spec.method if method.meant_for(problem)]
         found += [Cell(PosteriorSubject(shared, method), method.solver, spec) for method in methods]
+    if not found:
+        raise UsageError("no method is for one of the problems: change `on` of a method, or the problems")
     return distinct(found)

@@ -630,3 +630,9 @@ def test_two_ranks_of_torchrun_make_the_table_of_one(tmp_path):
 def test_the_message_of_many_mistakes_lists_them():
     with pytest.raises(UsageError, match=r"2 mistakes in the default benchmark as the options change it:\n.*\n"):
         load(None, {"count": 1, "batch": 0})
+
+
+@pytest.mark.parametrize("entry", [{"solver": 3}, {"metric": 3}, {"data": 3}, {"solver": [3]}])
+def test_a_number_in_place_of_a_table_is_said(entry):
+    with pytest.raises(UsageError, match=r"1 mistake.*\n.*3 is neither a table nor a text"):
+        load(None, entry)

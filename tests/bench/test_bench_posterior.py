@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -397,3 +398,17 @@ def test_every_solver_of_order_two_reaches_the_floor_with_the_exact_score(tmp_pa
     ratios = {(row["model"], title(row)): row["metrics"][0]["value"] for row in rows}
     missed = {key: v for key, v in ratios.items() if v > (2.5 if " pc " in key[1] else 1.5)}
     assert not missed, missed
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        (3, "3 is neither a table nor a text"),
+        ({"conditioner": 3, "solver": "em"}, "a conditioner is a table or a text, got 3"),
+        ({"solver": "smc", "on": ["gird25"]}, "'gird25', which does not exist. Did you mean 'grid25'"),
+        ({"solver": "smc", "on": ["colour16"]}, "no method is for one of the problems"),
+    ],
+)
+def test_a_method_that_cannot_be_meant_is_said(method, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        plan(PosteriorSpec(**{**SMALL, "problem": "grid25", "method": method}), CPU)
