@@ -16,7 +16,7 @@ from ..core.parallel import group, processes
 from ..training.checkpoints import Checkpoints
 from ..training.choice import Chosen, chosen, folder_for, is_data, is_run
 from ..training.config import to_toml
-from ..training.fit import fit
+from ..training.fit import fit, unbegun
 from .options import device_option
 
 
@@ -163,10 +163,9 @@ def checked(what: str, folder: Path, goes_on: bool) -> None:
     Raises:
         UsageError: The folder holds a run, or holds none.
     """
-    checkpoints = Checkpoints(folder / "checkpoints")
     if not goes_on:
-        checkpoints.refuse_any()
-    elif not checkpoints.any():
+        unbegun(folder)
+    elif not Checkpoints(folder / "checkpoints").any():
         other = "" if is_run(Path(what)) else f", and {what} is no run"
         raise UsageError(f"{folder} holds no checkpoint to resume from{other}; leave out --resume to begin")
 

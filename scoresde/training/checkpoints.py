@@ -72,18 +72,6 @@ class Checkpoints:
         """Whether there are checkpoints, damaged ones too."""
         return any(path.suffix != ".tmp" for path in self.folder.glob("step_*"))
 
-    def refuse_any(self) -> None:
-        """Checks that a run may begin.
-
-        Raises:
-            UsageError: There are checkpoints of one.
-        """
-        if self.any():
-            raise UsageError(
-                f"{self.folder.parent} already holds a run; continue it with --resume, in Python with resume='auto', "
-                "or choose another folder"
-            )
-
     def save(self, step: int, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> None:
         """Writes a checkpoint. All processes have to call it if tensors are sharded; otherwise process 0 writes alone.
 

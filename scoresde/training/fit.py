@@ -19,6 +19,7 @@ from ..data.given import GivenData, as_dataset, digest
 from ..networks.given import GivenNetwork
 from ..sampling.progress import progress_bar
 from .adapt import adapted
+from .checkpoints import Checkpoints
 from .choice import Array, Chosen, Source, chosen, folder_for
 from .covariances import keep_covariances
 from .initial import begin_from
@@ -177,5 +178,21 @@ def _claimed(run: Run, claim: ExitStack, resume: Resume) -> bool:
     claim.enter_context(only_writer(writable(run.folder)))
     begun, must = run.checkpoints.any(), resume in (True, "must")
     if not must and resume != "auto":
-        run.checkpoints.refuse_any()
+        unbegun(run.folder)
     return begun or must
+
+
+def unbegun(folder: Path) -> None:
+    """Checks that a run may begin in a folder.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        UsageError: It holds a run.
+    """
+    if Checkpoints(folder / "checkpoints").any():
+        raise UsageError(
+            f"{folder} already holds a run; continue it with --resume, in Python with resume='auto', or choose "
+            "another folder"
+        )
