@@ -9,7 +9,8 @@ from .config import Config
 def adapted(config: Config, count: int, world: int) -> Config:
     """The configuration with a batch that the images fill and a warm-up that the run reaches the end of.
 
-    Each change is a warning. What cannot be mended so is left for `loop.check`.
+    Each change is a warning, and so is a network that never sees what is drawn from it. What cannot be mended so is
+    left for `loop.check`.
 
     Args:
         config: The configuration.
@@ -30,4 +31,9 @@ def adapted(config: Config, count: int, world: int) -> Config:
             "train.warmup is %d instead of %d, for the run is %d images long", warmup, options.warmup, options.images
         )
         changed["warmup"] = warmup
+    if config.network.classes and not options.label_dropout:
+        log.warning(
+            "with train.label_dropout = 0 the network never sees an item without its class: samples without one, as in "
+            "the overviews of the training, mean nothing, and guidance has nothing to go by"
+        )
     return replace(config, train=options.model_copy(update=changed)) if changed else config

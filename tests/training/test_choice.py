@@ -318,6 +318,10 @@ def test_what_does_not_fit_the_images_is_adapted_with_a_word(caplog):
         options = adapted(config, 50, 1).train
     assert (options.batch, options.warmup) == (32, 50)
     assert "train.batch is 32 instead of 128" in caplog.text and "train.warmup is 50 instead of 10000" in caplog.text
+    caplog.clear()
+    for dropout, said in ((0.1, False), (0, True)):
+        adapted(configuration.load("digits", ["network.classes=10", f"train.label_dropout={dropout}"]), 1500, 1)
+        assert ("never sees an item without its class" in caplog.text) == said
     assert adapted(configuration.load("digits", ["train.accumulate=4"]), 50, 3).train.batch == 48
     assert adapted(configuration.load("digits", ["train.accumulate=64"]), 50, 1).train.batch == 128  # cannot be
 
