@@ -105,6 +105,8 @@ def start(
     if shared:
         spread(net, [mean.net for mean in (ema, *means)], device)
     scaler = torch.amp.GradScaler(device.type, enabled=config.train.precision == "float16")
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise UsageError("the network has no weights that are trained: give one that has, with requires_grad = True")
     optimizer = optimiser(config.train, model.parameters())
     return TrainState(model, ema, optimizer, scaler, also=means[: len(also)], powers=means[len(also) :])
 

@@ -20,11 +20,8 @@ def optimiser(options: TrainOptions, parameters: Iterable[Parameter]) -> torch.o
     https://arxiv.org/abs/1711.05101 (AdamW); Chen et al. 2023, https://arxiv.org/abs/2302.06675 (Lion).
 
     Raises:
-        UsageError: Its package is not installed, it takes no weight decay, or nothing is trained.
+        UsageError: Its package is not installed, or it takes no weight decay.
     """
-    parameters = list(parameters)
-    if not any(parameter.requires_grad for parameter in parameters):
-        raise UsageError("the network has no weights that are trained: give one that has, with requires_grad = True")
     rate, decay = options.learning_rate, options.weight_decay
     if options.optimizer == "lion":
         try:

@@ -273,7 +273,7 @@ def test_the_interval_of_fewer_than_five_measurements_is_students(count):
 
 def test_replacement_is_found_to_be_biased_and_the_oracle_is_not(tmp_path):
     """The suite has the power to tell them apart at a few hundred samples."""
-    size = {"count": 256, "others": 128}
+    size = {"count": 256, "others": 128, "measurements": 5}
     oracle, replace, none = measured(
         tmp_path, ["oracle dpm++:steps=20", "replace dpm++:steps=20", "none dpm++:steps=10"], **size
     )

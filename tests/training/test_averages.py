@@ -299,7 +299,9 @@ def test_what_cannot_be_averaged_is_refused(run):
     assert "is the folder of one width, got 2" in run("average run --width 0.1 --width 0.2 --out x", 2)
     assert "is the run itself" in run("average run --width 0.1 --out ./run", 2)
     assert "needs at least 3 samples" in run("average run --width 0.1 --samples 2 --metric fd", 2)
-    assert "widths.0 must be less than 0.288675, got 0.3" in run(f"{LINE} train.widths=[0.3]", 2)
+    assert "widths.0 must be less than 0.288675, got 0.3" in run(
+        f"{LINE.replace('--out run', '--out wide')} train.widths=[0.3]", 2
+    )
     for change in ("train.snapshot_every=0", "train.widths=[0.05]"):
         assert "other values of train." in run(f"{LINE} train.images=128 {change} --resume --change", 4)
     run(f"{LINE.replace('--out run', '--out given')} train.images=64 train.condition=inpaint network.extra_channels=2")

@@ -68,7 +68,7 @@ def test_the_page_is_told_of_the_tabs_in_order_with_the_models_that_serve_them(c
     }
     assert [model["name"] for model in about["models"]] == [*unconditional, "colourist"]
     assert told["toy"]["defaults"] == {"seed": 0, "count": 4, "clip": False, "scale": 0.5}
-    assert told["inpaint"]["defaults"]["solver"] == {"name": "dpm++", "steps": 20}
+    assert told["inpaint"]["defaults"]["solver"] == {"name": "dpm++", "steps": 10}
     assert told["race"]["reference"] == {"name": "ipndm", "steps": 200}
 
 
