@@ -11,7 +11,7 @@ SCREENSHOTS ?= docs/images/web
 help: ## Say what the targets are.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-# As of the commands (core/threads.py): beside a busy process, threads that wait awake made this forty times as long.
+# As in the commands (core/threads.py): threads that wait awake make this much slower beside another busy process.
 demo: export GOMP_SPINCOUNT ?= 10000
 demo: .venv/.installed-test ## Show the package at work, in the folder demo.
 	$(BIN)/python benchmarks/demo.py --out demo
