@@ -11,8 +11,6 @@ SCREENSHOTS ?= docs/images/web
 help: ## Say what the targets are.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-# As in the commands (core/threads.py): threads that wait awake make this much slower beside another busy process.
-demo: export GOMP_SPINCOUNT ?= 10000
 demo: .venv/.installed-test ## Show the package at work, in the folder demo.
 	$(BIN)/python benchmarks/demo.py --out demo
 
