@@ -47,6 +47,7 @@ from scoresde.solvers import solvers
 
 BATCH, SHOWN, LEVELS, STEP = 20, 10, (12.0, 6.0, 3.4, 2.0, 1.2), 0.3
 CHANNEL, SOLVER = "covariance:kind=channel", "dpm++:steps=10"
+NOISES = 1_000_000  # seeds of the measurements, apart from those of samples
 HOLE = torch.ones(32, 32)
 HOLE[8:24, 8:24] = 0
 TASKS: dict[str, LinearObservation] = {
@@ -97,7 +98,8 @@ def drawn(
     if isinstance(seen, Luma):
         y = ((y + 1) * 127.5).round() / 127.5 - 1
     elif seen.noise:
-        y = y + seen.noise * torch.stack([torch.randn(y.shape[1:], generator=g) for g in generators(range(len(y)))])
+        own = generators(range(NOISES + first, NOISES + first + len(y)))
+        y = y + seen.noise * torch.stack([torch.randn(y.shape[1:], generator=g) for g in own])
     found = draw(models.load(name), seen, y, what, how, name, 10_000 * k + first)
     kept = {"x": sheets.to_uint8(found.x), "cost": torch.tensor([found.nfe, found.vjps])}
     folder.mkdir(parents=True, exist_ok=True)
