@@ -104,6 +104,7 @@ def prune(
             train_further(config, network, kept, finetune, progress=shown)
             rows.append(row(f"after {finetune} steps", network, chosen, samples, real, shown, way))
         done: dict[str, Any] = {"method": method, "amount": amount, "finetune": finetune}
+        done |= {"seed": seed} if method == "random" else {}
         done |= {"modules": list(modules)} if modules else {}
         recipe = {**content.get("recipe", {}), "pruned": done}
         models.save(network, target, {"recipe": recipe})

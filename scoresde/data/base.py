@@ -123,8 +123,13 @@ class Images(Dataset):
     """What the classes are called, in the order of their labels; empty if they have no names."""
 
     def __post_init__(self) -> None:
-        if self.pixels.ndim != 4 or self.pixels.dtype != torch.uint8 or not len(self.pixels):
-            raise DataError(f"images must be a non-empty (N, C, H, W) uint8 tensor, got {tuple(self.pixels.shape)}")
+        if self.pixels.ndim != 4 or self.pixels.dtype != torch.uint8 or not self.pixels.numel():
+            found = f"{tuple(self.pixels.shape)} of {self.pixels.dtype}"
+            raise DataError(f"images must be a non-empty (N, C, H, W) uint8 tensor, got {found}")
+        if not 2 <= self.levels <= 256:
+            raise DataError(
+                f"images have 2 to 256 grey levels, got {self.levels}: give the number of the set, 256 for photographs"
+            )
         if int(self.pixels.max()) >= self.levels:
             raise DataError(f"images of {self.levels} grey levels hold the value {int(self.pixels.max())}")
         if self.labels is not None and len(self.labels) != len(self.pixels):

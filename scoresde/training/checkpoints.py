@@ -69,8 +69,8 @@ class Checkpoints:
         return [found[step] for step in sorted(found)]
 
     def any(self) -> bool:
-        """Whether there are checkpoints, damaged ones too."""
-        return any(path.suffix != ".tmp" for path in self.folder.glob("step_*"))
+        """Whether there are checkpoints, damaged ones too, but for those that were set aside as .bad."""
+        return bool(self.all())
 
     def save(self, step: int, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> None:
         """Writes a checkpoint. All processes have to call it if tensors are sharded; otherwise process 0 writes alone.

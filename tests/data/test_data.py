@@ -222,3 +222,17 @@ def test_missing_downloads_are_named(name: str, tmp_path: Path, monkeypatch: pyt
 def test_wrong_options_are_refused(name: str, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         data[name](**options)
+
+
+@pytest.mark.parametrize(
+    ("shape", "levels", "said"),
+    [
+        ((2, 1, 8, 8), 1, "images have 2 to 256 grey levels, got 1"),
+        ((2, 1, 8, 8), 0, "images have 2 to 256 grey levels, got 0"),
+        ((2, 1, 8, 8), 300, "images have 2 to 256 grey levels, got 300"),
+        ((2, 1, 0, 8), 256, r"non-empty \(N, C, H, W\) uint8 tensor, got \(2, 1, 0, 8\)"),
+    ],
+)
+def test_images_without_pixels_or_levels_are_refused(shape: tuple[int, ...], levels: int, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        Images(torch.zeros(shape, dtype=torch.uint8), levels)

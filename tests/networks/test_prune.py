@@ -140,6 +140,12 @@ def test_the_command_reports_and_keeps_what_it_did(run, tmp_path):
     zeros = {line["layer"]: line["sparsity"] for line in by_module[1]["layers"]}
     assert set(zeros.values()) == {0.0, 0.5} and zeros["mid_block.resnets.0.conv1"] == 0.5 and zeros["conv_in"] == 0
     assert files.read_json(tmp_path / "mid" / "config.json")["recipe"]["pruned"]["modules"] == ["mid_block"]
+    run("prune digits --method random --seed 7 --samples 0 --out any --json --device cpu")
+    recorded = files.read_json(tmp_path / "any" / "config.json")["recipe"]["pruned"]
+    again = models.load("digits").net
+    prune(again, recorded["method"], recorded["amount"], seed=recorded["seed"])
+    drawn = models.load(tmp_path / "any").net.state_dict()
+    assert all(torch.equal(x, drawn[name]) for name, x in again.state_dict().items())
     assert "sparsity" in run("prune pruned/digits --method ln --samples 0 --out again --device cpu")
     needs = run("prune pruned/digits --finetune 3 --out again --device cpu", 2)
     assert "needs the configuration that pruned/digits was trained with" in needs

@@ -105,11 +105,12 @@ def test_if_all_are_damaged_nothing_is_used_or_touched(checkpoints):
 def test_without_any_there_is_nothing_to_resume(tmp_path):
     empty = Checkpoints(tmp_path / "checkpoints")
     (empty.folder / "step_000000005.tmp").mkdir(parents=True)
+    (empty.folder / "step_000000003.bad").mkdir()
     assert not empty.any()
     with pytest.raises(UsageError, match="holds no checkpoint to resume from; leave out --resume"):
         empty.newest()
     empty.tidy()
-    assert names(empty) == []
+    assert names(empty) == ["step_000000003.bad"]
 
 
 def test_a_full_disk_leaves_the_old_ones(checkpoints):

@@ -235,6 +235,13 @@ def test_what_cannot_be_done_is_said_in_a_sentence(pixels):
         short(folder="run", images=pixels, resume=False)
 
 
+def test_a_folder_whose_checkpoints_were_all_set_aside_begins_anew(pixels):
+    whole = short(folder="run", images=pixels)
+    for path in whole.checkpoints.all():
+        path.rename(path.with_name(path.name + ".bad"))
+    assert same(tensors(short(folder="run", images=pixels)), tensors(short(folder="other", images=pixels)))
+
+
 class ClassNet(Net):
     """A network that is always given a class, of as many as it embeds."""
 
