@@ -6,7 +6,6 @@ It trains what `scoresde train digits` trains (or goes on with an unfinished run
 seeds with every registered solver, and writes a contact sheet, a table and the nearest training images.
 """
 
-import json
 import statistics
 import time
 from pathlib import Path
@@ -142,7 +141,7 @@ def main(out: Path) -> None:
         "held out": len(held_out),
         **versions(),
     }
-    files.write_text(out / "results.json", json.dumps(record, indent=2) + "\n")
+    files.write_json(out / "results.json", record)
     text = [
         "# Digits by every solver",
         f"FD: squared Frechet distance in pixel space of N samples (seeds from {SEED}) from {len(held_out)} held-out "

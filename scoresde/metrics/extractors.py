@@ -4,7 +4,6 @@ A set with labels trains a classifier, a set without trains an autoencoder; the 
 kept. Each feature has mean 0 and variance 1. A distance is named after the extractor and its digest, never FID.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..core.errors import CheckpointError, UsageError
-from ..core.files import read_json, read_tensors, write_tensors, write_text
+from ..core.files import read_json, read_tensors, write_json, write_tensors
 from ..core.options import hint
 from ..core.random import rand, seed_global, stream
 from ..data import Images
@@ -192,7 +191,7 @@ def save(fitted: FittedExtractor, folder: Path, recipe: Mapping[str, Any]) -> No
         "held_out": fitted.score,
         "recipe": dict(recipe),
     }
-    write_text(folder / CONFIG, json.dumps(content, indent=2) + "\n")
+    write_json(folder / CONFIG, content)
     extractor.source = f"{folder.resolve().name}@{sha256[:8]}"
 
 

@@ -1,6 +1,5 @@
 """Model folders: config.json, model.safetensors and the digest that shows damage."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import torch
 from torch import nn
 
 from ..core.errors import CheckpointError, ResourceError, ScoreSDEError, UsageError
-from ..core.files import read_json, read_tensors, write_tensors, write_text
+from ..core.files import read_json, read_tensors, write_json, write_tensors
 from ..core.options import table
 from ..core.units import Units
 from ..networks import networks
@@ -42,7 +41,7 @@ def save(model: ScoreModel, folder: Path, record: Mapping[str, Any] | None = Non
     content["sha256"] = write_tensors(folder / WEIGHTS, model.net.state_dict())
     if model.autoencoder is not None:
         content["autoencoder"] = latent.write(folder, model.autoencoder)
-    write_text(folder / CONFIG, json.dumps(content, indent=2) + "\n")
+    write_json(folder / CONFIG, content)
 
 
 def described(model: NetworkModel) -> dict[str, Any]:

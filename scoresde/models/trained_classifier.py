@@ -1,6 +1,5 @@
 """A classifier that was trained on the noisy data of a process, and the folder that it lives in."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from ..core.devices import like
 from ..core.errors import CheckpointError, ScoreSDEError, UsageError
-from ..core.files import read_json, write_tensors, write_text
+from ..core.files import read_json, write_json, write_tensors
 from ..core.options import table
 from ..core.units import Units
 from ..networks.guided_classifier import ClassifierOptions
@@ -128,7 +127,7 @@ def save(classifier: Classifier, folder: Path, record: Mapping[str, Any]) -> Non
         "accuracy": list(classifier.held_out),
         **record,
     }
-    write_text(folder / CONFIG, json.dumps(content, indent=2) + "\n")
+    write_json(folder / CONFIG, content)
 
 
 def load(folder: str | Path, device: str | torch.device = "cpu") -> Classifier:

@@ -1,6 +1,5 @@
 """The covariances of a model's data and its clusters, in its folder as covariance.safetensors."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ from ..conditioners.covariance import CovarianceUser
 from ..core import files
 from ..core.errors import CheckpointError, UsageError
 from ..core.options import Options
+from ..models.record import place
 from ..observations import Observation
 from ..observations.covariance import KINDS, Covariance, Kind
 from ..observations.mixture import CLUSTERS, Mixture
@@ -44,7 +44,7 @@ def save(folder: Path, covariances: Sequence[Covariance], record: dict[str, Any]
         tensors |= {f"{name}.{i}": part.float() for i, part in enumerate(parts)}
     sha256 = files.write_tensors(folder / TENSORS, tensors)
     content = {"format": FORMAT, "shape": list(covariances[0].shape), "sha256": sha256, **record}
-    files.write_text(folder / RECORD, json.dumps(content, indent=2) + "\n")
+    files.write_json(folder / RECORD, content)
 
 
 def load(name: str | Path = "digits", kind: Kind = "dct", clustered: bool = False) -> Covariance:
@@ -64,11 +64,25 @@ def load(name: str | Path = "digits", kind: Kind = "dct", clustered: bool = Fals
         raise UsageError(f"the kind of a covariance must be one of {', '.join(KINDS)}, got {kind!r}")
     found = every(folder, clustered).get(kind)
     if found is None:
-        if clustered:
-            how = f"--kinds {kind} --clusters {CLUSTERS}"
-            raise UsageError(f"{name} has no clusters of the kind {kind}: make them with `scoresde stats {name} {how}`")
-        raise UsageError(f"{name} has no {kind} covariance: make it with `scoresde stats {name} --kinds {kind}`")
+        what = f"clusters of the kind {kind}" if clustered else f"{kind} covariance"
+        raise UsageError(missing(name, what, f" --kinds {kind}", clustered))
     return found
+
+
+def missing(name: str | Path, what: str, kinds: str, clustered: bool) -> str:
+    """What an error says of a model without a covariance or clusters: how it gets them, and where they then are.
+
+    Args:
+        name: A run, a model folder, or the name of a bundled model.
+        what: What is missing.
+        kinds: The option of `scoresde stats` that says which kinds, or nothing.
+        clustered: Whether clusters are missing.
+    """
+    folder = models.locate(name)
+    copy = place(folder)  # of a bundled model, which is left as it is
+    name, then = (name, "") if copy == folder else (folder.name, f", and take the model {copy}")
+    them, options = ("them", f"{kinds} --clusters {CLUSTERS}") if clustered else ("it", kinds)
+    return f"{name} has no {what}: make {them} with `scoresde stats {name}{options}`{then}"
 
 
 def every(folder: Path, clustered: bool = False) -> dict[Kind, Covariance]:
@@ -131,7 +145,5 @@ def fitted(
         return method.given(best)
     if method.optional:
         return method
-    missing = f"clusters yet: make them with `scoresde stats {name} --clusters {CLUSTERS}`"
-    if not method.clustered:
-        missing = f"covariance yet: make it with `scoresde stats {name}`"
-    raise UsageError(f"{name} has no {missing}, or use another method")
+    what = "clusters yet" if method.clustered else "covariance yet"
+    raise UsageError(f"{missing(name, what, '', method.clustered)}, or use another method")

@@ -1,6 +1,5 @@
 """Tuned solvers beside a model's weights, in tuned.json."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -96,7 +95,7 @@ def save(folder: Path, entry: TunedSolver) -> None:
         entry: The tuned solver.
     """
     kept = [old for old in every(folder) if (old.steps, old.stop) != (entry.steps, entry.stop)]
-    files.write_text(folder / FILE, json.dumps(Kept(solvers=[*kept, entry]).model_dump(), indent=2) + "\n")
+    files.write_json(folder / FILE, Kept(solvers=[*kept, entry]).model_dump())
 
 
 def found(folder: Path, steps: int) -> Linear | None:
