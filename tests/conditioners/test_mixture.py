@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from sklearn.metrics import adjusted_rand_score
 
 import scoresde
-from scoresde import cli
+from scoresde import cli, models
 from scoresde.conditioners import conditioners
 from scoresde.core.errors import DataError, UsageError
 from scoresde.core.random import generators, stream
@@ -185,14 +185,14 @@ def test_units_of_the_data_are_those_of_the_clusters_too():
             "covariance does not take the mixture of 4 clusters with a full covariance, .* give covariance=estimate",
         ),
         (
-            lambda: store.fitted(conditioners["mixture"](), "digits", Luma()),
+            lambda: store.fitted(conditioners["mixture"](), models.locate("digits"), Luma()),
             UsageError,
-            "digits has no clusters yet: make them with `scoresde stats digits --clusters 32`",
+            "^digits has no clusters yet: make them with `scoresde stats digits --clusters 32`, and take .* models/digits",
         ),
         (
             lambda: store.load("digits", "dct", clustered=True),
             UsageError,
-            "digits has no clusters of the kind dct: make them with `scoresde stats digits --kinds dct --clusters 32`",
+            "digits has no clusters .* dct: make them with `scoresde stats digits --kinds dct --clusters 32`, and take",
         ),
     ],
 )
