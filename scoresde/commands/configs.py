@@ -1,5 +1,6 @@
 """`scoresde configs`: the configurations that come with the package, and what every key means."""
 
+import re
 import textwrap
 from typing import Literal, get_origin
 
@@ -37,7 +38,7 @@ def summary(name: str) -> str:
     """The first sentence of the comment at the head of a configuration."""
     lines = (configuration.folder() / f"{name}.toml").read_text(encoding="utf-8").splitlines()
     head = " ".join(line.lstrip("# ") for line in lines[: next(i for i, line in enumerate(lines) if line[:1] != "#")])
-    return textwrap.shorten(head.split(". ")[0], 100, placeholder=" ...")
+    return textwrap.shorten(re.split(r"(?<!et al)\. ", head)[0], 100, placeholder=" ...")
 
 
 def explained(kind: str, options: Options) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from ..models.base import ScoreModel
+from ..solvers import solvers
 from ..solvers.few_steps import network_of
 from .samples import Samples
 
@@ -45,10 +46,13 @@ def warn(found: Samples, model: ScoreModel) -> None:
         return
     far = beyond(found.x)
     if (share := float((far > FAR).double().mean())) > OFTEN:
+        name = found.solver.partition(":")[0]
+        advice = "take more steps, --steps alone, which chooses the method for their number, or adams, the default"
+        if name in solvers and solvers[name].adaptive:  # which took the steps that it needed
+            advice = "train the network longer, take a smaller tolerance, or clip the predictions with --clip"
         logging.getLogger("scoresde").warning(
-            "%.0f %% of the samples by %s leave the range [-1, 1] of pictures, by %.2g root mean square: take more "
-            "steps, --steps alone, which chooses the method for their number, or adams, the default",
-            *(100 * share, found.solver, float(far.mean())),
+            "%.0f %% of the samples by %s leave the range [-1, 1] of pictures, by %.2g root mean square: %s",
+            *(100 * share, found.solver, float(far.mean()), advice),
         )
 
 

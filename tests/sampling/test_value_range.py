@@ -71,4 +71,7 @@ def test_what_has_no_range_is_not_judged(caplog):
     assert "beyond" not in scoresde.sample(far, "euler:steps=5", n=2).info and not caplog.records
     far = scoresde.NetworkModel(Nothing(), VPSDE(), (3, 4, 4))
     assert scoresde.sample(far, "euler:steps=5", n=2).info["beyond"] > 10 and len(caplog.records) == 1
+    scoresde.sample(far, n=2)  # by `adams`, which no warning may recommend in its own place
+    assert "take more steps" in caplog.messages[0] and "train the network longer" in caplog.messages[1]
+    assert "adams, the default" not in caplog.messages[1]
     assert network_of(scoresde.ClippedModel(far)) is far and network_of(wide) is None
