@@ -16,7 +16,7 @@ from . import __version__
 from .commands.written import written
 from .core.errors import ResourceError, ScoreSDEError, UsageError
 from .core.streams import silence, spell
-from .core.threads import share_threads
+from .core.threads import share_threads, take_free, times
 
 COMMANDS = {
     "train": ("train:train", "Train a score network."),
@@ -74,6 +74,10 @@ class LazyGroup(click.Group):
             return known
         module, attribute = COMMANDS[name][0].split(":")
         command = getattr(importlib.import_module(f"scoresde.commands.{module}"), attribute)
+        if ctx and (few := take_free(ctx.find_root().obj, times())):
+            click.echo(
+                f"Other programs keep the processors busy: threads = {few}. OMP_NUM_THREADS=N takes N.", err=True
+            )
         made: click.Command = command if isinstance(command, click.Command) else command()
         return made
 
@@ -135,14 +139,14 @@ def main() -> None:
 
     Where what is printed is not taken, it is 6 with a sentence on standard error, or 141 without one after `| head`.
     """
-    share_threads(os.environ)
+    begun = share_threads(os.environ)
     signal.signal(signal.SIGTERM, _terminate)
     warnings.showwarning = _warn  # type: ignore[assignment]  # of what it is given, the place is not wanted
     output = sys.stdout
     spell(output, sys.stderr)
     try:
         try:
-            scoresde(prog_name="scoresde")
+            scoresde(prog_name="scoresde", obj=begun)
         finally:
             if sys.stdout is not output:  # click takes it away when nobody reads it any more
                 raise BrokenPipeError

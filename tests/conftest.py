@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 import signal
 
 import pytest
@@ -15,6 +16,7 @@ from scoresde.solvers.unipc import UniPC
 from scoresde.training import gallery
 
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # nor do commands in processes of their own take what others need
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell has put into the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -12,6 +12,7 @@ from ..core import files
 from ..core.errors import ResourceError
 from ..core.parallel import processes
 from ..core.provenance import versions
+from ..core.threads import torch_threads
 from ..data import Dataset
 from ..images import sheets
 from ..models import NetworkModel
@@ -103,7 +104,7 @@ class Run:
         if (log := self.folder / "metrics.jsonl").exists():
             files.write_text(log, "".join(json.dumps(row) + "\n" for row in rows(log) if row["images"] <= seen))
         files.write_text(self.folder / "config.toml", to_toml(self.config.tables()))
-        files.write_text(self.folder / "meta.json", json.dumps({**self.recipe, **versions()}, indent=2) + "\n")
+        files.write_json(self.folder / "meta.json", {**self.recipe, **versions()})
         if options.tensorboard:
             self.boards.append(TensorBoard(self.folder, seen))
         if options.wandb:
@@ -227,6 +228,7 @@ class Run:
 
         def choose() -> Path:
             newest = self.checkpoints.newest()
+            torch_threads(newest.content.get("machine", {}).get("threads", 0))
             compare(newest.content, self.config, machine(state.model), changed, self.digest)
             return newest.path
 
