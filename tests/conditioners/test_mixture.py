@@ -187,7 +187,7 @@ def test_units_of_the_data_are_those_of_the_clusters_too():
         (
             lambda: store.fitted(conditioners["mixture"](), models.locate("digits"), Luma()),
             UsageError,
-            "^digits has no clusters yet: make them with `scoresde stats digits --clusters 32`, and take .* models/digits",
+            "^digits has no clusters yet: make them with `scoresde stats digits --clusters 32`, and .* models/digits",
         ),
         (
             lambda: store.load("digits", "dct", clustered=True),
