@@ -1,5 +1,6 @@
 """Configurations: TOML tables that choose and set everything a training run is made of."""
 
+import difflib
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -68,7 +69,10 @@ def read(name: str) -> dict[str, Any]:
     path = Path(name)
     if not path.is_file():
         if name not in names():
-            raise UsageError(f"no configuration file is called {name!r}. {hint(name, names())}")
+            beside = [file.name for file in path.absolute().parent.glob("*")]
+            near = difflib.get_close_matches(path.name, beside, n=1)  # a folder of pictures may be meant
+            hinted = hint(path.name, [*names(), *near])
+            raise UsageError(f"no file, folder or configuration is called {name!r}. {hinted}")
         path = folder() / f"{name}.toml"
     try:
         return tomllib.loads(read_text(path))

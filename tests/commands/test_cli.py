@@ -97,7 +97,7 @@ def test_every_solver_samples_from_the_command_line(run, tmp_path, name):
         ("describe digitz", 2, "Did you mean 'digits'?"),
         ("describe xyz", 2, "cifar10-vp-colour, cifar100-classes, digits, digits-classes"),
         ("describe digits --size 8 network.chanels=8", 2, "chanels is not an option of unet"),
-        ("train digitz", 2, "no configuration file is called 'digitz'. Did you mean 'digits'?"),
+        ("train digitz", 2, "no file, folder or configuration is called 'digitz'. Did you mean 'digits'?"),
         ("train digits --out file/run", 2, "cannot write into file/run"),
         ("train digits --resume", 2, "holds no checkpoint to resume from"),
         ("train digits data.name=npz data.path=nothing.npz", 3, "nothing.npz"),

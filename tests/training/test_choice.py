@@ -105,7 +105,8 @@ def test_zip_and_npz_are_data_and_names_are_configurations(run):
     with pytest.raises(UsageError, match="give the folder"):
         folder_for(np.zeros((4, 2)), None)
     assert "nothing is named" in run("train", 2)
-    assert "no configuration file is called 'nothing-here'" in run("train nothing-here", 2)
+    assert "no file, folder or configuration is called 'nothing-here'" in run("train nothing-here", 2)
+    assert "Did you mean 'mine.zip'?" in run("train mien.zip", 2) and "Did you mean 'mine'?" in run("train minne/", 2)
 
 
 def test_what_the_user_sets_is_kept_and_the_rest_follows_from_it():

@@ -96,7 +96,7 @@ def test_overrides():
     for bad in ("batch=64", "train.batch", "train.=3"):
         with pytest.raises(UsageError, match="must be written as table.key=value"):
             configuration.load("digits", [bad])
-    with pytest.raises(UsageError, match="no configuration file is called 'digit'. Did you mean 'digits'"):
+    with pytest.raises(UsageError, match="no file, folder or configuration is called 'digit'. Did you mean 'digits'"):
         configuration.load("digit")
 
 

@@ -216,7 +216,7 @@ def test_the_folder_is_that_of_the_configuration_unless_named(pixels):
 
 
 def test_what_cannot_be_done_is_said_in_a_sentence(pixels):
-    with pytest.raises(UsageError, match="no configuration file is called 'digit'"):
+    with pytest.raises(UsageError, match="no file, folder or configuration is called 'digit'"):
         fit("digit")
     with pytest.raises(UsageError, match="resume must be 'auto', 'must' or 'never', got 'yes'"):
         short(resume="yes")
