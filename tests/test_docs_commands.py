@@ -71,3 +71,12 @@ def test_a_configuration_is_listed_with_its_whole_sentence():
     """As at its head; "et al." does not end it."""
     assert configs.summary("cifar10-edm").startswith("CIFAR-10 as in EDM (Karras et al. 2022, table 1) by the network")
     assert [name for name in config.names() if configs.summary(name).endswith(" al")] == []
+
+
+def test_every_command_is_listed():
+    """In README.md, and in the table of the page about them all."""
+    readme, page = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/command-line.md"))
+    (short,) = re.findall(r"^## Commands\n\n`scoresde (.*?)`\n\n", readme, re.MULTILINE | re.DOTALL)
+    table = re.findall(r"^\| `scoresde ([\w-]+)", page, re.MULTILINE)
+    names = set(cli.COMMANDS) - {"colorize"}  # which is said beside `colourise`
+    assert set(short.split()) - {"|"} == names and set(table) == names
