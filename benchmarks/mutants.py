@@ -202,7 +202,7 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("bench/estimates.py", "binom.ppf(0.025", "binom.ppf(0.25", "the interval of the median", "bench -k median"),
     ("bench/estimates.py", "((count - 1) * left.var", "(left.var", "the jackknife's factor", "bench -k jackknife"),
     ("bench/draws.py", "if size == batch]", "]", "a short batch counted as a batch", "bench -k short"),
-    ("bench/run.py", "index % world == rank", "index % world <= rank", "cells run twice", "bench -k 'shares and not torchrun'"),
+    ("bench/cells.py", "cells[rank::world]", "cells", "cells run twice", "bench -k 'shares and not torchrun'"),
     ("bench/store.py", 'if status == "done" or', 'if status or', "a failure in place of a result", "bench -k stands"),
     ("bench/store.py", 'line = b"\\n" + line', "pass", "a row glued to one that was cut short", "bench -k cut"),
     ("bench/analytic.py", 'difference("gap", self.expected, self._log_prob(x))', 'difference("gap", self._log_prob(x), self.expected)', "the gap's sign", "bench -k closed"),

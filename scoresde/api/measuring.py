@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from ..bench.cells import left
 from ..bench.check import Verdict
 from ..bench.check import check as promises
 from ..bench.publish import publish
@@ -78,11 +79,9 @@ def benchmark(
     rank, world = share() if folder else (0, 1)
     with tempfile.TemporaryDirectory() as nowhere:
         store = Store(Path(folder or nowhere), rank)
-        own = [cell for i, cell in enumerate(cells) if i % world == rank]
-        done = {key for key, row in store.rows().items() if row["status"] == "done"}
-        left = sum(cell.effort for cell in own if cell.key not in done)
+        effort = sum(cell.effort for cell in left(cells, store, rank, world))
         with only_writer(writable(store.folder), f".lock-{rank}"):
-            with progress_bar(math.ceil(left), progress, desc="benchmark", unit="evaluation", delay=DELAY) as bar:
+            with progress_bar(math.ceil(effort), progress, desc="benchmark", unit="evaluation", delay=DELAY) as bar:
                 for _ in run(cells, store, rank=rank, world=world, progress=bar.update, begin=bar.set_postfix_str):
                     pass
             report = publish(cells, store, spec) if folder else Report.of(cells, store.rows())

@@ -1,8 +1,6 @@
 """The cells of a benchmark: one per model and solver, and one for each model's likelihood, each with its key."""
 
-import hashlib
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,12 +11,14 @@ from .. import models
 from ..core.errors import UsageError
 from ..core.options import Options, hint, table
 from ..core.provenance import versions
+from ..metrics import Metric
 from ..solvers.runge_kutta import RungeKutta
 from .analytic import ANALYTIC, AnalyticSubject
 from .likelihood import LIKELIHOOD
 from .network import NetworkSubject
 from .spec import CONVERGED, Settings, Spec
-from .subject import ModelSubject, Subject, Tool
+from .store import Row, Store
+from .subject import ModelSubject, Subject, Tool, sha256
 
 FORMAT = 1
 """Version of a row's layout; another one is another key."""
@@ -46,10 +46,14 @@ class Cell:
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that the numbers depend on, except the machine. Another version makes another row."""
+        return self._identity(by_path=False)
+
+    def _identity(self, by_path: bool) -> dict[str, Any]:
+        """The identity, with data and networks of metrics by their content, or by where they are as it was before."""
         spec, current = self.spec, versions()["versions"]
         found: dict[str, Any] = {
             "format": FORMAT,
-            "model": self.subject.identity,
+            "model": (by_path and self.subject.former) or self.subject.identity,
             "device": self.subject.device,
             "versions": {name: current[name] for name in ("scoresde", "torch")},
             "seed": spec.seed,
@@ -62,18 +66,33 @@ class Cell:
         if isinstance(spec, Spec):
             if self.likelihood and isinstance(self.subject, ModelSubject):
                 how = "drawn" if self.subject.classes is None else "by class"  # rows of other images are not these
-                found["likelihood"] = {how: spec.likelihood}
+                found["likelihood"] = {how: spec.likelihood, **({} if by_path else self.subject.own_content)}
                 if self.solver is None and spec.likelihood_tol != CONVERGED:
                     found["likelihood"]["tol"] = spec.likelihood_tol
             if self.solver is not None:
-                metrics = [] if "analytic" in self.subject.identity else [table(metric) for metric in spec.metric]
-                found |= {"metric": metrics, "paths": spec.paths}
+                metrics = [] if "analytic" in self.subject.identity else spec.metric
+                found["metric"] = [(table if by_path else metric_identity)(metric) for metric in metrics]
+                found["paths"] = spec.paths
         return found
 
     @cached_property
     def key(self) -> str:
         """The sha256 of the identity as JSON with sorted keys."""
-        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+        return sha256(self.identity)
+
+    @cached_property
+    def former(self) -> str:
+        """The key of rows that were measured when the path of data was in the key, not their content."""
+        return sha256(self._identity(by_path=True))
+
+    def row(self, found: Mapping[str, Row]) -> Row | None:
+        """The cell's row, a measured one if there is one.
+
+        Args:
+            found: Rows by their keys.
+        """
+        rows = [found[key] for key in (self.key, self.former) if key in found]
+        return next((row for row in rows if row["status"] == "done"), rows[0] if rows else None)
 
     @property
     def cost(self) -> float:
@@ -94,6 +113,29 @@ class Cell:
             return f"{self.subject.name}: likelihood"
         words = (self.subject.conditioner, self.solver.name, changed(self.solver))
         return f"{self.subject.name}: {' '.join(filter(None, words))}"
+
+
+def metric_identity(metric: Metric) -> dict[str, Any]:
+    """The options of a metric, with the digest of its network in place of the path.
+
+    Args:
+        metric: The metric.
+    """
+    options = {name: value for name, value in table(metric).items() if name not in ("weights", "extractor")}
+    return {**options, "source": metric.source()}
+
+
+def left(cells: Sequence[Cell], store: Store, rank: int = 0, world: int = 1) -> list[Cell]:
+    """The cells that a process has still to measure.
+
+    Args:
+        cells: The cells of the benchmark.
+        store: Where the rows are kept.
+        rank: Number of the process.
+        world: How many processes share the cells.
+    """
+    found = store.rows()
+    return [cell for cell in cells[rank::world] if (cell.row(found) or {}).get("status") != "done"]
 
 
 def changed(options: Options) -> str:

@@ -1,5 +1,6 @@
 """A network under benchmark, judged by metrics against real images."""
 
+import functools
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ..core.options import table
 from ..core.random import generators, stream
 from ..data import Images, data
 from ..data.base import pictures
+from ..data.given import digest
 from ..images import sheets
 from ..likelihood import Likelihood, dequantise, task
 from ..metrics import pairs
@@ -30,6 +32,7 @@ from ..sampling.sample import sample
 from ..solvers.unipc import UniPC
 from .spec import Spec
 from .subject import SHOWN, ModelSubject, Tool
+from .unfinished import Batch
 
 CONVERGED = UniPC(steps=800)
 """What a network's paths are compared with. On the digits model it is within 2e-6 of twice as many steps, and within
@@ -73,14 +76,17 @@ class NetworkSubject(ModelSubject):
             raise UsageError(f"{name} is a model of latents, which has no likelihood of images: give --likelihood 0")
         of = ("sha256", "sde", "network", "model", "autoencoder")
         described: dict[str, Any] = {key: config[key] for key in of if key in config}
-        self.identity = {**described, "data": table(self.data), "reference": spec.reference}
         if self.model.inference != self.exact.inference:
-            self.identity["inference"] = self.model.inference.record
-        if isinstance(self.reference, Statistics):
-            self.identity["statistics"] = files.digest(Path(spec.reference))
+            described["inference"] = self.model.inference.record
         if self.task.conditional:
             chosen = "test" if self.held_out.labels is None else "test, by class"
-            self.identity["shown"] = [chosen, config.get("recipe", {}).get("masks", "")]
+            described["shown"] = [chosen, config.get("recipe", {}).get("masks", "")]
+        real = self.reference
+        content = digest(Images(real)) if isinstance(real, Tensor) else files.digest(Path(spec.reference))
+        self.identity = {**described, "reference": content, **(self.own_content if self.task.conditional else {})}
+        self.former = {**described, "data": table(self.data), "reference": spec.reference}
+        if isinstance(real, Statistics):
+            self.former["statistics"] = content
         if spec.likelihood and self.own[0].shape[1:] != self.model.shape:
             theirs, ours = ("x".join(map(str, s)) for s in (self.own[0].shape[1:], self.model.shape))
             raise DataError(f"{name} makes images of {ours}, and the data {self.data.name} are of {theirs}")
@@ -106,7 +112,16 @@ class NetworkSubject(ModelSubject):
     def held_out(self) -> Images:
         """The held-out images of all numbers, by the seed: of the likelihood, and whose part a network is shown."""
         samples = self.spec.count if self.task.conditional else 0
-        return pictures(self.data.load("test")).stratified(max(self.spec.likelihood, samples), self.spec.seed)
+        return self.test.stratified(max(self.spec.likelihood, samples), self.spec.seed)
+
+    @cached_property
+    def test(self) -> Images:
+        """All held-out images."""
+        return pictures(self.data.load("test"))
+
+    @cached_property
+    def own_content(self) -> dict[str, str]:
+        return {"test": digest(self.test)}
 
     @property
     def classes(self) -> list[int] | None:
@@ -151,12 +166,17 @@ class NetworkSubject(ModelSubject):
     def flowed(self) -> Tensor:
         """By the network's own flow, in many small steps."""
         spec, parts = self.spec, list[Tensor]()
+
+        def solve(seeds: range) -> Batch:
+            sources = generators(seeds)
+            x = self.model.prior(sources, dtype=getattr(torch, spec.dtype)).double()
+            model, _ = self._at(range(seeds.start - spec.seed, seeds.stop - spec.seed), self.exact)
+            return Batch({"x": sample(model, CONVERGED, x, generator=sources, denoise=self.denoise).x.cpu()}, {})
+
         last = spec.seed + min(spec.paths, spec.count)
         for first in range(spec.seed, last, spec.batch):
-            sources = generators(range(first, min(first + spec.batch, last)))
-            x = self.model.prior(sources, dtype=getattr(torch, spec.dtype)).double()
-            model, _ = self._at(range(first - spec.seed, first - spec.seed + len(x)), self.exact)
-            parts.append(sample(model, CONVERGED, x, generator=sources, denoise=self.denoise).x.cpu())
+            seeds = range(first, min(first + spec.batch, last))
+            parts.append(self.kept(f"{first}-{seeds[-1]}", functools.partial(solve, seeds)).tensors["x"])
         return torch.cat(parts)
 
     def measure(self, x: Tensor, first: Tensor, solver: Tool) -> list[Estimate]:

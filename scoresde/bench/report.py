@@ -39,7 +39,7 @@ class Report:
             known = head(cell)
             # Rows of earlier versions say less of a model, and its folder may have moved since.
             named = {key: known[key] for key in ("model", "sha256", "subject")}
-            rows.append({**found[cell.key], **named} if cell.key in found else {**known, "status": "missing"})
+            rows.append({**(cell.row(found) or {**known, "status": "missing"}), **named})
         return cls(rows)
 
     @cached_property

@@ -13,7 +13,8 @@ from ..core.provenance import versions
 from ..images import sheets
 from ..models.network import NetworkModel
 from ..solvers import Solver
-from .cells import Cell, changed
+from . import network
+from .cells import Cell, changed, left
 from .draws import Progress, draw
 from .likelihood import bits, likelihoods
 from .store import Row, Store
@@ -46,15 +47,13 @@ def run(
     Raises:
         ResourceError: A row cannot be written.
     """
-    done = {key for key, row in store.rows().items() if row["status"] == "done"}
-    for index, cell in enumerate(cells):
-        if index % world == rank and cell.key not in done:
-            begin(cell.title)
-            row = _attempt(cell, store, progress)
-            store.append(row)
-            if row["status"] == "done":
-                store.unfinished(cell.key).discard()
-            yield row
+    for cell in left(cells, store, rank, world):
+        begin(cell.title)
+        row = _attempt(cell, store, progress)
+        store.append(row)
+        if row["status"] == "done":
+            store.unfinished(cell.key).discard()
+        yield row
 
 
 def _attempt(cell: Cell, store: Store, progress: Progress) -> Row:
@@ -117,6 +116,8 @@ def measure(cell: Cell, store: Store, progress: Progress) -> Row:
         ResourceError: Not even one sample fits into the memory.
     """
     subject, keep = cell.subject, store.unfinished(cell.key).batch
+    if isinstance(subject, network.NetworkSubject):
+        subject.kept = store.paths(Cell(subject, network.CONVERGED, cell.spec).key).batch
     if cell.solver is None:
         return _density(subject, keep, progress)
     batch, found = cell.spec.batch, Row()

@@ -95,3 +95,11 @@ class Store:
             key: The cell's key.
         """
         return Unfinished(self.folder / f"unfinished-{key[:16]}")
+
+    def paths(self, key: str) -> Unfinished:
+        """The true paths of a model by this process, which are kept for further solvers.
+
+        Args:
+            key: The key of the cell of the solver that they are by.
+        """
+        return Unfinished(self.folder / f"paths-{key[:16]}-{self.rank}")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -20,6 +20,17 @@ from ..sampling.sample import Samples, sample
 from ..solvers import Solver
 from .estimates import median, root
 from .spec import Settings, Spec
+from .unfinished import Keep, at_once
+
+
+def sha256(identity: Mapping[str, Any]) -> str:
+    """The sha256 of an identity as JSON with sorted keys.
+
+    Args:
+        identity: The identity.
+    """
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
 
 Tool = Solver | PosteriorSampler
 """What draws samples."""
@@ -36,6 +47,8 @@ class Subject(ABC):
     denoise: bool
     identity: dict[str, Any]
     """What determines the model's predictions."""
+    former: dict[str, Any] | None = None
+    """The identity as it was when the path of data was in it, not their content; None if it was no other."""
     around: dict[str, Any] = {}
     """The conditioner around the model, as JSON holds it."""
     conditioner: str = ""
@@ -49,7 +62,7 @@ class Subject(ABC):
     @property
     def digest(self) -> str:
         """The sha256 of the identity."""
-        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+        return sha256(self.identity)
 
     @property
     def device(self) -> str:
@@ -116,6 +129,8 @@ class ModelSubject(Subject):
     """A model by itself. Its paths have true ends, and it has data of its own for the likelihood."""
 
     spec: Spec
+    kept: Keep = staticmethod(at_once)
+    """Keeps the batches of `flowed`."""
 
     def shown(self, rows: range) -> ScoreModel:
         """The model for samples of these numbers, with its condition if it was trained for a task.
@@ -172,6 +187,11 @@ class ModelSubject(Subject):
     @abstractmethod
     def own(self) -> tuple[Tensor, int | None]:
         """Data that the model should find likely, (K, *) float64, and their grey levels if they have any."""
+
+    @property
+    def own_content(self) -> dict[str, str]:
+        """The digest of its own data, where these are in files."""
+        return {}
 
     @property
     def classes(self) -> list[int] | None:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import click
 import torch
 
+from ..bench.cells import left
 from ..bench.compare import compare as differences
 from ..bench.compare import read_rows
 from ..bench.publish import publish
@@ -136,12 +137,11 @@ def run(
     models = dict.fromkeys(Path(cell.subject.name).name for cell in todo) if given else ()
     named = Path(spec).stem if spec else "-".join(models) or suite or "default"
     store = Store(writable(out or Path("bench") / named), rank)
-    done = {key for key, row in store.rows().items() if row["status"] == "done"}
-    left = sum(cell.effort for cell in todo[rank::world] if cell.key not in done)
+    effort = sum(cell.effort for cell in left(todo, store, rank, world))
     with only_writer(store.folder, f".lock-{rank}"):
         form = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
         shown = False if quiet else None
-        with progress_bar(left, shown, desc="bench", unit="evaluation", bar_format=form) as bar:
+        with progress_bar(effort, shown, desc="bench", unit="evaluation", bar_format=form) as bar:
             for _ in measure(todo, store, rank=rank, world=world, progress=bar.update, begin=bar.set_postfix_str):
                 pass
         report = publish(todo, store, chosen, layout)
