@@ -80,10 +80,11 @@ def noted(found: Samples, misfit: Misfit) -> Samples:
             *(int(above.sum()), count, 100 * most),
         )
     elif bool(above.any()):
+        other = "" if found.solver.partition(":")[0] == "dpm++" else ", another solver such as dpm++"
         log.warning(
             "%d of %d samples do not have the measurement: rms(y - A x) is %.2g times its noise, and once for exact "
-            "draws; take more steps, another solver such as dpm++, or dps:weight=likelihood for dps",
-            *(int(above.sum()), count, float(misfit.values[above].mean())),
+            "draws; take more steps%s, dps:weight=likelihood for dps, or train a network for the task longer",
+            *(int(above.sum()), count, float(misfit.values[above].mean()), other),
         )
     elif bool(below.any()):
         log.warning(

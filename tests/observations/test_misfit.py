@@ -117,7 +117,10 @@ def test_what_misses_the_measurement_is_named(caplog):
     y, sources = measurements(seen, 4), generators(range(4))
     weak = conditioners["dps"](rate=0.01).condition(PRIOR, seen, y, sources)
     sample(weak, solvers["em"](steps=50), weak.prior(sources, dtype=torch.float64), generator=sources)
-    assert "4 of 4 samples do not have" in caplog.text
+    assert "4 of 4 samples do not have" in caplog.text and "another solver such as dpm++" in caplog.text
+    caplog.clear()
+    sample(weak, solvers["dpm++"](steps=20), weak.prior(sources, dtype=torch.float64), generator=sources)
+    assert "4 of 4 samples do not have" in caplog.text and "another solver" not in caplog.text
     caplog.clear()
     both = Stacked(Pixels(HALF), Pixels(HALF))
     y = both.join(torch.zeros(2, *SHAPE), torch.ones(2, *SHAPE)).double()
