@@ -6,12 +6,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..core.devices import double
+from ..core.errors import NumericalError
 from ..observations import LinearObservation, NamedObservation, Noisy, Stacked
 from ..observations.covariance import Covariance
-from ..observations.krylov import Solution
+from ..observations.krylov import Solution, dot
 from ..observations.named import Grey
 from .base import gaussian_update
-from .dense import Gain
+from .dense import ROUNDED, Gain
 
 Correct = Callable[[Tensor, Tensor], Tensor]
 """Maps y - A x̂_0, (B, *m), and σ²/α² for each row, (B,), to what y adds to x̂_0, (B, *), in float64."""
@@ -43,6 +45,9 @@ def correction(covariance: Covariance, observation: LinearObservation, y: Tensor
         covariance: Σ, that of the data.
         observation: What y was measured with, A and σ_y.
         y: The measurements, (B, *m).
+
+    Raises:
+        NumericalError: Conjugate gradients do not converge, as where exact measurements contradict each other.
     """
     if covariance.kind == "channel" and not isinstance(observation, Grey | Noisy):
         logging.getLogger("scoresde").warning(
@@ -51,11 +56,22 @@ def correction(covariance: Covariance, observation: LinearObservation, y: Tensor
             observation if isinstance(observation, NamedObservation | Stacked) else type(observation).__name__,
         )
     gain = Gain.made(covariance, observation, y)
+    dependent = False  # whether rows of an exact measurement follow from others, which is found out where it matters
 
     def correct(residual: Tensor, variance: Tensor) -> Tensor:
+        nonlocal dependent
         if gain is not None and (shift := gain.shift(residual, variance)) is not None:
             return shift.reshape(-1, *covariance.shape)
-        noise = torch.full_like(variance, observation.noise)
-        return update(covariance, observation, residual, variance, noise).spread
+        noise, right = torch.full_like(variance, observation.noise), double(residual)
+        if not dependent:
+            try:
+                return update(covariance, observation, right, variance, noise).spread
+            except NumericalError:
+                rest = right - observation.forward(observation.pinv(right))
+                if observation.noise or bool((dot(rest, rest) > ROUNDED**2 * dot(right, right)).any()):
+                    raise
+                dependent = True
+        right = observation.forward(observation.pinv(right))
+        return update(covariance, observation, right, variance, noise).spread
 
     return correct

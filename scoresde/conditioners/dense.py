@@ -6,12 +6,14 @@ import torch
 from torch import Tensor
 
 from ..core.devices import double, exact
-from ..core.errors import UsageError
-from ..observations import LinearObservation
+from ..core.errors import NumericalError, UsageError
+from ..observations import LinearObservation, OrthogonalObservation
 from ..observations.covariance import Covariance
 
 LARGEST = 4096
 """Numbers in a measurement up to which a matrix of that size is factorised."""
+LEAST, ROUNDED = 1e-6, 1e-3
+"""Share of A's norm below which a combination of its rows is 0; and that of y by which roundings contradict it."""
 
 
 def dense(
@@ -38,6 +40,32 @@ def dense(
     return a[seen], seen
 
 
+def independent(a: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The rows of an exact measurement that do not follow from the others, (r, D), and how those of y become theirs.
+
+    A row that follows from others says nothing, and its rounding in y would be divided by nearly 0.
+
+    Args:
+        a: A, (m, D), float64.
+        y: A x of each sample, (B, m).
+
+    Returns:
+        Qᵀ A and Q, (m, r), with orthonormal columns; A itself and None where all rows are independent.
+
+    Raises:
+        NumericalError: The rows of y contradict each other.
+    """
+    gram, size = a @ a.T, float(a.norm())
+    _, failed = torch.linalg.cholesky_ex(gram - (LEAST * size) ** 2 * torch.eye(len(a)).to(a))
+    if not failed:
+        return a, None
+    values, vectors = torch.linalg.eigh(gram)
+    basis, rows = vectors[:, values > (LEAST * size) ** 2], y.to(a)
+    if bool(((rows - rows @ basis @ basis.T).norm(dim=1) > ROUNDED * rows.norm(dim=1)).any()):
+        raise NumericalError("the parts of an exact measurement contradict each other: give the observation some noise")
+    return basis.T @ a, basis
+
+
 class Gain:
     """G = V Aᵀ (σ_y² I + A V Aᵀ)⁻¹, (D, m), of one noise level for all rows; the last one is kept.
 
@@ -47,15 +75,18 @@ class Gain:
     Args:
         covariance: Σ, that of the data.
         observation: What was measured, A and σ_y.
-        device: Where G is computed.
+        y: The measurements, (B, *m).
     """
 
     last: Tensor | None = None
-    """G at the variance `at`; None if the matrix is singular, as with repeated rows in A and no noise."""
+    """G at the variance `at`; None if the matrix is singular, as where a measured value does not vary."""
 
-    def __init__(self, covariance: Covariance, observation: LinearObservation, device: torch.device) -> None:
-        self.covariance, self.noise, self.at = covariance, observation.noise, -1.0
-        self.a, self.seen = dense("covariance", observation, covariance.shape, device)
+    def __init__(self, covariance: Covariance, observation: LinearObservation, y: Tensor) -> None:
+        self.covariance, self.noise, self.at, self.basis = covariance, observation.noise, -1.0, None
+        self.a, self.seen = dense("covariance", observation, covariance.shape, exact(y.device))
+        if not self.noise and not isinstance(observation, OrthogonalObservation):
+            seen = observation.residual(y.new_zeros(len(y), *covariance.shape), y)
+            self.a, self.basis = independent(self.a, seen.flatten(1)[:, self.seen])
 
     @classmethod
     def made(cls, covariance: Covariance, observation: LinearObservation, y: Tensor) -> "Gain | None":
@@ -68,7 +99,7 @@ class Gain:
         """
         if covariance.kind != "full" or y[0].numel() > LARGEST or observation.bound is not None:
             return None
-        return cls(covariance, observation, exact(y.device))
+        return cls(covariance, observation, y)
 
     def __call__(self, variance: float) -> Tensor | None:
         """G where σ²/α² has the given value, (D, m), or None if the matrix is singular.
@@ -94,4 +125,5 @@ class Gain:
         """
         if bool((variance != variance[0]).any()) or (gain := self(float(variance[0]))) is None:
             return None
-        return double(residual).flatten(1)[:, self.seen] @ gain.T
+        rows = double(residual).flatten(1)[:, self.seen]
+        return (rows if self.basis is None else rows @ self.basis) @ gain.T

@@ -12,7 +12,7 @@ from ..models.base import ScoreModel
 from ..models.gaussian import GaussianMixtureModel
 from ..observations import LinearObservation
 from .base import ConditionedModel, LinearConditioner, conditioners
-from .dense import dense
+from .dense import dense, independent
 
 
 class PosteriorMixture(GaussianMixtureModel):
@@ -27,12 +27,16 @@ class PosteriorMixture(GaussianMixtureModel):
 
     Raises:
         UsageError: The observation is not the same for all rows.
-        NumericalError: An S_k is singular: y is exact, and redundant or impossible under the mixture.
+        NumericalError: y is exact, and its rows contradict each other, or an S_k is singular.
     """
 
     def __init__(self, prior: GaussianMixtureModel, observation: LinearObservation, y: Tensor) -> None:
         means, covariances = prior.means, prior.bases * prior.variances[:, None] @ prior.bases.mT
         a, seen = dense("oracle", observation, prior.shape, means.device)
+        basis = None
+        if not observation.noise:
+            zeros = double(y).new_zeros(len(y), *prior.shape)
+            a, basis = independent(a, observation.residual(zeros, double(y)).flatten(1)[:, seen])
         s = a @ covariances @ a.T + observation.noise**2 * torch.eye(len(a)).to(a)
         factor, failed = torch.linalg.cholesky_ex(s)
         if bool(failed.any()):
@@ -46,6 +50,7 @@ class PosteriorMixture(GaussianMixtureModel):
         centres = [m.reshape(1, *prior.shape).expand(len(y), *prior.shape) for m in means]
         offsets = [observation.residual(centre, double(y)).flatten(1)[:, seen] for centre in centres]
         residual = torch.stack(offsets, 1)  # y - A m_k, (B, K, m)
+        residual = residual if basis is None else residual @ basis
         white = torch.linalg.solve_triangular(factor, residual.permute(1, 2, 0), upper=False)  # (K, m, B)
         log_det = 2 * factor.diagonal(dim1=1, dim2=2).log().sum(1)
         log_y = -0.5 * (white.square().sum(1).T + log_det + len(a) * math.log(2 * math.pi))

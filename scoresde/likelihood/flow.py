@@ -121,6 +121,8 @@ def log_likelihood(
     sde = model.sde
     if not isinstance(rk, RungeKutta):
         raise UsageError(f"the likelihood is solved by rk23, rk45 or dop853, got {rk.name}")
+    if rk.noisy:
+        raise UsageError(f"the likelihood follows the flow, which has no noise, got {rk}: leave out final_corrector")
     checked(x, model.shape)
     dims = x[0].numel()
     if not 0 < eps < sde.t_max:

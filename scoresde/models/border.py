@@ -1,5 +1,6 @@
 """Checks of what enters and leaves a model: states, and the output of the network."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from ..core.errors import UsageError
 from ..sde import SDE
+from ..sde.labels import Label, labels
 
 
 def checked(x: Tensor, shape: tuple[int, ...]) -> None:
@@ -61,6 +63,39 @@ def times(t: Tensor | float, x: Tensor, shape: tuple[int, ...], sde: SDE, *, noi
     if noisy and not min(values) and not sde.sigma(torch.zeros(1, dtype=torch.float64)).all():
         raise UsageError("without noise there is no score, and at t = 0 there is none: take a time above 0")
     return t
+
+
+def label_of(label: Label | Callable[[Tensor], Tensor] | str | None, sde: SDE) -> Label | Callable[[Tensor], Tensor]:
+    """The time input of a network.
+
+    Args:
+        label: The label, its class or its text; a function of times, (B,); or None for what is usual.
+        sde: The process.
+
+    Raises:
+        UsageError: There is no such label.
+    """
+    if callable(label) and not isinstance(label, type):
+        return label
+    return labels.make(label or ("step" if sde.chain else "scaled"), Label)
+
+
+def time_input(label: Label | Callable[[Tensor], Tensor], sde: SDE, t: Tensor) -> Tensor:
+    """What a network takes for the time, (B,), in float64 or in whole numbers.
+
+    Args:
+        label: The label, or a function of times.
+        sde: The process.
+        t: Times, (B,), float64.
+
+    Raises:
+        UsageError: The process has no such number, or the function returns something else.
+    """
+    found = label.of(sde, t) if isinstance(label, Label) else label(t)
+    if not isinstance(found, Tensor) or found.shape != t.shape:
+        got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise UsageError(f"the label must be a tensor of one number for each of {len(t)} times, got {got}")
+    return found
 
 
 def tensor_of(out: Any, x: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from ..core.devices import like
 from ..core.errors import UsageError
 from ..sde import expand
-from ..sde.labels import Label, labels
+from ..sde.labels import Label
 from .base import ScoreModel, WrapperModel
+from .border import label_of, time_input
 from .guided import Interval, checked, held
 from .output import Output, class_labels
 from .trained_classifier import Classifier
@@ -68,7 +69,7 @@ class ClassifierGuidedModel(WrapperModel):
         if model.bound not in (None, len(wanted)):
             raise UsageError(f"the model is bound to {model.bound} samples, got classes for {len(wanted)}")
         self.classifier, self.scale, self.interval, self.labels = classifier, scale, interval, wanted
-        self.label: Label | Callable[[Tensor], Tensor] | None = labels.parse(label)
+        self.label = label_of(label, model.sde)
         self.bound = len(wanted)
 
     def _adopt(self, model: ScoreModel) -> None:
@@ -114,13 +115,13 @@ class ClassifierGuidedModel(WrapperModel):
         Raises:
             UsageError: It is something else, or there are fewer classes than asked for.
         """
-        parameter = next(self.classifier.parameters(), x)
+        parameter = next((part for part in self.classifier.parameters() if part.is_floating_point()), x)
         if isinstance(self.classifier, Classifier):
             time = t
         else:
-            label = labels.parse(self.label or ("step" if self.sde.chain else "scaled"))
+            time = time_input(self.label, self.sde, t)
             wide = torch.promote_types(parameter.dtype, torch.float32)
-            time = (label.of(self.sde, t) if isinstance(label, Label) else label(t)).to(wide).to(parameter.device)
+            time = (time.to(wide) if time.is_floating_point() else time).to(parameter.device)
         found = self.classifier(like(x, parameter), time)
         if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(x):
             got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__

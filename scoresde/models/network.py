@@ -13,10 +13,10 @@ from ..core.errors import UsageError
 from ..core.units import Units
 from ..networks import NetworkOptions
 from ..sde import SDE, expand, sdes
-from ..sde.labels import Label, labels
+from ..sde.labels import Label
 from .autoencoders import Autoencoder
 from .base import ScoreModel
-from .border import tensor_of
+from .border import label_of, tensor_of, time_input
 from .inference import Inference
 from .known import Known
 from .output import Output, classless
@@ -31,8 +31,8 @@ class NetworkModel(ScoreModel):
             (B, 2C, H, W) with a learned variance. Of a tuple the first entry is taken, of an object its `sample`.
         sde: The process it was trained on, or its name, such as "vp" or "vp:beta_max=15".
         shape: Shape of one sample, (C, H, W).
-        label: Time input of the network: an object, a string such as "scaled:scale=1000", or a function of times, (B,);
-            by default the step of a chain, and 999 t in continuous time.
+        label: Time input of the network: an object, a string such as "scaled:scale=1000", or a function of times, (B,),
+            whose whole numbers stay whole; by default the step of a chain, and 999 t in continuous time.
         predicts: What the network predicts, an object or a string: eps, x0, v, score, flow, edm.
         classes: Number of classes; if there are any, the network is also called as net(x, label, classes).
         class_names: Names of the classes, in order and without repetition; or nothing.
@@ -42,8 +42,8 @@ class NetworkModel(ScoreModel):
         autoencoder: Decoder of x_0 to images, for a model of latents.
 
     Raises:
-        UsageError: The prediction or the label does not exist, there is not one name for each class, or latents have
-            units besides their autoencoder.
+        UsageError: The network is no module, the prediction or the label does not exist, there is not one name for
+            each class, or latents have units besides their autoencoder.
 
     Example:
         >>> import scoresde, torch
@@ -80,6 +80,10 @@ class NetworkModel(ScoreModel):
         autoencoder: Autoencoder | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(net, nn.Module):
+            raise UsageError(
+                f"a network is a torch.nn.Module, got a {type(net).__name__}: call it in the forward of one"
+            )
         if units is not None and autoencoder is not None:
             raise UsageError("latents have the scale and shift of their autoencoder: leave out units")
         if class_names and not len(class_names) == len(set(class_names)) == classes:
@@ -87,8 +91,8 @@ class NetworkModel(ScoreModel):
         self.autoencoder = autoencoder
         self.coder = None if autoencoder is None else autoencoder.coder  # a part, which goes where the network goes
         self.net, self.sde, self.shape, self.options = net, sdes.make(sde, SDE), tuple(shape), options
-        self.predicts: Prediction = predictions.parse(predicts)
-        self.label: Label | Callable[[Tensor], Tensor] = labels.parse(label or ("step" if self.sde.chain else "scaled"))
+        self.predicts: Prediction = predictions.make(predicts, Prediction)
+        self.label = label_of(label, self.sde)
         self.classes, self.class_names = classes, tuple(class_names)
         self.condition, self.units = condition, units
         self.null_class = options is None or options.null_class
@@ -152,12 +156,13 @@ class NetworkModel(ScoreModel):
                 f"this network was never shown a sample of no class: give each a class from 0 to {self.classes - 1}, "
                 "without guidance (scoresde sample --class 0)"
             )
-        like = next(self.net.parameters(), x)
+        like = next((part for part in self.net.parameters() if part.is_floating_point()), x)
         dtype, device = self.inference.dtype or like.dtype, like.device
         if self.classes and classes is None and self.options is not None:
             classes = torch.full((len(x),), self.classes, device=device)
         # The label stays in float32: bfloat16 would merge neighbouring noise levels.
-        label = self.time_input(t).to(torch.promote_types(dtype, torch.float32)).to(device)
+        label = self.time_input(t)
+        label = (label.to(torch.promote_types(dtype, torch.float32)) if label.is_floating_point() else label).to(device)
         seen = x
         if known is not None and known.mask is not None and known.values is not None:
             seen = torch.where(known.mask, known.values, seen)
@@ -182,12 +187,15 @@ class NetworkModel(ScoreModel):
         return (out.contiguous() if self.inference.channels_last else out).to(x.device).to(x.dtype)
 
     def time_input(self, t: Tensor) -> Tensor:
-        """What the network takes for the time, (B,) in float64.
+        """What the network takes for the time, (B,), in float64 or in whole numbers.
 
         Args:
             t: Times, (B,), float64.
+
+        Raises:
+            UsageError: The label is a function that returns something else.
         """
-        return self.label.of(self.sde, t) if isinstance(self.label, Label) else self.label(t)
+        return time_input(self.label, self.sde, t)
 
     def as_eps(self, out: Tensor, x: Tensor, t: Tensor) -> Tensor:
         """ε from what the network gave for x_t, (B, C, *).

@@ -75,12 +75,13 @@ class PerSampleSolver(AdaptiveSolver):
             UsageError: There are fewer than two times, or they are not monotone and in (0, end].
             NumericalError: As `solve`.
         """
+        times = [float(time) for time in times]
         rises, falls = ([b > a for a, b in pairwise(times)], [b < a for a, b in pairwise(times)])
         if len(times) < 2 or not (all(rises) or all(falls)):
-            raise UsageError(f"the times of a path must be at least two, all rising or all falling, got {list(times)}")
+            raise UsageError(f"the times of a path must be at least two, all rising or all falling, got {times}")
         guarded = ObservedModel(model, self._checked(model, x, times[0], times[-1]))
         state = x.to(torch.promote_types(x.dtype, torch.float32))  # as in `solve`
-        *states, end = self._integrate(guarded, state, list(times), generator, {} if info is None else info)
+        *states, end = self._integrate(guarded, state, times, generator, {} if info is None else info)
         states.append(self._ended(guarded, end, times[-1], generator))
         return [x, *(state.to(x.dtype) for state in states)]
 

@@ -1,5 +1,6 @@
 """DEIS."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
@@ -8,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ..core.errors import UsageError
 from ..core.random import Generators
 from ..models.base import ScoreModel
 from ..sde import SDE, Level
@@ -15,6 +17,8 @@ from .base import Order, solvers
 from .exponential import Multistep, Plan, adams, inside, runge_kutta
 from .grids import GridOption, QuadraticGrid
 
+LONGEST = 1000.0
+"""Factor by which ρ > 1 may fall in a step of rho-rk: the stages of a longer one cancel, and leave its errors."""
 POINTS = 64
 """Points of the quadrature, enough for one step from pure noise to data: t(λ) is not a polynomial."""
 
@@ -32,8 +36,8 @@ class DEIS(Multistep):
     """x_s = α_s/α_t x + Σ C_j ε_j, C_j = α_s ∫ L_j dρ over the step, ρ = σ/α.
 
     L_j are the Lagrange polynomials through the last predictions, in t (tab) or in ρ (rho-ab). rho-rk takes
-    Runge-Kutta steps on d(x/α)/dρ = ε instead: Heun's, Kutta's or the classical ones, `order` evaluations each.
-    Order k is the paper's tAB or ρAB of degree k - 1.
+    Runge-Kutta steps on d(x/α)/dρ = ε instead: Heun's, Kutta's or the classical ones, `order` evaluations each; a
+    step in which ρ > 1 falls to less than a thousandth is refused. Order k is the paper's tAB or ρAB of degree k - 1.
 
     Reference: Zhang and Chen 2023, https://arxiv.org/abs/2204.13902, equations 14 to 17 and section 4.
     """
@@ -56,6 +60,11 @@ class DEIS(Multistep):
         points = {order: inside(model.sde, levels, TABLEAUS[order][0], rho=True) for order in set(orders)}
         for i, ((t, s), order) in enumerate(zip(pairwise(levels), orders, strict=True)):
             stages = [t, *points[order][i], s]
+            if order > 1 and t.log_snr < 0 and (fall := math.exp(s.log_snr - t.log_snr)) > LONGEST:
+                raise UsageError(
+                    f"a step of rho-rk lowers the ratio of noise to signal by a factor of at most {LONGEST:g}, and the "
+                    f"one from t = {t.time:.6g} to {s.time:.3g} by {fall:.3g}: take grid=logsnr, or more steps"
+                )
 
             def slope(y: Tensor, stage: int, stages: list[Level] = stages) -> Tensor:
                 at = stages[stage]

@@ -43,7 +43,7 @@ class TorchdiffeqSolver(LibrarySolver):
 
         low, high = min(start, stop), max(start, stop)
         library = f"torchdiffeq's {self.method}"
-        slack = 1e-9 * (high - low)
+        slack = high * torch.finfo(x.dtype).eps  # the library has its times in the dtype of x
 
         def velocity(t: Tensor, y: Tensor) -> Tensor:
             now = float(t)

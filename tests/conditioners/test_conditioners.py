@@ -150,6 +150,39 @@ def test_an_exact_measurement_in_float32_is_met(seen):
         assert torch.allclose(seen.forward(out.x), y, atol=1e-5)
 
 
+REPEATED = draw((6, 3), "six rows") @ draw((3, SIZE), "of three")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("times", [(0.5, 0.5, 0.5), (0.01, 0.5, 1.0)], ids=["one matrix", "iterations"])
+@pytest.mark.parametrize("name", ["covariance", "oracle"])
+def test_rows_that_follow_from_others_say_nothing_more(name, times, dtype):
+    """The mean is that of NumPy's pseudo-inverse, whatever rounding makes of the rows; before, errors were of 1e8."""
+    seen = LinearOperator(lambda x: x.flatten(1) @ REPEATED.T.to(x), lambda y: (y @ REPEATED.to(y)).reshape(-1, *SHAPE))
+    y, at = seen.forward(TRUTH), torch.tensor(times, dtype=torch.float64)
+    alpha, sigma = (v.numpy()[:, None] for v in PRIOR.sde.alpha_sigma(at))
+    x = (alpha * TRUTH.flatten(1).numpy() + sigma * draw((3, SIZE), "z").numpy()).reshape(3, *SHAPE)
+    posed = build(name).condition(PRIOR, seen, y.to(dtype))
+    found, a, c, mean = (
+        posed.denoise(torch.from_numpy(x).to(dtype), at),
+        REPEATED.numpy(),
+        spd(SIZE).numpy(),
+        PRIOR.means[0],
+    )
+    for i in range(3):
+        v = np.linalg.inv(np.linalg.inv(c) + (alpha[i] / sigma[i]) ** 2 * np.eye(SIZE))
+        prior = v @ (np.linalg.solve(c, mean.numpy()) + alpha[i] / sigma[i] ** 2 * x[i].ravel())
+        truth = prior + v @ a.T @ np.linalg.pinv(a @ v @ a.T, rcond=1e-9) @ (y[i].numpy() - a @ prior)
+        assert np.allclose(found[i].flatten().numpy(), truth, atol=3e-4 if dtype == torch.float32 else 1e-6)
+
+
+@pytest.mark.parametrize("name", ["covariance", "oracle"])
+def test_rows_that_contradict_each_other_are_refused(name):
+    seen = LinearOperator(lambda x: x.flatten(1) @ REPEATED.T.to(x), lambda y: (y @ REPEATED.to(y)).reshape(-1, *SHAPE))
+    with pytest.raises(NumericalError, match="contradict each other: give the observation some noise"):
+        build(name).condition(PRIOR, seen, seen.forward(TRUTH) + 0.1 * draw((3, 6), "error"))
+
+
 @pytest.mark.parametrize("name", ["covariance", "moment", "oracle"])
 @pytest.mark.parametrize("label", ["noisy pixels", "luma", "downsample"])
 def test_it_is_exact_on_images_with_their_own_operators(name, label):

@@ -235,6 +235,8 @@ def test_refusals(gaussian):
     x = gaussian.draw(2, stream(5, "refuse"))
     with pytest.raises(UsageError, match="by rk23, rk45 or dop853, got euler"):
         log_likelihood(gaussian, x, solver=solvers["euler"]())
+    with pytest.raises(UsageError, match="got rk45:final_corrector=0.16: leave out final_corrector"):
+        log_likelihood(gaussian, x, solver=solvers["rk45"](final_corrector=0.16))
     with pytest.raises(UsageError, match=r"samples of shape \(B, 3\), got \(2, 2\)"):
         log_likelihood(gaussian, x[:, :2])
     with pytest.raises(UsageError, match="eps must lie between 0 and 1, got 0"):

@@ -8,10 +8,13 @@ from torch import nn
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators
 from scoresde.likelihood import log_likelihood
+from scoresde.models.classifier import ClassifierGuidedModel
 from scoresde.models.gaussian import GaussianModel
 from scoresde.models.network import NetworkModel
+from scoresde.models.predictions import predictions
 from scoresde.sampling.sample import sample
-from scoresde.sde import VESDE, VPSDE
+from scoresde.sde import DDPM, VESDE, VPSDE
+from scoresde.sde.labels import labels
 from scoresde.solvers import solvers
 
 SHAPE = (3, 4, 4)
@@ -167,3 +170,64 @@ def test_a_solver_alone_steps_16_bits_in_32_too():
     found = solvers["euler"](steps=500).solve(exact, x, start=1.0, stop=1e-3)
     right = solvers["euler"](steps=500).solve(exact, x.float(), start=1.0, stop=1e-3)
     assert found.dtype == torch.bfloat16 and torch.equal(found, right.bfloat16())
+
+
+class Table(nn.Module):
+    """x times a row of a table that is asked for by whole numbers, as by networks that embed the step."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = nn.Embedding(1000, 3)
+
+    def forward(self, x, label):
+        return x * self.rows(label)[:, :, None, None]
+
+
+def test_a_label_of_whole_numbers_stays_whole():
+    sde, net, x = DDPM(), Table(), torch.randn(2, *SHAPE)
+    own = NetworkModel(net, sde, SHAPE, label=lambda t: sde.step(t).round().long())
+    assert torch.equal(own.eps(x, sde.times[[0, 700]]), x * net.rows.weight[[0, 700]][:, :, None, None])
+    guided = ClassifierGuidedModel(model(), nn.Identity(), 1.0, [0, 0], label=lambda t: (10 * t).long())
+    guided.classifier.forward = lambda x, label: torch.nn.functional.one_hot(label, 3).float() + 0 * x.sum()
+    assert guided.logits(x, torch.tensor([0.1, 0.25], dtype=torch.float64)).argmax(1).tolist() == [1, 2]
+
+
+def test_the_dtype_of_a_network_is_that_of_its_real_weights():
+    """A network with packed weights of whole numbers begins with one of these."""
+    net = Net()
+    packed = nn.Parameter(torch.zeros(4, dtype=torch.uint8), requires_grad=False)
+    net.weight, net.packed = packed, packed
+    net.real = nn.Parameter(torch.ones((), dtype=torch.float64))
+    net.forward = lambda x, label: x * net.real
+    seen = []
+    net.register_forward_pre_hook(lambda net, given: seen.extend(part.dtype for part in given))
+    judge = NetworkModel(net, VPSDE(), SHAPE)
+    assert judge.eps(GOOD, 0.5).dtype == torch.float32 and seen == [torch.float64, torch.float64]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: NetworkModel(lambda x, label: x, VPSDE(), SHAPE), "a network is a torch.nn.Module, got a function"),
+        (lambda: NetworkModel(Net(), VPSDE(), SHAPE, predicts=3), "a prediction is a name such as .* got 3"),
+        (lambda: NetworkModel(Net(), VPSDE(), SHAPE, label=999), "a label is a name such as .* got 999"),
+        (lambda: ClassifierGuidedModel(model(), Net(), 1.0, [0], label=999), "a label is a name such as .* got 999"),
+        (
+            lambda: NetworkModel(Net(), VPSDE(), SHAPE, label=lambda t: t[:, None]).eps(GOOD, 0.5),
+            r"one number for each of 2 times, got shape \(2, 1\)",
+        ),
+        (
+            lambda: NetworkModel(Net(), VPSDE(), SHAPE, label=lambda t: 0.5).eps(GOOD, 0.5),
+            "one number for each of 2 times, got a float",
+        ),
+    ],
+)
+def test_what_makes_no_network_model_is_refused(make, message):
+    with pytest.raises(UsageError, match=message):
+        make()
+
+
+def test_predictions_and_labels_are_also_given_as_classes():
+    by_class = NetworkModel(Net(), VPSDE(), SHAPE, predicts=predictions["v"], label=labels["sigma"])
+    by_name = NetworkModel(Net(), VPSDE(), SHAPE, predicts="v", label="sigma")
+    assert (by_class.predicts, by_class.label) == (by_name.predicts, by_name.label)

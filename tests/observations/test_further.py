@@ -368,7 +368,7 @@ def test_methods_for_linear_measurements_refuse_the_others(seen):
     y = seen.measure(torch.zeros(2, *SMALL).double(), stream(0, "y"))
     for name in ("covariance", "mixture", "moment", "projection", "replace", "oracle"):
         with pytest.raises(
-            UsageError, match=f"{name} takes linear observations, {type(seen).__name__} is none; use dps"
+            UsageError, match=f"{name} takes linear observations, {type(seen).__name__} is none; use {seen.method}"
         ):
             conditioners[name]().condition(PIXELS, seen, y)
     for name in ("gibbs", "smc", "langevin", "travel"):
