@@ -29,7 +29,7 @@ def summary(cls: type) -> str:
 
 def reference(cls: type[Options]) -> str:
     """Where a method was published: what its documentation says after "Reference:"."""
-    found = re.search(r"References?:\s*(.*)", cls.__doc__ or "", re.DOTALL)
+    found = re.search(r"References?:\s*(.*?)(?:\n\s*\n|\Z)", cls.__doc__ or "", re.DOTALL)
     return " ".join(found.group(1).split()).rstrip(".") if found else ""
 
 

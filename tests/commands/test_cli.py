@@ -151,7 +151,11 @@ def test_lists_and_explanations(run):
     assert {row["option"] for row in explained["options"]} == own
     assert "arxiv.org/abs/2206.00927" in run("solvers dpm") and "--order" in run("solvers dpm")
     assert {row["name"] for row in json.loads(run("datasets --json"))} == set(data.all())
-    parts = {(row["kind"], row["name"]) for row in json.loads(run("conditioners --json"))}
+    rows = json.loads(run("conditioners --json"))
+    references = {row["name"]: row["reference"] for row in rows}  # which an example may follow
+    assert references["jpeg"] == "Wallace 1992, https://doi.org/10.1109/30.125072"
+    assert not [name for name, text in references.items() if ">>>" in text]
+    parts = {(row["kind"], row["name"]) for row in rows}
     assert parts >= {("conditioner", name) for name in conditioners.all()} | {("posterior sampler", "smc")}
     assert "products=" in run("conditioners moment") and "Yismaw et al. 2024" in run("conditioners")
     assert "--download" in run("datasets cifar10")
