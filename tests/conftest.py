@@ -8,10 +8,9 @@ import torch
 from click.testing import CliRunner
 
 from scoresde.bench import network
+from scoresde.bench.check import base
 from scoresde.cli import scoresde
-from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.sampling import progress_lines
-from scoresde.sde import VPSDE
 from scoresde.solvers.unipc import UniPC
 from scoresde.training import gallery
 
@@ -47,18 +46,13 @@ def short_reference():
 @pytest.fixture
 def gaussian():
     """A correlated Gaussian in three dimensions, whose flow and density are known."""
-    a = torch.tensor([[0.5, 0.0, 0.0], [0.3, 0.4, 0.0], [-0.2, 0.1, 0.3]], dtype=torch.float64)
-    return GaussianModel(torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64), a @ a.T, VPSDE())
+    return base.gaussian()
 
 
 @pytest.fixture
 def mixture():
     """Three correlated modes in two dimensions."""
-    means = torch.tensor([[0.8, 0.0], [-0.5, 0.6], [-0.3, -0.7]], dtype=torch.float64)
-    covariances = torch.tensor(
-        [[[0.04, 0.01], [0.01, 0.02]], [[0.02, -0.01], [-0.01, 0.05]], [[0.03, 0.0], [0.0, 0.01]]], dtype=torch.float64
-    )
-    return GaussianMixtureModel(means, covariances, VPSDE(), weights=[0.5, 0.3, 0.2])
+    return base.mixture()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from drawn import draw
 
 import scoresde
 from scoresde.conditioners import conditioners
@@ -17,10 +18,6 @@ from scoresde.models.gaussian import GaussianModel
 from scoresde.observations import Downsample, LinearOperator, Luma, NonLinear, Pixels, covariance
 from scoresde.observations.rescaled import rescaled
 from scoresde.sde import VPSDE
-
-
-def draw(shape, *purpose):
-    return torch.randn(shape, generator=stream(0, *purpose), dtype=torch.float64)
 
 
 class Known:

@@ -9,9 +9,9 @@ import scipy.fft
 import scipy.integrate
 import torch
 from click.testing import CliRunner
+from drawn import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 from torch.nn.functional import pad
 
 from scoresde import models
@@ -44,10 +44,6 @@ from scoresde.solvers import AdaptiveSolver, OneStepSolver, solvers
 
 SHAPE = (3, 4, 4)
 SIZE = math.prod(SHAPE)
-
-
-def draw(shape, *purpose) -> Tensor:
-    return torch.randn(shape, generator=stream(0, *purpose), dtype=torch.float64)
 
 
 def spd(size, seed=0, floor=0.02):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from drawn import draw
 
 from scoresde.conditioners import conditioners
 from scoresde.core.errors import UsageError
@@ -17,10 +17,6 @@ from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
 
 SHAPE, SIZE = (3, 4, 4), 48
-
-
-def draw(shape, *purpose) -> Tensor:
-    return torch.randn(shape, generator=stream(0, *purpose), dtype=torch.float64)
 
 
 A = draw((SIZE, SIZE), "spd") / math.sqrt(SIZE)

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from click.testing import CliRunner
+from drawn import draw
 from sklearn.metrics import adjusted_rand_score
 
 import scoresde
@@ -25,10 +26,6 @@ from scoresde.solvers import solvers
 SHAPE = (3, 4, 4)
 SIZE = math.prod(SHAPE)
 SHARES = torch.tensor([0.1, 0.2, 0.3, 0.4]).double()
-
-
-def draw(shape, *purpose):
-    return torch.randn(shape, generator=stream(0, *purpose), dtype=torch.float64)
 
 
 A = draw((SIZE, SIZE), "spd") / math.sqrt(SIZE)

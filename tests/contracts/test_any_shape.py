@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from drawn import draw
 
 from scoresde.conditioners import conditioners
 from scoresde.conditioners.oracle import PosteriorMixture
@@ -33,10 +34,6 @@ SMALL = {
     "gibbs": {"solver": "sde-dpm++:steps=4", "rounds": 8, "start": 1.0, "end": 0.1, "decay": 0.7},
 }
 ROWS = 200
-
-
-def draw(shape, *purpose):
-    return torch.randn(shape, generator=stream(0, *purpose), dtype=torch.float64)
 
 
 def law(shape, diagonal=False):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import scipy.fft
 import torch
-from torch import Tensor
+from drawn import draw
 
 import scoresde
 from scoresde.conditioners import conditioners
 from scoresde.core.errors import UsageError
-from scoresde.core.random import generators, stream
+from scoresde.core.random import generators
 from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.models.tiled import TiledModel, layout
@@ -19,10 +19,6 @@ from scoresde.posterior import store
 from scoresde.sampling.sample import sample
 from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
-
-
-def draw(shape, *purpose) -> Tensor:
-    return torch.randn(shape, generator=stream(0, *purpose), dtype=torch.float64)
 
 
 def stationary(shape, mean=(0.3, -0.1), variance=(0.2, 0.05)):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from drawn import draw
 
 import scoresde
 from scoresde.conditioners import conditioners
@@ -31,10 +31,6 @@ from scoresde.sde import VPSDE
 
 SHAPE, SIZE = (3, 4, 4), 48
 UNIT = torch.eye(SIZE, dtype=torch.float64).reshape(-1, *SHAPE)
-
-
-def draw(shape, *purpose) -> Tensor:
-    return torch.randn(shape, generator=stream(0, *purpose), dtype=torch.float64)
 
 
 SPREAD = draw((SIZE, SIZE), "spd") / math.sqrt(SIZE)

@@ -10,8 +10,8 @@ import scipy.ndimage
 import scipy.stats
 import torch
 from click.testing import CliRunner
+from drawn import draw
 from PIL import Image
-from torch import Tensor
 
 import scoresde
 from scoresde.cli import scoresde as command
@@ -36,10 +36,6 @@ from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
 
 SHAPE = (2, 3, 8, 16)
-
-
-def draw(shape, *purpose) -> Tensor:
-    return torch.randn(shape, generator=stream(0, *purpose), dtype=torch.float64)
 
 
 KERNEL = draw((3, 5), "kernel")

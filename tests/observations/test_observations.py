@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import torch
+from drawn import draw
 from PIL import Image
-from torch import Tensor
 
 from scoresde import models
 from scoresde.conditioners import conditioners
@@ -35,10 +35,6 @@ from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
 
 SHAPE = (3, 3, 4, 6)
-
-
-def draw(shape, *purpose) -> Tensor:
-    return torch.randn(shape, generator=stream(0, *purpose), dtype=torch.float64)
 
 
 MASK = torch.rand(1, 1, 4, 6, generator=stream(0, "mask")) < 0.4

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from torch import Tensor
+from drawn import draw
 
 import scoresde
 from scoresde.conditioners import conditioners
@@ -35,10 +35,6 @@ from scoresde.solvers import solvers
 
 SHAPE = (3, 4, 4)
 SIZE = math.prod(SHAPE)
-
-
-def draw(shape, *purpose) -> Tensor:
-    return torch.randn(shape, generator=stream(0, *purpose), dtype=torch.float64)
 
 
 def spd(size):

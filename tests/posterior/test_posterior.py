@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from torch import Tensor
+from drawn import draw
 
 from scoresde import models
 from scoresde.conditioners.oracle import PosteriorMixture
@@ -29,10 +29,6 @@ from scoresde.solvers import MarkovSolver, OneStepSolver, Solver, solvers
 SHAPE = (3, 2, 2)
 SIZE = math.prod(SHAPE)
 ALPHA = 1e-6
-
-
-def draw(shape, *purpose) -> Tensor:
-    return torch.randn(shape, generator=stream(0, *purpose), dtype=torch.float64)
 
 
 def spd(size, seed=0, floor=0.02):
