@@ -130,10 +130,12 @@ class JobQueue:
             expected: About how many seconds it will take; None if that is not known.
 
         Raises:
-            Full: There is no place.
+            Full: There is no place, or the queue is closed.
         """
         job = Job(work, self.seconds, visitor, expected)
         with self._changed:
+            if self._closed:
+                raise Full("scoresde web is being ended: ask again once it has been started anew")
             if len(self._waiting) + (self._running is not None) > self.places:
                 raise Full(f"one picture is being drawn and {self.places} are waiting: try again in a few seconds")
             own = sum(each.visitor == visitor for each in [*self._waiting, *([self._running] if self._running else [])])
@@ -192,6 +194,8 @@ class JobQueue:
                 while not self._waiting and not self._closed:
                     self._changed.wait()
                 if self._closed:
+                    for job in self._waiting:
+                        job.run()  # which says that it was cancelled
                     return
                 self._running = self._line()[0]
                 self._waiting.remove(self._running)

@@ -101,7 +101,7 @@ def server(app: App, end: Callable[[], object] = lambda: None) -> uvicorn.Server
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket that is bound to an address.
+    """A socket that listens at an address. Who connects before the server runs waits for it.
 
     Args:
         host: The address.
@@ -120,6 +120,7 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
+        made.listen(CONNECTIONS)  # until then, another program may take the port, too
     except OSError as error:
         made.close()
         raise ResourceError(f"cannot listen at {host}:{port}: {error.strerror or error}; try --port 0") from None

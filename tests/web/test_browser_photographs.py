@@ -7,7 +7,7 @@ import urllib.request
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 from test_browser import SLOW, chromium, expect, pictures, serving, shot, visit  # noqa: F401
 
 pytestmark = pytest.mark.browser
@@ -179,3 +179,43 @@ def test_the_link_can_be_shared(page, tmp_path):
         shot(page, "share")
         dialog.get_by_role("button", name="Back").click()
         expect(dialog).to_have_count(0)
+
+
+def plain(colour, kind="PNG"):
+    """A file with a picture of one colour."""
+    file = io.BytesIO()
+    Image.new("RGB", (48, 40), colour).save(file, kind)
+    return {"name": f"plain.{kind.lower()}", "mimeType": f"image/{kind.lower()}", "buffer": file.getvalue()}
+
+
+def test_a_kept_filling_stays_with_its_own_picture_when_another_model_is_chosen(page, address):
+    section = example(page, address, "inpaint", "Half a digit")
+    section.get_by_role("button", name=re.compile("^Keep")).first.click()
+    page.locator("dialog").get_by_role("button", name="Keep", exact=True).click()
+    section.locator("input[type=file]").first.set_input_files(plain((0, 0, 255)))
+    expect(section.locator(".source .status")).to_contain_text("48×40")
+    page.get_by_role("tab", name="Catalogue").click()
+    page.get_by_role("button", name=re.compile("^Again")).first.click()
+    expect(section.locator(".source .status")).to_have_text("from the catalogue")
+    section.get_by_label("model").select_option("photos")
+    expect(pictures(section)).to_have_count(0)  # those of the other model
+    expect(section.locator(".source .status")).to_have_text("from the catalogue")
+    width, height = (section.locator("canvas.paper").get_attribute(name) for name in ("width", "height"))
+    assert (width, height) == ("64", "64")  # 8x8, of which a pixel has eight
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")
+def test_a_kind_of_picture_that_the_browser_reads_need_not_be_one_of_the_servers(page, address):
+    section = visit(page, address, "inpaint")
+    section.locator("input[type=file]").first.set_input_files(plain((200, 40, 40), "AVIF"))
+    expect(section.locator(".source .status")).to_contain_text("48×40 pixels")
+
+
+def test_a_tab_is_opened_at_its_top(page, address):
+    section = visit(page, address, "race")
+    section.get_by_text("Options", exact=True).click()
+    for tab in ("Inpaint", "Race"):
+        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        page.get_by_role("tab", name=tab).click()
+        expect(page.locator(f"#{tab.lower()}")).to_be_visible()
+        assert page.evaluate("scrollY") == 0

@@ -20,7 +20,7 @@ from tiny import tiny_model
 from scoresde import models
 from scoresde.commands.web import quickest_first
 from scoresde.conditioners import conditioners
-from scoresde.core.errors import UsageError
+from scoresde.core.errors import ResourceError, UsageError
 from scoresde.core.options import Options
 from scoresde.core.random import generators
 from scoresde.images import sheets
@@ -60,10 +60,7 @@ def serving(folders, catalogue, **options):
         address = f"http://127.0.0.1:{port}"
         try:
             with httpx.Client(base_url=address, headers={"origin": address}, timeout=60, trust_env=False) as client:
-                while True:
-                    with contextlib.suppress(httpx.TransportError):
-                        client.get("/")  # sets the cookie
-                        break
+                client.get("/")  # sets the cookie
                 client.settings = settings
                 yield client
         finally:
@@ -506,3 +503,10 @@ def test_a_taken_port_and_a_foreign_address_are_one_sentence(run):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert "try --port 0" in run(f"web --port {listener.getsockname()[1]}", code=6)
     assert "--host" in run("web --host nowhere.invalid", code=2)
+
+
+def test_a_port_is_taken_and_waits_for_visitors_before_the_models_are_loaded():
+    with impatience.listening("127.0.0.1", 0) as listener:
+        socket.create_connection(listener.getsockname(), timeout=5).close()
+        with pytest.raises(ResourceError, match="cannot listen at .*: Address already in use; try --port 0"):
+            impatience.listening(*listener.getsockname())

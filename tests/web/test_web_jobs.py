@@ -3,15 +3,18 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 
 import httpx
 import pytest
 from test_web import EM, drawn, folders, serving  # noqa: F401
+from tiny import tiny_model
 
 from scoresde.web import jobs
 from scoresde.web.jobs import Full, JobQueue
@@ -145,6 +148,26 @@ def test_the_default_of_a_model_without_covariance_works(folders, tmp_path):  # 
         drawn(client, "inpaint", model="grey", count=1, picture=picture, mask="gAAAAAAAAAA=", solver=QUICK)
 
 
+def test_the_page_outlives_the_folder_of_its_model(tmp_path):
+    folder = tiny_model(tmp_path / "grey")
+    with serving({1: folder}, tmp_path / "catalogue.sqlite") as client:
+        before = client.get("/api/about").json()
+        shutil.rmtree(folder)
+        assert client.get("/api/about").json() == before
+        drawn(client, "generate", model="grey", count=1, solver=EM)
+
+
+def test_what_is_asked_of_a_closed_queue_is_refused():
+    queue = JobQueue()
+    queue.close()
+    with pytest.raises(Full, match="is being ended"):
+        asyncio.run(submitted(queue))
+
+
+async def submitted(queue):
+    return queue.submit(lambda job: {})
+
+
 def test_a_catalogue_page_leaves_pictures_out_and_one_entry_has_them(folders, tmp_path):  # noqa: F811
     with serving(folders, tmp_path / "catalogue.sqlite") as client:
         picture = drawn(client, "generate", model="grey", count=1, solver=EM)["pictures"][0]
@@ -156,7 +179,7 @@ def test_a_catalogue_page_leaves_pictures_out_and_one_entry_has_them(folders, tm
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches a process there in another way")
-def test_ctrl_c_while_drawing_ends_the_drawing_first_and_quietly(tmp_path):
+def test_ctrl_c_while_drawing_ends_all_drawings_first_and_quietly(tmp_path):
     command = [sys.executable, "-m", "scoresde", "web", "--port", "0", "--model", "digits"]
     command += ["--catalogue", str(tmp_path / "catalogue.sqlite")]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
@@ -166,20 +189,17 @@ def test_ctrl_c_while_drawing_ends_the_drawing_first_and_quietly(tmp_path):
     try:
         address = process.stdout.readline().split()[-1].rstrip("/")
         with httpx.Client(base_url=address, headers={"origin": address}, timeout=60, trust_env=False) as client:
-            while True:
-                try:
-                    client.get("/")
-                    break
-                except httpx.TransportError:
-                    time.sleep(0.05)
+            client.get("/")
             body = {"model": "digits", "count": 16, "solver": {"name": "em", "steps": 1000}}
-            with client.stream("POST", "/api/generate", json=body) as answer:
-                lines = answer.iter_lines()
-                assert any(line == "event: progress" for line in lines)
+            with ExitStack() as both:
+                answers = [both.enter_context(client.stream("POST", "/api/generate", json=body)) for _ in range(2)]
+                drawing, waiting = (answer.iter_lines() for answer in answers)
+                assert any(line == "event: progress" for line in drawing)
                 process.send_signal(signal.SIGINT)
-                last = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")][-1]
+                last = [[line for line in lines if line.startswith("data: ")][-1] for lines in (drawing, waiting)]
         _, errors = process.communicate(timeout=60)
-        assert last == {"error": "this was cancelled"} and "Traceback" not in errors
+        assert [json.loads(line.removeprefix("data: ")) for line in last] == [{"error": "this was cancelled"}] * 2
+        assert "Traceback" not in errors
     finally:
         process.kill()
         process.wait()

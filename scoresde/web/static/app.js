@@ -28,6 +28,7 @@ function step(event) {
 
 function open(name, focus = false) {
   const known = tabs.has(name) ? name : tabs.keys().next().value;
+  if (tabs.get(known).section.hidden) scrollTo(0, 0); // every tab begins at its top
   for (const [each, { button, section }] of tabs) {
     const chosen = each === known;
     button.setAttribute("aria-selected", String(chosen));

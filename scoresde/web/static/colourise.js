@@ -2,11 +2,11 @@
 
 import { duration } from "./api.js";
 import { comparable } from "./compare.js";
-import { data, el, image } from "./dom.js";
+import { blob, data, el, image } from "./dom.js";
 import { examples } from "./examples.js";
 import { Chooser, Options, nothing } from "./form.js";
 import { Drawing } from "./results.js";
-import { Source } from "./source.js";
+import { KEPT, Source } from "./source.js";
 
 export default function colourise(section, about) {
   about.models.sort((a, b) => b.parameters - a.parameters); // the ablest first
@@ -18,8 +18,8 @@ export default function colourise(section, about) {
 
   const view = (png, text) => el("figure", { class: "result input" }, image(data(png), text), el("figcaption", {}, el("span", { class: "label" }, text)));
   const inputs = () => {
-    const shown = [view(given.grey, "seen, in grey")];
-    if (given.picture !== given.grey) shown.push(view(given.picture, "given"));
+    const shown = [view(given.grey, "original, in grey")];
+    if (given.picture !== given.grey) shown.push(view(given.picture, "original"));
     return shown;
   };
   const show = async (fitted) => {
@@ -46,8 +46,8 @@ export default function colourise(section, about) {
     suited();
     source.again();
   });
-  const offered = examples(about, { holes: false }, async ({ told }, blob) => {
-    await source.take(blob, { said: told });
+  const offered = examples(about, { holes: false }, async ({ told }, picture) => {
+    await source.take(picture, { said: told });
     drawing.instead(asked());
   });
 
@@ -60,7 +60,7 @@ export default function colourise(section, about) {
     again: async (parameters) => {
       options.show(parameters);
       if (parameters.conditioner) conditioner.show(parameters.conditioner);
-      await show({ picture: parameters.picture, grey: parameters.picture });
+      await source.take(blob(parameters.picture), { said: KEPT });
       drawing.instead(asked());
     },
   };

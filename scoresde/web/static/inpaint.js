@@ -3,11 +3,11 @@
 import { duration } from "./api.js";
 import { Brush } from "./brush.js";
 import { comparable } from "./compare.js";
-import { data, el, image, labelled } from "./dom.js";
+import { blob, data, el, image, labelled } from "./dom.js";
 import { examples } from "./examples.js";
 import { Chooser, Options, nothing } from "./form.js";
 import { Drawing } from "./results.js";
-import { Source } from "./source.js";
+import { KEPT, Source } from "./source.js";
 import { Zoom } from "./zoom.js";
 
 export default function inpaint(section, about) {
@@ -69,7 +69,7 @@ export default function inpaint(section, about) {
   const asked = () => png && { ...options.value, picture: png, mask: brush.bits };
   const input = () => {
     const seen = el("figure", { class: "result input" }, image(brush.seen, "The picture and its hole"));
-    seen.append(el("figcaption", {}, el("span", { class: "label" }, "given")));
+    seen.append(el("figcaption", {}, el("span", { class: "label" }, "original, with the hole")));
     return [seen];
   };
   const finished = (done, figures) => {
@@ -86,11 +86,11 @@ export default function inpaint(section, about) {
     suited();
     if (png) source.again(brush.mask); // the picture and its hole serve this model too
   });
-  const offered = examples(about, { holes: true }, async ({ model, told }, blob, mask) => {
+  const offered = examples(about, { holes: true }, async ({ model, told }, picture, mask) => {
     if (options.chosen.channels === 1 || model) options.model.value = model || about.models[0].name;
     suited();
     options.quality?.show();
-    await source.take(blob, { said: told, mask });
+    await source.take(picture, { said: told, mask });
     drawing.instead(asked());
   });
 
@@ -102,7 +102,7 @@ export default function inpaint(section, about) {
   return {
     again: async (parameters) => {
       options.show(parameters);
-      await paper(parameters.picture, parameters.mask);
+      await source.take(blob(parameters.picture), { said: KEPT, mask: parameters.mask });
       drawing.instead(asked());
     },
   };

@@ -4,6 +4,8 @@ import { draw, fit } from "./api.js";
 import { blob, complain, el } from "./dom.js";
 
 const MOST = 1e6; // pixels: four such pictures are drawn at a time
+const READ = ["png", "jpeg", "webp", "gif", "bmp"].map((kind) => `image/${kind}`); // what the server reads
+export const KEPT = "from the catalogue"; // what is said of a picture that was kept
 
 // A picture small enough to be sent, and what was done to it, if anything.
 async function small(file) {
@@ -13,16 +15,17 @@ async function small(file) {
   } catch {
     return [file, ""]; // the server says what is wrong with it
   }
-  const scale = Math.sqrt(MOST / (bitmap.width * bitmap.height));
-  if (scale >= 1 && file.size < 9e6) return [file, ""];
+  const scale = Math.min(1, Math.sqrt(MOST / (bitmap.width * bitmap.height)));
+  if (scale === 1 && file.size < 9e6 && READ.includes(file.type)) return [file, ""];
   const canvas = el("canvas");
-  canvas.width = Math.floor(bitmap.width * Math.min(1, scale));
-  canvas.height = Math.floor(bitmap.height * Math.min(1, scale));
+  canvas.width = Math.max(1, Math.floor(bitmap.width * scale));
+  canvas.height = Math.max(1, Math.floor(bitmap.height * scale));
   const pen = canvas.getContext("2d");
   pen.fillStyle = "#fff"; // below what is transparent, as on the server
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  const made = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.95));
+  const made = await new Promise((done) => canvas.toBlob(done, scale < 1 ? "image/jpeg" : "image/png", 0.95));
+  if (scale === 1) return [made, ""];
   return [made, `${bitmap.width}×${bitmap.height} pixels, reduced here to ${canvas.width}×${canvas.height}: the command line keeps all of them`];
 }
 
@@ -72,6 +75,7 @@ export class Source {
     this.grey = grey;
     this.taken = taken;
     this.blob = null;
+    this.turn = 0; // counts the pictures that were asked for: only the last one is taken
     const chosen = ({ target }) => {
       const [file] = target.files;
       target.value = ""; // so that the same file, which may be another by now, can be chosen again
@@ -92,7 +96,7 @@ export class Source {
         { class: "actions" },
         el("button", { type: "button", onclick: () => files.click() }, "Upload"),
         el("button", { type: "button", onclick: async () => this.take(await camera(phone)) }, "Camera"),
-        el("button", { type: "button", onclick: () => this.draw() }, "Draw one"),
+        el("button", { type: "button", onclick: () => this.draw() }, "Generate one"),
       ),
       this.note,
     );
@@ -110,17 +114,19 @@ export class Source {
   }
 
   // Takes a picture, with its hole if it has one, and says something of it.
-  async take(file, { said, mask } = {}) {
+  async take(file, { said, mask, turn } = {}) {
     if (!file) return;
+    turn ??= this.turn += 1;
     this.say("Reading…");
     try {
       const [made, before] = await small(file);
       const fitted = await fit(made, this.model(), this.grey);
+      if (turn !== this.turn) return; // another picture was taken since
       this.blob = made;
       this.say(said || before || `${fitted.size.join("×")} pixels: the results have this size, too`);
       await this.taken(fitted, mask);
     } catch (error) {
-      this.say(`${error.message}.`, true);
+      if (turn === this.turn) this.say(`${error.message}.`, true);
     }
   }
 
@@ -131,12 +137,13 @@ export class Source {
 
   async draw() {
     const seed = Math.floor(Math.random() * 1e6);
+    const turn = (this.turn += 1);
     this.say("Drawing…");
     try {
       const done = await draw("generate", { model: this.model(), count: 1, seed }, () => {});
-      await this.take(blob(done.pictures[0]), { said: `drawn by the model from seed ${seed}` });
+      if (turn === this.turn) await this.take(blob(done.pictures[0]), { said: `drawn by the model from seed ${seed}`, turn });
     } catch (error) {
-      this.say("");
+      if (turn === this.turn) this.say("");
       complain(error);
     }
   }

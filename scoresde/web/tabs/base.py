@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -71,7 +72,12 @@ class Served:
             return ""
         return f"Fillings and colours get better by `scoresde stats {self.name}`, which stores what its pictures share."
 
-    @property
+    @cached_property
+    def digest(self) -> str:
+        """That of the weights, for the film; nothing if the model's folder does not say."""
+        return str(files.read_json(self.folder / CONFIG).get("sha256", ""))
+
+    @cached_property
     def seen(self) -> str:
         """What the model learned from, in words; nothing if its folder does not say."""
         named = recipe(self.folder).get("data", {}).get("name", "")
@@ -92,7 +98,7 @@ class Served:
             "advice": self.advice,
             "solver": {"name": SOLVER, "steps": steps_for(self.model)},
             "parameters": sum(p.numel() for p in self.model.parameters()),
-            "sha256": files.read_json(self.folder / CONFIG).get("sha256", ""),
+            "sha256": self.digest,
             "pace": self.pace,
             "seen": self.seen,
         }
