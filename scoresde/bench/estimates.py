@@ -73,7 +73,7 @@ def median(name: str, values: Tensor) -> Estimate:
     ordered, count = values.sort().values, len(values)
     below = max(0, int(binom.ppf(0.025, count, 0.5)) - 1)
     value = float(ordered.double().quantile(0.5))
-    return estimate(name, value, float(ordered[below]), float(ordered[count - 1 - below]), count)
+    return Estimate(name, value, float(ordered[below]), float(ordered[count - 1 - below]), None, count)
 
 
 def root(name: str, squares: Tensor) -> Estimate:
@@ -86,7 +86,7 @@ def root(name: str, squares: Tensor) -> Estimate:
     value, error = float(squares.mean()), standard_error(squares)
     skewness = _third(squares) / error**3 if error else 0.0
     low, high = interval(value, error, skewness, len(squares) - 1)
-    return estimate(name, math.sqrt(value), math.sqrt(max(0.0, low)), math.sqrt(high), len(squares))
+    return Estimate(name, math.sqrt(value), math.sqrt(max(0.0, low)), math.sqrt(high), None, len(squares))
 
 
 def difference(name: str, a: Tensor, b: Tensor) -> Estimate:
@@ -100,10 +100,10 @@ def difference(name: str, a: Tensor, b: Tensor) -> Estimate:
     ours, theirs = standard_error(a), standard_error(b)
     value, error = float(a.mean() - b.mean()), math.hypot(ours, theirs)
     if not error:
-        return estimate(name, value, value, value, len(b))
+        return Estimate(name, value, value, value, None, len(b))
     freedom = error**4 / (ours**4 / (len(a) - 1) + theirs**4 / (len(b) - 1))  # Welch and Satterthwaite's
     low, high = interval(value, error, (_third(a) - _third(b)) / error**3, freedom)
-    return estimate(name, value, low, high, len(b))
+    return Estimate(name, value, low, high, None, len(b))
 
 
 def jackknife(
@@ -160,16 +160,3 @@ def paired(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
     """
     gaps = torch.tensor(a, dtype=torch.float64) - torch.tensor(b, dtype=torch.float64)
     return float(gaps.mean()), student(len(gaps)) * standard_error(gaps)
-
-
-def estimate(name: str, value: float, low: float, high: float, count: int) -> Estimate:
-    """An estimate without a floor or marks.
-
-    Args:
-        name: Name of the estimate.
-        value: The value.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
-        count: Number of samples.
-    """
-    return Estimate(name=name, value=value, low=low, high=high, floor=None, n=count, marks=())

@@ -95,12 +95,11 @@ def _plain_ticks(axes: "object") -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def panels(groups: Mapping[str, Mapping[str, Sequence[Point]]], x_label: str) -> "Figure":
-    """One panel per group, each with a line per series over x, one above the other; y is logarithmic where it can be.
+def panels(groups: Mapping[str, Mapping[str, Sequence[Point]]]) -> "Figure":
+    """One panel per group, each with a line per series over images, one above the other; y is logarithmic if it can be.
 
     Args:
         groups: Series by their names, by the name of y.
-        x_label: Label of the horizontal axis.
     """
     from matplotlib.figure import Figure
 
@@ -117,7 +116,7 @@ def panels(groups: Mapping[str, Mapping[str, Sequence[Point]]], x_label: str) ->
         _quiet(axes)
         if len(series) > 1:
             axes.legend(frameon=False, fontsize=8, labelcolor=INK)
-    axes.set_xlabel(x_label, color=INK)
+    axes.set_xlabel("images", color=INK)
     return figure
 
 

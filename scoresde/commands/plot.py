@@ -44,7 +44,7 @@ def plot(run: Path, out: Path | None) -> None:
     if not found:
         raise DataError(f"{log} holds no figures yet")
     target = out or run / "curves.png"
-    write_bytes(target, render(panels(found, "images"), "png"))
+    write_bytes(target, render(panels(found), "png"))
     click.echo(f"{', '.join(found)} over images, in {target}")
 
 

@@ -22,22 +22,21 @@ def to_uint8(x: Tensor) -> Tensor:
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
 
 
-def sheet(x: Tensor, columns: int | None = None, *, zoom: int = 1, gap: int = 1) -> Image.Image:
+def sheet(x: Tensor, columns: int | None = None, *, zoom: int = 1) -> Image.Image:
     """A grid of images, each pixel enlarged to zoom x zoom without blur.
 
     Args:
         x: Images in [-1, 1], (B, 1|3, H, W).
         columns: Images in a row; by default about as many as there are rows.
         zoom: Enlargement, a whole number.
-        gap: Width of the lines between the images, in pixels before the enlargement.
     """
     pixels = to_uint8(x).expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
     count, height, width, _ = pixels.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    canvas = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 64, dtype=np.uint8)
+    canvas = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, 3), 64, dtype=np.uint8)  # lines between them
     for i, image in enumerate(pixels):
-        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
+        top, left = 1 + i // columns * (height + 1), 1 + i % columns * (width + 1)
         canvas[top : top + height, left : left + width] = image
     picture = Image.fromarray(canvas)
     return picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST)

@@ -108,7 +108,7 @@ def _order_on_a_mixture(build: Build, fast: bool) -> Finding:
     Its modes overlap: between narrow ones the flow parts, and a few samples there would make up the whole error.
     """
     sde, stop = SMOOTH
-    return order_on_a_grid(build, *flow_of_a_mixture(sde, 4.0, stop), stop, fast)
+    return order_on_a_grid(build, *flow_of_a_mixture(sde, stop), stop, fast)
 
 
 @promises("order of adaptive steps", lambda solver: isinstance(solver, PerSampleSolver) and flows(solver))
@@ -132,7 +132,7 @@ def _error_proportional_to_the_tolerance(build: Build, fast: bool) -> Finding:
 
     The tolerance bounds the error of a step, so that of the path stays within some multiple of it.
     """
-    model, x, truth = flow_of_a_mixture(VPSDE(), 4.0, STOP)
+    model, x, truth = flow_of_a_mixture(VPSDE(), STOP)
     tols = (1e-2, 1e-3, 1e-4) if build().claimed_order < 3 else (1e-3, 1e-5, 1e-7)
     ratios, largest, calls = [], [], []
     for tol in tols:

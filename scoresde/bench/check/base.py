@@ -96,14 +96,13 @@ class Promises:
         return add
 
 
-def noise(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Standard normal noise, the same in every call.
+def noise(*shape: int) -> Tensor:
+    """Standard normal noise in float64, the same in every call.
 
     Args:
         shape: Its shape.
-        dtype: Its dtype.
     """
-    return randn(shape, stream(0, "check"), dtype=dtype)
+    return randn(shape, stream(0, "check"), dtype=torch.float64)
 
 
 def solve(solver: Solver, model: ScoreModel, x: Tensor, generator: Generators = None, *, stop: float = STOP) -> Tensor:
@@ -197,15 +196,14 @@ def mixture(sde: SDE | None = None, *, overlap: float = 1.0) -> GaussianMixtureM
 
 
 @functools.cache
-def flow_of_a_mixture(sde: SDE, overlap: float, stop: float) -> tuple[GaussianMixtureModel, Tensor, Tensor]:
-    """A mixture, noise, (32, 2), and where the probability flow carries it, by SciPy.
+def flow_of_a_mixture(sde: SDE, stop: float) -> tuple[GaussianMixtureModel, Tensor, Tensor]:
+    """A mixture whose modes overlap, noise, (32, 2), and where the probability flow carries it, by SciPy.
 
     Args:
         sde: The process.
-        overlap: As for `mixture`.
         stop: Time of the end.
     """
-    model, x = mixture(sde, overlap=overlap), noise(32, 2)
+    model, x = mixture(sde, overlap=4.0), noise(32, 2)
     return model, x, reference(model, x, start=1.0, stop=stop, tol=1e-12)
 
 

@@ -12,7 +12,7 @@ from ...metrics.base import Estimate
 from ...metrics.mmd import PixelMMD
 from ...metrics.normal import factored, frechet
 from ...metrics.sliced import SlicedWasserstein
-from ..estimates import bootstrap, estimate, jackknife
+from ..estimates import bootstrap, jackknife
 from .measurements import EXACT, Group, Measurements
 
 SLICED, MMD = SlicedWasserstein(directions=128), PixelMMD()
@@ -146,4 +146,4 @@ def calibrated(truths: Tensor, x: Tensor, told: Tensor, seed: int) -> Estimate:
     uneven = (picked @ table - count / places).square().sum(1)
     above = int((uneven[1:] >= uneven[0]).sum())
     interval = binomtest(above + 1, SHUFFLES + 1).proportion_ci()
-    return estimate("SBC p", (above + 1) / (SHUFFLES + 1), float(interval.low), float(interval.high), count)
+    return Estimate("SBC p", (above + 1) / (SHUFFLES + 1), float(interval.low), float(interval.high), None, count)
