@@ -108,10 +108,10 @@ def _opened(file: BinaryIO, name: str, largest: int, formats: tuple[str, ...] | 
     except Image.DecompressionBombError:
         raise TooLarge(f"{name} has far more than the {largest:,} pixels that are read: make it smaller") from None
     except UnidentifiedImageError:
-        known = f"none of {', '.join(formats)}" if formats else "no format that Pillow knows; take it away"
+        known = f"none of {', '.join(formats)}" if formats else "no format that Pillow knows; remove it"
         raise UnknownFormat(f"{name} cannot be read as a picture: {known}") from None
     except Exception as error:  # each of Pillow's decoders raises errors of its own for a damaged file
-        raise DataError(f"{name} cannot be read as a picture: {error}; mend it or leave it out") from error
+        raise DataError(f"{name} cannot be read as a picture: {error}; repair or remove it") from error
 
 
 def _flat(picture: Image.Image, name: str) -> Image.Image:

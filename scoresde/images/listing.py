@@ -61,7 +61,7 @@ class Listing:
             said.append(f"left out, because they cannot be opened: {some(self.closed)}")
         if self.results:
             said.append(
-                f"left out, because they hold what was drawn here: {some(self.results)}; to use one, give it itself"
+                f"left out, because they hold what was drawn here: {some(self.results)}; to use one, give its own path"
             )
         return said
 

@@ -34,7 +34,7 @@ def find_samples(folder: Path) -> tuple[list[Path], tuple[int, int, int]]:
             with Image.open(path) as picture:
                 kind = picture.mode, picture.size
         except OSError as error:
-            raise DataError(f"{path} cannot be read as a picture: {error}; mend it or take it away") from None
+            raise DataError(f"{path} cannot be read as a picture: {error}; repair or remove it") from None
         first = first or kind
         if kind[0] not in ("L", "RGB"):
             raise DataError(f"{path} has the mode {kind[0]}: save the samples as grey or RGB of 8 bits")
@@ -66,6 +66,6 @@ def read_samples(paths: list[Path], shape: tuple[int, int, int]) -> Tensor:
             with Image.open(path) as picture:
                 pixels = np.array(picture)
         except OSError as error:
-            raise DataError(f"{path} cannot be read as a picture: {error}; mend it or take it away") from None
+            raise DataError(f"{path} cannot be read as a picture: {error}; repair or remove it") from None
         row.copy_(torch.from_numpy(pixels.reshape(height, width, channels)).permute(2, 0, 1))
     return x

@@ -55,7 +55,7 @@ def told(pixels: Tensor, known: Tensor | None) -> Tensor:
         raise UsageError(f"{tuple(known.shape)} masks for images of {tuple(pixels.shape)}: give (B, 1, H, W)")
     values = pixels.shape[1] * (~known.bool()).flatten(1).sum(1).double()
     if not values.all():
-        raise UsageError(f"image {int((values == 0).nonzero()[0])} has no hole, and nothing is left to be told of it")
+        raise UsageError(f"image {int((values == 0).nonzero()[0])} has no hole: give it a mask with one")
     return values
 
 

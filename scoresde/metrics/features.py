@@ -62,7 +62,7 @@ def extract(images: Tensor, source: str, network: Callable[[Tensor], Tensor], *,
                 continue
             if not bool((fine := parts[-1].isfinite().all(1)).all()):
                 i = first + int((~fine).nonzero()[0, 0])
-                raise NumericalError(f"the features of image {i} by {source} are not finite: the weights are no good")
+                raise NumericalError(f"the features of image {i} by {source} are not finite: check its weights")
             first += len(parts[-1])
             _watch.get()(len(parts[-1]))
         _kept[key] = torch.cat(parts)

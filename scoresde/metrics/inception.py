@@ -35,7 +35,7 @@ def network(path: Path) -> tuple[Any, str]:
         raise CheckpointError(
             f"there is no file of Inception weights {path}: download {URL} to that place or give the path of yours "
             "with --weights, or as fid:weights=PATH where metrics are texts; "
-            "without them, fd, kd, sw, mmd and pixel-frechet can be had"
+            "without them, fd, kd, sw, mmd and pixel-frechet are available"
         )
     stat = path.stat()
     return _network(path.resolve(), stat.st_mtime_ns, stat.st_size)

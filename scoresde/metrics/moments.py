@@ -84,7 +84,7 @@ class Statistics:
             raise DataError(f"{path} holds numbers that are not finite: make it again")
         scale = float(np.abs(sigma).max(initial=0))
         if float(np.abs(sigma - sigma.T).max(initial=0)) > 1e-4 * scale or (np.diag(sigma) < 0).any():
-            raise DataError(f"sigma of {path} is not symmetric with a diagonal of at least 0, so no covariance")
+            raise DataError(f"sigma of {path} is not symmetric with a diagonal of at least 0, so it is no covariance")
         count = int(arrays["n"]) if "n" in arrays and arrays["n"].ndim == 0 else None
         source = str(arrays["source"]) if "source" in arrays else ""
         mean, covariance = (torch.from_numpy(array.astype(np.float64)) for array in (mu, sigma))

@@ -155,7 +155,7 @@ def test_a_fitted_mixture_has_the_moments_of_its_images():
     assert torch.allclose(torch.cov(draws.T), bed.prior.sigma, atol=0.03)
     with pytest.raises(DataError, match="at least 20000 images"):
         problems.parse("photos8:modes=10000").model()
-    with pytest.raises(DataError, match="square colour images whose side 8 divides, got 1x8x8"):
+    with pytest.raises(DataError, match="square colour images whose side is a multiple of 8, got 1x8x8"):
         problems["photos8"](data="digits").model()
 
 

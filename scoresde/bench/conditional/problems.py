@@ -145,7 +145,7 @@ class FittedProblem(ImageProblem):
         factor, rest = divmod(pixels.shape[-1], SIDE)
         if pixels.shape[1] != 3 or pixels.shape[2] != pixels.shape[3] or rest:
             shape = "x".join(map(str, pixels.shape[1:]))
-            raise DataError(f"{self.name} is fitted to square colour images whose side {SIDE} divides, got {shape}")
+            raise DataError(f"{self.name} takes square colour images whose side is a multiple of {SIDE}, got {shape}")
         chosen = permutation(len(pixels), stream(0, "fitted"))[:FITTED]
         return reduced(pixels[chosen], factor)
 
