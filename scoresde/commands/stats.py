@@ -38,7 +38,8 @@ def chosen(text: str) -> list[Kind]:
 @click.command(
     "stats",
     epilog="""\b
-A bundled model is not changed: the files go into its copy in models/NAME, or in --out.
+All kinds and clusters that were stored before are replaced: name all that you need. A bundled model is not changed: the
+files go into its copy in models/NAME, or in --out.
 \b
 Examples:
   scoresde stats digits

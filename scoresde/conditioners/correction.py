@@ -52,7 +52,7 @@ def correction(covariance: Covariance, observation: LinearObservation, y: Tensor
     if covariance.kind == "channel" and not isinstance(observation, Grey | Noisy):
         logging.getLogger("scoresde").warning(
             "a channel covariance knows nothing of what pixels say of others, which %s needs: take kind=dct, made by "
-            "`scoresde stats MODEL --kinds dct` or estimate(samples, 'dct')",
+            "`scoresde stats MODEL` or estimate(samples, 'dct')",
             observation if isinstance(observation, NamedObservation | Stacked) else type(observation).__name__,
         )
     gain = Gain.made(covariance, observation, y)

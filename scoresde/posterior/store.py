@@ -65,24 +65,26 @@ def load(name: str | Path = "digits", kind: Kind = "dct", clustered: bool = Fals
     found = every(folder, clustered).get(kind)
     if found is None:
         what = f"clusters of the kind {kind}" if clustered else f"{kind} covariance"
-        raise UsageError(missing(name, what, f" --kinds {kind}", clustered))
+        raise UsageError(missing(name, what, kind, clustered))
     return found
 
 
-def missing(name: str | Path, what: str, kinds: str, clustered: bool) -> str:
+def missing(name: str | Path, what: str, kind: Kind | None, clustered: bool) -> str:
     """What an error says of a model without a covariance or clusters: how it gets them, and where they then are.
 
     Args:
         name: A run, a model folder, or the name of a bundled model.
         what: What is missing.
-        kinds: The option of `scoresde stats` that says which kinds, or nothing.
+        kind: The kind that is missing, or None for any.
         clustered: Whether clusters are missing.
     """
     folder = models.locate(name)
     copy = place(folder)  # of a bundled model, which is left as it is
     name, then = (name, "") if copy == folder else (folder.name, f", and take the model {copy}")
-    them, options = ("them", f"{kinds} --clusters {CLUSTERS}") if clustered else ("it", kinds)
-    return f"{name} has no {what}: make {them} with `scoresde stats {name}{options}`{then}"
+    wanted = {*USUAL, *every(folder), kind}  # those that are there too, since the command replaces them
+    kinds = "" if wanted <= {*USUAL, None} else f" --kinds {','.join(one for one in KINDS if one in wanted)}"
+    them, clusters = ("them", f" --clusters {CLUSTERS}") if clustered else ("it", "")
+    return f"{name} has no {what}: make {them} with `scoresde stats {name}{kinds}{clusters}`{then}"
 
 
 def every(folder: Path, clustered: bool = False) -> dict[Kind, Covariance]:
@@ -146,4 +148,4 @@ def fitted(
     if method.optional:
         return method
     what = "clusters yet" if method.clustered else "covariance yet"
-    raise UsageError(f"{missing(name, what, '', method.clustered)}, or use another method")
+    raise UsageError(f"{missing(name, what, None, method.clustered)}, or use another method")

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import pad
 
-from scoresde import models
+from scoresde import condition, models
 from scoresde.cli import scoresde
 from scoresde.conditioners import conditioners
 from scoresde.conditioners.oracle import PosteriorMixture
@@ -566,8 +566,10 @@ def test_stats_keeps_the_covariance_of_the_training_images_beside_the_weights(ru
         kept, made = store.load("models/digits", kind), covariance.estimate(images, kind)
         assert torch.allclose(kept.posterior(v, variance), made.posterior(v, variance), atol=1e-5)
     assert "digits train" in (tmp_path / "models/digits" / store.RECORD).read_text()
-    with pytest.raises(UsageError, match="no channel covariance: make it with `scoresde stats models/digits --kinds"):
+    with pytest.raises(UsageError, match="no channel covariance: make it with `scoresde stats models/digits") as told:
         store.load("models/digits", "channel")
+    run(str(told.value).split("`")[1].removeprefix("scoresde "))  # which keeps what was there
+    assert list(store.every(tmp_path / "models/digits")) == ["channel", "dct", "full"]
     file = tmp_path / "models/digits" / store.TENSORS
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(CheckpointError, match="is damaged"):
@@ -688,3 +690,23 @@ def test_a_redundant_exact_measurement_is_met_by_either_way():
     t = torch.full((3,), 0.2, dtype=torch.float64)
     x = PRIOR.prior(generators(range(3)), dtype=torch.float64)
     torch.testing.assert_close(around.denoise(x, t)[:, 0, 0, 0], TRUTH[:, 0, 0, 0], rtol=0, atol=1e-7)
+
+
+@pytest.fixture
+def warned():
+    """A warning each time that torch has one, instead of once for a process; any ends the test."""
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    yield
+    torch.set_warn_always(before)
+
+
+@pytest.mark.parametrize("name", ["covariance", "projection", "moment", "replace", "dps"])
+def test_a_measurement_may_have_weights_that_are_trained(name, warned):
+    """Those of a module, say: nothing is said of their gradients, and the samples have none."""
+    weight = torch.nn.Parameter(torch.full((), 0.5, dtype=torch.float64))
+    half = LinearOperator(lambda x: x * weight.to(x), lambda y: y * weight.to(y), noise=0.1)
+    y = (0.5 * TRUTH[:1]).float()
+    posed = condition(PRIOR, half, y, build(name))
+    assert not sample(posed, "euler:steps=2", posed.prior(1), generator=generators([0])).x.requires_grad
+    assert weight.grad is None

@@ -184,12 +184,12 @@ def test_units_of_the_data_are_those_of_the_clusters_too():
         (
             lambda: store.fitted(conditioners["mixture"](), models.locate("digits"), Luma()),
             UsageError,
-            "^digits has no clusters yet: make them with `scoresde stats digits --clusters 32`, and .* models/digits",
+            "^digits has no clusters yet: .* `scoresde stats digits --kinds channel,dct,full --clusters 32`, and .* models/d",
         ),
         (
-            lambda: store.load("digits", "dct", clustered=True),
+            lambda: store.load("digits", "full", clustered=True),
             UsageError,
-            "digits has no clusters .* dct: make them with `scoresde stats digits --kinds dct --clusters 32`, and take",
+            "digits has no clusters .* full: make .* `scoresde stats digits --kinds channel,dct,full --clusters 32`",
         ),
     ],
 )
