@@ -4,7 +4,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..core.errors import NumericalError, UsageError, reason
+from ..core.errors import NumericalError, reason
 from ..core.random import Generators
 from ..models.base import ScoreModel
 from .base import Info, solvers
@@ -36,10 +36,7 @@ class TorchdiffeqSolver(LibrarySolver):
     def _solve(
         self, model: ScoreModel, x: Tensor, start: float, stop: float, generator: Generators, info: Info
     ) -> Tensor:
-        try:
-            import torchdiffeq
-        except ImportError:
-            raise UsageError("the solver torchdiffeq needs the package torchdiffeq: pip install torchdiffeq") from None
+        import torchdiffeq  # slow to import
 
         low, high = min(start, stop), max(start, stop)
         library = f"torchdiffeq's {self.method}"
