@@ -184,7 +184,7 @@ def test_units_of_the_data_are_those_of_the_clusters_too():
         (
             lambda: store.fitted(conditioners["mixture"](), models.locate("digits"), Luma()),
             UsageError,
-            "^digits has no clusters yet: .* stats digits --kinds channel,dct,full --clusters 32`, and .* models/digits",
+            "digits has no clusters yet: .* stats digits --kinds channel,dct,full --clusters 32`, and .* models/digits",
         ),
         (
             lambda: store.load("digits", "full", clustered=True),
