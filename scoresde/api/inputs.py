@@ -215,6 +215,7 @@ def in_range(x: Tensor, name: str, bound: float, noise: float = 0.0) -> None:
         )
 
 
+@torch.no_grad()
 def possible(y: Tensor, observation: Observation, shape: tuple[int, ...]) -> None:
     """Checks that |y| <= ‖A‖ |x| with room to spare for some x in [-1, 1], whatever A is.
 

@@ -11,6 +11,7 @@ from ..core.devices import like
 from ..core.errors import UsageError
 from ..core.random import Generators, randn, stream
 from ..models.base import ScoreModel
+from ..models.border import differentiable
 from ..models.output import Output, denoised, detached
 from ..observations import ROUNDING, Observation
 from ..observations.krylov import dot
@@ -39,6 +40,7 @@ class DPS(Conditioner):
     def _condition(
         self, model: ScoreModel, observation: Observation, y: Tensor, generator: Generators
     ) -> ConditionedModel:
+        differentiable(self.name)
         steep(observation, like(randn((len(y), *model.shape), stream(0, "steep")), y), y)
         numbers, noise = like(counted(observation, y).clamp_min(1), y), max(observation.noise, ROUNDING)
         if self.weight == "rate" and observation.noise > 2 * ROUNDING:
@@ -49,6 +51,7 @@ class DPS(Conditioner):
 
         def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Output:
             no_gradient(self, x)
+            differentiable(self.name)
             with torch.enable_grad():
                 x = x.detach().requires_grad_()
                 out = model.evaluate(x, t)

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..core.devices import double, like
 from ..core.random import Generators
 from ..models.base import ScoreModel
+from ..models.border import differentiable
 from ..models.output import Output, denoised, detached
 from ..observations import LinearObservation
 from ..observations.krylov import KrylovMethod, conjugate_gradients, gmres, scaled
@@ -44,6 +45,7 @@ class MomentConditioner(CovarianceUser, LinearConditioner):
 
         def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Output:
             no_gradient(self, x)
+            differentiable(self.name)
             with torch.enable_grad():
                 x = x.detach().requires_grad_()
                 out = model.evaluate(x, t)

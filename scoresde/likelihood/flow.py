@@ -13,7 +13,7 @@ from ..core.errors import UsageError
 from ..core.finite import non_finite
 from ..core.random import Generators
 from ..models.base import Observer, ScoreModel
-from ..models.border import checked
+from ..models.border import checked, differentiable
 from ..sampling.sample import accounted
 from ..sde import SDE, expand
 from ..solvers import Solver
@@ -123,6 +123,7 @@ def log_likelihood(
         raise UsageError(f"the likelihood is solved by rk23, rk45 or dop853, got {rk.name}")
     if rk.noisy:
         raise UsageError(f"the likelihood follows the flow, which has no noise, got {rk}: leave out final_corrector")
+    differentiable("a likelihood")
     checked(x, model.shape)
     dims = x[0].numel()
     if not 0 < eps < sde.t_max:

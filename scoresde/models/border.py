@@ -65,6 +65,19 @@ def times(t: Tensor | float, x: Tensor, shape: tuple[int, ...], sde: SDE, *, noi
     return t
 
 
+def differentiable(what: str) -> None:
+    """Checks that derivatives can be taken here.
+
+    Args:
+        what: What takes them, for the error.
+
+    Raises:
+        UsageError: It is inside of torch.inference_mode, where no tensor has any.
+    """
+    if torch.is_inference_mode_enabled():
+        raise UsageError(f"{what} takes derivatives, which torch.inference_mode rules out: use torch.no_grad there")
+
+
 def label_of(label: Label | Callable[[Tensor], Tensor] | str | None, sde: SDE) -> Label | Callable[[Tensor], Tensor]:
     """The time input of a network.
 

@@ -10,7 +10,7 @@ from ..core.errors import UsageError
 from ..sde import expand
 from ..sde.labels import Label
 from .base import ScoreModel, WrapperModel
-from .border import label_of, time_input
+from .border import differentiable, label_of, time_input
 from .guided import Interval, checked, held
 from .output import Output, class_labels
 from .trained_classifier import Classifier
@@ -94,8 +94,10 @@ class ClassifierGuidedModel(WrapperModel):
             t: Their times, (B,), float64.
 
         Raises:
-            UsageError: The classifier does not return logits (B, K) of the classes asked for.
+            UsageError: The classifier does not return logits (B, K) of the classes asked for, or derivatives are ruled
+                out here.
         """
+        differentiable("guidance by a classifier")
         again = torch.is_grad_enabled() and x.requires_grad
         with torch.enable_grad():
             seen = x if again else x.detach().requires_grad_()

@@ -145,6 +145,7 @@ class LinearObservation(Observation):
             raise UsageError(f"the adjoint of {name} must return samples, {(len(y), *shape)}, got {back}: reshape them")
         self._check_adjoint(y.new_zeros(self.bound or 1, *shape))
 
+    @torch.no_grad()
     def _check_adjoint(self, zero: Tensor) -> None:
         """<A u, v> = <u, Aᵀ v> and A (-2 u) = -2 A u: they hold for all u and v if they do for random ones."""
         u = randn_like(zero, stream(0, "adjoint"))

@@ -20,6 +20,7 @@ LEAST = 0.01
 """What y counts as at least where a misfit is a share of it: of a y of zeros every rounding is infinitely much."""
 
 
+@torch.no_grad()
 def misfit(observation: Observation, x: Tensor, y: Tensor, spread: float = 0.0) -> Misfit:
     """rms(y - A x)/σ_y of each sample; of a stack over the parts that have noise, if any has.
 

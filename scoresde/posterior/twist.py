@@ -11,6 +11,7 @@ from ..conditioners.dense import LARGEST, dense
 from ..core.errors import UsageError
 from ..core.options import Options
 from ..models.base import ScoreModel
+from ..models.border import differentiable
 from ..models.output import Output, denoised
 from ..observations import ROUNDING
 from ..observations.covariance import Covariance
@@ -45,12 +46,14 @@ class Twist:
         gradient: Whether ∇ is the derivative, a backward pass, or takes σ²/α ∂x̂_0/∂x_t for V, which needs none.
 
     Raises:
-        UsageError: A is not linear, has too many rows, or is not the same for all samples.
+        UsageError: A is not linear, has too many rows, or is not the same for all samples; derivatives are ruled out.
     """
 
     def __init__(
         self, method: Options, problem: Problem, covariance: Covariance, *, copies: int, error: float, gradient: bool
     ) -> None:
+        if gradient:
+            differentiable(method.name)
         self.observation, self.covariance = linear(method, problem.observation), covariance
         self.y = problem.y.repeat_interleave(copies, 0)
         self.noise, self.error, self.gradient = max(problem.observation.noise, ROUNDING), error, gradient

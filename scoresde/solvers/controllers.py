@@ -88,7 +88,7 @@ class PID(Controller):
 
 ControllerOption = Annotated[
     Controller,
-    BeforeValidator(controllers.parse),
+    BeforeValidator(lambda value: controllers.parse(value)),
     PlainSerializer(str),
     Field(
         validate_default=True,

@@ -170,7 +170,7 @@ class ListedGrid(Grid):
 
 GridOption = Annotated[
     Grid,
-    BeforeValidator(grids.parse),
+    BeforeValidator(lambda value: grids.parse(value)),
     PlainSerializer(str),
     Field(
         validate_default=True,

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from scoresde.conditioners import conditioners
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators
 from scoresde.likelihood import log_likelihood
@@ -12,6 +13,7 @@ from scoresde.models.classifier import ClassifierGuidedModel
 from scoresde.models.gaussian import GaussianModel
 from scoresde.models.network import NetworkModel
 from scoresde.models.predictions import predictions
+from scoresde.observations import NonLinear, Pixels
 from scoresde.sampling.sample import sample
 from scoresde.sde import DDPM, VESDE, VPSDE
 from scoresde.sde.labels import labels
@@ -231,3 +233,29 @@ def test_predictions_and_labels_are_also_given_as_classes():
     by_class = NetworkModel(Net(), VPSDE(), SHAPE, predicts=predictions["v"], label=labels["sigma"])
     by_name = NetworkModel(Net(), VPSDE(), SHAPE, predicts="v", label="sigma")
     assert (by_class.predicts, by_class.label) == (by_name.predicts, by_name.label)
+
+
+GAUSS = GaussianModel(torch.zeros(SHAPE), torch.full(SHAPE, 0.2), VPSDE())
+BENT, TOP = NonLinear(torch.tanh, noise=0.1), Pixels(torch.ones(4, 4))
+DERIVED = {
+    "a likelihood": lambda: log_likelihood(GAUSS, GOOD),
+    "dps": lambda: conditioners["dps"](weight="likelihood").condition(GAUSS, BENT, GOOD).eps(GOOD, 0.5),
+    "moment": lambda: conditioners["moment"]().condition(GAUSS, TOP, GOOD).eps(GOOD, 0.5),
+    "guidance by a classifier": lambda: ClassifierGuidedModel(
+        GAUSS, nn.Flatten(), 1.0, [0, 1], label=lambda t: t
+    ).gradient(GOOD, torch.full((2,), 0.5, dtype=torch.float64)),
+}
+
+
+@pytest.mark.parametrize("what", DERIVED)
+def test_derivatives_are_refused_where_torch_rules_them_out(what):
+    with torch.inference_mode(), pytest.raises(UsageError, match=f"^{what} takes derivatives, which torch.inference"):
+        DERIVED[what]()
+
+
+def test_what_takes_no_derivatives_is_the_same_in_inference_mode():
+    posed = conditioners["projection"]().condition(GAUSS, TOP, GOOD)
+    x = GAUSS.prior(2)
+    with torch.inference_mode():
+        inside = sample(posed, "rk45", x).x
+    assert torch.equal(inside, sample(posed, "rk45", x).x)
