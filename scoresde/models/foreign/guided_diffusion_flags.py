@@ -126,7 +126,7 @@ def read_flags(text: str) -> tuple[Flags, dict[str, Any]]:
     if text in PUBLISHED:
         return Flags(**PUBLISHED[text]), {}
     try:
-        found = json.loads(Path(text).read_text(encoding="utf-8"))
+        found = json.loads(Path(text).read_bytes())
     except FileNotFoundError:
         raise UsageError(f"flags is a JSON file or a name, and {text!r} is neither. {hint(text, PUBLISHED)}") from None
     except (OSError, ValueError) as error:

@@ -97,7 +97,7 @@ def configuration(text: str) -> Config:
             "training": {"sde": f"{kind}sde", "continuous": continuous},
         }
     try:
-        found = json.loads(Path(text).read_text(encoding="utf-8"))
+        found = json.loads(Path(text).read_bytes())
     except FileNotFoundError:
         raise UsageError(f"config is a JSON file or a name, and {text!r} is neither. {hint(text, PUBLISHED)}") from None
     except (OSError, ValueError) as error:

@@ -12,6 +12,7 @@ from scoresde.core.errors import CheckpointError, UsageError
 from scoresde.models.folder import read, save
 from scoresde.models.foreign import families
 from scoresde.models.foreign.base import family_of
+from scoresde.models.foreign.guided_diffusion_flags import read_flags
 from scoresde.models.foreign.score_sde import ScoreSDE
 from scoresde.models.foreign.score_sde_configs import PUBLISHED, configuration, setting
 from scoresde.sde.labels.reversed import ReversedLabel
@@ -134,6 +135,17 @@ def test_a_checkpoint_is_recognised():
     for path in GOLDEN.rglob("*"):
         if path.suffix in (".pt", ".pth", ".safetensors", ".json"):
             assert ScoreSDE.claims(path) == ("score_sde" in str(path) and path.suffix == ".pth"), path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_in_the_encodings_of_powershell_are_read(tmp_path, encoding):
+    """Its `>` writes UTF-16, and its Out-File -Encoding utf8 a byte order mark."""
+    text = (source("ddpmpp-vp-cont") / "config.json").read_text()
+    (tmp_path / "config.json").write_text(text, encoding=encoding)
+    assert configuration(str(tmp_path / "config.json")) == json.loads(text)
+    (tmp_path / "flags.json").write_text('{"image_size": 64, "diffusion_steps": 100}', encoding=encoding)
+    flags, _ = read_flags(str(tmp_path / "flags.json"))
+    assert (flags.image_size, flags.diffusion_steps) == (64, 100)
 
 
 def test_the_configuration_is_asked_for_by_name():
