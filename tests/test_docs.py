@@ -135,6 +135,16 @@ def test_what_moved_is_said_twice_and_leads_to_what_there_is():
         assert [place for place in places if not (root / place).exists()] == []
 
 
+def test_examples_that_are_not_run_use_names_that_exist():
+    for page in PAGES:
+        for block in BLOCK.finditer(page.read_text(encoding="utf-8")):
+            if "no-run" in block["why"]:
+                for line in re.findall(r"^(?:from|import) .+$", block["code"], re.M):
+                    exec(line, {})
+                for name in re.findall(r"\bscoresde\.(\w+)\(", block["code"]):
+                    assert hasattr(scoresde, name), f"{page.name}: scoresde.{name}"
+
+
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
 BLOCK = re.compile(r"(?P<file><!-- [^\n]*\.py -->\n)?^```python(?P<why>[^\n]*)\n(?P<code>.*?)^```$", re.M | re.S)
 """Some code of a page. An example that is not to be run says why behind `no-run:`, and a file has its path above it."""
