@@ -159,7 +159,7 @@ class Spec(Settings):
     @field_validator("metric", mode="before")
     @classmethod
     def _metrics(cls, value: Any) -> Any:
-        return every(value, lambda e: [metrics.parse(e) if isinstance(e, str) else metrics.build(e)], "metric")
+        return every(value, lambda entry: [metrics.parse(entry)], "metric")
 
     @field_validator("likelihood", "paths")
     @classmethod
@@ -183,6 +183,6 @@ class Spec(Settings):
         if not isinstance(value, str | Mapping):
             raise ValueError(f"[data] {value!r} is neither a table nor a text")
         try:
-            return data.parse(value) if isinstance(value, str) else data.build(value)
+            return data.parse(value)
         except UsageError as error:
             raise ValueError(f"[data] {error}") from None

@@ -28,7 +28,7 @@ BINOMIAL = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
 
 DataOption = Annotated[
     DataOptions,
-    BeforeValidator(lambda value: data.build(value) if isinstance(value, dict) else data.parse(value)),
+    BeforeValidator(data.parse),
     PlainSerializer(table),
 ]
 
