@@ -33,6 +33,8 @@ FREE = {
 """Options that a resumed run may always change."""
 FIXED = {f"train.{key}" for key in ("seed", "batch", "ema_also", "snapshot_every", "widths")}
 """Options of [train] that a run can never change: its place in the data order, or an average, would be lost."""
+DIGESTS = {"data.count", "data.sha256"}
+"""What the configuration of a run on arrays says of them: as of other images, their digest is compared."""
 
 
 def machine(model: NetworkModel) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def compare(
         f"{name}.{key}"
         for name, rows in config.tables().items()
         for key in rows
-        if before.get(name, {}).get(key) != rows[key] and f"{name}.{key}" not in FREE
+        if before.get(name, {}).get(key) != rows[key] and f"{name}.{key}" not in FREE | DIGESTS
     ]
     fixed = [key for key in differ if key in FIXED or not key.startswith("train.")]
     was, now = before["train"]["optimizer"], config.train.optimizer
@@ -102,11 +104,11 @@ def compare(
         fixed.append("train.optimizer")
     if fixed or (differ and not changed):
         other = "another folder" if fixed else "add --change to go on with the new ones"
-        named = ("the data" if key == "data.sha256" else key for key in fixed or differ)
         raise CheckpointError(
-            f"the run was started with other values of {', '.join(named)}; give the same ones, or {other}"
+            f"the run was started with other values of {', '.join(fixed or differ)}; give the same ones, or {other}"
         )
-    if digest and (content.get("data") or digest) != digest:  # checkpoints of version 0.1 have none
+    was = content.get("data") or before["data"].get("sha256") or digest  # checkpoints of version 0.1 may have none
+    if digest and was != digest:
         found = (
             "the training images are not those that the run was started with: some were added, taken away or changed"
         )

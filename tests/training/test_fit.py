@@ -157,10 +157,18 @@ def test_another_module_does_not_go_on_with_a_run(pixels):
 
 def test_other_images_do_not_go_on_with_a_run(pixels):
     short(folder="run", images=pixels)
-    with pytest.raises(CheckpointError, match=r"other values of the data; give the same ones, or another folder"):
+    with pytest.raises(CheckpointError, match=r"images are not those that the run was started with: .*add --change"):
         short(folder="run", images=255 - pixels)
     with pytest.raises(CheckpointError, match=r"other values of data\.name"):
         short(folder="run")
+
+
+def test_other_images_go_on_with_a_run_if_that_is_wanted(pixels, caplog):
+    begun = short(folder="run", images=pixels)
+    more = np.concatenate([pixels, 255 - pixels])
+    run = short("train.images=320", folder="run", images=more, change=True)
+    assert begun.state.images == 160 and run.state.images == 320 and run.config.data.count == len(more)
+    assert "the training images are not those that the run was started with" in caplog.text
 
 
 def test_commands_say_that_images_were_given(run, pixels):
