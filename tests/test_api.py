@@ -232,6 +232,9 @@ def test_seeds_mean_the_same_each_time(mixture):
     assert torch.equal(first.x, scoresde.sample(mixture, "em", 4, steps=5).x)
     backwards = scoresde.sample(mixture, "em", seeds=[3, 2, 1, 0], steps=5)
     assert torch.equal(first.x, backwards.x.flip(0))
+    for dtype in (torch.int32, torch.complex64):
+        with pytest.raises(UsageError, match=f"samples are real numbers, .* got {dtype}"):
+            scoresde.sample("digits", "euler", n=2, dtype=dtype)
     with pytest.raises(UsageError, match="a generator is a stream"):
         scoresde.sample(mixture, "em", seeds=generators(range(4)))
     for wrong in ({"n": 0}, {"n": 2.5}, {"batch": 0}, {"seeds": []}):

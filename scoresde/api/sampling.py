@@ -111,6 +111,8 @@ def sample(
     for name, value in (("n", n), ("batch", batch)):
         if value is not None and (not isinstance(value, Integral) or value < 1):
             raise UsageError(f"{name} is a whole number of at least 1, got {value!r}")
+    if not dtype.is_floating_point:
+        raise UsageError(f"samples are real numbers, of a dtype such as torch.float64, got {dtype}")
     if not (numbers := whole_seeds(seeds, n)):
         raise UsageError("at least 1 sample is drawn, got no seeds")
     if clip and around.units is not None:

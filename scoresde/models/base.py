@@ -188,6 +188,9 @@ class WrapperModel(ScoreModel):
 
     def __init__(self, model: ScoreModel) -> None:
         super().__init__()
+        if not isinstance(model, ScoreModel):
+            got = f"got a {type(model).__name__}: NetworkModel makes one of a network"
+            raise UsageError(f"{type(self).__name__} goes around a ScoreModel, {got}")
         self.model = model
         self._adopt(model)
 

@@ -59,6 +59,8 @@ class GaussianMixtureModel(ScoreModel):
         means, c = _numbers(means), _numbers(covariances)
         if not means.isfinite().all() or not c.isfinite().all():
             raise UsageError("means and covariances must be finite numbers, and some are not")
+        if means.ndim < 2:
+            raise UsageError("a mean has the shape of one sample, such as (2,), and a number has none: give [0.0]")
         count, self.shape, self.sde = len(means), tuple(means.shape[1:]), sdes.make(sde, SDE)
         flat = means.flatten(1)
         if c.shape == means.shape:

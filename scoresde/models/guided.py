@@ -128,7 +128,7 @@ def checked(scale: float, interval: Interval | None) -> None:
     """
     if not 0 <= scale < math.inf:
         raise UsageError(f"the scale of guidance is a number of at least 0, got {scale}")
-    if interval is not None and not interval[0] < interval[1]:
+    if interval is not None and not (len(interval) == 2 and interval[0] < interval[1]):
         raise UsageError(f"the interval of guidance rises from a time to a later one, got {interval}")
 
 

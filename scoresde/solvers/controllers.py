@@ -88,7 +88,7 @@ class PID(Controller):
 
 ControllerOption = Annotated[
     Controller,
-    BeforeValidator(lambda value: controllers.parse(value)),
+    BeforeValidator(lambda value: controllers.make(value, Controller)),
     PlainSerializer(str),
     Field(
         validate_default=True,

@@ -170,7 +170,7 @@ class ListedGrid(Grid):
 
 GridOption = Annotated[
     Grid,
-    BeforeValidator(lambda value: grids.parse(value)),
+    BeforeValidator(lambda value: grids.make(value, Grid)),
     PlainSerializer(str),
     Field(
         validate_default=True,

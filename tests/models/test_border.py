@@ -10,9 +10,12 @@ from scoresde.core.errors import UsageError
 from scoresde.core.random import generators
 from scoresde.likelihood import log_likelihood
 from scoresde.models.classifier import ClassifierGuidedModel
+from scoresde.models.clipped import ClippedModel
 from scoresde.models.gaussian import GaussianModel
+from scoresde.models.guided import GuidedModel
 from scoresde.models.network import NetworkModel
 from scoresde.models.predictions import predictions
+from scoresde.models.tiled import TiledModel
 from scoresde.observations import NonLinear, Pixels
 from scoresde.sampling.sample import sample
 from scoresde.sde import DDPM, VESDE, VPSDE
@@ -214,6 +217,11 @@ def test_the_dtype_of_a_network_is_that_of_its_real_weights():
         (lambda: NetworkModel(Net(), VPSDE(), SHAPE, predicts=3), "a prediction is a name such as .* got 3"),
         (lambda: NetworkModel(Net(), VPSDE(), SHAPE, label=999), "a label is a name such as .* got 999"),
         (lambda: ClassifierGuidedModel(model(), Net(), 1.0, [0], label=999), "a label is a name such as .* got 999"),
+        (lambda: ClippedModel(Net()), "ClippedModel goes around a ScoreModel, got a Net: NetworkModel makes one"),
+        (lambda: GuidedModel(Net(), [1]), "GuidedModel goes around a ScoreModel, got a Net"),
+        (lambda: TiledModel(Net(), SHAPE), "TiledModel goes around a ScoreModel, got a Net"),
+        (lambda: ClassifierGuidedModel(Net(), Net(), 1.0, [0]), "ClassifierGuidedModel goes around a ScoreModel"),
+        (lambda: GaussianModel(0.0, 1.0, "vp"), "a mean has the shape of one sample, .* a number has none"),
         (
             lambda: NetworkModel(Net(), VPSDE(), SHAPE, label=lambda t: t[:, None]).eps(GOOD, 0.5),
             r"one number for each of 2 times, got shape \(2, 1\)",

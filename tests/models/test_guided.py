@@ -119,6 +119,7 @@ def test_a_guided_model_can_be_conditioned():
         (lambda: GuidedModel(ByMode(), []), "whole numbers from 0 to 2"),
         (lambda: GuidedModel(ByMode(), [0], -1.0), "at least 0, got -1.0"),
         (lambda: GuidedModel(ByMode(), [0], 1.0, (0.5, 0.5)), "rises from a time to a later one"),
+        (lambda: GuidedModel(ByMode(), [0], 1.0, (0.5,)), "rises from a time to a later one"),
         (lambda: GuidedModel(GaussianModel(MEANS[0], SPREAD[0], VPSDE()), [0]), "knows no classes: train one"),
         (lambda: GuidedModel(ByMode(), [0, 1]).eps(noise(3), torch.ones(3)), "classes of 2 samples, got 3"),
         (lambda: GuidedModel(GuidedModel(ByMode(), [0]), [0]), "guided to classes already"),

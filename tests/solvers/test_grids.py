@@ -1,5 +1,6 @@
 """Time grids: exact ends, strict order, the map each claims, and a text that survives."""
 
+import inspect
 import math
 
 import pytest
@@ -75,6 +76,12 @@ def test_texts():
     for wrong in ({}, {"rho": 5}, {"name": "karras", "self": 1}):
         with pytest.raises(UsageError):
             solvers["euler"](grid=wrong)
+    assert solvers["euler"](grid=grids["karras"]) == solvers["euler"](grid="karras")
+    with pytest.raises(UsageError, match="a grid is a name such as 'chain', an object or its class, got"):
+        solvers["euler"](grid=[0.7, 0.3])
+    with pytest.raises(UsageError, match="a controller is a name such as 'i', an object or its class, got 3"):
+        solvers["rk45"](controller=3)
+    assert "karras" not in str(inspect.signature(solvers["euler"]))  # the registry with all grids, on eight lines
     grid = ListedGrid(at=(0.7, 0.3))
     with pytest.raises(UsageError, match="a grid of 2 steps lists 1 times between its ends, got 2"):
         grid.times(VPSDE(), 1.0, 1e-3, 2)
