@@ -66,8 +66,9 @@ def fallback(field: str) -> str:
 @bench.command(
     short_help="Measure every solver on every model.",
     epilog="""\b
-SPEC is a TOML file with the keys model, solver, metric, count, batch, seed, dtype, denoise, data, reference,
-likelihood and paths; options replace its keys. Without SPEC the default benchmark runs, on the digits model.
+SPEC is a TOML file with the keys model, solver, metric, count, batch, seed, dtype, denoise, data, reference, paths,
+likelihood, likelihood_tol, precision and compile; options replace its keys. Without SPEC the default benchmark runs, on
+the digits model.
 \b
 A model is a run, a model folder, a bundled name, or one of gaussian, gm2 and gm192, with known distributions.
 A solver is written NAME:KEY=VALUE,KEY=VALUE; values separated by / give several runs.

@@ -105,6 +105,8 @@ def test_the_help_of_bench_shows_its_commands_and_the_options_of_run(run):
         default = Spec.model_fields[field].default
         (own,) = re.findall(rf"^  {option} INTEGER(.*?)^  --", text, re.DOTALL | re.MULTILINE)
         assert f"as SPEC says, or {default}]" in " ".join(own.split())
+    keys = " ".join(text.split("SPEC is a TOML file with the keys ")[1].split(";")[0].replace(" and ", ", ").split())
+    assert set(keys.split(", ")) == set(Spec.model_fields)
     assert "short_help" not in text and "..." not in text.split("Options of run:")[0]
 
 
