@@ -8,7 +8,7 @@ import click
 import pytest
 from click.core import ParameterSource
 
-from scoresde import cli
+from scoresde import cli, models
 from scoresde.commands import configs
 from scoresde.commands.options import build
 from scoresde.commands.train import asked
@@ -63,8 +63,10 @@ def test_the_commands_of_a_page_are_accepted(page, monkeypatch, tmp_path):
             reading.done_to(given["task_names"], given["noise"])
         if "changes" in given:  # of `train`
             what, changes = asked(given["words"], given["resume"])
-            if what in config.names():
+            if not re.search("[./]", what):  # which is a name then, and no path
                 config.load(what, [*changes, *given["changes"]])
+        for model in [given["model"]] if isinstance(given.get("model"), str) else given.get("model") or ():
+            assert model in [*models.bundled(), "gm2", "gm192", "gaussian"] or re.search("[/:]", model), line
 
 
 def test_a_configuration_is_listed_with_its_whole_sentence():
