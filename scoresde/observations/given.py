@@ -25,6 +25,22 @@ def not_negative(noise: float) -> float:
     return float(noise)
 
 
+def called(function: object) -> None:
+    """Checks that a measurement is made by a function.
+
+    Args:
+        function: What was given for it.
+
+    Raises:
+        UsageError: It is something else, such as a matrix.
+    """
+    if not callable(function):
+        raise UsageError(
+            f"a measurement is made by functions, got a {type(function).__name__}: of a matrix A, it is "
+            "lambda x: x.flatten(1) @ A.T.to(x), and its adjoint lambda y: y @ A.to(y) in the shape of x"
+        )
+
+
 class LinearOperator(LinearObservation):
     """Any linear measurement.
 
@@ -43,6 +59,8 @@ class LinearOperator(LinearObservation):
     def __init__(
         self, forward: Callable[[Tensor], Tensor], adjoint: Callable[[Tensor], Tensor], noise: float = 0.0
     ) -> None:
+        for part in (forward, adjoint):
+            called(part)
         self._forward, self._adjoint, self.noise = forward, adjoint, not_negative(noise)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -127,6 +145,7 @@ class NonLinear(Observation):
     """
 
     def __init__(self, function: Callable[[Tensor], Tensor], noise: float = 0.0) -> None:
+        called(function)
         self.function, self.noise = function, not_negative(noise)
 
     def forward(self, x: Tensor) -> Tensor:

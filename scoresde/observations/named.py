@@ -80,7 +80,7 @@ class Downsample(NamedObservation, OrthogonalObservation):
         if x.ndim != 4 or x.shape[2] % self.factor or x.shape[3] % self.factor:
             raise UsageError(
                 f"downsample by {self.factor} takes images with sides that it divides, got {tuple(x.shape)}: "
-                "means along one axis, as of 1xN, are a LinearOperator"
+                "choose a factor of both sides; means along one axis, as of 1xN, are a LinearOperator"
             )
         return avg_pool2d(x, self.factor)
 

@@ -109,9 +109,15 @@ def bits(mask: MaskLike) -> Tensor:
         if mask.has_transparency_data:
             raise UsageError("a mask that is a picture has no transparency: mask.convert('L') takes it away")
         mask = np.array(mask.convert("L"))
-    found = (
-        mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
-    )  # a copy, for arrays that cannot be written to
+    try:
+        found = (
+            mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
+        )  # a copy, which can be written to
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"a mask is an array, a tensor or a picture, got a {type(mask).__name__} of other things: several "
+            "observations are Stacked(a, b)"
+        ) from None
     most = 255 if found.numel() and bool((found == 255).any()) else 1
     if not found.numel() or not bool(((found == 0) | (found == most)).all()):
         raise UsageError(

@@ -16,6 +16,8 @@ from .pixels import Pixels
 
 PRODUCTS = 60
 """Products at which the search for what is consistent ends."""
+ROUNDS = 100
+"""How often exact and rounded parts are written in turn at most, until both hold."""
 
 
 class Stacked(Observation):
@@ -24,7 +26,8 @@ class Stacked(Observation):
     y is (B, M), the concatenated measurements: `join` makes it from the parts, and `split` reverses this. Part i is
     multiplied by σ/σ_i, so that all numbers of y have the same standard deviation σ, the smallest of the parts. Beside
     noisy parts an exact one gets the noise of rounding, 0.00226, or σ if that is less; at the end it is written into
-    the samples. If all parts are exact, each is divided by the norm of its rows, if they have equal norms.
+    the samples, which also end in the cells of rounded parts. If all parts are exact, each is divided by the norm of
+    its rows, if they have equal norms.
 
     Args:
         *observations: The parts; those that are stacks themselves are taken apart.
@@ -129,9 +132,24 @@ class Stacked(Observation):
         return seen.join(*(part.residual(x, own) for part, own in zip(seen.parts, seen.split(y), strict=True)))
 
     def write(self, x: Tensor, y: Tensor) -> Tensor:
+        # In turn, what is exact and the cells of what is rounded: projections onto convex sets, whose limit is in all.
+        seen = self.of_shape(tuple(x.shape[1:]))
+        parts = list(zip(seen.parts, seen.split(y), strict=True))
+
+        def inside(x: Tensor) -> Tensor:
+            for part, own in parts:
+                x = part.write(x, own) if part.noise else x
+            return x
+
+        for _ in range(ROUNDS):
+            x = seen._exactly(inside(x), [one for one in parts if not one[0].noise])
+            if torch.equal(inside(x), x):
+                break
+        return x
+
+    def _exactly(self, x: Tensor, exact: Sequence[tuple[Observation, Tensor]]) -> Tensor:
+        """x with the measurements of exact parts written into it."""
         shape = tuple(x.shape[1:])
-        seen = self.of_shape(shape)
-        exact = [one for one in zip(seen.parts, seen.split(y), strict=True) if not one[0].noise]
         linear = [one for one in exact if isinstance(one[0], LinearObservation)]
         if len(linear) > 1:
             together = placed([part for part, _ in linear], shape)

@@ -91,17 +91,18 @@ def read_measured(
         DataError: The file cannot be read as a picture, or is too narrow.
         UsageError: The hole is not one of the picture, or of what the observation leaves of it.
     """
-    rest = tuple(observation.forward(torch.zeros(1, *shape)).shape[1:])
-    channels, height, width = shape if degrade else rest
     parts = observation.parts if isinstance(observation, Composed) else (observation,)
-    multiple = math.prod(part.factor for part in parts if degrade and isinstance(part, Downsample))
     blocks = isinstance(last(observation), JPEG)
-    multiple *= SIDE if blocks and degrade else 1
+    unit = math.prod(part.factor for part in parts if isinstance(part, Downsample)) * (SIDE if blocks else 1)
+    # Tiles cover any size: that of the least picture is rounded up to what the observation divides.
+    least = shape if mode == "resize" else (shape[0], *(-(side // -unit) * unit for side in shape[1:]))
+    rest = tuple(observation.forward(torch.zeros(1, *least)).shape[1:])
+    channels, height, width = least if degrade else rest
     picture = pictures.load_picture(file, "L" if channels == 1 else "RGB")
     whole = mode == "whole" and picture.size != (width, height)
     if whole and where is None and observation == Luma():
         return photograph.coloured(picture, shape)
-    done = pictures.fit(picture.size, height, width, "tile" if whole else mode, multiple)
+    done = pictures.fit(picture.size, height, width, "tile" if whole else mode, unit if degrade else 1)
     if blocks and not degrade and done.picture(picture).size != picture.size:
         raise UsageError(
             f"the blocks of a JPEG file are lost when it is fitted: {file} is {picture.size[0]}x{picture.size[1]}, and "

@@ -9,7 +9,7 @@ import torch
 from drawn import draw
 from PIL import Image
 
-from scoresde import models
+from scoresde import condition, models
 from scoresde.conditioners import conditioners
 from scoresde.core.errors import NumericalError, UsageError
 from scoresde.core.random import generators, stream
@@ -279,6 +279,9 @@ def test_a_mask_has_one_meaning_for_samples_of_a_shape(mask, shape, truth):
         ),
         (lambda: Pixels(torch.ones(1, 3, 6, 4)).forward(draw(SHAPE)), r"mask of shape \(1, 3, 6, 4\) does not fit"),
         (lambda: Pixels(torch.full((1, 1, 4, 6), 0.5)), "only 1, for known pixels, and 0"),
+        (lambda: LinearOperator(torch.eye(3), torch.eye(3)), "made by functions, got a Tensor: of a matrix A, it is"),
+        (lambda: NonLinear(3), "made by functions, got a int"),
+        (lambda: condition("digits", torch.abs, torch.zeros(1, 8, 8)), r"as NonLinear\(f\), or LinearOperator"),
         (lambda: Pixels(MASK, noise=-1), "noise of an observation must be a number of at least 0, got -1"),
         (lambda: Pixels(torch.ones(1, 1, 1, 1)).forward(draw(SHAPE)), "does not fit samples"),
         (lambda: Pixels(torch.ones(4, 1)).forward(draw(SHAPE)), r"mask of shape \(4, 1\) does not fit"),
@@ -291,6 +294,8 @@ def test_a_mask_has_one_meaning_for_samples_of_a_shape(mask, shape, truth):
         (lambda: Pixels([]), "a mask holds only 1"),
         (lambda: Pixels([0, 1, 255]), "a mask holds only 1"),
         (lambda: Pixels([math.nan, 1]), "a mask holds only 1"),
+        (lambda: Pixels([Luma(), Luma()]), r"got a list of other things: several observations are Stacked\(a, b\)"),
+        (lambda: Pixels([[1, 0], [1]]), "a mask is an array, a tensor or a picture, got a list"),
         (lambda: Pixels(MASKS[:2]).forward(draw(SHAPE)), "masks for 2 samples, got 3"),
         (lambda: Luma().forward(draw((2, 1, 4, 6))), "luma sees images of 3 channels"),
         (lambda: Luma(noise=-1), "noise must be at least 0, got -1"),

@@ -1,17 +1,20 @@
 """Several observations at once: against the posterior of a normal law with all rows, written out in NumPy."""
 
+import io
 import math
 
 import numpy as np
 import pytest
+import scipy.fft
 import scipy.stats
 import torch
 from drawn import draw
+from PIL import Image
 
 import scoresde
 from scoresde.conditioners import conditioners
 from scoresde.core.errors import UsageError
-from scoresde.core.random import generators, stream
+from scoresde.core.random import generators, randn, stream
 from scoresde.core.units import Units
 from scoresde.models.gaussian import GaussianModel
 from scoresde.observations import (
@@ -27,7 +30,9 @@ from scoresde.observations import (
     Pixels,
     Stacked,
     covariance,
+    observations,
 )
+from scoresde.observations.rounded import Quantised
 from scoresde.posterior import posteriors
 from scoresde.sampling.sample import sample
 from scoresde.sde import VPSDE
@@ -210,6 +215,44 @@ def test_what_is_exact_is_in_the_samples_and_what_is_not_is_not():
     assert np.allclose(written[0].flatten().numpy(), truth, atol=1e-5)  # the nearest point
     noisy = Stacked(Luma(), Pixels(ODD, 0.1))
     assert torch.equal(noisy.write(x, noisy.join(Luma().forward(TRUTH), TRUTH).float().expand(2, -1)), x)
+
+
+@pytest.mark.parametrize("spread", [None, 2.0, [0.5, 2.0, 1.0, 3.0]])
+def test_what_is_rounded_ends_in_its_cell_beside_what_is_exact_or_noisy(spread):
+    model = GaussianModel(torch.zeros(1, 2, 2), torch.eye(4).double(), VPSDE())
+    if spread is not None:
+        spreads = torch.as_tensor(spread).expand(4).reshape(1, 2, 2)
+        model.units = Units(torch.full((1, 2, 2), 0.25), spreads)
+    first = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    truth = torch.tensor([[[[0.3, -0.6], [0.9, -0.1]]]])
+    rounded = torch.from_numpy(np.round(2 * truth.numpy()))  # five levels: steps of 1/2
+    noisy = observations["noisy"](noise=0.5)
+    seen = [Quantised(levels=5), Pixels(first), noisy]
+    x = scoresde.sample(
+        scoresde.condition(model, Stacked(*seen), [rounded, truth * first, truth]), "dpm++:steps=5", n=16
+    ).x
+    assert (2 * x - rounded).abs().max() <= 0.5 and torch.allclose(x[:, 0, 0, 0], truth[0, 0, 0, 0])
+    assert x[:, 0, 1, 1].std() > 0.02  # and are samples
+
+
+def test_cells_and_exact_numbers_of_the_same_pixels_hold_together():
+    truth = randn((2, 1, 8, 8), stream(0, "truth"), dtype=torch.float64)
+    known = torch.zeros(8, 8, dtype=torch.float64)
+    known[::2] = 1
+    jpeg = observations["jpeg"](quality=20)
+    seen = Stacked(jpeg, Pixels(known)).of_shape((1, 8, 8))
+    x = seen.write(randn((2, 1, 8, 8), stream(1, "start"), dtype=torch.float64), seen.measure(truth))
+    cosines = np.asarray(scipy.fft.dctn((x - truth).numpy(), axes=(2, 3), norm="ortho"))
+    steps = np.asarray(Image.open(written(20)).quantization[0]).reshape(8, 8) / 127.5  # of a file that Pillow wrote
+    assert np.abs(cosines / steps).max() < 1.001 and torch.equal(x * known, truth * known)
+
+
+def written(quality):
+    """A grey JPEG file of a quality."""
+    file = io.BytesIO()
+    Image.new("L", (8, 8)).save(file, "JPEG", quality=quality)
+    file.seek(0)
+    return file
 
 
 def test_all_numbers_of_y_have_one_error_and_come_back():

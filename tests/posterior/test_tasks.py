@@ -239,13 +239,21 @@ def test_a_picture_that_cannot_be_done_as_asked_does_not_stop_the_others(go, tmp
     go(line.format("in/high.png"), 2)
 
 
-def test_restore_of_a_small_picture_has_its_means(go, tmp_path, models):
-    noise(4, 4).point(lambda level: 96 + level // 4).save(tmp_path / "a.png")
-    go(f"restore a.png --task downsample:2 --model {models / 'tame'} --out out")
+@pytest.mark.parametrize(("factor", "side"), [(2, 4), (3, 3), (3, 5)])
+def test_restore_of_a_small_picture_has_its_means(go, tmp_path, models, factor, side):
+    """Also by a factor that the sides of the model, 8, are no multiples of."""
+    noise(side, side).point(lambda level: 96 + level // 4).save(tmp_path / "a.png")
+    go(f"restore a.png --task downsample:{factor} --model {models / 'tame'} --out out")
     found = pixels(tmp_path / "out" / "a-000000.png").astype(float)
-    assert found.shape == (8, 8, 3) and 0 < found.min() and found.max() < 255
-    means = found.reshape(4, 2, 4, 2, 3).mean((1, 3))
-    assert np.abs(means - pixels(tmp_path / "a.png")).max() <= 0.5  # each of four pixels is rounded by half a level
+    assert found.shape == (factor * side, factor * side, 3) and 0 < found.min() and found.max() < 255
+    means = found.reshape(side, factor, side, factor, 3).mean((1, 3))
+    assert np.abs(means - pixels(tmp_path / "a.png")).max() <= 0.5  # each of the pixels is rounded by half a level
+
+
+def test_an_original_is_cut_to_a_multiple_of_the_factor(go, tmp_path):
+    noise(13, 17).save(tmp_path / "a.png")
+    assert "17x13, its middle 15x12 cut out" in go("restore a.png --task downsample:3 --degrade --out out")
+    assert pixels(tmp_path / "out" / "a-000000.png").shape == (12, 15, 3)
 
 
 @pytest.mark.parametrize(
@@ -379,7 +387,11 @@ def bomb(width, height):
         ("inpaint a.png --mask text.png", 3, "text.png cannot be read as a picture"),
         ("inpaint a.png --random-mask strokes", 2, "no mask is called 'strokes'"),
         ("inpaint a.png --random-mask freeform:most=0.1", 2, "has no hole of 0.15 to 0.1"),
-        ("restore a.png --task downsample:3", 2, "downsample by 3 takes images with sides that it divides"),
+        (
+            "restore a.png --task downsample:3 --fit resize",
+            2,
+            "downsample by 3 takes images with sides that it divides",
+        ),
         ("restore a.png --task blurr:1", 2, "no observation is called 'blurr'. Did you mean 'blur'?"),
         ("restore a.png --task blur:0", 2, "sigma must be greater than 0, got 0"),
         ("restore a.png --task luma --noise -1", 2, "noise must be at least 0, got -1"),
