@@ -74,7 +74,8 @@ def noise(files: tuple[Path, ...], times: str, names: tuple[str, ...], size: int
         sheets.save(sheets.labelled(rows, headings=headings, zoom=sheets.zoom_for(size)), place / "sheet.png")
         record = {"pictures": [str(file) for file in files], "done": [str(fit) for fit in fits], "shares": shares}
         write_json(place / "noise.json", {**record, "seed": seed, "processes": levels, **versions()})
-    click.echo(f"{len(rows)} rows at {len(shares)} times, in {out}")
+    counts = [f"{len(many)} {word}{'s' * (len(many) > 1)}" for many, word in ((rows, "row"), (shares, "time"))]
+    click.echo(f"{counts[0]} at {counts[1]}, in {out}")
 
 
 def slug(label: str) -> str:
