@@ -10,7 +10,7 @@ FILES = (CARD, "*.json", "*.safetensors")
 """What is sent of a folder."""
 
 
-def push(folder: Path, repository: str, *, private: bool = False, message: str = "Model exported by scoresde") -> str:
+def push(folder: Path, repository: str, *, private: bool = False) -> str:
     """Sends an exported folder to a repository of the hub, which is made if need be, and returns its address.
 
     The hub knows its user by `hf auth login` or HF_TOKEN. With HF_HUB_OFFLINE = 1 nothing is sent.
@@ -19,7 +19,6 @@ def push(folder: Path, repository: str, *, private: bool = False, message: str =
         folder: The folder, as `export` writes it.
         repository: OWNER/NAME.
         private: Whether a repository that is made is private.
-        message: Of the commit.
 
     Raises:
         UsageError: The folder is no exported model, or the name is none.
@@ -36,7 +35,7 @@ def push(folder: Path, repository: str, *, private: bool = False, message: str =
         raise ResourceError("this needs the package huggingface_hub: pip install 'scoresde[hub]'") from None
     if constants.HF_HUB_OFFLINE:
         raise ResourceError("HF_HUB_OFFLINE is set, so nothing is sent to the hub: unset it to send the model")
-    api = HfApi(library_name="scoresde")
+    api, message = HfApi(library_name="scoresde"), "Model exported by scoresde"
     try:
         api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=list(FILES), commit_message=message)
