@@ -13,6 +13,7 @@ from ..conditioners import Conditioner, conditioners
 from ..conditioners.covariance import CovarianceUser
 from ..conditioners.posterior_model import PosteriorModel
 from ..core.devices import device as device_of
+from ..core.errors import UsageError
 from ..models import NetworkModel, ScoreModel
 from ..models.gaussian import GaussianMixtureModel
 from ..models.latent import data_shape
@@ -160,10 +161,12 @@ def observation_of(observation: Observation | str | ArrayLike) -> Observation:
         observation: As for `condition`.
 
     Raises:
-        UsageError: There is no such observation, or it is no mask.
+        UsageError: There is no such observation, or it is no mask, or a bare function.
     """
     if isinstance(observation, Image.Image | Tensor | np.ndarray | list | tuple):
         return Pixels(observation)
+    if callable(observation) and not isinstance(observation, type | Observation):
+        raise UsageError("a function is a measurement as NonLinear(f), or LinearOperator(f, adjoint) if it is linear")
     found: Observation = observations.make(observation, Observation)
     return found
 

@@ -53,7 +53,9 @@ class ConditionedModel(WrapperModel):
         self.draws = draws
         super().__init__(model)
         if model.bound not in (None, len(y)):
-            raise UsageError(f"the model is bound to {model.bound} samples, got measurements of {len(y)}")
+            raise UsageError(
+                f"the model is bound to {model.bound} samples, got measurements of {len(y)}: give one for each of them"
+            )
         self.observation, self.y, self.rule = observation, y, rule
         self.bound = len(y)
 
