@@ -47,6 +47,7 @@ from scoresde.solvers import solvers
 
 BATCH, SHOWN, LEVELS, STEP = 20, 10, (12.0, 6.0, 3.4, 2.0, 1.2), 0.3
 CHANNEL, SOLVER = "covariance:kind=channel", "dpm++:steps=10"
+GREY = 255.0**-2  # mean square of the colours of a picture that counts as grey: its ratios say nothing
 NOISES = 1_000_000  # seeds of the measurements, apart from those of samples
 HOLE = torch.ones(32, 32)
 HOLE[8:24, 8:24] = 0
@@ -138,13 +139,14 @@ def warmth(x: Tensor) -> Tensor:
 
 def alike(s: dict[str, Tensor]) -> Tensor:
     """Correlation of the strengths of drawn and true colours: does a sample know which pictures are colourful?"""
-    return torch.corrcoef(torch.stack([s["drawn"].log(), s["true"].log()]))[0, 1]
+    drawn, true = (part[s["true"] > GREY] for part in (s["drawn"], s["true"]))
+    return torch.corrcoef(torch.stack([drawn.log(), true.log()]))[0, 1]
 
 
 FIGURES: dict[str, Callable[[dict[str, Tensor]], Tensor]] = {
     "chroma, pooled": lambda s: (s["drawn"].mean() / s["true"].mean()).sqrt(),
     "spread/error, pooled": lambda s: (s["spread"].mean() / s["error"].mean()).sqrt(),
-    "chroma, mean of ratios": lambda s: (s["drawn"] / s["true"]).sqrt().mean(),
+    "chroma, mean of ratios": lambda s: (s["drawn"] / s["true"])[s["true"] > GREY].sqrt().mean(),
     "spread/error, mean of ratios": lambda s: (s["spread"] / s["error"]).sqrt().mean(),
     "error of a sample": lambda s: s["one"].mean().sqrt(),
     "error of the mean": lambda s: s["error"].mean().sqrt(),
@@ -281,15 +283,16 @@ def main(
     test = data.parse(name).load("test")
     assert isinstance(test, Images)
     truth = chosen(test, count)
-    few = slice(None, None, len(truth) // SHOWN)
     if causes:
-        return click.echo("\n".join([*own_spread(model, truth), "", *tints(model, truth[few])]))
+        return click.echo("\n".join([*own_spread(model, truth), "", *tints(model, truth[:: len(truth) // SHOWN])]))
+    kinds = len(test.labels.unique())  # the images stand class by class, from the least colourful to the most
+    few = [len(truth) * i // SHOWN // kinds * kinds + i % kinds for i in range(SHOWN)]
     heads = ["known", "method", *FIGURES, "p of the ranks"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     paired = [f"| known | above the first method | {' | '.join(PAIRED)} |", "|---" * (len(PAIRED) + 2) + "|"]
     for task in tasks:
         first: Tensor | None = None
-        shown = {"real": truth[few][:SHOWN]}
+        shown = {"real": truth[few]}
         for method in methods:
             what, how = method.split()
             starts, drawings = range(0, count, BATCH), list[Tensor]()
@@ -297,7 +300,7 @@ def main(
                 parts = [drawn(model, what, how, task, truth[i : i + BATCH], k, i, folder)["x"] for i in starts]
                 drawings.append(torch.cat(parts).float() / 127.5 - 1)
             x = torch.stack(drawings, 1)
-            shown |= {f"{method.split(',')[0]}, {k + 1}": x[few, k][:SHOWN] for k in range(2)}
+            shown |= {f"{method.split(',')[0]}, {k + 1}": x[few, k] for k in range(2)}
             lines.append(f"| {task} | `{method}` | {' | '.join(row(x, truth, task))} |")
             click.echo(lines[-1])
             if first is None:

@@ -19,7 +19,13 @@ LONG = 0.5
 
 @dataclass(frozen=True)
 class Times:
-    """What processors have done up to a moment, in seconds: those that this process may use, and this process."""
+    """What processors have done up to a moment, in seconds.
+
+    Args:
+        idle: Time in which the processors that this process may use had nothing to do, summed over them.
+        own: Time of processors that this process has used.
+        wall: The moment, by a clock that nobody sets.
+    """
 
     idle: float
     own: float

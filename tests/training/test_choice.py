@@ -306,7 +306,7 @@ def test_python_takes_arrays_and_paths_as_data():
     assert run.model.shape == (1, 8, 8) and run.state.images == 64
     again = fit(images, "array", overrides=["train.images=128"], device="cpu", progress=False)
     assert again.state.images == 128
-    with pytest.raises(CheckpointError, match="data"):
+    with pytest.raises(CheckpointError, match="the training images are not those"):
         fit(images[::-1].copy(), "array", overrides=["train.images=160"], device="cpu", progress=False)
     pictures("mine", 24)
     assert fit("mine", overrides=[*SMALL, "data.size=8"], device="cpu", progress=False).folder == Path("runs/mine")
