@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from scoresde import models
+from scoresde.core import threads
 from scoresde.core.errors import CheckpointError, DataError, UsageError
 from scoresde.core.random import generators, numpy_stream
 from scoresde.data import Images, data
@@ -128,6 +129,19 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(kind, pixels):
     assert same(tensors(again), tensors(through))
     finished = short(folder="stopped", images=pixels, net=Net(), resume=True)
     assert finished.state.step == 10 and same(finished.model.state_dict(), again.model.state_dict())
+
+
+@pytest.mark.parametrize(("chosen", "takes"), [([4], 1), ([], 3)])
+def test_a_command_goes_on_with_the_threads_of_the_run_and_python_with_its_own(chosen, takes, pixels, monkeypatch):
+    monkeypatch.setattr(threads, "_most", chosen)  # of a command that had four
+    before = torch.get_num_threads()
+    fit(pixels, "run", overrides=SMALL, device="cpu", progress=False)
+    try:
+        torch.set_num_threads(3)
+        fit(pixels, "run", overrides=["train.images=192"], device="cpu", progress=False)
+        assert torch.get_num_threads() == (before if takes == 1 else takes)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_any_module_is_trained_and_stays_as_it_was(pixels):
