@@ -188,6 +188,8 @@ def test_python_gives_the_pixels_of_the_command(go, tmp_path, home):
     known = pictures.box_known(box, (30, 19))
     filled = scoresde.restore(Image.open(tmp_path / "a.png"), known, model, "dpm++:steps=2", n=2)
     assert scoresde.restore(tmp_path / "a.png", "luma", model, n=1).nfe == 11, "ten steps and the denoising"
+    trained = tiny_model(tmp_path / "trained", 3, condition="colour")
+    assert scoresde.restore(tmp_path / "a.png", "luma", trained, n=1).nfe == 21, "no measurement mends what is left"
     for found, out in ((coloured, "out"), (filled, "filled")):
         assert found.nfe == 3 and list(found.seeds) == [0, 1]
         for ours, theirs in zip(found.images, samples(tmp_path, out=out), strict=True):
