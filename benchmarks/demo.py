@@ -130,7 +130,8 @@ def markdown(rows: list[dict[str, object]]) -> str:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
 def main(out: Path) -> None:
     began = time.perf_counter()
-    take_free(BEGUN, times())
+    if few := take_free(BEGUN, times()):
+        click.echo(f"Other programs keep the processors busy: threads = {few}.", err=True)
     run = out / "run"
     train.main(["digits", "--out", str(run), "--device", "cpu", "--resume", "auto"], standalone_mode=False)
     trained = time.perf_counter() - began
