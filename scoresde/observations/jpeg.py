@@ -70,6 +70,11 @@ class JPEG(Rounded):
             raise UsageError(f"jpeg sees pictures (B, 1|3, H, W) with sides that 8 divides, got {tuple(x.shape)}")
         return self._gains(x) * blockwise(coloured(x, COLOURS), cosines(SIDE).T)
 
+    def read(self, picture: Tensor) -> Tensor:
+        beyond = (0, -picture.shape[3] % SIDE, 0, -picture.shape[2] % SIDE)
+        # as libjpeg fills blocks up; what it rounds there is not in the picture, so some of their steps are off by one
+        return self.measure(torch.nn.functional.pad(picture, beyond, "replicate"))
+
     def adjoint(self, y: Tensor) -> Tensor:
         return coloured(blockwise(self._gains(y) * y, cosines(SIDE)), COLOURS.T)
 

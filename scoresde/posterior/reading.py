@@ -93,11 +93,16 @@ def read_measured(
     """
     parts = observation.parts if isinstance(observation, Composed) else (observation,)
     blocks = isinstance(last(observation), JPEG)
-    unit = math.prod(part.factor for part in parts if isinstance(part, Downsample)) * (SIDE if blocks else 1)
+    factor = math.prod(part.factor for part in parts if isinstance(part, Downsample))
+    unit = factor * (SIDE if blocks and degrade else 1)
     # Tiles cover any size: that of the least picture is rounded up to what the observation divides.
     least = shape if mode == "resize" else (shape[0], *(-(side // -unit) * unit for side in shape[1:]))
-    rest = tuple(observation.forward(torch.zeros(1, *least)).shape[1:])
-    channels, height, width = least if degrade else rest
+    channels, height, width = least
+    if not degrade:
+        rest = torch.zeros(1, *least)
+        for before in parts[:-1] if blocks else parts:  # the file of any picture is padded to blocks
+            rest = before.forward(rest)
+        channels, height, width = rest.shape[1:]
     picture = pictures.load_picture(file, "L" if channels == 1 else "RGB")
     whole = mode == "whole" and picture.size != (width, height)
     if whole and where is None and observation == Luma():
@@ -109,7 +114,7 @@ def read_measured(
             f"must be at least {width}x{height}, with --fit whole or tile"
         )
     y, truth = pictures.scaled(done.picture(picture))[None], None
-    found = tuple(y.shape[1:])
+    found, given = tuple(y.shape[1:]), y.shape
     if degrade:
         truth = y[0]
         y = observation.measure(y, stream(seed, "noise", file.name))
@@ -123,13 +128,14 @@ def read_measured(
         known = where.known((y.shape[3], y.shape[2]) if isinstance(where.where, Mask) else picture.size, source)
         if not isinstance(where.where, Mask):
             known = done.known(known)
+        if not isinstance(observation, LinearObservation):
+            raise UsageError(f"a hole goes with what is linear, which {observation} is not: leave the mask out")
+        holed = Composed(observation, Pixels(known[None, None]))
         if known.shape != y.shape[2:]:
             raise UsageError(
                 f"{where} is one of {file}, of which {observation} leaves another size: draw the hole in that"
             )
-        if not isinstance(observation, LinearObservation):
-            raise UsageError(f"a hole goes with what is linear, which {observation} is not: leave the mask out")
-        placed = Composed(observation, Pixels(known[None, None])).of_shape(found)
+        placed = holed.of_shape(found)
         shown, y = torch.where(known, shown, HOLE), torch.where(known, y, HOLE)
         beside = {"mask.png": hole_picture(known)}
     for part in reversed(parts):
@@ -137,11 +143,14 @@ def read_measured(
             shown = part.pinv(shown)
 
     def finish(x: Tensor) -> Tensor:
-        return resized(x, own)
+        return x[..., : own[0], : own[1]] if padded else resized(x, own)
 
     own = (found[1] * picture.height // done.resized[1], found[2] * picture.width // done.resized[0])
-    enlarged = whole and done.resized != picture.size
-    ending = finish if enlarged else None
+    enlarged, padded = whole and done.resized != picture.size, blocks and y.shape != given
+    if padded:
+        own = (found[1] - factor * (y.shape[2] - given[2]), found[2] - factor * (y.shape[3] - given[3]))
+        shown = finish(shown)
+    ending = finish if enlarged or padded else None
     return Case(shown[0], y, placed, found, str(done), truth, finish=ending, beside=beside)
 
 

@@ -404,6 +404,16 @@ def test_a_picture_file_is_read_as_what_is_left(tmp_path):
     case = read_measured(left, (1, 8, 8), JPEG(quality=20))
     assert torch.equal(case.y, JPEG(quality=20).measure(scaled(pillow(grey, 20)).float())) and case.shape == (1, 16, 16)
     assert (case.seen - scaled(pillow(grey, 20))[0]).abs().max() < 0.02
+    odd = read_measured(
+        grey_file(tmp_path, pillow(picture(1)[:13, :18, 0], 20), "odd.png"), (1, 8, 10), JPEG(quality=20)
+    )
+    padded = np.pad(picture(1)[:13, :18, 0], ((0, 3), (0, 6)), "edge")  # as libjpeg has it
+    off = odd.y - JPEG(quality=20).measure(scaled(pillow(padded, 20)).float())
+    assert off[..., :8, :16].abs().max() == 0 and (off.abs() > 0.5).float().mean() < 0.05
+    assert odd.shape == (1, 16, 24) and odd.seen.shape == odd.finish(torch.zeros(2, 1, 16, 24))[0].shape == (1, 13, 18)
+    assert (odd.seen - scaled(pillow(picture(1)[:13, :18, 0], 20))[0]).abs()[:, :8, :16].max() < 0.02
+    small = read_measured(tmp_path / "odd.png", (1, 26, 20), done_to(["downsample:2", "jpeg:20"], None))
+    assert small.shape == (1, 32, 48) and small.finish(torch.zeros(1, 1, 32, 48)).shape == (1, 1, 26, 36)
     made = read_measured(grey_file(tmp_path, grey, "whole.png"), (1, 8, 8), Poisson(peak=9), degrade=True, seed=3)
     counts = made.y.double() ** 2 / 4 - 3 / 8
     assert (counts - counts.round()).abs().max() < 1e-4 and made.shape == (1, 16, 16) and made.truth is not None
