@@ -1,5 +1,6 @@
 """Observations applied one after the other."""
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -75,9 +76,9 @@ class Composed(LinearObservation):
         return found
 
     def of_rows(self, rows: Sequence[int]) -> "Composed":
+        found = copy.copy(self)  # whose noise may be in other units than that of its parts
         parts = [part.of_rows(rows) for part in self.parts]
-        found = type(self)(*(part for part in parts if isinstance(part, LinearObservation)))
-        found.shape = self.shape
+        found.parts = tuple(part for part in parts if isinstance(part, LinearObservation))
         return found
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import scoresde
 from scoresde.conditioners import conditioners
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators, stream
+from scoresde.core.units import Units
 from scoresde.models.gaussian import GaussianModel
 from scoresde.observations import (
     ROUNDING,
@@ -26,6 +27,7 @@ from scoresde.observations import (
     Pixels,
     covariance,
 )
+from scoresde.observations.rescaled import rescaled
 from scoresde.posterior import posteriors
 from scoresde.sde import VPSDE
 
@@ -120,6 +122,10 @@ def test_noise_names_and_masks_of_each_sample():
     seen = Composed(Luma(), Pixels(masks)).of_shape(SHAPE)
     x = draw((3, *SHAPE), "x")
     assert seen.bound == 3 and torch.equal(seen.of_rows([2, 0]).forward(x[[2, 0]]), seen.forward(x)[[2, 0]])
+    units = Units(torch.full((1, 1, 1), 5.0), torch.full((1, 1, 1), 4.0))  # x = 5 + 4 u: σ_y of x is σ_y/4 of u
+    for one in (seen, Composed(Luma(), Downsample(factor=2)).of_shape(SHAPE)):
+        inner, _ = rescaled(one, one.forward(x), units, SHAPE)
+        assert inner.of_rows([2, 0]).noise == pytest.approx(one.noise / 4)
 
 
 @pytest.mark.parametrize(
