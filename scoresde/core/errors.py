@@ -28,6 +28,10 @@ class UnknownName(UsageError, KeyError):
     __str__ = Exception.__str__  # a KeyError shows the repr of its text
 
 
+class Missing(UsageError, AttributeError):
+    """A class of the user's own lacks an attribute: also the AttributeError that is usual."""
+
+
 class DataError(ScoreSDEError, ValueError):
     """Images are missing, unreadable or of the wrong shape. Exit code 3."""
 

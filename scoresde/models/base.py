@@ -8,14 +8,14 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from ..core.errors import UsageError
+from ..core.errors import Missing, UsageError
 from ..core.random import Generators, Seeds, randn, sources_of
 from ..core.units import Units
 from ..sde import SDE, expand
 from .autoencoders import Autoencoder
 from .border import times
 from .known import Known
-from .output import Output, denoised
+from .output import Output, denoised, output_of
 
 Observer = Callable[[Tensor, Tensor, Tensor], None]
 """Called as observer(x, t, eps) after each evaluation of a model."""
@@ -73,7 +73,7 @@ class ScoreModel(nn.Module, ABC):
             x: States, (B, *).
             t: Their times, (B,), float64, or one for all.
         """
-        return self.evaluate(x, times(t, x, self.shape, self.sde)).eps
+        return output_of(self.evaluate(x, times(t, x, self.shape, self.sde))).eps
 
     def score(self, x: Tensor, t: Tensor | float) -> Tensor:
         """∇ log p_t(x) = -ε/σ, (B, *).
@@ -162,18 +162,20 @@ class ScoreModel(nn.Module, ABC):
     @property
     def device(self) -> torch.device:
         """Where the model's tensors are."""
-        tensor = next(self.parameters(), next(self.buffers(), None))
-        return torch.device("cpu") if tensor is None else tensor.device
+        return next(self.parameters(), next(self.buffers(), torch.zeros(0, device="cpu"))).device
 
     def __getattr__(self, name: str) -> Any:
         if name == "sample":
             raise AttributeError("a model does not sample by itself: scoresde.sample(model, n=16) does")
+        if "_modules" not in self.__dict__:
+            raise Missing(f"{type(self).__name__}.__init__ must begin with super().__init__()")
+        if name in ("sde", "shape"):
+            raise Missing(f"{type(self).__name__} has no {name}: a model has sde = VPSDE() and shape = (C, H, W)")
         return super().__getattr__(name)
 
     def __repr__(self) -> str:
-        size = sum(p.numel() for p in self.parameters())
-        parts = [f"shape {self.shape}", *([f"{size:,} parameters"] if size else [])]
-        return f"{type(self).__name__}({self.sde!r}, {', '.join(parts)})"
+        weights = f", {size:,} parameters" if (size := sum(p.numel() for p in self.parameters())) else ""
+        return f"{type(self).__name__}({self.sde!r}, shape {self.shape}{weights})"
 
 
 class WrapperModel(ScoreModel):
@@ -242,7 +244,7 @@ class ObservedModel(WrapperModel):
         self.observers = observers
 
     def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
-        out = self.model.evaluate(x, t, classes)
+        out = output_of(self.model.evaluate(x, t, classes))
         for observer in self.observers:
             observer(x, t, out.eps)
         return out

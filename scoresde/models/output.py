@@ -38,6 +38,20 @@ def detached(out: Output) -> Output:
     return Output(out.eps.detach(), None if out.share is None else out.share.detach())
 
 
+def output_of(out: object) -> Output:
+    """What a model's `evaluate` returned.
+
+    Args:
+        out: Anything.
+
+    Raises:
+        UsageError: It is no `Output`.
+    """
+    if isinstance(out, Output):
+        return out
+    raise UsageError(f"evaluate must return scoresde.models.output.Output(eps), got a {type(out).__name__}")
+
+
 def denoised(sde: SDE, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
     """(x - σ ε)/α, (B, *): the data that the noise ε in x_t leaves.
 

@@ -2,18 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ..core.devices import double, like
-from ..core.errors import NumericalError, UsageError
+from ..core.errors import Missing, NumericalError, UsageError
 from ..core.random import Generators, randn_like, stream
 from .krylov import conjugate_gradients
 
 PRODUCTS, TOL = 1000, 1e-10
 """Products and relative residual at which the pseudo-inverse of a given operator ends."""
-
 
 Precision = Callable[[Tensor, float | Tensor], Tensor]
 
@@ -29,6 +29,13 @@ class Observation(ABC):
 
     noise: float
     """σ_y, the standard deviation of the measurement's error; 0 for what is known exactly."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            if name == "noise":
+                raise Missing(f"{type(self).__name__} has no noise: set it to the deviation of its error, or to 0.0")
+            return super().__getattribute__(name)
 
     @property
     def bound(self) -> int | None:
@@ -63,8 +70,7 @@ class Observation(ABC):
         return y - self.forward(x)
 
     def write(self, x: Tensor, y: Tensor) -> Tensor:
-        """x with what y determines exactly written into it, (B, *). In this base class nothing is exact, and x is
-        returned.
+        """x with what y determines exactly written into it, (B, *); in this base class x itself.
 
         Args:
             x: Samples, (B, *).

@@ -8,10 +8,11 @@ import torch
 
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators
-from scoresde.models.base import ObservedModel
+from scoresde.models.base import ObservedModel, ScoreModel
 from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.models.network import NetworkModel
+from scoresde.sampling.sample import sample
 from scoresde.sde import DDPM, VESDE, VPSDE, SubVPSDE, VPCosineSDE, expand, sdes
 from scoresde.sde.labels import labels
 
@@ -197,6 +198,22 @@ def test_a_network_without_a_label_or_a_class_is_refused_in_a_sentence():
     assert torch.equal(model.eps(x, 0.5), x)
     with pytest.raises(TypeError, match="unsupported operand"):  # which is the network's own
         NetworkModel(Faulty(), VPSDE(), (1, 4, 4)).eps(x, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"shape": (2,)}, "Own has no sde: a model has sde = VPSDE"),
+        ({"sde": VPSDE()}, "Own has no shape"),
+        ({"__init__": lambda self: None}, r"Own.__init__ must begin with super\(\).__init__\(\)"),
+        ({"sde": VPSDE(), "shape": (2,)}, r"evaluate must return scoresde.models.output.Output\(eps\), got a Tensor"),
+    ],
+)
+def test_what_a_model_of_ones_own_lacks_is_said_in_a_sentence(own, message):
+    model = type("Own", (ScoreModel,), {"evaluate": lambda self, x, t, classes=None: x, **own})()
+    with pytest.raises(UsageError, match=message):
+        sample(model, "euler:steps=2", points(3, 2))
+    assert not hasattr(model, "nothing")
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,10 @@ from scoresde.observations import (
     Luma,
     Noisy,
     NonLinear,
+    Observation,
     OrthogonalObservation,
     Pixels,
+    Stacked,
     observations,
 )
 from scoresde.observations.covariance import estimate
@@ -43,6 +45,13 @@ MATRIX = draw((7, 72), "matrix")
 KERNEL = torch.tensor([[0.0, 0.1, 0.0], [0.2, 0.4, 0.1], [0.0, 0.2, 0.0]])
 COLOURED = MASKS[:, 0].permute(1, 2, 0)  # (H, W, 3), with channels that differ
 REDUNDANT = torch.cat([MATRIX[:3], MATRIX[:2] + MATRIX[1:3]])
+
+
+class Silent(Observation):
+    """A measurement of one's own that leaves out its error."""
+
+    def forward(self, x):
+        return x
 
 
 def operator(matrix):
@@ -281,6 +290,8 @@ def test_a_mask_has_one_meaning_for_samples_of_a_shape(mask, shape, truth):
         (lambda: Pixels(torch.full((1, 1, 4, 6), 0.5)), "only 1, for known pixels, and 0"),
         (lambda: LinearOperator(torch.eye(3), torch.eye(3)), "made by functions, got a Tensor: of a matrix A, it is"),
         (lambda: NonLinear(3), "made by functions, got a int"),
+        (lambda: Silent().measure(torch.zeros(2, 3)), "Silent has no noise: set it to the deviation of its error, or"),
+        (lambda: Stacked(Luma(), Silent()), "Silent has no noise"),
         (lambda: condition("digits", torch.abs, torch.zeros(1, 8, 8)), r"as NonLinear\(f\), or LinearOperator"),
         (lambda: Pixels(MASK, noise=-1), "noise of an observation must be a number of at least 0, got -1"),
         (lambda: Pixels(torch.ones(1, 1, 1, 1)).forward(draw(SHAPE)), "does not fit samples"),
