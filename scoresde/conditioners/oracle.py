@@ -43,9 +43,9 @@ class PosteriorMixture(GaussianMixtureModel):
             raise NumericalError("the measurement's covariance A C Aᵀ is singular: give the observation some noise")
         gains = torch.cholesky_solve(a @ covariances, factor).mT  # G_k, (K, D, m)
         rest = torch.eye(a.shape[1]).to(a) - gains @ a
-        # C - G A C in the form of Joseph, a sum of squares, which rounding cannot make negative.
-        posterior = rest @ covariances @ rest.mT + observation.noise**2 * gains @ gains.mT
-        super().__init__(means.reshape(-1, *prior.shape), posterior, prior.sde)
+        # C - G A C in the form of Joseph, as the square of a root, which rounding cannot make negative.
+        root = torch.cat([rest @ (prior.bases * prior.variances.sqrt()[:, None]), observation.noise * gains], 2)
+        super().__init__(means.reshape(-1, *prior.shape), root @ root.mT, prior.sde)
         self.units = prior.units
         centres = [m.reshape(1, *prior.shape).expand(len(y), *prior.shape) for m in means]
         offsets = [observation.residual(centre, double(y)).flatten(1)[:, seen] for centre in centres]

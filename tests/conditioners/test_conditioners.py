@@ -173,6 +173,20 @@ def test_rows_that_follow_from_others_say_nothing_more(name, times, dtype):
 
 
 @pytest.mark.parametrize("name", ["covariance", "oracle"])
+def test_an_exact_measurement_of_correlated_data_may_say_everything(name):
+    """A square A without noise: x_0 = A⁻¹ y, whatever x_t is; the variances of the data differ by a factor of 1e9."""
+    axes, rows = np.linalg.qr(draw((6, 6), "axes2").numpy())[0], draw((6, 6), "rows2")
+    c = torch.from_numpy(axes * np.logspace(-8, 1, 6) @ axes.T)
+    prior = GaussianModel(torch.zeros(6), (c + c.T) / 2, VPSDE())
+    seen = LinearOperator(lambda x: x @ rows.T, lambda y: y @ rows)
+    options = {"covariance": covariance.full(c, (6,))} if name == "covariance" else {}
+    y, t = draw((3, 6), "y") @ c @ rows.T, torch.tensor([0.001, 0.3, 1.0], dtype=torch.float64)
+    posed = conditioners[name](**options).condition(prior, seen, y)
+    truth = np.linalg.solve(rows.numpy(), y.numpy().T).T
+    assert np.allclose(posed.denoise(draw((3, 6), "x"), t).numpy(), truth, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["covariance", "oracle"])
 def test_rows_that_contradict_each_other_are_refused(name):
     seen = LinearOperator(lambda x: x.flatten(1) @ REPEATED.T.to(x), lambda y: (y @ REPEATED.to(y)).reshape(-1, *SHAPE))
     with pytest.raises(NumericalError, match="contradict each other: give the observation some noise"):
