@@ -167,7 +167,10 @@ def pictures(found: Dataset) -> Images:
         DataError: It is of other numbers than grey levels.
     """
     if not isinstance(found, Images):
-        raise DataError(f"this takes images of whole grey levels, and the data are numbers of shape {found.shape}")
+        raise DataError(
+            f"this takes images of whole grey levels, and the data are numbers of shape {found.shape}: in Python "
+            "scoresde.log_likelihood gives their density"
+        )
     return found
 
 

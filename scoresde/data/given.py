@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
+from PIL import Image
 from pydantic import Field, PrivateAttr
 from torch import Tensor
 from torch.utils.data import Dataset as Pairs
@@ -76,8 +77,13 @@ def digest(found: Dataset) -> str:
     return sha256.hexdigest()
 
 
+def _listed(x: Any) -> bool:
+    """Whether x is a list of pictures, or data by name."""
+    return isinstance(x, Mapping) or (isinstance(x, list | tuple) and bool(x) and isinstance(x[0], Image.Image))
+
+
 def as_dataset(x: Any, like: Dataset | None = None) -> Dataset:
-    """Data as they are, or what an array, a list or a data set of PyTorch or Hugging Face means; see `meant`.
+    """Data as they are, or what an array, a list, pictures or a data set of PyTorch or Hugging Face mean; see `meant`.
 
     Args:
         x: `Images`, `Tensors`, an array or tensor (N, *), such an array with its labels as a tuple, or a data set of
@@ -91,7 +97,7 @@ def as_dataset(x: Any, like: Dataset | None = None) -> Dataset:
         return x
     if isinstance(x, TensorDataset):
         x = x.tensors[:2]
-    elif isinstance(x, Pairs) or hasattr(x, "column_names"):
+    elif (isinstance(x, Pairs) and hasattr(x, "__len__")) or hasattr(x, "column_names") or _listed(x):
         x = pairs(x)
     if isinstance(x, tuple) and len(x) == 1:
         return meant(x[0], like=like)

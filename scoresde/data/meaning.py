@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ..core.errors import DataError
+from ..images.decode import flattened
 from .base import Dataset, Images
 from .levels import graded
 from .numbers import real, whole
@@ -18,8 +20,9 @@ X, LABELS = ("image", "images", "img", "x", "data"), ("label", "labels", "fine_l
 """Names of columns, as data sets of Hugging Face have them."""
 LEVELS = {"[0, 1]": (255.0, 0.0), "[0, 255]": (1.0, 0.0), "[-1, 1]": (127.5, 127.5)}
 """Ranges in which images of 256 levels are written as other numbers, with the factor and the shift to 0 .. 255."""
-NEAR = 1e-3
-"""How far from a whole level such a number may lie, in levels: those of 32 bits are rounded."""
+NEAR, WIDE = 1e-3, 5
+"""How far from a whole level such a number may lie, in levels, unless its dtype rounds by more; and above how many
+entries an axis is rather one of places or times than one of channels."""
 
 
 def meant(
@@ -33,7 +36,7 @@ def meant(
 
     Bytes (N, H, W), (N, C, H, W) and (N, H, W, C) of 1 to 4 channels are images. So are other numbers of these last two
     shapes with 1 or 3 channels that are all whole levels of 256, in [0, 255], [0, 1] or [-1, 1]. All else is
-    `Tensors`.
+    `Tensors`, (N, C, *), with a warning where the shape is rather one of (N, *, C) or of pictures (N, H, W).
 
     Args:
         x: An array (N, *), a tensor or a nested list.
@@ -60,6 +63,8 @@ def meant(
         raise DataError(f"{what} holds other numbers than pictures, which have no grey levels: leave out levels")
     if found is None:
         found = Tensors(numbers, kind, None if like is None else like.units)
+    if like is None and isinstance(found, Tensors):
+        _doubted(found, what)
     if like is not None and (type(found) is not type(like) or found.shape != like.shape):
         kinds = [f"{type(each).__name__} of shape {each.shape}" for each in (found, like)]
         raise DataError(f"{what} means {kinds[0]}, and the training data are {kinds[1]}: give both in the same way")
@@ -69,6 +74,21 @@ def meant(
 def _first(x: Tensor) -> Tensor:
     """(N, H, W, C) as (N, C, H, W)."""
     return x.permute(0, 3, 1, 2).contiguous()
+
+
+def _doubted(found: Tensors, what: str) -> None:
+    """Warns of numbers whose shape is rather that of (N, *, C), or of pictures without an axis of channels."""
+    first, *rest = found.shape
+    if rest and rest[-1] < WIDE <= min(found.shape[:-1]):
+        other = "whose channels come last, numpy.moveaxis(x, -1, 1) brings them there"
+    elif [first] == rest and first > WIDE:
+        other = "that are pictures of one channel, give x[:, None]"
+    else:
+        return
+    logging.getLogger("scoresde").warning(
+        "%s of shape %s is taken for items of %d channels, (N, C, *): of items %s",
+        *(what, tuple(found.items.shape), first, other),
+    )
 
 
 def _channels(x: Tensor, most: tuple[int, ...], what: str) -> Tensor | None:
@@ -118,11 +138,14 @@ def _levels(x: Tensor, what: str) -> Tensor | None:
     if name == "[0, 255]" and high < 128:  # counts or classes, of which pictures would be near black
         return None
     factor, shift = LEVELS[name]
+    near = max(NEAR, factor * torch.finfo(x.dtype).eps / 2) if x.is_floating_point() else NEAR
+    if near > 0.25:
+        return None
     pixels = torch.empty(x.shape, dtype=torch.uint8)
     for part, rounded in zip(torch.split(x, 4096), torch.split(pixels, 4096), strict=True):
         level = part.double() * factor + shift
         rounded.copy_(level.round())
-        if bool(((level - rounded).abs() > NEAR).any()):
+        if bool(((level - rounded).abs() > near).any()):
             return None
     found = _channels(pixels, (1, 3), what)
     if found is not None:
@@ -139,12 +162,17 @@ def _levels(x: Tensor, what: str) -> Tensor | None:
 def pairs(rows: Any) -> tuple[Any, ...]:
     """The items of a data set as one array, and their labels if there are any.
 
+    Pictures are read as from a file: palettes become colours, and transparency is laid over white. Those of more than 8
+    bits are numbers, (1, H, W).
+
     Args:
         rows: A data set of items, of pairs (item, label), or of rows with names, as those of Hugging Face.
 
     Raises:
-        DataError: The items differ in shape, or have no name that is known.
+        DataError: The items differ in shape, or have no name that is known, or it is several data sets.
     """
+    if isinstance(rows, Mapping):
+        raise DataError(f"data are one array or data set, got those of {', '.join(map(str, rows))}: give one, x[name]")
     items, labels = [], []
     for row in (rows[i] for i in range(len(rows))):
         if isinstance(row, Mapping):
@@ -153,11 +181,18 @@ def pairs(rows: Any) -> tuple[Any, ...]:
                 raise DataError(f"the data set has the columns {', '.join(map(str, row))}, and none of {', '.join(X)}")
             row = tuple(row[name] for name in names if name is not None)
         item, *rest = row if isinstance(row, tuple | list) else (row,)
-        items.append(np.asarray(item))
+        items.append(_numbers(item) if isinstance(item, Image.Image) else np.asarray(item))
         labels += rest[:1]
     try:
         stacked = np.stack(items) if items else np.empty((0, 1))
     except ValueError:
         shapes = sorted({item.shape for item in items}, key=str)
         raise DataError(f"the items of the data set have several shapes, such as {shapes[:3]}: resize them") from None
-    return (stacked, np.asarray([int(label) for label in labels])) if len(labels) == len(items) > 0 else (stacked,)
+    if not items or len(labels) < len(items):
+        return (stacked,)
+    kinds = np.asarray(labels)
+    return stacked, kinds[:, 0] if kinds.shape[1:] == (1,) else kinds
+
+
+def _numbers(picture: Image.Image) -> np.ndarray[Any, Any]:
+    return np.asarray(picture)[None] if picture.mode[0] in "IF" else np.asarray(flattened(picture, "a picture"))

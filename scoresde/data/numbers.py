@@ -32,12 +32,13 @@ def real(x: Any) -> Tensor:
         except ValueError as error:  # lists of different lengths
             raise DataError(f"data must be an array (N, *) of items of one shape: {error}") from None
         if array.dtype.kind not in "biufc":
-            raise DataError(f"data must be real numbers in an array (N, *), got an array of {array.dtype}")
+            kind = f"an array of {array.dtype}" if array.ndim else f"a {type(x).__name__}: put its items into one"
+            raise DataError(f"data must be real numbers in an array (N, *), got {kind}")
         wide = {"u": "i8", "f": "f8"}.get(array.dtype.kind, array.dtype.kind + str(array.dtype.itemsize))
         small = array.dtype in (np.uint8, np.float16, np.float32)  # torch reduces few unsigned numbers
         array = array.astype(array.dtype.newbyteorder("=") if small else wide, copy=not array.flags.writeable)
         x = torch.from_numpy(np.ascontiguousarray(array))
-    found: Tensor = x.detach()
+    found: Tensor = x.detach().to_dense()
     if found.dtype in (torch.uint16, torch.uint32, torch.uint64):
         found = found.long()
     if found.is_complex():
@@ -55,6 +56,11 @@ def whole(labels: Any, count: int) -> Tensor:
     Raises:
         DataError: They are not.
     """
+    if not isinstance(labels, Tensor) and (kinds := np.asarray(labels).dtype).kind not in "biuf":
+        raise DataError(
+            f"labels must be whole numbers from 0, got an array of {kinds}: numpy.unique(labels, return_inverse=True) "
+            "numbers the classes"
+        )
     found = real(labels)
     if found.shape != (count,) or found.is_floating_point() or int(found.min()) < 0:
         kind = str(found.dtype).removeprefix("torch.")

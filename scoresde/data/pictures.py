@@ -11,12 +11,13 @@ from pydantic import Field
 from torch import Tensor
 
 from ..core.errors import DataError
+from ..images.decode import look
 from ..images.listing import Listing, printable, summary
 from ..images.read import read_picture
 from .base import Images, Split
 from .held_out import HeldOut
 from .layout import Labels, layout
-from .levels import Levels, graded, levels_of
+from .levels import LOWEST, Levels, graded, levels_of
 from .tables import tables
 
 LOG = logging.getLogger("scoresde")
@@ -55,7 +56,7 @@ class Pictures(HeldOut):
 
         Raises:
             DataError: There are no pictures, or one of them cannot be read, or half of them with `skip_bad`; or a table
-                does not fit them.
+                does not fit them; or they are of 16 bits and so dark that 8 hold few levels.
         """
         with self.opened() as (listing, opener):
             if not listing.pictures:
@@ -80,6 +81,15 @@ class Pictures(HeldOut):
             levels = self.levels
             if levels is None and split == "test":  # those of the training pictures, of which few show that it is 256
                 levels = levels_of(picture for name in names("train") for picture in _if_good(read, name))
+            elif levels is None and good and (largest := int(pixels.max())) < LOWEST:
+                for name in good:
+                    with opener(name) as file:
+                        if look(file, printable(name))[1].startswith("I"):
+                            raise DataError(
+                                f"{self.path}: of 16 bits, as {printable(name)} has them, 8 are kept, and these are 0 "
+                                f"to {largest} of 255: stretch the pictures to 0 to 65535, or give their numbers as an "
+                                ".npy array, (N, 1, H, W)"
+                            )
         labels = found.labels(good)
         kept, levels = graded(pixels, levels, f"the pictures of {self.path}")
         if labels is None:

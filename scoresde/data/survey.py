@@ -131,6 +131,8 @@ def _pictures(path: Path, options: Pictures) -> Survey:
     count, test = (len({*part} & {*good}) for part in (found.train, found.test))
     shorter = sorted(side for size, n in sizes.items() for side in [min(size)] * n)
     said = [f"{len(good)} pictures in {printable(str(path))}", _sizes(sizes, shorter), _modes(modes)]
+    if any(mode.startswith("I") for mode in modes):
+        said.append("of 16 bits the upper 8 are kept: for all of them give the numbers as an .npy array, (N, 1, H, W)")
     said += _layout_said(found, count, test)
     if bad:
         said.append(f"left out: {summary(bad, len(beside.pictures))}")

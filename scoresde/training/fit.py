@@ -125,7 +125,7 @@ def fit(
                 claim.enter_context(_kept(run.folder / "log.txt"))
             with progress_bar(None, progress if together.first else False, desc="reading images", delay=1.0):
                 training = wanted.data.load("train")
-            run.config = adapted(wanted, len(training), together.world)
+            run.config = adapted(wanted, training, together.world)
             run.digest = together.only_first(lambda: digest(training))
             state = start(run.config, training.shape, device_of(name), training.units, training.class_names)
             if begun:

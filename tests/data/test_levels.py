@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 from scoresde.core.errors import DataError
 from scoresde.data import Images, data
 from scoresde.data.levels import graded, levels_of
+from scoresde.data.survey import survey
 
 EVEN = {n: [int(255 * k / (n - 1) + 0.5) for k in range(n)] for n in range(2, 20)}
 
@@ -141,3 +142,15 @@ def test_the_test_pictures_have_the_levels_of_the_training_pictures(tmp_path: Pa
     with pytest.raises(DataError, match="give the right levels, or 256"):
         data["folder"](**options).load("test")
     assert data["folder"](**options, levels=256).load("test").levels == 256
+
+
+def test_dark_pictures_of_16_bits_are_not_taken_for_few_levels(tmp_path: Path) -> None:
+    """A camera of 12 bits fills 16 of 256 levels, which would be told apart as black to white."""
+    for name, most in (("dark", 4096), ("full", 65536)):
+        (tmp_path / name).mkdir()
+        for i, values in enumerate(np.random.default_rng(0).integers(0, most, (4, 8, 8)).astype(np.uint16)):
+            Image.fromarray(values).save(tmp_path / name / f"{i}.png")
+    assert data["folder"](path=str(tmp_path / "full"), size=8, channels=1).load("train").levels == 256
+    with pytest.raises(DataError, match=r"16 bits, as 0.png .* 0 to 1[56] of 255"):
+        data["folder"](path=str(tmp_path / "dark"), size=8, channels=1, held_out=0).load("train")
+    assert "16 bits the upper 8" in " ".join(survey(tmp_path / "full").said)

@@ -1,8 +1,11 @@
 """What arrays mean, from Python and from files: images, other numbers, or a refusal that helps."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import TensorDataset
 
 from scoresde.core.errors import DataError
@@ -28,8 +31,12 @@ MOONS = RANDOM.normal(size=(100, 2))
         (BYTES / 255).astype(np.float32),
         (BYTES / np.float32(127.5) - 1).transpose(0, 3, 1, 2),
         torch.from_numpy(BYTES).permute(0, 3, 1, 2) / 255,
+        (BYTES / 255).astype(np.float16),  # rounded by up to an eighth of a level
+        (BYTES / 127.5 - 1).astype(np.float16),
+        [Image.fromarray(x) for x in BYTES],
+        tuple(Image.fromarray(x).convert("RGBA") for x in BYTES),
     ],
-    ids=range(10),
+    ids=range(14),
 )
 def test_pictures_are_found_however_they_are_written(x):
     found = as_dataset(x)
@@ -73,6 +80,10 @@ def test_other_numbers_stay_what_they_are(x):
         (np.zeros((0, 8, 8, 3), np.uint8), "non-empty"),
         (MOONS + 1j, "complex"),
         ((MOONS, np.zeros(3, int)), "for each of 100 items"),
+        ((MOONS, np.array(["a", "b"] * 50)), r"<U1: numpy\.unique"),
+        (torch.utils.data.DataLoader(MOONS), "got a DataLoader"),
+        (iter(MOONS), "got a "),
+        ({"train": MOONS}, "those of train"),
     ],
 )
 def test_what_could_be_two_things_is_refused_with_the_way_out(x, reason):
@@ -122,6 +133,48 @@ LABELS = np.arange(20) % 3
 def test_data_sets_come_with_their_labels(x):
     found = as_dataset(x)
     assert torch.equal(found.pixels, FIRST) and found.labels.tolist() == LABELS.tolist()
+
+
+@pytest.mark.parametrize("mode", ["P", "1", "L", "LA", "RGBA", "CMYK"])
+def test_pictures_of_data_sets_are_read_as_pillow_converts_them(mode):
+    """Not as indices into a palette, nor inks as colours, nor a bit as a number."""
+    grey = [picture.convert("L") for picture in map(Image.fromarray, BYTES)]
+    given = [picture.quantize(8) if mode == "P" else picture.convert(mode) for picture in grey]
+    found = as_dataset(Rows(given, LABELS))
+    truth = np.stack([np.asarray(picture.convert("L" if mode in ("1", "L", "LA") else "RGB")) for picture in given])
+    pixels = found.pixels.numpy() * (255 // (found.levels - 1))
+    assert np.array_equal(pixels, np.moveaxis(truth.reshape(*BYTES.shape[:3], -1), -1, 1))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_pictures_of_more_than_8_bits_are_numbers_of_one_channel(dtype):
+    values = (RANDOM.random((20, 8, 9)) * 3000).astype(dtype)
+    found = as_dataset([Image.fromarray(each) for each in values])
+    assert isinstance(found, Tensors) and np.array_equal(found.values.numpy(), values[:, None])
+
+
+def test_labels_that_are_not_whole_are_refused():
+    """0.7 was the class 0."""
+    for labels in (LABELS / 3, [str(label) for label in LABELS], [None] * 20):
+        with pytest.raises(DataError, match="whole number"):
+            as_dataset(Rows(BYTES, labels))
+    assert as_dataset(Rows(BYTES, LABELS[:, None])).labels.tolist() == LABELS.tolist()
+
+
+@pytest.mark.parametrize(
+    "shape, hint",
+    [
+        ((9, 16, 16), r"x\[:, None\]"),
+        ((9, 40, 3), "moveaxis"),
+        ((9, 16, 20, 3), "moveaxis"),
+        ((9, 8, 8, 8, 1), "moveaxis"),
+    ],
+)
+def test_numbers_in_the_shape_of_something_else_are_told_of(caplog, shape, hint):
+    assert as_dataset(RANDOM.random(shape)).shape == shape[1:] and re.search(hint, caplog.text)
+    caplog.clear()
+    as_dataset(RANDOM.random((9, 1, *shape[1:-1], 7)))  # one channel, and no axis that is as short
+    assert not caplog.text
 
 
 def test_data_sets_without_labels_or_with_items_of_several_shapes():

@@ -86,7 +86,7 @@ def test_the_units_do_not_depend_on_how_large_the_set_is():
         (np.array([["2020-01-01"]], dtype="datetime64[D]"), "datetime64"),
         (np.ma.masked_array(X, X > 0), "masked"),
         ([[1, 2], [3]], "one shape"),
-        (None, "object"),
+        (None, "a NoneType: put"),
         (3.0, "non-empty"),
         (np.zeros(5), r"x\[:, None\]"),
         (np.zeros((0, 2)), "non-empty"),

@@ -14,7 +14,7 @@ from PIL import Image
 from scoresde import models
 from scoresde.core.errors import CheckpointError, DataError, UsageError
 from scoresde.core.random import numpy_stream
-from scoresde.data import Images, data
+from scoresde.data import Images, Tensors, data
 from scoresde.models.record import recipe as recipe_of
 from scoresde.training import config as configuration
 from scoresde.training import plan
@@ -314,17 +314,19 @@ def test_python_takes_arrays_and_paths_as_data():
 
 def test_what_does_not_fit_the_images_is_adapted_with_a_word(caplog):
     config = configuration.load("digits", ["train.images=500"])
-    assert adapted(configuration.load("digits"), 1500, 1) == configuration.load("digits") and not caplog.records
+    few, many = (Tensors(np.arange(2.0 * n).reshape(n, 2), np.arange(n) % 9) for n in (50, 1500))
+    assert adapted(configuration.load("digits"), many, 1) == configuration.load("digits") and not caplog.records
     with caplog.at_level(logging.WARNING):
-        options = adapted(config, 50, 1).train
+        options = adapted(config, few, 1).train
     assert (options.batch, options.warmup) == (32, 50)
     assert "train.batch is 32 instead of 128" in caplog.text and "train.warmup is 50 instead of 10000" in caplog.text
     caplog.clear()
     for dropout, said in ((0.1, False), (0, True)):
-        adapted(configuration.load("digits", ["network.classes=10", f"train.label_dropout={dropout}"]), 1500, 1)
+        adapted(configuration.load("digits", ["network.classes=10", f"train.label_dropout={dropout}"]), many, 1)
         assert ("never sees an item without its class" in caplog.text) == said
-    assert adapted(configuration.load("digits", ["train.accumulate=4"]), 50, 3).train.batch == 48
-    assert adapted(configuration.load("digits", ["train.accumulate=64"]), 50, 1).train.batch == 128  # cannot be
+    assert "1 of 10 classes have no training item (9)" in caplog.text
+    assert adapted(configuration.load("digits", ["train.accumulate=4"]), few, 3).train.batch == 48
+    assert adapted(configuration.load("digits", ["train.accumulate=64"]), few, 1).train.batch == 128  # cannot be
 
 
 def test_warnings_are_kept_with_the_run():
