@@ -40,6 +40,9 @@ class PosteriorModel(WrapperModel):
         self.conditioner, self.observation, self.y = conditioner, seen, inner
         self.unconditional, self.measured = prior, (measured, y)
 
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), (self.conditioner, self.unconditional, *self.measured)  # what is bound to y is made anew
+
     def of_rows(
         self, rows: Sequence[int], generator: Generators, change: Callable[[ScoreModel], ScoreModel]
     ) -> ConditionedModel:

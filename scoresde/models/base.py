@@ -1,6 +1,5 @@
 """Score models, which solvers call. Conditions, counters and observers are models around a model."""
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
@@ -207,8 +206,8 @@ class WrapperModel(ScoreModel):
         Args:
             model: The other model.
         """
-        other = copy.copy(self)
-        other._modules = {**self._modules, "model": model}
+        other = object.__new__(type(self))
+        vars(other).update(vars(self), _modules={**self._modules, "model": model})
         other._adopt(model)
         return other
 
