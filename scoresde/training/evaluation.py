@@ -24,6 +24,7 @@ from .batches import Batch, Feed
 from .config import Config
 from .objective import losses, times
 from .options import TrainOptions
+from .trainable import labelled
 
 REFERENCE = 10_000
 """Most training images that samples are compared with."""
@@ -43,12 +44,14 @@ class Evaluation:
 
     Raises:
         UsageError: What train.evaluate_* asks for cannot be measured.
-        DataError: The set holds nothing out, or its images do not fit the extractor.
+        DataError: The set holds nothing out, its labels are none of the network's, or its images do not fit the
+            extractor.
     """
 
     def __init__(self, config: Config, images: Dataset, device: torch.device) -> None:
         self.options = options = config.train
         self.held = config.data.load("test")
+        labelled(self.held, config.network.classes, "the held-out images")
         self.judged = self.held.drawn(options.evaluate_nll) if options.evaluate_nll else None
         self.known: Tensor | None = None
         if isinstance(self.judged, Images) and options.condition.masked:
@@ -61,6 +64,8 @@ class Evaluation:
                 raise UsageError(f"train.extractor = {options.extractor} is for images: leave it out for other numbers")
             if options.evaluate_metrics:
                 raise UsageError("train.evaluate_metrics are of images: leave them out for other numbers")
+            if (few := min(options.evaluate_samples, len(images))) < Metric.least:
+                raise UsageError(f"samples are compared with data where there are {Metric.least} of each, got {few}")
             real, self.seen = images.drawn(REFERENCE).scaled().flatten(1), None
             laws: dict[str, Metric] = {"frechet": PixelFrechet(), "sliced": SlicedWasserstein()}
             self.laws = {name: (metric, metric.prepare(real, 0)) for name, metric in laws.items()}

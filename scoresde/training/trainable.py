@@ -38,11 +38,26 @@ def check(options: TrainOptions, images: Dataset, model: NetworkModel, world: in
         raise DataError(f"the images have the shape {images.shape}, the model takes {model.shape}")
     if options.batch > len(images):
         raise DataError(f"train.batch = {options.batch} is more than the images, {len(images)}: choose at most so many")
-    if classes := model.classes:
-        if images.labels is None:
-            raise DataError(f"the network has {classes} classes and the images have no labels: set network.classes = 0")
-        if int(images.labels.min()) < 0 or int(images.labels.max()) >= classes:
-            found = f"{int(images.labels.min())} to {int(images.labels.max())}"
-            raise DataError(
-                f"the labels of the images go from {found}: a network of {classes} classes takes 0 to {classes - 1}"
-            )
+    labelled(images, model.classes)
+
+
+def labelled(images: Dataset, classes: int, what: str = "the images") -> None:
+    """Refuses labels that are not those of a network's classes.
+
+    Args:
+        images: The data.
+        classes: K, or 0 for a network that takes no labels.
+        what: What an error calls them.
+
+    Raises:
+        DataError: They have none, or others than 0 to K - 1.
+    """
+    if not classes:
+        return
+    if images.labels is None:
+        raise DataError(f"the network has {classes} classes and {what} have no labels: set network.classes = 0")
+    if int(images.labels.min()) < 0 or int(images.labels.max()) >= classes:
+        found = f"{int(images.labels.min())} to {int(images.labels.max())}"
+        raise DataError(
+            f"the labels of {what} go from {found}: a network of {classes} classes takes 0 to {classes - 1}"
+        )

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import scoresde
-from scoresde.core.errors import UsageError
+from scoresde.core.errors import DataError, UsageError
 from scoresde.data import Tensors
 from scoresde.data.given import GivenData
 from scoresde.training.config import parse
@@ -67,6 +67,7 @@ def test_classes_of_vectors_are_trained(tmp_path):
     [
         ({"name": "mlp"}, {"flip": True}, "train.flip is for images"),
         ({"name": "mlp"}, {"evaluate_every": 10, "evaluate_samples": 8, "extractor": "digits"}, "is for images"),
+        ({"name": "mlp"}, {"evaluate_every": 10, "evaluate_samples": 2}, "3 of each, got 2"),  # whose covariance is 0/0
         ({"name": "unet"}, {}, "take the mlp"),
     ],
 )
@@ -74,6 +75,15 @@ def test_what_only_images_have_is_refused(tmp_path, network, changes, reason):
     x = RANDOM.normal(size=(64, 3))
     with pytest.raises(UsageError, match=reason):
         scoresde.fit(config(network, **changes), tmp_path / "run", images=x, held_out=x, progress=False)
+
+
+@pytest.mark.parametrize("labels, reason", [([0, 1, 2, 3], "held-out images go from 0 to 3"), (None, "have no labels")])
+def test_held_out_labels_are_those_of_the_network(tmp_path, labels, reason):
+    """The first one beyond them was taken for no class, and the others ended in advice on the network."""
+    x, network = RANDOM.normal(size=(64, 3)), {"name": "mlp", "width": 8, "blocks": 1, "classes": 3}
+    images, held = Tensors(x, np.arange(64) % 3), Tensors(x[:4], labels)
+    with pytest.raises(DataError, match=reason):
+        scoresde.fit(config(network, evaluate_every=10), tmp_path, images=images, held_out=held, progress=False)
 
 
 def test_a_resumed_run_keeps_its_units(tmp_path):
