@@ -14,7 +14,8 @@ import click
 
 from . import __version__
 from .commands.written import written
-from .core.errors import ResourceError, ScoreSDEError, UsageError
+from .core.errors import ResourceError, ScoreSDEError, UsageError, out_of_memory
+from .core.signals import ended_at_once
 from .core.streams import silence, spell
 from .core.threads import share_threads, take_free, times
 
@@ -73,7 +74,8 @@ class LazyGroup(click.Group):
         if ctx and ctx.resilient_parsing and (known := written(name)):  # of completion, which runs nothing
             return known
         module, attribute = COMMANDS[name][0].split(":")
-        command = getattr(importlib.import_module(f"scoresde.commands.{module}"), attribute)
+        with ended_at_once():
+            command = getattr(importlib.import_module(f"scoresde.commands.{module}"), attribute)
         if ctx and (few := take_free(ctx.find_root().obj, times())):
             click.echo(
                 f"Other programs keep the processors busy: threads = {few}. OMP_NUM_THREADS=N takes N.", err=True
@@ -106,6 +108,10 @@ class LazyGroup(click.Group):
             if error.filename is None:  # what is printed was not taken
                 raise
             raise Failure(UsageError(f"cannot use the path {error.filename}: {error.strerror}")) from error
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            raise Failure(ResourceError("the memory does not hold what this takes: ask for less at a time")) from error
         except (KeyboardInterrupt, click.Abort):
             click.echo("\nInterrupted.", err=True)
             ctx.exit(130)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import torch
 
 from ..core.devices import machine
-from ..core.errors import NumericalError, ResourceError, ScoreSDEError, UsageError
+from ..core.errors import NumericalError, ResourceError, ScoreSDEError, UsageError, out_of_memory
 from ..core.options import table
 from ..core.provenance import versions
 from ..images import sheets
@@ -125,7 +125,7 @@ def measure(cell: Cell, store: Store, progress: Progress) -> Row:
         try:
             found, x, first = draw(cell, cell.solver, batch, keep, progress)
         except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             if batch == 1:
                 raise ResourceError("the memory does not hold a single sample") from None
@@ -161,9 +161,3 @@ def _density(subject: Subject, keep: Keep, progress: Progress) -> Row:
     if (truth := subject.truth()) is not None:
         found["truth"] = bits(torch.tensor(truth, dtype=torch.float64), None, math.prod(subject.model.shape))
     return found
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the memory of the machine or of the device is full."""
-    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or "not enough memory" in str(error) or "can't allocate memory" in str(error)

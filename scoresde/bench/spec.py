@@ -89,7 +89,7 @@ class Settings(Options):
     """What all benchmarks have in common."""
 
     name: ClassVar[str] = "benchmark"
-    count: int = Field(512, ge=2, description="Samples; sample i uses the seed `seed` + i.")
+    count: int = Field(512, ge=2, le=10_000_000, description="Samples; sample i uses the seed `seed` + i.")
     batch: int = Field(64, ge=1, description="Samples at a time.")
     seed: int = Field(0, ge=0, description="First seed.")
     dtype: Literal["float32", "float64"] = Field("float32", description="Dtype of the state; a network uses its own.")

@@ -12,11 +12,12 @@ from ..core.errors import UsageError
 from ..core.folders import claimed
 from ..metrics import metrics
 from ..metrics.held_out import distance, held_out
+from ..models.record import replaceable
 from ..observations.tasks import tasks
 from ..sampling.precision import Asked, inferring
 from ..sampling.progress import progress_bar
 from ..training.averages import averaged
-from .options import compared, json_option, network_options, print_table
+from .options import MOST, compared, json_option, network_options, print_table
 
 
 @click.command(
@@ -45,7 +46,11 @@ Examples:
 @click.option("--metric", default="pixel-frechet", show_default=True, metavar="NAME[:KEY=VALUE,...]",
               help="Distance of samples from held-out images.")  # fmt: skip
 @click.option(
-    "--samples", type=click.IntRange(0), default=0, show_default=True, help="Number of samples to measure; 0 for none."
+    "--samples",
+    type=click.IntRange(0, MOST),
+    default=0,
+    show_default=True,
+    help="Number of samples to measure; 0 for none.",
 )
 @click.option("--quiet", is_flag=True, help="No progress bar or lines.")
 @network_options
@@ -71,6 +76,7 @@ def average(
     if out and out.resolve() == run.resolve():
         raise UsageError(f"--out {out} is the run itself: choose another")
     chosen, content = metrics.parse(metric), files.read_json(run / models.CONFIG)
+    told = content.get("recipe", {})
     task = tasks.parse(content["model"].get("condition", "none"))
     if samples and task.conditional:
         raise UsageError(f"--samples {samples} are of networks without a condition, and {run} has {task}")
@@ -78,9 +84,10 @@ def average(
     real = held_out(run, chosen, samples, progress=shown) if samples else None
     for width in widths:
         folder = out or run / (f"width_{width:g}" if at is None else f"width_{width:g}_at_{at}")
+        replaceable(folder, told, "average")
         with claimed(folder), progress_bar(None, shown, desc=f"average of width {width:g}", delay=1):
             model, end, error = averaged(run, width, at)
-            recipe = {**content.get("recipe", {}), "images": end, "average": {"width": width, "profile_error": error}}
+            recipe = {**told, "images": end, "average": {"width": width, "profile_error": error}}
             models.save(model, folder, {"recipe": recipe})
         rows.append({"width": width, "images": end, "profile error": f"{error:.2g}", "model": str(folder)})
         if real is not None:

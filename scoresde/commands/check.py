@@ -26,7 +26,7 @@ def find(name: str) -> type[Solver]:
     sys.path.insert(0, "")
     try:
         cls = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UsageError(f"cannot import {name!r}: {error}") from None
     if not (isinstance(cls, type) and issubclass(cls, Solver) and not inspect.isabstract(cls)):
         raise UsageError(f"{name!r} is not a class of solvers: it must derive from scoresde.solvers.Solver")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Options)
 
 
+MOST = 10_000_000
+"""Samples of one command, at most: of more, the list of their seeds alone fills the memory."""
 SAMPLING = ("final_corrector",)
 """Fields of all solvers that only samples are drawn with: not the flow to latent codes, nor a likelihood."""
 ONE_HOLE = "give the hole by one of --mask FILE, --box x0,y0,x1,y1 and --random-mask freeform"

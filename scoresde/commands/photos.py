@@ -16,6 +16,7 @@ from ..conditioners import conditioners
 from ..core.devices import device
 from ..core.errors import DataError, UsageError
 from ..core.folders import apart
+from ..core.sentences import many
 from ..images import pictures
 from ..images.pictures import FitMode
 from ..models.latent import data_shape
@@ -25,7 +26,7 @@ from ..posterior.image_files import restore_files
 from ..posterior.tasks import CONDITIONER, SOLVER, STEPS, Case, Method
 from ..sampling.precision import Asked, inferring
 from ..solvers import solvers
-from .options import ONE_HOLE, build, drawable, field_options, flag, hole_of, hole_options, network_options
+from .options import MOST, ONE_HOLE, build, drawable, field_options, flag, hole_of, hole_options, network_options
 
 Prepare = Callable[[Path, tuple[int, ...]], Case]
 """Makes a file into a problem for a model of images of a shape."""
@@ -165,9 +166,9 @@ def run(
         say=tqdm.write,
     )
     nfe, vjps, seconds = (mean(row[key] for row in album.rows) for key in ("nfe", "vjps", "seconds"))
-    many = [f"{n} {word}{'s' * (n > 1)}" for n, word in ((count, "sample"), (len(album.rows), "picture"))]
+    counts = [many(n, word) for n, word in ((count, "sample"), (len(album.rows), "picture"))]
     costs = f"{nfe:g} NFE, {vjps:g} products, {seconds:.2f} s a picture"
-    click.echo(f"{many[0]} for each of {many[1]} by {chosen}: {costs}, in {target}")
+    click.echo(f"{counts[0]} for each of {counts[1]} by {chosen}: {costs}, in {target}")
     if skipped := album.skipped:
         raise DataError(f"{len(skipped)} of {len(found)} pictures were skipped, the others are done: {skipped[0]}")
 
@@ -179,7 +180,8 @@ def command(name: str, callback: Any, own: Sequence[click.Parameter], examples: 
         click.Argument(["files"], nargs=-1, required=True, type=path, metavar="IMAGE|FOLDER..."),
         click.Option(["--model"], default="cifar10", show_default=True, help="Run, model folder or bundled name."),
         *own,
-        click.Option(["-n", "count"], type=click.IntRange(1), default=4, show_default=True, help="Samples per image."),
+        click.Option(["-n", "count"], type=click.IntRange(1, MOST), default=4, show_default=True,
+                     help="Samples per image."),
         click.Option(["--conditioner"], metavar="NAME[:KEY=VALUE,...]",
                      help="Conditioner, such as moment:products=3; see `scoresde conditioners`. "
                      f"[default: {CONDITIONER}; trained for a network that is]"),

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ..bench.figures import Point, panels, render
-from ..core.errors import DataError
+from ..core.errors import DataError, UsageError
 from ..core.files import write_bytes
 from ..training.recorded import rows
 
@@ -37,13 +37,14 @@ Examples:
 @click.option("--out", type=click.Path(path_type=Path), help="Output image. [default: RUN/curves.png]")
 def plot(run: Path, out: Path | None) -> None:
     """Plot the curves of a training: loss, gradient, learning rate and evaluations."""
-    log = run / "metrics.jsonl"
+    target, log = out or run / "curves.png", run / "metrics.jsonl"
+    if target.suffix.lower() != ".png":
+        raise UsageError(f"the curves are written as a PNG: --out must end in .png, got {target}")
     if not log.is_file():
         raise DataError(f"{run} has no metrics.jsonl: give the folder of a training that has begun")
     found = curves(rows(log))
     if not found:
         raise DataError(f"{log} holds no figures yet")
-    target = out or run / "curves.png"
     write_bytes(target, render(panels(found), "png"))
     click.echo(f"{', '.join(found)} over images, in {target}")
 

@@ -14,13 +14,14 @@ from ..core.folders import claimed
 from ..metrics import Metric, metrics
 from ..metrics.held_out import distance, held_out
 from ..models import NetworkModel
+from ..models.record import replaceable
 from ..networks.prune import Pruned, PruneMethod, each, measure
 from ..networks.prune import prune as take
 from ..observations.tasks import trained_task
 from ..sampling.precision import Asked, inferring
 from ..training.finetune import finetune as train_further
 from ..training.finetune import trained_with
-from .options import compared, json_option, network_options, print_table
+from .options import MOST, compared, json_option, network_options, print_table
 
 
 @click.command(
@@ -58,7 +59,7 @@ Examples:
               help="Distance of samples from held-out images.")  # fmt: skip
 @click.option(
     "--samples",
-    type=click.IntRange(0),
+    type=click.IntRange(0, MOST),
     default=256,
     show_default=True,
     help="Number of samples to measure; 0 for none.",
@@ -93,6 +94,8 @@ def prune(
     target = out or Path("pruned") / folder.name
     if target.resolve() == folder.resolve():
         raise UsageError(f"--out {target} is the model itself: choose another")
+    told = content.get("recipe", {})
+    replaceable(target, told, "pruned")
     way = precision, compile
     shown, measured = False if quiet else None, samples and not trained_task(network).conditional
     real = held_out(model, chosen, samples, progress=shown) if measured else None
@@ -106,8 +109,7 @@ def prune(
         done: dict[str, Any] = {"method": method, "amount": amount, "finetune": finetune}
         done |= {"seed": seed} if method == "random" else {}
         done |= {"modules": list(modules)} if modules else {}
-        recipe = {**content.get("recipe", {}), "pruned": done}
-        models.save(network, target, {"recipe": recipe})
+        models.save(network, target, {"recipe": {**told, "pruned": done}})
     if as_json:
         rows[-1] |= {"layers": each(network.net)} if layers else {}
     print_table(rows, as_json)

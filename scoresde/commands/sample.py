@@ -23,6 +23,7 @@ from ..core.folders import result
 from ..core.options import table
 from ..core.parallel import group, processes
 from ..core.random import generators
+from ..core.sentences import many
 from ..images import sheets
 from ..models.base import Observer, ScoreModel
 from ..models.clipped import ClippedModel
@@ -37,7 +38,7 @@ from ..sampling.samples import names_of
 from ..sampling.trajectory import Trajectory, drawn_way
 from ..sampling.value_range import warn
 from ..solvers import Solver, solvers
-from .options import build, field_options, network_options
+from .options import MOST, build, field_options, network_options
 
 RECORD = "samples.json"
 
@@ -133,8 +134,8 @@ def run(
             record |= begin.written(place, whole.x, dict(ChainMap(*seen)), partial(in_own_units, network))
         files.write_json(place / RECORD, record)
     click.echo(
-        f"{count} samples by {chosen}: {record['nfe']:g} NFE, {record['seconds']:.2f} s in "
-        f"{len(batches)} batch{'es' * (len(batches) > 1)}, in {target}"
+        f"{many(count, 'sample')} by {chosen}: {record['nfe']:g} NFE, {record['seconds']:.2f} s in "
+        f"{many(len(batches), 'batch')}, in {target}"
     )
 
 
@@ -168,7 +169,7 @@ def sample() -> click.Command:
         click.Option(
             ["--solver"], metavar="NAME", help=f"See `scoresde solvers`. [default: {DEFAULT}, or the best for --steps]"
         ),
-        click.Option(["-n", "count"], type=click.IntRange(1), default=64, show_default=True, help="Samples."),
+        click.Option(["-n", "count"], type=click.IntRange(1, MOST), default=64, show_default=True, help="Samples."),
         click.Option(["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Sample i uses seed + i."),
         click.Option(["--batch"], type=click.IntRange(1), default=64, show_default=True, help="Samples at a time."),
         click.Option(["--out"], type=click.Path(path_type=Path), help="Folder. [default: samples/MODEL-SOLVER]"),

@@ -12,7 +12,7 @@ from ..core.errors import UsageError
 from ..core.folders import claimed
 from ..models.record import home, place
 from ..sampling.precision import Asked, inferring
-from .options import json_option, network_options, print_table
+from .options import MOST, json_option, network_options, print_table
 
 OUT = "Model folder for the solvers; a new one gets a copy of the model. [default: the model's, or models/NAME]"
 
@@ -91,10 +91,14 @@ def tune() -> click.Command:
         ),
         click.Option(["--seed"], type=click.IntRange(0), default=SEED, show_default=True, help="First training seed."),
         click.Option(
-            ["--trajectories"], type=click.IntRange(1), default=256, show_default=True, help="Number to learn from."
+            ["--trajectories"],
+            type=click.IntRange(1, MOST),
+            default=256,
+            show_default=True,
+            help="Number to learn from.",
         ),
         click.Option(
-            ["--held-out"], type=click.IntRange(1), default=256, show_default=True, help="Number to validate on."
+            ["--held-out"], type=click.IntRange(1, MOST), default=256, show_default=True, help="Number to validate on."
         ),
         click.Option(["--out"], type=click.Path(path_type=Path), help=OUT),
         click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),

@@ -8,6 +8,7 @@ import click
 from .. import models
 from ..core.devices import device
 from ..core.errors import UsageError
+from ..core.signals import ended_at_once
 from ..sampling.precision import Asked
 from .options import network_options
 
@@ -54,10 +55,11 @@ def web(
 ) -> None:
     """Serve a page for the browser, to draw, inpaint, colourise, compare and keep pictures."""
     try:
-        from ..web.app import WebSettings, create_app
-        from ..web.link import blocks
-        from ..web.proxy import public_address
-        from ..web.server import listening, server
+        with ended_at_once():
+            from ..web.app import WebSettings, create_app
+            from ..web.link import blocks
+            from ..web.proxy import public_address
+            from ..web.server import listening, server
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in ("sqlite3", "_sqlite3"):

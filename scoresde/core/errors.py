@@ -56,6 +56,23 @@ class ResourceError(ScoreSDEError, RuntimeError):
     exit_code = 6
 
 
+FULL = ("not enough memory", "can't allocate memory", "Storage size calculation overflowed", "bad_alloc")
+"""What torch says on a processor where there is no memory, or never could be so much."""
+NO_ROOM = "could not create a primitive"
+"""All that oneDNN says, which computes its convolutions."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of the machine or of the device does not hold something.
+
+    Args:
+        error: Of any library.
+    """
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    said = str(error) if isinstance(error, RuntimeError) else ""
+    return known or said == NO_ROOM or any(text in said for text in FULL)
+
+
 def reason(error: BaseException) -> str:
     """The first line of what another library's error says: torch adds the arguments of its functions in further lines.
 

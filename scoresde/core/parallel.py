@@ -186,12 +186,24 @@ def group(device: str = "auto") -> Iterator[str]:
 
 
 def share() -> tuple[int, int]:
-    """The number of this process and of how many that share the work: from torchrun, a SLURM array, or both."""
-    task = _number("SLURM_ARRAY_TASK_ID", 0) - _number("SLURM_ARRAY_TASK_MIN", 0)
-    tasks = _number("SLURM_ARRAY_TASK_COUNT", 1)
-    world = _number("WORLD_SIZE", 1)
-    return task // _number("SLURM_ARRAY_TASK_STEP", 1) * world + _number("RANK", 0), tasks * world
+    """The number of this process and of how many that share the work: from torchrun, a SLURM array, or both.
+
+    Raises:
+        UsageError: A variable is no whole number, or the numbers of the array have gaps.
+    """
+    first, tasks = _number("SLURM_ARRAY_TASK_MIN", 0), _number("SLURM_ARRAY_TASK_COUNT", 1)
+    world, step = _number("WORLD_SIZE", 1), max(1, _number("SLURM_ARRAY_TASK_STEP", 1))
+    task, last = _number("SLURM_ARRAY_TASK_ID", first) - first, first + (tasks - 1) * step
+    if task % step or not 0 <= task // step < tasks or _number("SLURM_ARRAY_TASK_MAX", last) != last:
+        raise UsageError(
+            f"the numbers of the {tasks} tasks of this SLURM array have gaps, so that some work would be done "
+            f"twice and some never: submit it as --array=0-{tasks - 1}"
+        )
+    return task // step * world + _number("RANK", 0), tasks * world
 
 
 def _number(name: str, default: int) -> int:
-    return int(os.environ.get(name) or default)
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal():
+        raise UsageError(f"the variable {name} must be a whole number, got {text!r}: leave it unset")
+    return int(text)

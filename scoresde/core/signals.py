@@ -1,11 +1,37 @@
 """Signals that ask a long run to end: noted when they arrive, and handled where the run can end."""
 
+import contextlib
+import os
 import signal
+import threading
 import time
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 143}
 """Exit codes. Schedulers send SIGUSR1 some time before the end, and mean the same by it as by SIGTERM."""
+
+
+@contextlib.contextmanager
+def ended_at_once() -> Iterator[None]:
+    """A context of imports, in which Ctrl-C and SIGTERM end the process without an exception, which could be lost.
+
+    Python drops what is raised in the callback of a weak reference, and each import makes one.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            os.write(2, b"\nInterrupted.\n")
+        os._exit(128 + number)
+
+    known = signal.SIGINT, signal.SIGTERM
+    mine = [n for n in known if callable(signal.getsignal(n))]  # not where the system ends the process, or ignores it
+    before = {n: signal.signal(n, end) for n in mine if threading.current_thread() is threading.main_thread()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Stopped(Exception):

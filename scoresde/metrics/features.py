@@ -9,7 +9,7 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-from ..core.errors import NumericalError, ResourceError
+from ..core.errors import NumericalError, ResourceError, out_of_memory
 
 _kept: OrderedDict[tuple[str, str, torch.device], Tensor] = OrderedDict()
 _watch: ContextVar[Callable[[int], object]] = ContextVar("_watch", default=lambda images: None)
@@ -55,7 +55,9 @@ def extract(images: Tensor, source: str, network: Callable[[Tensor], Tensor], *,
         while first < len(images):
             try:
                 parts.append(network(images[first : first + batch]).float())
-            except torch.OutOfMemoryError:
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
                 if batch == 1:
                     raise ResourceError(f"the memory of {images.device} does not hold one image in {source}") from None
                 batch //= 2

@@ -1,6 +1,7 @@
 """What a model folder says beside the model: how it came about, and what a result is noted with that it gave."""
 
 import shutil
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,25 @@ def recipe(name: str | Path) -> dict[str, Any]:
     """
     found: dict[str, Any] = files.read_json(locate(name) / CONFIG).get("recipe", {})
     return found
+
+
+def replaceable(folder: Path, new: Mapping[str, Any], made: str) -> None:
+    """Checks that a folder holds no model, or one that was made of the same training in the same way.
+
+    What lies beside a model, such as the covariance of its data, would be taken for that of another one.
+
+    Args:
+        folder: Where a model will be written.
+        new: Its recipe.
+        made: Entry of a recipe that says what was done to the trained model.
+
+    Raises:
+        UsageError: It holds another model.
+    """
+    if (folder / CONFIG).exists():
+        old = files.read_json(folder / CONFIG).get("recipe", {})
+        if made not in old or any(old.get(key) != new.get(key) for key in {*old, *new} - {made, "images"}):
+            raise UsageError(f"{folder} holds another model, which is not written over: choose another folder")
 
 
 def record(model: ScoreModel, folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from ..core.errors import NumericalError, ResourceError, UsageError
+from ..core.errors import NumericalError, ResourceError, UsageError, out_of_memory
 from ..core.finite import non_finite
 from ..core.parallel import ALONE, Processes
 from ..core.random import Generators, randn_like
@@ -195,7 +195,9 @@ def in_batches(
         while first < len(part):
             try:
                 yield draw(part[first : first + size])
-            except torch.OutOfMemoryError:
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
                 if size == 1:
                     raise ResourceError(
                         "the memory does not hold what one sample takes: choose another device"

@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
-import torch
-
-from ..core.errors import NumericalError, ResourceError, ScoreSDEError
+from ..core.errors import NumericalError, ResourceError, ScoreSDEError, out_of_memory
 from ..core.parallel import Processes, processes
 from ..core.signals import CODES, Signals, Stopped
 from ..data import Dataset
@@ -55,7 +53,7 @@ def shared(work: Callable[[], int], together: Processes) -> int:
             raise
         sys.exit(error.exit_code)
     except RuntimeError as error:
-        if together.first or isinstance(error, ScoreSDEError | torch.OutOfMemoryError):
+        if together.first or isinstance(error, ScoreSDEError) or out_of_memory(error):
             raise
         raise ResourceError(f"process {together.rank} has lost the others; what one of them says is why") from error
 

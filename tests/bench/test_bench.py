@@ -509,6 +509,15 @@ def test_the_share_follows_the_launcher(monkeypatch, environment, expected):
     assert share() == expected
 
 
+@pytest.mark.parametrize("number", ["3", "7", "x"])
+def test_an_array_with_gaps_has_no_shares(monkeypatch, number):
+    """The variables of `sbatch --array=3,7`, as when two tasks of ten are repeated: https://slurm.schedmd.com/job_array.html"""
+    for name, value in {"ID": number, "COUNT": "2", "MIN": "3", "MAX": "7", "STEP": "1"}.items():
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
+    with pytest.raises(UsageError, match="array have gaps|must be a whole number, got 'x'"):
+        share()
+
+
 def test_a_done_row_stands_against_a_failed_one(tmp_path, caplog):
     first, second = Store(tmp_path, 0), Store(tmp_path, 1)
     first.append({"key": "a", "status": "done", "n": 1})

@@ -381,7 +381,7 @@ def test_a_batch_beyond_the_memory_is_halved(fits):
     def network(part):
         tried.append(len(part))
         if len(part) > fits:
-            raise torch.OutOfMemoryError("no memory")
+            torch.empty(10**14)  # which no memory holds
         return part.flatten(1)
 
     if fits:

@@ -150,3 +150,9 @@ def test_the_command_reports_and_keeps_what_it_did(run, tmp_path):
     needs = run("prune pruned/digits --finetune 3 --out again --device cpu", 2)
     assert "needs the configuration that pruned/digits was trained with" in needs
     assert "is the model itself" in run("prune pruned/digits --out pruned/digits --samples 0 --device cpu", 2)
+    before = (tmp_path / "mid" / "model.safetensors").read_bytes()
+    assert "mid holds another model" in run("prune fashion --out mid --samples 0 --device cpu", 2)
+    assert (tmp_path / "mid" / "model.safetensors").read_bytes() == before
+    assert "The pruned model is in mid" in run("prune digits --out mid --samples 0 --device cpu")
+    models.save(models.load("digits"), tmp_path / "other")
+    assert "other holds another model" in run("prune digits --out other --samples 0 --device cpu", 2)

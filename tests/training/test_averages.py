@@ -298,6 +298,8 @@ def test_what_cannot_be_averaged_is_refused(run):
     assert "reach from 1 to 64 images, got 65" in run("average run --width 0.1 --at 65", 2)
     assert "is the folder of one width, got 2" in run("average run --width 0.1 --width 0.2 --out x", 2)
     assert "is the run itself" in run("average run --width 0.1 --out ./run", 2)
+    models.save(models.load("digits"), Path("other"))
+    assert "other holds another model" in run("average run --width 0.1 --out other", 2)
     assert "needs at least 3 samples" in run("average run --width 0.1 --samples 2 --metric fd", 2)
     assert "widths.0 must be less than 0.288675, got 0.3" in run(
         f"{LINE.replace('--out run', '--out wide')} train.widths=[0.3]", 2

@@ -211,6 +211,7 @@ def test_the_curves_of_a_run_are_drawn(run):
     assert "loss, gradient norm, learning rate, held-out loss by time over images" in run("plot run")
     with Image.open("run/curves.png") as picture:
         assert picture.format == "PNG" and picture.width > 500
+    assert "--out must end in .png, got run/curves.pdf" in run("plot run --out run/curves.pdf", 2)
     found = curves(lines())
     assert [point.x for point in found["loss"]["loss"]] == list(range(16, 161, 16))
     assert [point.y for point in found["loss"]["held out"]] == [x["held_out"] for x in lines() if "held_out" in x]
