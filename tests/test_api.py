@@ -302,7 +302,7 @@ def test_names_are_answered_with_the_nearest(mixture):
         (lambda: scoresde.sample(mixture, 4), "a solver is a name such as 'adams', an object or its class, got 4"),
         (lambda: scoresde.sample(mixture, "dpm", steps=5), "steps is not an option of dpm"),
         (lambda: scoresde.sample(mixture, "dpm:tol=2"), "tol must be less than 1, got 2"),
-        (lambda: scoresde.sample(7), "a model is a ScoreModel or a name such as 'digits', got a int"),
+        (lambda: scoresde.sample(7), "a model is a ScoreModel or a name such as 'digits', got an int"),
         (lambda: scoresde.condition("digits", "lumaa", torch.zeros(1, 1, 8, 8)), "Did you mean 'luma'"),
         (lambda: scoresde.condition("digits", "noisy", torch.zeros(1, 1, 8, 8), "covarianc"), "'covariance'"),
         (lambda: scoresde.check("eulr"), "Did you mean 'euler'"),

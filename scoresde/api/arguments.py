@@ -5,6 +5,7 @@ from typing import Any
 
 from ..core.devices import device
 from ..core.errors import UsageError
+from ..core.sentences import an
 from ..likelihood import Divergence, Exact, Hutchinson
 from ..models import NetworkModel, ScoreModel, load
 from ..models.base import WrapperModel
@@ -32,7 +33,7 @@ def model_of(model: Model) -> ScoreModel:
         return model
     if isinstance(model, str | Path):
         return load(model, device("auto"))
-    raise UsageError(f"a model is a ScoreModel or a name such as 'digits', got a {type(model).__name__}")
+    raise UsageError(f"a model is a ScoreModel or a name such as 'digits', got {an(type(model).__name__)}")
 
 
 def solver_of(solver: Method, **options: Any) -> Solver:

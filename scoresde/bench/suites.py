@@ -10,6 +10,7 @@ import torch
 from ..core.errors import UsageError
 from ..core.files import read_text
 from ..core.options import hint
+from ..core.sentences import many
 from .cells import Cell, cells, distinct, subjects
 from .conditional import spec as conditional
 from .conditional.measurements import Measurements
@@ -53,7 +54,7 @@ def load(path: str | Path | None, changes: Mapping[str, Any] | None = None, suit
         mistakes = str(error).split("; ")
         where = "the default benchmark" if path is None else f"the benchmark {file}"
         where += " as the options change it" if changes else ""
-        count = f"{len(mistakes)} mistake{'s' * (len(mistakes) > 1)}"
+        count = f"{many(len(mistakes), 'mistake')}"
         raise UsageError("\n  ".join([f"{count} in {where}:", *mistakes])) from None
 
 

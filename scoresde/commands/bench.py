@@ -21,6 +21,7 @@ from ..core.devices import device
 from ..core.errors import NumericalError, UsageError
 from ..core.folders import only_writer, writable
 from ..core.parallel import share
+from ..core.sentences import many
 from ..sampling.precision import Asked
 from ..sampling.progress import progress_bar
 from .options import device_option, json_option, print_table
@@ -179,5 +180,5 @@ def compare(a: Path, b: Path, everything: bool, as_json: bool) -> None:
     if not as_json:
         rows = len({(row["model"], row["solver"]) for row in found})
         beyond = sum(row["differs"] for row in found)
-        common = f"{rows} rows that both have, of {len(ours)} and {len(theirs)}"
+        common = f"{many(rows, 'row')} that both have, of {len(ours)} and {len(theirs)}"
         click.echo(f"{beyond} of {len(found)} quantities differ, in {common}")

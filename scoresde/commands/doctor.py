@@ -13,6 +13,7 @@ import torch
 
 from .. import models
 from ..core.random import generators
+from ..core.sentences import many
 from ..models.gaussian import GaussianModel
 from ..sampling.sample import sample
 from ..sde import VPSDE
@@ -72,7 +73,7 @@ def checks() -> dict[str, Callable[[], str]]:
     """What is checked, in order."""
     return {
         "python": lambda: sys.version.split()[0],
-        "torch": lambda: f"{torch.__version__}, {torch.get_num_threads()} threads",
+        "torch": lambda: f"{torch.__version__}, {many(torch.get_num_threads(), 'thread')}",
         "gpu": lambda: torch.cuda.get_device_name() if torch.cuda.is_available() else "none, the CPU is used",
         **{name: (lambda name=name: package(name)) for name in PACKAGES},  # type: ignore[misc]
         "plug-ins": lambda: ", ".join(p.name for p in metadata.entry_points(group=solvers.package)) or "none",

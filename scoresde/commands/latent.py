@@ -14,6 +14,7 @@ from ..core.errors import DataError, UsageError
 from ..core.files import write_json, write_tensors
 from ..core.folders import result
 from ..core.options import table
+from ..core.sentences import many
 from ..data.recipes import trained_on
 from ..images import pictures, sheets
 from ..images.read import read_squares
@@ -101,7 +102,7 @@ def encode_command(
         }
         write_json(place / "encode.json", written)
     click.echo(
-        f"{len(x)} images by {chosen}: there in {codes.nfe} NFE and back in {back.nfe}, "
+        f"{many(len(x), 'image')} by {chosen}: there in {codes.nfe} NFE and back in {back.nfe}, "
         f"{found.rms:.1e} root mean square off in [-1, 1], in {target}"
     )
 
@@ -140,7 +141,8 @@ def interpolate_command(
             "seconds": found.seconds,
         }
         write_json(place / "interpolate.json", written)
-    click.echo(f"{len(x) // 2} ways of {frames} images by {chosen}: {found.nfe} NFE to decode, in {target}")
+    ways = f"{many(len(x) // 2, 'way')} of {many(frames, 'image')}"
+    click.echo(f"{ways} by {chosen}: {found.nfe} NFE to decode, in {target}")
 
 
 def command(name: str, callback: Any, own: list[click.Parameter], epilog: str) -> click.Command:

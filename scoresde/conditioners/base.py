@@ -12,6 +12,7 @@ from ..core.devices import double, like
 from ..core.errors import NumericalError, UsageError
 from ..core.options import Options, Registry
 from ..core.random import Generators
+from ..core.sentences import many
 from ..models.base import ScoreModel, WrapperModel
 from ..models.guided import LabelledModel
 from ..models.output import Output
@@ -54,7 +55,7 @@ class ConditionedModel(WrapperModel):
         super().__init__(model)
         if model.bound not in (None, len(y)):
             raise UsageError(
-                f"the model is bound to {model.bound} samples, got measurements of {len(y)}: give one for each of them"
+                f"the model is bound to {many(model.bound, 'sample')}, got measurements of {len(y)}: give one for each"
             )
         self.observation, self.y, self.rule = observation, y, rule
         self.bound = len(y)
@@ -66,7 +67,7 @@ class ConditionedModel(WrapperModel):
 
     def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
         if len(x) != len(self.y):
-            raise UsageError(f"the model is conditioned on the measurements of {len(self.y)} samples, got {len(x)}")
+            raise UsageError(f"the model is conditioned on measurements of {many(len(self.y), 'sample')}, got {len(x)}")
         return self.rule(self.model if classes is None else LabelledModel(self.model, classes), x, t)
 
     def finish(self, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..core.devices import double
 from ..core.errors import NumericalError, UsageError
 from ..core.random import Generators, choose, randn
+from ..core.sentences import an, many
 from ..models.base import ScoreModel
 from ..models.gaussian import GaussianMixtureModel
 from ..observations import LinearObservation
@@ -66,7 +67,9 @@ class PosteriorMixture(GaussianMixtureModel):
             t: The time; 0 is the posterior itself.
         """
         if count != len(self.means):
-            raise UsageError(f"the posterior has one law for each of {len(self.means)} rows, got the count {count}")
+            raise UsageError(
+                f"the posterior has laws for {many(len(self.means), 'row')}, one each, got the count {count}"
+            )
         at, rows = torch.tensor([t], dtype=torch.float64), torch.arange(count)
         which = torch.cat([choose(w.exp(), 1, generator) for w in self.log_weights])
         z = randn((2, *self.means[:, 0].shape), generator, dtype=torch.float64).to(self.means.device)
@@ -87,7 +90,7 @@ class Oracle(LinearConditioner):
         self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators
     ) -> ConditionedModel:
         if not isinstance(model, GaussianMixtureModel):
-            raise UsageError(f"oracle knows the posterior of mixtures only, not of a {type(model).__name__}")
+            raise UsageError(f"oracle knows the posterior of mixtures only, not of {an(type(model).__name__)}")
         return ConditionedModel(
             PosteriorMixture(model, observation, y), observation, y, lambda posterior, x, t: posterior.evaluate(x, t)
         )

@@ -78,9 +78,8 @@ def posterior_model(model: ScoreModel) -> PosteriorModel | None:
     Args:
         model: Any model.
     """
-    if isinstance(model, PosteriorModel):
-        return model
-    return posterior_model(model.model) if isinstance(model, WrapperModel) else None
+    inner = posterior_model(model.model) if isinstance(model, WrapperModel) else None
+    return model if isinstance(model, PosteriorModel) else inner
 
 
 def of_rows(

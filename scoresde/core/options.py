@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, ParamSpec, TypeVar, cast, get_args, g
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .errors import UnknownName, UsageError
-from .sentences import explain
+from .sentences import an, explain
 from .sentences import hint as hint
 
 T = TypeVar("T", bound="Options")
@@ -186,7 +186,7 @@ class Registry(Mapping[str, type[T]]):
         found = self.parse(value)
         if not isinstance(found, base):
             raise UsageError(
-                f"a {self.kind} is a name such as {next(iter(self))!r}, an object or its class, got {value!r}"
+                f"{an(self.kind)} is a name such as {next(iter(self))!r}, an object or its class, got {value!r}"
             )
         return cast(T, found)
 

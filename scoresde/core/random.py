@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .errors import UsageError
+from .sentences import many
 
 Seeds = int | Iterable[int] | Tensor
 """Whole numbers, one for each sample, or the one of the first: the same noise each time that they are used."""
@@ -74,7 +75,7 @@ def whole_seeds(seeds: Seeds | None, count: int | None = None) -> list[int]:
         if not 0 <= n < 2**63:
             raise UsageError(f"seeds are whole numbers from 0 to 2**63 - 1, got {n}")
     if count not in (None, len(found)):
-        raise UsageError(f"{len(found)} seeds for {count} samples: give one per sample, or a single one for the first")
+        raise UsageError(f"{many(len(found), 'seed')} for {many(count, 'sample')}: give one per sample, or the first")
     return found
 
 

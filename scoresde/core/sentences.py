@@ -1,4 +1,4 @@
-"""Error messages for wrong options."""
+"""Error messages for wrong options, and words in their right form."""
 
 import difflib
 from collections.abc import Iterable
@@ -17,6 +17,25 @@ def hint(word: str, known: Iterable[str]) -> str:
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
+
+
+def an(name: str) -> str:
+    """A name with its article: a Tensor, an int, an SDE.
+
+    Args:
+        name: Of a class or a kind.
+    """
+    return f"{'an' if name[:1].lower() in 'aeio' or name[:3] in ('SDE', 'nda') else 'a'} {name}"
+
+
+def many(number: int, word: str) -> str:
+    """How many of something: 1 sample, 2 samples, 3 classes.
+
+    Args:
+        number: How many.
+        word: What one of them is called.
+    """
+    return f"{number} {word}{'' if number == 1 else 'es' if word.endswith(('s', 'ch')) else 's'}"
 
 
 _BOUNDS = {

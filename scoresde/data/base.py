@@ -11,6 +11,7 @@ from torch import Tensor
 from ..core.errors import DataError, UsageError
 from ..core.options import Options, Registry
 from ..core.random import permutation, stream
+from ..core.sentences import many
 from ..core.units import Units
 
 Split = Literal["train", "test"]
@@ -133,7 +134,7 @@ class Images(Dataset):
         if int(self.pixels.max()) >= self.levels:
             raise DataError(f"images of {self.levels} grey levels hold the value {int(self.pixels.max())}")
         if self.labels is not None and len(self.labels) != len(self.pixels):
-            raise DataError(f"{len(self.labels)} labels for {len(self.pixels)} images")
+            raise DataError(f"{many(len(self.labels), 'label')} for {many(len(self.pixels), 'image')}")
 
     @property
     def items(self) -> Tensor:
@@ -168,8 +169,8 @@ def pictures(found: Dataset) -> Images:
     """
     if not isinstance(found, Images):
         raise DataError(
-            f"this takes images of whole grey levels, and the data are numbers of shape {found.shape}: in Python "
-            "scoresde.log_likelihood gives their density"
+            f"this takes images of whole grey levels, and the data are numbers of shape {found.shape}, which "
+            "scoresde.log_likelihood and scoresde.condition take in Python"
         )
     return found
 

@@ -10,6 +10,7 @@ from statistics import median_low
 from typing import Any, Literal
 
 from ..core.errors import DataError, UsageError
+from ..core.sentences import many
 from ..images.decode import look
 from ..images.listing import counted, endings, printable, some, summary
 from .arrays import Arrays
@@ -130,7 +131,7 @@ def _pictures(path: Path, options: Pictures) -> Survey:
     found = layout(beside.pictures, beside, options.labels, printable(str(path)))
     count, test = (len({*part} & {*good}) for part in (found.train, found.test))
     shorter = sorted(side for size, n in sizes.items() for side in [min(size)] * n)
-    said = [f"{len(good)} pictures in {printable(str(path))}", _sizes(sizes, shorter), _modes(modes)]
+    said = [f"{many(len(good), 'picture')} in {printable(str(path))}", _sizes(sizes, shorter), _modes(modes)]
     if any(mode.startswith("I") for mode in modes):
         said.append("of 16 bits the upper 8 are kept: for all of them give the numbers as an .npy array, (N, 1, H, W)")
     said += _layout_said(found, count, test)
@@ -167,13 +168,13 @@ def _modes(modes: Counter[str]) -> str:
 
 def _layout_said(found: Layout, count: int, test: int) -> Iterator[str]:
     if found.test:
-        yield f"its folders are splits: {count} pictures to train with and {test} to test with"
+        yield f"its folders are splits: {many(count, 'picture')} to train with and {test} to test with"
     if found.unused:
-        yield f"{found.unused} pictures of its folder of validation pictures are not used"
+        yield f"of its folder of validation pictures {found.unused} are not used"
     if found.classes:
         sizes = Counter(found.place[name] for name in found.train)
         listed = some([f"{name} ({sizes[label]})" for label, name in enumerate(found.classes)])
-        yield f"{len(found.classes)} classes, by {found.source}: {listed}"
+        yield f"{many(len(found.classes), 'class')}, by {found.source}: {listed}"
         if found.why:
             yield f"not taken for classes: {found.why}"
     else:
@@ -189,12 +190,12 @@ def _arrays(path: Path) -> Survey:
     except DataError:  # there is none
         test = 0
     what = f"{'x'.join(map(str, found.shape))}, channels first" if len(found.shape) > 1 else f"{found.shape[0]} numbers"
-    said = [f"{len(found)} {'images' if levels else 'items'} of {what}, in {printable(str(path))}"]
+    said = [f"{many(len(found), 'image' if levels else 'item')} of {what}, in {printable(str(path))}"]
     if levels and levels < 256:
         said.append(f"its pixels have {levels} grey levels")
     if test:
         said.append(f"{test} more to test with")
-    said.append(f"labels of {classes} classes" if classes else "no labels")
+    said.append(f"labels of {many(classes, 'class')}" if classes else "no labels")
     return Survey(
         path=path,
         kind="images" if levels else "tensors",

@@ -18,6 +18,7 @@ from unicodedata import normalize
 
 from ..core.errors import DataError
 from ..core.files import text_of
+from ..core.sentences import many
 from ..images.listing import UNREADABLE, Listing, printable, some
 
 NAME, LABEL = "file_name", "label"
@@ -96,7 +97,8 @@ def tables(listing: Listing, opener: Callable[[str], BinaryIO], where: str) -> T
         notes.append(f"columns of {some(used)} that are not used: {', '.join(map(printable, further))}")
     folders = {posixpath.dirname(table) for table in used}
     without = [n for n in listing.pictures if n not in rows and not folders.isdisjoint(_above(n))]
-    left_out = [f"left out, because {some(used)} has no row for them: {len(without)} pictures ({some(without)})"]
+    count = many(len(without), "picture")
+    left_out = [f"left out, because {some(used)} has no row for them: {count} ({some(without)})"]
     pictures = sorted(set(listing.pictures) - set(without))
     if not pictures:
         raise DataError(f"{where}: {some(used)} has no row for a picture that can be read here")

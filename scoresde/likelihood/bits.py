@@ -10,6 +10,7 @@ from torch import Tensor
 from ..core import devices
 from ..core.errors import DataError, UsageError
 from ..core.random import rand, stream
+from ..core.sentences import many
 from ..models.base import Observer, ScoreModel
 from ..models.latent import of_data
 from ..solvers import Solver
@@ -47,7 +48,7 @@ def dequantise(pixels: Tensor, levels: int, generators: Sequence[torch.Generator
     """
     _check(pixels, levels)
     if len(generators) != len(pixels):
-        raise UsageError(f"{len(generators)} generators for {len(pixels)} images: give one per image")
+        raise UsageError(f"{many(len(generators), 'generator')} for {many(len(pixels), 'image')}: give one per image")
     u = torch.stack([rand(pixels.shape[1:], g, dtype=torch.float64) for g in generators]).to(pixels.device)
     return (pixels + u) * (2 / levels) - 1
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..core.errors import Missing, UsageError
 from ..core.random import Generators, Seeds, randn, sources_of
+from ..core.sentences import an
 from ..core.units import Units
 from ..sde import SDE, expand
 from .autoencoders import Autoencoder
@@ -190,7 +191,7 @@ class WrapperModel(ScoreModel):
     def __init__(self, model: ScoreModel) -> None:
         super().__init__()
         if not isinstance(model, ScoreModel):
-            got = f"got a {type(model).__name__}: NetworkModel makes one of a network"
+            got = f"got {an(type(model).__name__)}: NetworkModel makes one of a network"
             raise UsageError(f"{type(self).__name__} goes around a ScoreModel, {got}")
         self.model = model
         self._adopt(model)

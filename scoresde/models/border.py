@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
+from ..core.sentences import an
 from ..sde import SDE
 from ..sde.labels import Label, labels
 
@@ -26,7 +27,7 @@ def checked(x: Tensor, shape: tuple[int, ...]) -> None:
     wanted = ", ".join(["B", *map(str, shape)])
     if not isinstance(x, Tensor):
         raise UsageError(
-            f"the model takes a tensor of shape ({wanted}), got a {type(x).__name__}: torch.as_tensor makes one"
+            f"the model takes a tensor of shape ({wanted}), got {an(type(x).__name__)}: torch.as_tensor makes one"
         )
     if not x.is_floating_point():
         raise UsageError(f"the model takes real floating-point numbers, got {x.dtype}: x.float() converts them")
@@ -54,7 +55,7 @@ def times(t: Tensor | float, x: Tensor, shape: tuple[int, ...], sde: SDE, *, noi
     if not isinstance(t, Tensor) or t.shape != (rows,) or not t.is_floating_point():
         t = torch.as_tensor(t, dtype=torch.float64)
         if t.numel() != 1 and t.shape != (rows,):
-            raise UsageError(f"the times must be one number for each of {rows} states, got shape {tuple(t.shape)}")
+            raise UsageError(f"the times must be one number for each state, here {rows}, got shape {tuple(t.shape)}")
         t = t if t.shape == (rows,) else t.reshape(1).expand(rows)
     values, end = t.tolist(), sde.t_max  # lists, since this is on the way of every evaluation
     if min(values) < 0 or max(values) > end * (1 + 1e-6):  # NaN is left to whoever looks for it in what it leads to
@@ -106,8 +107,8 @@ def time_input(label: Label | Callable[[Tensor], Tensor], sde: SDE, t: Tensor) -
     """
     found = label.of(sde, t) if isinstance(label, Label) else label(t)
     if not isinstance(found, Tensor) or found.shape != t.shape:
-        got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
-        raise UsageError(f"the label must be a tensor of one number for each of {len(t)} times, got {got}")
+        got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else an(type(found).__name__)
+        raise UsageError(f"the label must be a tensor of one number for each time, here {len(t)}, got {got}")
     return found
 
 
@@ -123,7 +124,7 @@ def tensor_of(out: Any, x: Tensor) -> Tensor:
     """
     found = out[0] if isinstance(out, tuple | list) and out else getattr(out, "sample", out)
     if not isinstance(found, Tensor):
-        raise UsageError(f"the network must return a tensor, got a {type(out).__name__}: wrap it so that it does")
+        raise UsageError(f"the network must return a tensor, got {an(type(out).__name__)}: wrap it so that it does")
     rows, channels, *rest = x.shape
     if found.shape not in ((rows, channels, *rest), (rows, 2 * channels, *rest)):
         raise UsageError(

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..core.devices import like
 from ..core.errors import UsageError
+from ..core.sentences import many
 from ..sde import expand
 from ..sde.labels import Label
 from .base import ScoreModel, WrapperModel
@@ -67,7 +68,7 @@ class ClassifierGuidedModel(WrapperModel):
         if isinstance(classifier, Classifier):
             classifier.fits(model)
         if model.bound not in (None, len(wanted)):
-            raise UsageError(f"the model is bound to {model.bound} samples, got classes for {len(wanted)}")
+            raise UsageError(f"the model is bound to {many(model.bound, 'sample')}, got classes for {len(wanted)}")
         self.classifier, self.scale, self.interval, self.labels = classifier, scale, interval, wanted
         self.label = label_of(label, model.sde)
         self.bound = len(wanted)
@@ -79,7 +80,7 @@ class ClassifierGuidedModel(WrapperModel):
 
     def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
         if len(x) != len(self.labels):
-            raise UsageError(f"the model is guided to the classes of {len(self.labels)} samples, got {len(x)}")
+            raise UsageError(f"the model is guided to the classes of {many(len(self.labels), 'sample')}, got {len(x)}")
         out = self.model.evaluate(x, t, classes)
         scale = torch.where(held(t, self.interval), torch.full_like(t, self.scale), 1.0)
         if not bool(scale.any()):

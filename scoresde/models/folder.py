@@ -10,6 +10,7 @@ from torch import nn
 from ..core.errors import CheckpointError, ResourceError, ScoreSDEError, UsageError
 from ..core.files import read_json, read_tensors, write_json, write_tensors
 from ..core.options import table
+from ..core.sentences import an
 from ..core.units import Units
 from ..networks import networks
 from ..sde import SDE, sdes
@@ -36,7 +37,7 @@ def save(model: ScoreModel, folder: Path, record: Mapping[str, Any] | None = Non
         ResourceError: The folder is not writable, or the disk is full.
     """
     if not isinstance(model, NetworkModel):
-        raise UsageError(f"a {type(model).__name__} has no folder: save the network inside it")
+        raise UsageError(f"{an(type(model).__name__)} has no folder: save the network inside it")
     content = {"format": FORMAT, "shape": list(model.shape), "sha256": "", **described(model), **(record or {})}
     content["sha256"] = write_tensors(folder / WEIGHTS, model.net.state_dict())
     if model.autoencoder is not None:

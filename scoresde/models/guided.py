@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
+from ..core.sentences import many
 from ..sde import expand
 from .base import ScoreModel, WrapperModel
 from .output import Output, class_labels, classless
@@ -88,7 +89,7 @@ class GuidedModel(WrapperModel):
         labels = class_labels(classes, model.classes, model.device)
         checked(scale, interval)
         if model.bound not in (None, len(labels)):
-            raise UsageError(f"the model is bound to {model.bound} samples, got classes for {len(labels)}")
+            raise UsageError(f"the model is bound to {many(model.bound, 'sample')}, got classes for {len(labels)}")
         self.labels, self.scale, self.interval = labels, scale, interval
         self.bound = len(labels)
 
@@ -101,7 +102,7 @@ class GuidedModel(WrapperModel):
         if classes is not None:
             classless(self)
         if len(x) != len(self.labels):
-            raise UsageError(f"the model is guided to the classes of {len(self.labels)} samples, got {len(x)}")
+            raise UsageError(f"the model is guided to the classes of {many(len(self.labels), 'sample')}, got {len(x)}")
         inside = held(t, self.interval)
         if self.scale == 1 or not bool(inside.any()):
             return self.model.evaluate(x, t, self.labels)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import UsageError
+from ..core.sentences import an, many
 from ..core.units import Units
 from ..networks import NetworkOptions
 from ..sde import SDE, expand, sdes
@@ -82,7 +83,7 @@ class NetworkModel(ScoreModel):
         super().__init__()
         if not isinstance(net, nn.Module):
             raise UsageError(
-                f"a network is a torch.nn.Module, got a {type(net).__name__}: call it in the forward of one"
+                f"a network is a torch.nn.Module, got {an(type(net).__name__)}: call it in the forward of one"
             )
         if units is not None and autoencoder is not None:
             raise UsageError("latents have the scale and shift of their autoencoder: leave out units")
@@ -127,7 +128,7 @@ class NetworkModel(ScoreModel):
             raise UsageError(f"the network is trained for {self.condition}: use the conditioner trained")
         if known is not None:
             if len(known) != len(x):
-                raise UsageError(f"the network is given what is known of {len(known)} samples, got {len(x)}")
+                raise UsageError(f"the network is given what is known of {many(len(known), 'sample')}, got {len(x)}")
             known = known.to(x)
         out, channels = self.output(x, t, classes, known), x.shape[1]
         eps = self.as_eps(out, x, t)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
+from ..core.sentences import an
 from ..sde import SDE, expand
 
 
@@ -49,7 +50,7 @@ def output_of(out: object) -> Output:
     """
     if isinstance(out, Output):
         return out
-    raise UsageError(f"evaluate must return scoresde.models.output.Output(eps), got a {type(out).__name__}")
+    raise UsageError(f"evaluate must return scoresde.models.output.Output(eps), got {an(type(out).__name__)}")
 
 
 def denoised(sde: SDE, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
+from ..core.sentences import many
 from .base import ScoreModel, WrapperModel
 from .known import Known
 from .output import Output
@@ -56,7 +57,7 @@ class TiledModel(WrapperModel):
         tile = model.shape
         if model.bound is not None:
             raise UsageError(
-                f"tiles share one model, and this one is bound to {model.bound} samples: "
+                f"tiles share one model, and this one is bound to {many(model.bound, 'sample')}: "
                 "make tiles of the model inside it, then guide or condition them"
             )
         if model.autoencoder is not None:
@@ -82,7 +83,7 @@ class TiledModel(WrapperModel):
         every = None if classes is None else classes.repeat_interleave(self.tiles)
         labels = [None] * len(parts) if every is None else torch.split(every, self.batch)
         if self.known is not None and len(self.known) != len(x):
-            raise UsageError(f"the network is given what is known of {len(self.known)} pictures, got {len(x)}")
+            raise UsageError(f"the network is given what is known of {many(len(self.known), 'picture')}, got {len(x)}")
         known = None if self.known is None else self.known.each(self._cut)
         found, first = [], 0
         for part, time, label in zip(parts, times, labels, strict=True):

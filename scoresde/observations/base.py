@@ -10,6 +10,7 @@ from torch import Tensor
 from ..core.devices import double, like
 from ..core.errors import Missing, NumericalError, UsageError
 from ..core.random import Generators, randn_like, stream
+from ..core.sentences import an
 from .krylov import conjugate_gradients
 
 PRODUCTS, TOL = 1000, 1e-10
@@ -108,9 +109,9 @@ class Observation(ABC):
         """
         found = self.forward(x)
         if not isinstance(found, Tensor) or not found.ndim or len(found) != len(x):
-            got = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            got = tuple(found.shape) if isinstance(found, Tensor) else an(type(found).__name__)
             raise UsageError(
-                f"{type(self).__name__} of {tuple(x.shape)} must be a tensor of {len(x)} rows, one for each sample, "
+                f"{type(self).__name__} of {tuple(x.shape)} must be a tensor with one row for each sample, {len(x)}, "
                 f"got {got}: keep the first axis"
             )
         return found
@@ -147,8 +148,7 @@ class LinearObservation(Observation):
     def check(self, y: Tensor, shape: tuple[int, ...]) -> None:
         super().check(y, shape)
         if (back := tuple(self.adjoint(torch.zeros_like(y)).shape)) != (len(y), *shape):
-            name = type(self).__name__
-            raise UsageError(f"the adjoint of {name} must return samples, {(len(y), *shape)}, got {back}: reshape them")
+            raise UsageError(f"{type(self).__name__}: its adjoint must return {(len(y), *shape)}, got {back}: reshape")
         self._check_adjoint(y.new_zeros(self.bound or 1, *shape))
 
     @torch.no_grad()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import UsageError
+from ..core.sentences import an
 from .base import LinearObservation, Observation, Precision
 from .borders import Border, convolved, correlated, cosine_gains
 
@@ -36,7 +37,7 @@ def called(function: object) -> None:
     """
     if not callable(function):
         raise UsageError(
-            f"a measurement is made by functions, got a {type(function).__name__}: of a matrix A, it is "
+            f"a measurement is made by functions, got {an(type(function).__name__)}: of a matrix A, it is "
             "lambda x: x.flatten(1) @ A.T.to(x), and its adjoint lambda y: y @ A.to(y) in the shape of x"
         )
 

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..core.errors import UsageError
+from ..core.sentences import an, many
 from .base import OrthogonalObservation
 from .given import not_negative
 
@@ -80,7 +81,9 @@ class Pixels(OrthogonalObservation):
         """
         mask = self.of_shape(tuple(x.shape[1:])).mask
         if len(mask) not in (1, len(x)):
-            raise UsageError(f"there are masks for {len(mask)} samples, got {len(x)}: give one mask, or one for each")
+            raise UsageError(
+                f"there are masks for {many(len(mask), 'sample')}, got {len(x)}: give one, or one for each"
+            )
         return mask.to(x.device)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,7 +118,7 @@ def bits(mask: MaskLike) -> Tensor:
         )  # a copy, which can be written to
     except (TypeError, ValueError):
         raise UsageError(
-            f"a mask is an array, a tensor or a picture, got a {type(mask).__name__} of other things: several "
+            f"a mask is an array, a tensor or a picture, got {an(type(mask).__name__)} of other things: several "
             "observations are Stacked(a, b)"
         ) from None
     most = 255 if found.numel() and bool((found == 255).any()) else 1

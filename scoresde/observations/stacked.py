@@ -8,6 +8,7 @@ from torch import Tensor
 from ..core.devices import double, like
 from ..core.errors import UsageError
 from ..core.random import Generators, randn, stream
+from ..core.sentences import many
 from .base import TOL, LinearObservation, Observation, OrthogonalObservation, Precision
 from .krylov import conjugate_gradients
 from .listed import WrittenObservation
@@ -90,7 +91,9 @@ class Stacked(Observation):
             UsageError: There is another number of them than of parts.
         """
         if len(measurements) != len(self.parts):
-            raise UsageError(f"{self} takes {len(self.parts)} measurements, one for each part, got {len(measurements)}")
+            raise UsageError(
+                f"{self} takes {many(len(self.parts), 'measurement')}, one a part, got {len(measurements)}"
+            )
         rows = max(len(y) for y in measurements)
         flat = [weight * y.reshape(len(y), -1) for weight, y in zip(self.weights, measurements, strict=True)]
         return torch.cat([y.expand(rows, -1) for y in flat], 1)

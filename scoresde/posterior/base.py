@@ -14,6 +14,7 @@ from ..core.devices import exact
 from ..core.errors import ResourceError, UsageError
 from ..core.options import Options, Registry
 from ..core.random import randn_like
+from ..core.sentences import many
 from ..models.base import ObservedModel, Observer, ScoreModel
 from ..observations import Observation
 from ..observations.misfit import misfit
@@ -115,7 +116,7 @@ class PosteriorSampler(Options, ABC):
             raise UsageError(f"stop must lie in (0, {model.sde.t_max:g}), got {end:g}")
         if not isinstance(generator, Sequence) or len(generator) != len(y):
             given = len(generator) if isinstance(generator, Sequence) else "a single source"
-            raise UsageError(f"{self.name} takes one generator for each of {len(y)} samples, got {given}")
+            raise UsageError(f"{self.name} takes one generator for each of {many(len(y), 'sample')}, got {given}")
         seen = observation.of_shape(model.shape)
         seen.check(y, model.shape)
         return Problem(model, seen, y.to(torch.promote_types(y.dtype, torch.float32)), generator, end)

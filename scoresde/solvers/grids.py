@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..core.errors import UsageError
 from ..core.options import Registry, WrittenOptions
+from ..core.sentences import many
 from ..sde import SDE, Level
 
 APART = 1e-9
@@ -51,8 +52,8 @@ class Grid(WrittenOptions, ABC):
         sign = math.copysign(1.0, start - stop)
         if not all(sign * (s.log_snr - t.log_snr) > APART for t, s in pairwise(levels)):
             raise UsageError(
-                f"the grid {self} with {steps} steps from {start:g} to {stop:g} has times that are too close to each "
-                "other: choose other options of the grid, or fewer steps"
+                f"the grid {self} with {many(steps, 'step')} from {start:g} to {stop:g} has times that are too close: "
+                "choose other options of the grid, or fewer steps"
             )
         return levels
 
@@ -162,7 +163,7 @@ class ListedGrid(Grid):
         times = [start, *self.at, stop]
         sign = math.copysign(1.0, stop - start)
         if len(times) != steps + 1:
-            raise UsageError(f"a grid of {steps} steps lists {steps - 1} times between its ends, got {len(self.at)}")
+            raise UsageError(f"a grid of {many(steps, 'step')} lists {steps - 1} between its ends, got {len(self.at)}")
         if any((b - a) * sign <= 0 for a, b in zip(times, times[1:], strict=False)):
             raise UsageError(f"the times of a grid must run from {start:g} to {stop:g}, got {times}")
         return times

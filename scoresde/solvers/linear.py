@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..core.errors import UsageError
 from ..core.random import Generators
+from ..core.sentences import many
 from ..models.base import ScoreModel
 from ..sde import Level
 from .base import GridSolver, solvers
@@ -61,10 +62,12 @@ class Linear(GridSolver):
             UsageError: The weights, or the times of the evaluations, are of another number of steps.
         """
         if self.times and len(self.times) != steps:
-            raise UsageError(f"linear with {steps} steps takes {steps} times or none, got {len(self.times)}")
+            raise UsageError(f"linear with {many(steps, 'step')} takes as many times or none, got {len(self.times)}")
         if not self.weights:
             return [(1.0,)] * steps
         ends = [i * (i + 1) // 2 for i in range(steps + 1)]
         if len(self.weights) != ends[-1]:
-            raise UsageError(f"linear with {steps} steps takes {ends[-1]} weights or none, got {len(self.weights)}")
+            raise UsageError(
+                f"linear with {many(steps, 'step')} takes {ends[-1]} weights or none, got {len(self.weights)}"
+            )
         return [self.weights[i:j] for i, j in pairwise(ends)]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..core.errors import UsageError
 from ..core.options import table
+from ..core.sentences import many
 from ..data import Dataset, Images
 from ..data.given import GivenData, as_dataset
 from ..data.survey import survey
@@ -199,7 +200,7 @@ def _of_array(source: Array) -> tuple[Facts, tuple[str, ...]]:
     classes = 0 if loaded.labels is None else int(loaded.labels.max()) + 1
     facts = Facts(GivenData.of(loaded), loaded.shape, len(loaded), classes, isinstance(loaded, Images))
     return facts, (
-        f"{len(loaded)} items of shape {loaded.shape}" + f" in {classes} classes" * bool(classes),
+        f"{many(len(loaded), 'item')} of shape {loaded.shape}" + f" in {many(classes, 'class')}" * bool(classes),
         *_few(facts),
     )
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from ..core.errors import ScoreSDEError, UsageError
 from ..core.files import read_text
 from ..core.options import Options, hint
+from ..core.sentences import many
 from ..data import DataOptions, data
 from ..networks import NetworkOptions, networks
 from ..sde import SDE, sdes
@@ -147,7 +148,7 @@ def parse(tables: Mapping[str, Any], where: str) -> Config:
         attempt("train", lambda rows: TrainOptions(**rows)),
     )
     if mistakes or None in parts:
-        count = f"{len(mistakes)} mistake{'s' * (len(mistakes) > 1)}"
+        count = f"{many(len(mistakes), 'mistake')}"
         raise UsageError("\n  ".join([f"{count} in the configuration {where}:", *mistakes]))
     config = Config(*parts)  # type: ignore[arg-type]
     if found := contradictions(config, config.data.shape):

@@ -8,6 +8,8 @@ import pytest
 from scoresde.conditioners import Conditioner, conditioners
 from scoresde.core.errors import UsageError
 from scoresde.core.options import Options, Registry
+from scoresde.core.sentences import an, many
+from scoresde.observations import Observation, observations
 from scoresde.solvers import DPMSolver, Solver, solvers
 
 CELL = """
@@ -26,6 +28,18 @@ def test_a_registry_is_a_mapping():
     for kind in (KeyError, UsageError):  # what a mapping raises, and what the command line tells
         with pytest.raises(kind, match=r"^no solver is called 'dppm'\. Did you mean 'dpm'\?$"):
             solvers["dppm"]
+
+
+def test_words_have_their_form():
+    assert [many(n, word) for n, word in ((1, "class"), (0, "batch"), (2, "sample"))] == [
+        "1 class",
+        "0 batches",
+        "2 samples",
+    ]
+    names = ("int", "SDE", "ndarray", "AutoencoderKL", "UNet2DModel", "str", "NoneType")
+    assert [an(name).split()[0] for name in names] == ["an", "an", "an", "an", "a", "a", "a"]
+    with pytest.raises(UsageError, match="^an observation is a name such as 'blur', an object or its class, got 7"):
+        observations.make(7, Observation)
 
 
 def test_a_registry_prints_as_a_short_table():

@@ -77,7 +77,7 @@ def test_folders_are_splits_and_classes(tmp_path: Path, splits: tuple[str, ...],
     text = ". ".join(found.said)
     assert "3 classes, by folder: ant (4); bird (4); cat (4)" in text
     assert ("12 pictures to train with and 9 to test with" in text) == bool(splits)
-    assert ("6 pictures of its folder of validation pictures are not used" in text) == (len(splits) == 3)
+    assert ("of its folder of validation pictures 6 are not used" in text) == (len(splits) == 3)
     options = found.options(size=9, levels=256)
     train, test = options.load("train"), options.load("test")
     assert (len(train), len(test)) == ((12, 9) if splits else (11, 1))

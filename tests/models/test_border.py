@@ -49,7 +49,7 @@ BAD = {
     "whole numbers": (torch.zeros(2, *SHAPE, dtype=torch.int64), r"got torch.int64: x.float\(\) converts"),
     "bytes": (torch.zeros(2, *SHAPE, dtype=torch.uint8), "got torch.uint8"),
     "complex": (torch.zeros(2, *SHAPE, dtype=torch.complex64), "got torch.complex64"),
-    "numpy": (np.zeros((2, *SHAPE), dtype=np.float32), "got a ndarray: torch.as_tensor makes one"),
+    "numpy": (np.zeros((2, *SHAPE), dtype=np.float32), "got an ndarray: torch.as_tensor makes one"),
     "a number": (0.0, "got a float"),
 }
 
@@ -94,7 +94,7 @@ def test_a_time_outside_of_the_process_is_refused(view, t):
     """A noise level or the step of a chain given as a time would give numbers that are wrong and look right."""
     with pytest.raises(UsageError, match="the times of this process lie from 0 to 1, got"):
         getattr(model(), view)(GOOD, t)
-    with pytest.raises(UsageError, match=r"one number for each of 2 states, got shape \(3,\)"):
+    with pytest.raises(UsageError, match=r"one number for each state, here 2, got shape \(3,\)"):
         getattr(model(), view)(GOOD, torch.tensor([0.1, 0.2, 0.3]))
 
 
@@ -224,11 +224,11 @@ def test_the_dtype_of_a_network_is_that_of_its_real_weights():
         (lambda: GaussianModel(0.0, 1.0, "vp"), "a mean has the shape of one sample, .* a number has none"),
         (
             lambda: NetworkModel(Net(), VPSDE(), SHAPE, label=lambda t: t[:, None]).eps(GOOD, 0.5),
-            r"one number for each of 2 times, got shape \(2, 1\)",
+            r"one number for each time, here 2, got shape \(2, 1\)",
         ),
         (
             lambda: NetworkModel(Net(), VPSDE(), SHAPE, label=lambda t: 0.5).eps(GOOD, 0.5),
-            "one number for each of 2 times, got a float",
+            "one number for each time, here 2, got a float",
         ),
     ],
 )

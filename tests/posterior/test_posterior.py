@@ -416,7 +416,7 @@ def test_a_model_that_breaks_is_named_at_once(name):
 
 
 def test_a_single_generator_is_refused():
-    with pytest.raises(UsageError, match="one generator for each of 1 samples, got a single source"):
+    with pytest.raises(UsageError, match="one generator for each of 1 sample, got a single source"):
         posteriors["travel"]().draw(PRIOR, Pixels(MASK), TRUTH, generator=stream(0))
 
 

@@ -83,7 +83,7 @@ def test_texts():
         solvers["rk45"](controller=3)
     assert "karras" not in str(inspect.signature(solvers["euler"]))  # the registry with all grids, on eight lines
     grid = ListedGrid(at=(0.7, 0.3))
-    with pytest.raises(UsageError, match="a grid of 2 steps lists 1 times between its ends, got 2"):
+    with pytest.raises(UsageError, match="a grid of 2 steps lists 1 between its ends, got 2"):
         grid.times(VPSDE(), 1.0, 1e-3, 2)
     with pytest.raises(UsageError, match="must run from 1 to 0.5"):
         grid.times(VPSDE(), 1.0, 0.5, 3)

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ...core.errors import UsageError, reason
+from ...core.sentences import an
 from ...networks.diffusers import library
 from ..foreign.weights import fill
 from .base import Autoencoder, AutoencoderOptions, Coder, autoencoders
@@ -31,7 +32,7 @@ class DiffusersAutoencoder(AutoencoderOptions):
         try:
             return DiffusersCoder(getattr(library(), self.kind)(**self.config))
         except (ValueError, TypeError, NotImplementedError, RuntimeError, IndexError) as error:
-            raise UsageError(f"diffusers cannot build an {self.kind} of this config: {reason(error)}") from None
+            raise UsageError(f"diffusers cannot build {an(self.kind)} of this config: {reason(error)}") from None
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...core.errors import CheckpointError, ScoreSDEError, UsageError, reason
 from ...core.files import read_json
+from ...core.sentences import an
 from ...networks import NetworkOptions
 from ...networks.diffusers import DEFAULTS, DiffusersOptions
 from ...networks.exchange import native
@@ -75,7 +76,7 @@ class Diffusers(Family):
         kind = str(read_json(place / CONFIG).get("_class_name"))
         if kind not in DEFAULTS:
             raise UsageError(
-                f"{place} is a {kind}: {' and '.join(DEFAULTS)} are supported, without text, unconditional or by class"
+                f"{place} is {an(kind)}: {' and '.join(DEFAULTS)} are supported, without text, with classes or not"
             )
         said = self._scheduled(source, parts.get("scheduler", source))
         options, shape = self._network(kind, config, said)
@@ -167,7 +168,7 @@ def _parts(source: Path) -> dict[str, Path]:
     if strange:
         text = any("text" in name or "token" in name or name == "bert" for name in strange)
         raise UsageError(
-            f"{source} is a {index.get('_class_name')} with the part {strange[0]} ({kinds[strange[0]]}): "
+            f"{source} is {an(str(index.get('_class_name')))} with the part {strange[0]} ({kinds[strange[0]]}): "
             + ("models of text are not supported, " if text else "it is not covered, ")
             + "only a network with its scheduler, and an autoencoder or none"
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import CheckpointError, UsageError
+from ...core.sentences import an
 from ...networks.edm_adm import DhariwalOptions
 from ...networks.edm_base import EDMOptions
 from ...networks.edm_song import SongOptions
@@ -47,7 +48,7 @@ class EDM(Family):
             raise CheckpointError(f"{source} has no entry ema: it is no snapshot of EDM")
         kind, state = module_of(found["ema"])
         if kind not in OWN:
-            raise UsageError(f"{source} holds {REFUSED.get(kind, f'a {kind}')}, which is not covered: EDM and VP are")
+            raise UsageError(f"{source} holds {REFUSED.get(kind, an(kind))}, which is not covered: EDM and VP are")
         told, inner = options_of(found["ema"]), state["_modules"].get("model")
         name, _ = module_of(inner)
         if name not in NETWORKS:
@@ -55,7 +56,7 @@ class EDM(Family):
         network, shape = network_of(name, options_of(inner))
         strange = set(told) - INTERFACE - OWN[kind] - set(options_of(inner))
         if strange:
-            raise UsageError(f"{source} has the option {sorted(strange)[0]} of a {kind}, which is not covered")
+            raise UsageError(f"{source} has the option {sorted(strange)[0]} of {an(kind)}, which is not covered")
         net = network.build(shape)
         fill(net, weights_of(inner), source)
         sde, label, predicts = meaning(kind, told)
@@ -139,5 +140,5 @@ def number(told: Mapping[str, Any], name: str, default: float) -> float:
     """
     value = told.get(name, default)
     if not isinstance(value, int | float):
-        raise UsageError(f"{name} of the pickle is no number but a {type(value).__name__}")
+        raise UsageError(f"{name} of the pickle is no number but {an(type(value).__name__)}")
     return float(value)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ...core.errors import NumericalError, ResourceError, UsageError
 from ...core.random import randn, stream
+from ...core.sentences import an
 from ...networks.diffusers import DiffusersOptions, library
 from ...networks.exchange import configured
 from ...networks.unet import UNetOptions
@@ -60,7 +61,7 @@ def export(model: ScoreModel, folder: Path, record: dict[str, Any] | None = None
         ResourceError: The package diffusers is missing, or the folder cannot be written to.
     """
     if not isinstance(model, NetworkModel):
-        raise UsageError(f"a {type(model).__name__} cannot be exported: export the network inside it")
+        raise UsageError(f"{an(type(model).__name__)} cannot be exported: export the network inside it")
     kind, config = _network(model)
     unit = isinstance(model.options, DiffusersOptions) and model.options.unit_interval
     scheduler = scheduler_of(model, unit)

@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from ...core.errors import CheckpointError
+from ...core.sentences import an
 from .pickles import PERSISTENT, Record, tensor_of
 
 PARTS = ("_parameters", "_buffers", "_modules")
@@ -24,7 +25,7 @@ def module_of(record: Any) -> tuple[str, dict[str, Any]]:
         said = record.args[0] if record.args and isinstance(record.args[0], dict) else {}
         name, state = str(said.get("class_name")), said.get("state")
     if not isinstance(state, dict) or not all(isinstance(state.get(part), dict) for part in PARTS):
-        raise CheckpointError(f"the pickle has a {name} where a module should be")
+        raise CheckpointError(f"the pickle has {an(name)} where a module should be")
     return name, state
 
 

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ...core.errors import CheckpointError
+from ...core.sentences import an
 
 
 def read_weights(path: Path) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def read_weights(path: Path) -> dict[str, Any]:
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
         raise CheckpointError(f"{path} is unreadable: {error}") from None
     if not isinstance(found, dict):
-        raise CheckpointError(f"{path} holds a {type(found).__name__}: weights are a dictionary of tensors")
+        raise CheckpointError(f"{path} holds {an(type(found).__name__)}: weights are a dictionary of tensors")
     return found
 
 
@@ -58,7 +59,7 @@ def fill(net: nn.Module, tensors: Mapping[str, Any], where: object) -> None:
     for name in own.keys() & tensors.keys():
         value = tensors[name]
         if not isinstance(value, Tensor) or value.shape != own[name].shape:
-            found = tuple(value.shape) if isinstance(value, Tensor) else f"a {type(value).__name__}"
+            found = tuple(value.shape) if isinstance(value, Tensor) else an(type(value).__name__)
             wrong.append(f"{name} has the shape {found}, not {tuple(own[name].shape)}")
         elif not torch.isfinite(value).all():
             wrong.append(f"{name} is not finite")

@@ -99,7 +99,7 @@ def test_the_preconditioning_of_vp(tmp_path):
         ({"kind": "VEPrecond"}, UsageError, "preconditioned as VE"),
         ({"kind": "iDDPMPrecond"}, UsageError, "preconditioned as iDDPM"),
         ({"name": "UNet"}, UsageError, "holds a UNet, which is not covered: SongUNet and DhariwalUNet are"),
-        ({"told": {"noise_offset": 0.1}}, UsageError, "the option noise_offset of a EDMPrecond"),
+        ({"told": {"noise_offset": 0.1}}, UsageError, "the option noise_offset of an EDMPrecond"),
         ({"told": {"sigma_data": [0.5]}}, UsageError, "sigma_data of the pickle is no number but a list"),
         ({"told": {"sigma_min": "x"}}, UsageError, "sigma_min of the pickle is no number but a str"),
         ({"told": {"sigma_data": -1.0}}, UsageError, "data_std"),

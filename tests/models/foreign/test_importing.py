@@ -175,7 +175,7 @@ def test_every_weight_and_nothing_else():
         ({**weights, "more": torch.ones(1)}, "more is unknown"),
         ({**weights, "bias": torch.ones(3)}, r"bias has the shape \(3,\), not \(2,\)"),
         ({**weights, "bias": torch.tensor([1, torch.inf])}, "bias is not finite"),
-        ({**weights, "bias": 3}, "bias has the shape a int"),
+        ({**weights, "bias": 3}, "bias has the shape an int"),
         ({}, r"bias is missing \(and 1 more\)"),
     ]
     before = net(x)
