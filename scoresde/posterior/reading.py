@@ -91,6 +91,8 @@ def read_measured(
         DataError: The file cannot be read as a picture, or is too narrow.
         UsageError: The hole is not one of the picture, or of what the observation leaves of it.
     """
+    if where is not None and not isinstance(observation, LinearObservation):
+        raise UsageError(f"a hole goes with what is linear, which {observation} is not: leave the mask out")
     parts = observation.parts if isinstance(observation, Composed) else (observation,)
     blocks = isinstance(last(observation), JPEG)
     factor = math.prod(part.factor for part in parts if isinstance(part, Downsample))
@@ -103,6 +105,7 @@ def read_measured(
         for before in parts[:-1] if blocks else parts:  # the file of any picture is padded to blocks
             rest = before.forward(rest)
         channels, height, width = rest.shape[1:]
+        observation.read(rest)  # what no file can hold is refused before one is read
     picture = pictures.load_picture(file, "L" if channels == 1 else "RGB")
     whole = mode == "whole" and picture.size != (width, height)
     if whole and where is None and observation == Luma():
@@ -128,8 +131,6 @@ def read_measured(
         known = where.known((y.shape[3], y.shape[2]) if isinstance(where.where, Mask) else picture.size, source)
         if not isinstance(where.where, Mask):
             known = done.known(known)
-        if not isinstance(observation, LinearObservation):
-            raise UsageError(f"a hole goes with what is linear, which {observation} is not: leave the mask out")
         holed = Composed(observation, Pixels(known[None, None]))
         if known.shape != y.shape[2:]:
             raise UsageError(
