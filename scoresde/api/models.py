@@ -1,5 +1,6 @@
 """Models: loading, saving, and conditioning on a measurement."""
 
+import logging
 import math
 from pathlib import Path
 
@@ -143,13 +144,20 @@ def condition(
 def of_samples(model: ScoreModel, method: type[CovarianceUser]) -> Covariance:
     """The covariance of a model's samples, of which it takes a second or so to draw enough of at most `SMALL` numbers.
 
-    Of larger ones it is the variances of 1 that the units of the network stand for.
+    Of larger ones it is the variances of 1 that the units of the network stand for, with a warning: then samples that
+    are strongly correlated with what is known, as on both sides of its edge, spread too widely.
 
     Args:
         model: A model of data in their own units.
         method: What needs it, perhaps with clusters.
     """
-    if model.bound is not None or math.prod(model.shape) > SMALL:
+    if model.bound is not None or (size := math.prod(model.shape)) > SMALL:
+        if model.bound is None:
+            logging.getLogger("scoresde").warning(
+                "no covariance is known of samples of %d numbers, which are taken for uncorrelated ones: near what is "
+                "known they spread too widely; give the method covariance=estimate(data, 'full')",
+                size,
+            )
         return Covariance("diagonal", model.shape, torch.ones(model.shape, dtype=torch.float64), ())
     return method.estimate(sample(model, "dpm++:steps=20", model.prior(range(COUNT))).x, "full")
 

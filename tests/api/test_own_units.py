@@ -135,7 +135,7 @@ class Inside(WrapperModel):
     """A model of which nothing but its predictions is known."""
 
 
-def test_without_a_covariance_that_of_samples_is_taken():
+def test_without_a_covariance_that_of_samples_is_taken(caplog):
     """Which is exact for normal data, up to the error of 1024 samples: a regression of the rest on what is known."""
     law = LAWS["vector"]
     mask = torch.tensor([True, False, True, False])
@@ -149,8 +149,9 @@ def test_without_a_covariance_that_of_samples_is_taken():
     assert np.abs(x[:, rest].std(0) / spread - 1).max() < 0.18 + 0.1
     large = GaussianModel(torch.zeros(300), torch.ones(300), VPSDE())
     large.units = Units(torch.zeros(300), torch.full((300,), 2.0))
+    assert not caplog.text
     found = scoresde.condition(Inside(large), torch.arange(300) < 9, torch.ones(300))
-    assert found.conditioner.covariance.kind == "diagonal"
+    assert found.conditioner.covariance.kind == "diagonal" and "300 numbers, which are taken for uncorr" in caplog.text
     with pytest.raises(UsageError, match="covariance needs that of the data: give covariance=estimate"):
         scoresde.condition(Inside(GaussianModel(torch.zeros(3), torch.ones(3), VPSDE())), torch.ones(3), torch.ones(3))
 
