@@ -117,6 +117,15 @@ class Composed(LinearObservation):
             x = part.forward(x)
         return self.parts[-1].residual(x, y)  # which does not read what is in a hole
 
+    def write(self, x: Tensor, y: Tensor) -> Tensor:
+        *before, final = self.parts
+        if before and self.noise == final.noise > 0:  # what it has of cells, such as those of a rounded luma
+            first = Composed(*before).of_shape(tuple(x.shape[1:]))
+            if isinstance(first, OrthogonalObservation):
+                seen = first.forward(x)
+                return x + first.pinv(final.write(seen, y) - seen)
+        return super().write(x, y)
+
 
 class OrthogonalComposed(OrthogonalObservation, Composed):
     """A composition with orthogonal rows of one length: what `Composed.of_shape` makes of one that has them."""

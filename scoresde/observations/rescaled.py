@@ -10,6 +10,7 @@ from torch import Tensor
 from ..core.devices import like
 from ..core.units import Units
 from .base import LinearObservation, Observation
+from .composed import last
 from .pixels import Pixels
 from .rounded import Rounded
 from .stacked import Stacked
@@ -70,7 +71,7 @@ class RescaledLinear(Rescaled, LinearObservation):
         return self.linear.residual(self._times(x), y)
 
     def write(self, x: Tensor, y: Tensor) -> Tensor:
-        if isinstance(self.linear, Rounded):
+        if isinstance(last(self.linear), Rounded):
             return self.linear.write(self._times(x), y) / like(self.units.spread, x)
         return LinearObservation.write(self, x, y)
 
@@ -103,7 +104,7 @@ def rescaled(
         return Rescaled(observation, units), y
     centre = like(units.centre, y).expand(len(y), *shape)
     offset = observation.residual(centre, y)
-    if isinstance(observation, Rounded) or not bool((units.spread == units.spread.flatten()[0]).all()):
+    if isinstance(last(observation), Rounded) or not bool((units.spread == units.spread.flatten()[0]).all()):
         return RescaledLinear(observation, units), offset
     spread = float(units.spread.flatten()[0])
     return with_noise(observation, observation.noise / spread), offset / spread

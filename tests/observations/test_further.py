@@ -20,7 +20,7 @@ from scoresde.core.errors import UsageError
 from scoresde.core.random import generators, poisson, stream
 from scoresde.core.units import Units
 from scoresde.models.gaussian import GaussianModel
-from scoresde.observations import Blur, Composed, Luma, Pixels, Stacked, covariance, observations
+from scoresde.observations import Blur, Composed, Crop, Luma, Pixels, Stacked, covariance, observations
 from scoresde.observations.cosine import blockwise, cosines
 from scoresde.observations.covariance import Covariance
 from scoresde.observations.holes import Hole
@@ -380,6 +380,11 @@ def test_parts_are_measured_one_after_the_other_and_side_by_side():
     y = both.measure(x)
     assert torch.equal(y, Quantised(levels=3).measure(Luma().forward(x)))
     assert torch.equal(both.shown(both.read(both.shown(y))), both.shown(y)) and both.shown(y).abs().max() == 1
+    others = draw((4, 3, 8, 16), "others").clamp(-1, 1).float()
+    cut = Composed(Crop(top=3), Composed(Luma(noise=0.0), Quantised()))
+    for seen in (both, cut, Composed(Luma(noise=0.0), JPEG(quality=30))):
+        y = seen.measure(x)
+        assert torch.equal(seen.measure(seen.write(others, y)), y)  # in the cells, as of what is rounded by itself
     stack = Stacked(Luma(noise=0.0), Quantised(levels=3)).of_shape((3, 8, 16))
     grey, levels = stack.split(stack.measure(x))
     assert torch.allclose(grey, Luma().forward(x)) and torch.allclose(levels, Quantised(levels=3).measure(x))
@@ -438,6 +443,9 @@ def test_what_a_file_cannot_be_is_refused(observation, options, message, tmp_pat
     options = {**options, "where": Hole((0, 0, 4, 4))} if "where" in options else options
     with pytest.raises(UsageError, match=message):
         read_measured(grey_file(tmp_path, picture(1)[:16, :16, 0]), (1, 8, 8), observation, **options)
+    if isinstance(observation, Phase | Poisson):  # whatever the file is
+        with pytest.raises(UsageError, match=message):
+            read_measured(tmp_path / "nowhere.png", (1, 8, 8), observation, **options)
 
 
 def test_the_commands_take_them(tmp_path):
@@ -458,5 +466,7 @@ def test_rounded_numbers_in_units_of_their_own_end_in_their_cells(spread):
     model = GaussianModel(torch.zeros(4), torch.eye(4).double(), VPSDE())
     model.units = Units(torch.full((4,), 0.25), torch.as_tensor(spread).expand(4))
     y = torch.tensor([[-1.0, 0.0, 1.0, 2.0], [2.0, 2.0, -2.0, 0.0]])
-    x = scoresde.sample(scoresde.condition(model, Quantised(levels=5), y), "dpm++:steps=5", n=6).x
-    assert (2 * x - y.repeat(3, 1)).abs().max() <= 0.5  # steps of 1/2
+    known = [True, True, False, True]
+    for seen, all_of_it in ((Quantised(levels=5), slice(None)), (Composed(Pixels(known), Quantised(levels=5)), known)):
+        x = scoresde.sample(scoresde.condition(model, seen, y), "dpm++:steps=5", n=6).x
+        assert (2 * x - y.repeat(3, 1))[:, all_of_it].abs().max() <= 0.5  # steps of 1/2
