@@ -17,6 +17,12 @@ Other adaptive solvers hold at most 11, and those on a grid at most 9."""
 CASES = [(name, options) for name, cls in solvers.all().items() for options in ({}, *cls.examples)]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def unfrozen():
+    yield
+    gc.unfreeze()
+
+
 def peak(solver, model, x):
     """The largest number of state-sized storages alive at an evaluation."""
     counts = []
@@ -25,12 +31,8 @@ def peak(solver, model, x):
         live = (o for o in gc.get_objects() if type(o) is torch.Tensor and o.numel() == x.numel())
         counts.append(len({o.untyped_storage().data_ptr() for o in live}))
 
-    gc.collect()
     gc.freeze()  # what is older, modules above all, need not be looked through
-    try:
-        solver.solve(ObservedModel(model, count), x, start=1.0, stop=1e-3, generator=generators(range(len(x))))
-    finally:
-        gc.unfreeze()
+    solver.solve(ObservedModel(model, count), x, start=1.0, stop=1e-3, generator=generators(range(len(x))))
     return max(counts)
 
 
