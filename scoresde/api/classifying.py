@@ -18,6 +18,7 @@ from ..models.record import record as noted
 from ..models.trained_classifier import Classifier, load, save
 from ..sampling.progress import progress_bar
 from ..training.classifier import ClassifierTraining, accuracies, fit
+from ..training.trainable import labelled
 from .arguments import Model, model_of, source_of
 
 
@@ -68,6 +69,8 @@ def fit_classifier(
         raise UsageError(f"{target} already holds a classifier or a model: choose another folder (--out)")
     with progress_bar(None, progress, desc="reading", delay=1):
         train, test = source.load("train"), source.load("test")
+    if train.labels is not None:
+        labelled(test, max(len(train.class_names), int(train.labels.max()) + 1), "the held-out data")
     record = {"data": table(source), "train": len(train), "test": len(test), **chosen.model_dump()}
     record |= noted(around, own) if own else versions()
     with claimed(target):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..core.errors import DataError, UsageError
 from ..core.random import randn, stream
+from ..data.levels import LOWEST
 from ..data.numbers import real
 from ..images.pictures import scaled
 from ..models import ScoreModel
@@ -129,8 +130,11 @@ def numbers_of(x: ArrayLike, shape: tuple[int, ...], picture: bool, name: str) -
             f"{name} holds whole numbers of {kind}, of which one row, {shape}, {what}: give uint8 for a picture of 256 "
             "levels, or floats"
         )
-    if int(found.max()) == 1:
+    if (high := int(found.max())) == 1:
         raise UsageError(f"{name} holds only 0 and 1, nearly black among 256 levels: give 255 * {name} if 1 is white")
+    if 1 < high < LOWEST:
+        hint = f"give {name} / {high / 2:g} - 1 if {high} is white"
+        warnings.warn(f"{name} goes from 0 to {high}, nearly black among 256 levels: {hint}", stacklevel=4)
     return found.float() / 127.5 - 1
 
 
@@ -192,11 +196,9 @@ def in_range(x: Tensor, name: str, bound: float, noise: float = 0.0) -> None:
     low, high, limit = float(values.min()), float(values.max()), bound + 6 * noise
     positive = low > -0.02 * high
     if max(-low, high) > FAR * limit or (positive and high > 2 * limit):
-        scale = 255 if high <= 260 else 65535
+        white, advice = high if high < LOWEST else 255 if high <= 260 else 65535, "black is -1 and white 1, scale it so"
         if positive and high <= 65535:
-            advice = f"give {name} / {scale / 2:g} - 1" + (", or uint8" if scale == 255 else "")
-        else:
-            advice = "black is -1 and white 1, scale it so"
+            advice = f"give {name} / {white / 2:.6g} - 1{', or uint8' if white == 255 else f' if {white:g} is white'}"
         raise UsageError(f"{name} goes from {low:.4g} to {high:.4g}, and pictures here from -1 to 1: {advice}")
     if low < 0 or high > 1:
         return

@@ -75,6 +75,7 @@ def test_data_are_taken_in_every_form_that_has_one_meaning(x, around, truth):
             "x goes from 0 to 2.., and pictures here from -1 to 1: give x / 127.5 - 1, or",
         ),
         (257.0 * COLOURS, COLOUR, r"give x / 32767.5 - 1"),
+        (np.arange(24.0).reshape(1, 1, 4, 6).clip(0, 16), GREY, "from 0 to 16, .*: give x / 8 - 1 if 16 is white"),
         (COLOURS / 255.0, COLOUR, "in steps of 1/255, and pictures here from -1 to 1: give 2 . x - 1, or uint8"),
         ((COLOURS / 255).astype(np.float32), COLOUR, "in steps of 1/255"),
         (COLOURS - 128.0, COLOUR, "black is -1 and white 1, scale it so"),
@@ -106,6 +107,8 @@ def test_a_range_that_is_likely_wrong_is_a_warning_and_one_that_is_right_none():
     ramp = torch.linspace(0, 1, 24).reshape(1, 1, 4, 6)
     with pytest.warns(UserWarning, match=r"x goes from 0 to 1, and black is -1 here: give 2 \* x - 1 if 0 is black"):
         data_of(ramp, GREY)
+    with pytest.warns(UserWarning, match="x goes from 0 to 16, nearly black among 256 levels: give x / 8 - 1 if 16"):
+        data_of((16 * ramp).byte(), GREY)  # as of scikit-learn's digits
     for x in (2 * ramp - 1, 0.4 + 0.6 * ramp, 6 * (ramp - 0.5), torch.zeros(1, 1, 4, 6), TRUTH[:, :1]):
         assert data_of(x, GREY).shape[1:] == (1, 4, 6)
     for x in (1000 * ramp, ramp):  # no pictures

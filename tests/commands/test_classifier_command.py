@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 import scoresde
 from scoresde.cli import scoresde as command
-from scoresde.core.errors import UsageError
+from scoresde.core.errors import DataError, UsageError
 from scoresde.models.classifier import ClassifierGuidedModel
 
 
@@ -96,3 +96,6 @@ def test_what_python_refuses(folder):
         scoresde.sample("digits", classifier=folder)
     with pytest.raises(UsageError, match="name a data set or files"):
         scoresde.fit_classifier(scoresde.GaussianModel(torch.zeros(2), torch.eye(2), scoresde.VPSDE()), folder / "x")
+    with pytest.raises(DataError, match="held-out data go from 0 to 2"):  # and not after the training
+        sets = tuple(scoresde.Tensors(torch.eye(3)[:, :2], torch.arange(3) % k) for k in (2, 3))
+        scoresde.fit_classifier(scoresde.GaussianModel(torch.zeros(2), torch.eye(2), "vp"), folder / "x", sets)
