@@ -61,6 +61,9 @@ def counted(observation: Observation, y: Tensor) -> Tensor:
         return counted(last(observation), y)
     if isinstance(observation, Rescaled | Decoded):
         return counted(observation.inner, y)
+    if isinstance(observation, Stacked):
+        parts = zip(observation.parts, observation.split(y), strict=True)
+        return torch.stack([counted(part, own) for part, own in parts]).sum(0)
     if isinstance(observation, Pixels):
         return observation.known(y).expand_as(y).flatten(1).sum(1).double().cpu()
     return torch.full((len(y),), float(y[0].numel()), dtype=torch.float64)

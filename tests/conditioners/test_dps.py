@@ -86,6 +86,17 @@ def test_a_rate_does_not_see_the_noise_and_says_so(caplog):
     assert not caplog.records  # the noise of rounding is none that anybody asked for
 
 
+def test_two_masks_side_by_side_are_one_mask():
+    """What is in their holes counts for nothing: Stacked(Pixels(a), Pixels(b)) and Pixels(a or b) have one law."""
+    above, rest = torch.zeros(2, 4, 4)
+    above[0], rest[1, :2] = 1, 1
+    x, t, y = draw((2, *SHAPE), "x"), torch.tensor([0.1, 0.7], dtype=torch.float64), TRUTH.expand(2, -1, -1, -1)
+    two = Stacked(Pixels(above, 0.1), Pixels(rest, 0.1)).of_shape(SHAPE)
+    dps = conditioners["dps"](weight="likelihood")
+    found = dps.condition(PRIOR, two, two.join(above * y, rest * y)).eps(x, t)
+    assert torch.allclose(found, dps.condition(PRIOR, Pixels(above + rest, 0.1), y).eps(x, t), atol=1e-12)
+
+
 @pytest.mark.parametrize(
     "function", [torch.round, torch.sign, lambda x: (x > 0.2).to(x), lambda x: x.detach() + 1, torch.zeros_like]
 )
