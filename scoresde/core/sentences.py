@@ -44,7 +44,14 @@ _BOUNDS = {
     "less_than": ("lt", "less than"),
     "less_than_equal": ("le", "at most"),
 }
-_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "a text", "list": "a list"}
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "a text",
+    "list": "a list",
+    "tuple": "a list",
+}
 
 
 def explain(cls: type[BaseModel], error: ValidationError) -> list[str]:
@@ -54,7 +61,12 @@ def explain(cls: type[BaseModel], error: ValidationError) -> list[str]:
         cls: The class.
         error: What its validation has raised.
     """
-    return [_sentence(cls, dict(e)) for e in error.errors()]
+    found = dict[tuple[int | str, ...], str]()
+    for e in error.errors():  # of one option there may be several, for each thing that it can be and for its length
+        place = (e["loc"][0], *(part for part in e["loc"][1:] if isinstance(part, int))) if e["loc"] else ()
+        if not place or not any(other[: len(place)] == place for other in found):
+            found[place] = _sentence(cls, {**e, "loc": place})
+    return list(found.values())
 
 
 def _sentence(cls: type[BaseModel], e: dict[str, Any]) -> str:
@@ -63,7 +75,8 @@ def _sentence(cls: type[BaseModel], e: dict[str, Any]) -> str:
     kind = str(e["type"])
     owner = getattr(cls, "name", "") or cls.__name__
     if kind == "extra_forbidden":
-        return f"{option} is not an option of {owner}. {hint(str(e['loc'][-1]), cls.model_fields)}"
+        known = cls.model_fields
+        return f"{option} is not an option of {owner}. {hint(option, known) if known else 'It has none.'}"
     if kind == "missing":
         return f"{option} is missing"
     if kind == "value_error":  # a validator of ours, which says it all
@@ -74,6 +87,12 @@ def _sentence(cls: type[BaseModel], e: dict[str, Any]) -> str:
         return f"{option} must be {words} {bound if isinstance(bound, int) else f'{bound:g}'}, got {e['input']}"
     if kind == "literal_error":
         return f"{option} must be one of {context['expected']}, got {e['input']!r}"
+    if kind.endswith(("too_short", "too_long")):
+        side, bound = ("least", "min_length") if kind.endswith("short") else ("most", "max_length")
+        return f"{option} must have at {side} {many(context[bound], 'value')}, got {e['input']!r}"
+    if kind in ("model_type", "dataclass_type", "is_instance_of"):
+        wanted = str(context.get("class_name", context.get("class")))
+        return f"{option} must be {an(wanted)}{', its table or its text' * (kind == 'model_type')}, got {e['input']!r}"
     if kind == "finite_number":
         return f"{option} must be a finite number, got {e['input']}"
     for prefix, words in _KINDS.items():

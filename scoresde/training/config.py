@@ -106,7 +106,8 @@ def override(tables: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text.strip()
-        rows = result.setdefault(section, {})
+        if not isinstance(rows := result.setdefault(section, {}), dict):
+            raise UsageError(f"[{section}] must be a table, got {rows!r}")
         rows[key] = (
             text.strip() if not isinstance(value, str) and _is_text(section, str(rows.get("name")), key) else value
         )
@@ -135,8 +136,11 @@ def parse(tables: Mapping[str, Any], where: str) -> Config:
     mistakes = [f"[{name}] is not a table of a configuration. {hint(name, KINDS)}" for name in strangers]
 
     def attempt(kind: str, build: Callable[[Any], T]) -> T | None:
+        if not isinstance(rows := tables.get(kind, {}), Mapping):
+            mistakes.append(f"[{kind}] must be a table, got {rows!r}")
+            return None
         try:
-            return build(tables.get(kind, {}))
+            return build(rows)
         except ScoreSDEError as error:
             mistakes.extend(f"[{kind}] {line}" for line in str(error).split("; "))
         return None

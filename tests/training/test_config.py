@@ -64,24 +64,32 @@ def test_every_mistake_is_listed_with_a_hint(tmp_path):
     path = tmp_path / "bad.toml"
     path.write_text(
         '[data]\nname = "digitz"\n[sde]\nname = "vp"\nbeta_max = 0.01\n[network]\nname = "unet"\nchanels = 8\n'
-        '[train]\nbatch = 0\nlearning_rate = "fast"\n[optimiser]\n'
+        'multipliers = []\n[train]\nbatch = 0\nlearning_rate = "fast"\nlabel = 4\nevaluate_metrics = 3\n[optimiser]\n'
     )
     with pytest.raises(UsageError) as caught:
         configuration.load(str(path))
     lines = str(caught.value).splitlines()
-    assert lines[0].startswith("6 mistakes in the configuration") and len(lines) == 7
+    assert lines[0].startswith("9 mistakes in the configuration") and len(lines) == 10
     text = str(caught.value)
     assert "[data] no data set is called 'digitz'. Did you mean 'digits'?" in text
     assert "[sde] beta_max must be greater than beta_min = 0.1, got 0.01" in text
     assert "[network] chanels is not an option of unet. Did you mean 'channels'?" in text
     assert "[train] batch must be at least 1, got 0" in text
     assert "[train] learning_rate must be a number, got 'fast'" in text
+    assert "[network] multipliers must have at least 1 value, got []" in text
+    assert "[train] evaluate_metrics must be a list, got 3" in text
+    assert "[train] label must be a Label, its table or its text, got 4" in text
     assert "[optimiser] is not a table of a configuration" in text
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("[data", "is not a configuration"), ("", "the data set has no name")],
+    [
+        ("[data", "is not a configuration"),
+        ("", "the data set has no name"),
+        ("data = 3", r"\[data\] must be a table, got 3"),
+        ('[data]\nname = "digits"\nsize = 8', "size is not an option of digits. It has none."),
+    ],
 )
 def test_other_mistakes(tmp_path, content, message):
     path = tmp_path / "bad.toml"
@@ -96,6 +104,8 @@ def test_overrides():
     for bad in ("batch=64", "train.batch", "train.=3"):
         with pytest.raises(UsageError, match="must be written as table.key=value"):
             configuration.load("digits", [bad])
+    with pytest.raises(UsageError, match=r"\[train\] must be a table, got 3"):
+        configuration.override({"train": 3}, ["train.batch=64"])
     with pytest.raises(UsageError, match="no file, folder or configuration is called 'digit'. Did you mean 'digits'"):
         configuration.load("digit")
 
