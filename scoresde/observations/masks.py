@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -119,25 +120,24 @@ class FreeForm(Mask):
 
     def _hole(self, height: int, width: int, fewest: int, greatest: int, source: torch.Generator) -> Tensor:
         wanted, side = whole(fewest, greatest, source), min(height, width)
-        rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-        pixels = torch.stack([rows, columns], -1).double().flatten(0, 1)  # (H W, 2)
-        hole = torch.zeros(height * width, dtype=torch.bool)
+        rows, columns = np.indices((height, width), dtype=np.float64).reshape(2, -1)
+        hole = np.zeros(height * width, dtype=bool)
         while True:
-            at = pixels[whole(0, len(pixels) - 1, source)]
+            row, column = divmod(whole(0, height * width - 1, source), width)
             angle, radius = uniform(0, 2 * math.pi, source), max(0.5, uniform(0.5, 1, source) * self.width * side / 2)
             for _ in range(self.lines):
                 reach = uniform(0.25, 1, source) * self.length * side
-                way = reach * torch.tensor([math.sin(angle), math.cos(angle)], dtype=torch.float64)
+                down, right = reach * math.sin(angle), reach * math.cos(angle)
                 angle += uniform(-2 * math.pi / 3, 2 * math.pi / 3, source)
-                share = ((pixels - at) @ way / reach**2).clamp(0, 1)
-                off = (pixels - at - share[:, None] * way).norm(dim=1)
-                new = torch.nonzero((off <= radius) & ~hole)[:, 0]
+                share = (((rows - row) * down + (columns - column) * right) / reach**2).clip(0, 1)
+                off = np.sqrt((rows - row - share * down) ** 2 + (columns - column - share * right) ** 2)
+                new = np.flatnonzero((off <= radius) & ~hole)
                 # Painted from the line's beginning, so that a stroke that is cut short still looks like one.
-                order = torch.argsort(share[new] * reach + off[new], stable=True)
-                hole[new[order][: wanted - int(hole.sum())]] = True
-                if int(hole.sum()) == wanted:
-                    return hole.reshape(height, width)
-                at = torch.minimum((at + way).clamp_min(0), pixels[-1])
+                order = np.argsort(share[new] * reach + off[new], kind="stable")
+                hole[new[order][: wanted - hole.sum()]] = True
+                if hole.sum() == wanted:
+                    return torch.from_numpy(hole.reshape(height, width))
+                row, column = min(max(row + down, 0), height - 1), min(max(column + right, 0), width - 1)
 
 
 def uniform(low: float, high: float, source: torch.Generator) -> float:
