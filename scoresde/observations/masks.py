@@ -123,7 +123,7 @@ class FreeForm(Mask):
         rows, columns = np.indices((height, width), dtype=np.float64).reshape(2, -1)
         hole = np.zeros(height * width, dtype=bool)
         while True:
-            row, column = divmod(whole(0, height * width - 1, source), width)
+            row, column = map(float, divmod(whole(0, height * width - 1, source), width))
             angle, radius = uniform(0, 2 * math.pi, source), max(0.5, uniform(0.5, 1, source) * self.width * side / 2)
             for _ in range(self.lines):
                 reach = uniform(0.25, 1, source) * self.length * side
