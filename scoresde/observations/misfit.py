@@ -11,6 +11,7 @@ from ..sampling.misfit import Misfit
 from .base import LinearObservation, Observation
 from .composed import Composed, last
 from .decoded import Decoded
+from .named import ROUNDING
 from .pixels import Pixels
 from .rescaled import Rescaled
 from .rounded import Rounded
@@ -72,6 +73,8 @@ def counted(observation: Observation, y: Tensor) -> Tensor:
 def kept(observation: Observation, x: Tensor, numbers: Tensor, spread: float) -> float:
     """The least share of its noise that y - A x keeps when x is denoised; 0 where A is not linear, or x known better.
 
+    It is 0, too, where the noise is that of rounding, of which a grey or an even picture has none.
+
     Args:
         observation: A.
         x: Samples, (B, *); only their shape matters.
@@ -79,7 +82,7 @@ def kept(observation: Observation, x: Tensor, numbers: Tensor, spread: float) ->
         spread: r = σ/α of the state from which they are denoised.
     """
     if (
-        not observation.noise
+        observation.noise <= ROUNDING
         or not isinstance(observation, LinearObservation)
         or isinstance(last(observation), Rounded)
     ):

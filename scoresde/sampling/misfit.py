@@ -10,8 +10,8 @@ from torch import Tensor
 from ..models.base import ScoreModel, WrapperModel
 from .samples import Samples
 
-ALARMS, HIGH, LOW, SHARE = 1e-4, 1.2, 0.7, 0.1
-"""How often exact draws are named, per batch; and beyond which factors, or share of an exact y, anything is."""
+ALARMS, HIGH, LOW, SHARE = 1e-6, 1.2, 0.7, 0.1
+"""How often an exact draw is named; and beyond which factors, or share of an exact y, anything is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +33,8 @@ class Misfit:
             return torch.zeros_like(self.values, dtype=torch.bool), self.values > SHARE
         from scipy.special import gammainccinv, gammaincinv  # of no use without a measurement, and slow to import
 
-        half, each = self.numbers.double() / 2, ALARMS / (2 * max(1, len(self.values)))
-        low, high = (torch.from_numpy(f(half.numpy(), each)) / half for f in (gammaincinv, gammainccinv))
+        half = self.numbers.double() / 2
+        low, high = (torch.from_numpy(f(half.numpy(), ALARMS / 2)) / half for f in (gammaincinv, gammainccinv))
         few = self.values < LOW * self.least * low.sqrt()
         return few & (self.numbers > 0), self.values > high.sqrt().clamp_min(HIGH)
 
