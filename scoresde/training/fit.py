@@ -154,16 +154,22 @@ def _joined(device: str | torch.device) -> Iterator[str | torch.device]:
 
 @contextmanager
 def _kept(file: Path) -> Iterator[None]:
-    """A context in which warnings are also added to a file; one that cannot be written is told of elsewhere."""
+    """A context in which warnings are also added to a file; one that cannot be written is told of elsewhere.
+
+    Python prints warnings that no handler takes. With that of the file there is one, so the printing is added, too.
+    """
     handler = logging.FileHandler(file, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     handler.handleError = lambda record: None  # type: ignore[method-assign]
     log = logging.getLogger("scoresde")
-    log.addHandler(handler)
+    taken = [handler] if log.hasHandlers() or not logging.lastResort else [handler, logging.lastResort]
+    for each in taken:
+        log.addHandler(each)
     try:
         yield
     finally:
-        log.removeHandler(handler)
+        for each in taken:
+            log.removeHandler(each)
         handler.close()
 
 

@@ -329,9 +329,12 @@ def test_what_does_not_fit_the_images_is_adapted_with_a_word(caplog):
     assert adapted(configuration.load("digits", ["train.accumulate=64"]), few, 1).train.batch == 128  # cannot be
 
 
-def test_warnings_are_kept_with_the_run():
+def test_warnings_are_kept_with_the_run_and_shown(monkeypatch, capsys):
+    """Where nobody else listens, as on the command line and in most notebooks."""
+    monkeypatch.setattr(logging.getLogger("scoresde"), "propagate", False)
     fit("digits", "run", overrides=[*SMALL, "train.warmup=100"], device="cpu", progress=False)
-    assert "train.warmup is 6 instead of 100" in Path("run/log.txt").read_text()
+    for text in (Path("run/log.txt").read_text(), capsys.readouterr().err):
+        assert text.count("train.warmup is 6 instead of 100") == 1
     assert not logging.getLogger("scoresde").handlers
 
 
