@@ -72,6 +72,8 @@ class Solver(Ending, ABC):
     ) -> Tensor:
         """Integrates x, (B, *), from time `start` to time `stop`.
 
+        A gradient of the result takes the steps that an adaptive solver chose for constants, as in torchdiffeq.
+
         Args:
             model: The score model.
             x: The state at time `start`, (B, *).
