@@ -9,6 +9,7 @@ from torch import Tensor
 from ..core.devices import device
 from ..core.errors import UsageError
 from ..data import data
+from ..data.base import pictures
 from ..images import sheets
 from ..images.samples import find_samples, read_samples
 from ..metrics import Estimate, Metric, Statistics
@@ -63,7 +64,7 @@ def run(
             reference = Statistics.load(statistics or "")
         else:
             source = build(data, data_name, {k: v for k, v in options.items() if k not in fields})
-            reference = sheets.to_uint8(source.load(split).scaled())
+            reference = sheets.to_uint8(pictures(source.load(split)).scaled())
     if save_statistics and (len(used) != 1 or not isinstance(used[0], Frechet) or isinstance(reference, Statistics)):
         raise UsageError("--save-statistics takes --data and one metric that has statistics: fd, fid or pixel-frechet")
     for one in used:

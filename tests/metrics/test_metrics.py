@@ -516,6 +516,7 @@ def test_the_command_measures_a_run_of_samples(run, tmp_path, digits):
         ("metrics good --statistics no.npz --metric fd", 3, "no.npz cannot be read as a file of statistics"),
         ("metrics good --data digits --metric fid --weights no.pth", 4, "there is no file of Inception weights no.pth"),
         ("metrics two --data digits --metric fd", 2, "fd needs at least 3 samples, got 2"),
+        ("metrics good --data npz --path a.npy --metric sw", 3, "takes images of whole grey levels"),
     ],
 )
 def test_bad_input_is_one_clear_sentence(run, tmp_path, line, code, message):
@@ -524,6 +525,7 @@ def test_bad_input_is_one_clear_sentence(run, tmp_path, line, code, message):
         (tmp_path / folder).mkdir()
         for name, size in zip("abc", shapes, strict=False):
             Image.new("I;16" if folder == "deep" else "L", size).save(tmp_path / folder / f"{name}.png")
+    np.save(tmp_path / "a.npy", np.arange(320.0).reshape(5, 1, 8, 8))  # which were compared in units of their own
     (tmp_path / "cut").mkdir()
     (tmp_path / "cut" / "a.png").write_bytes(b"\x89PNG cut")
     text = " ".join(run(line, code).split())
