@@ -13,7 +13,7 @@ from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
 from scoresde.solvers.few_steps import network_of
 
-GOOD = ["adams", "unipc:steps=10", "dpm++:steps=20", "euler:steps=30", "sde-dpm++:steps=30", "em:steps=300"]
+GOOD = ["adams", "unipc:steps=10", "dpm++:steps=20", "euler:steps=30", "sde-dpm++:steps=30", "em:steps=150"]
 BAD = ["unipc:steps=5,prediction=noise", "unipc:steps=10,prediction=noise", "unipc:steps=5"]
 
 
@@ -31,7 +31,7 @@ def test_the_distance_is_that_of_the_nearest_point_of_the_range():
 
 @pytest.mark.parametrize("solver", GOOD)
 def test_good_samples_are_not_named(solver, caplog):
-    out = scoresde.sample("digits", solver, n=16)
+    out = scoresde.sample("digits", solver, n=8)
     assert out.info["beyond"] < 0.05 and not caplog.records
 
 
