@@ -11,8 +11,8 @@ from torch import Tensor
 from ..core.errors import DataError, UsageError
 from ..core.options import Options, Registry
 from ..core.random import permutation, stream
-from ..core.sentences import many
 from ..core.units import Units
+from .numbers import real, whole
 
 Split = Literal["train", "test"]
 Reduce = Annotated[int, Field(ge=1, description="Reduce images by the means of squares with this side, in pixels.")]
@@ -115,7 +115,7 @@ class Images(Dataset):
     """
 
     pixels: Tensor
-    """(N, C, H, W) uint8, each value in 0 .. levels - 1."""
+    """(N, C, H, W) uint8, each value in 0 .. levels - 1; arrays are converted."""
     levels: int = 256
     """Number of grey levels of the set: 256 for photographs, 17 for scikit-learn's digits."""
     labels: Tensor | None = None
@@ -124,6 +124,7 @@ class Images(Dataset):
     """What the classes are called, in the order of their labels; empty if they have no names."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "pixels", real(self.pixels))
         if self.pixels.ndim != 4 or self.pixels.dtype != torch.uint8 or not self.pixels.numel():
             found = f"{tuple(self.pixels.shape)} of {self.pixels.dtype}"
             raise DataError(f"images must be a non-empty (N, C, H, W) uint8 tensor, got {found}")
@@ -133,8 +134,8 @@ class Images(Dataset):
             )
         if int(self.pixels.max()) >= self.levels:
             raise DataError(f"images of {self.levels} grey levels hold the value {int(self.pixels.max())}")
-        if self.labels is not None and len(self.labels) != len(self.pixels):
-            raise DataError(f"{many(len(self.labels), 'label')} for {many(len(self.pixels), 'image')}")
+        if self.labels is not None:
+            object.__setattr__(self, "labels", whole(self.labels, len(self.pixels)))
 
     @property
     def items(self) -> Tensor:

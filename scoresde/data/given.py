@@ -97,7 +97,7 @@ def as_dataset(x: Any, like: Dataset | None = None) -> Dataset:
         return x
     if isinstance(x, TensorDataset):
         x = x.tensors[:2]
-    elif (isinstance(x, Pairs) and hasattr(x, "__len__")) or hasattr(x, "column_names") or _listed(x):
+    elif _listed(x) or (hasattr(x, "__len__") and (isinstance(x, Pairs) or hasattr(x, "column_names"))):
         x = pairs(x)
     if isinstance(x, tuple) and len(x) == 1:
         return meant(x[0], like=like)

@@ -236,3 +236,12 @@ def test_wrong_options_are_refused(name: str, options: dict[str, Any]) -> None:
 def test_images_without_pixels_or_levels_are_refused(shape: tuple[int, ...], levels: int, said: str) -> None:
     with pytest.raises(DataError, match=said):
         Images(torch.zeros(shape, dtype=torch.uint8), levels)
+
+
+@pytest.mark.parametrize("labels", [[0.0, 0.7], [0, -1], [[0], [1]], [0], ["a", "b"]])
+def test_labels_of_images_are_whole_as_those_of_other_data(labels: list[Any]) -> None:
+    pixels = np.zeros((2, 1, 8, 8), dtype=np.uint8)
+    with pytest.raises(DataError, match="labels must be"):
+        Images(pixels, labels=labels)  # type: ignore[arg-type]
+    taken = Images(pixels, labels=np.arange(2, dtype=np.uint8))  # type: ignore[arg-type]
+    assert taken.labels is not None and taken.labels.dtype == torch.int64 and taken.drawn(1).labels is not None

@@ -69,6 +69,12 @@ def test_other_numbers_stay_what_they_are(x):
     assert isinstance(found, Tensors) and np.allclose(found.values, x, atol=1e-6)
 
 
+class Stream(torch.utils.data.IterableDataset):
+    """A data set without a length, as those of Hugging Face that are streamed."""
+
+    column_names = ("img", "label")
+
+
 @pytest.mark.parametrize(
     "x, reason",
     [
@@ -83,6 +89,7 @@ def test_other_numbers_stay_what_they_are(x):
         ((MOONS, np.array(["a", "b"] * 50)), r"<U1: numpy\.unique"),
         (torch.utils.data.DataLoader(MOONS), "got a DataLoader"),
         (iter(MOONS), "got a "),
+        (Stream(), "got a Stream: put its items into one"),
         ({"train": MOONS}, "those of train"),
     ],
 )
