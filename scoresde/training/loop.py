@@ -53,6 +53,8 @@ class TrainState:
     """Length of the last gradient, before clipping."""
     skipped: int = 0
     """Steps left out because the loss or the gradient was not finite."""
+    since: tuple[int, float, float] = (0, 0.0, 0.0)
+    """Steps since the last line of metrics.jsonl, and the sums of their `loss` and `vlb`."""
     also: list[NetworkModel] = field(default_factory=list)
     """Averages with the half-lives train.ema_also."""
     powers: list[NetworkModel] = field(default_factory=list)

@@ -65,6 +65,7 @@ def content(state: TrainState, config: Config, digest: str) -> dict[str, Any]:
         "step": state.step,
         "images": state.images,
         "skipped": state.skipped,
+        "since": state.since,
         "config": config.tables(),
         "machine": machine(state.model),
         "data": digest,

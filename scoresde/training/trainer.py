@@ -69,16 +69,17 @@ def _asked_to_stop(callbacks: Sequence[Callback], state: TrainState) -> bool:
     return stop
 
 
-def parts(losses: Sequence[float], bounds: Sequence[float]) -> dict[str, float]:
+def parts(steps: int, loss: float, vlb: float) -> dict[str, float]:
     """The mean loss, and those of the two parts of the hybrid loss, mse + 0.001 vlb, by their names.
 
     Args:
-        losses: The losses of some steps.
-        bounds: Their variational bounds in bits/dim, NaN where the loss has none.
+        steps: How many.
+        loss: The sum of their losses.
+        vlb: That of their variational bounds in bits/dim, NaN where the loss has none.
     """
-    if not losses:
+    if not steps:
         return {}
-    loss, vlb = sum(losses) / len(losses), sum(bounds) / len(bounds)
+    loss, vlb = loss / steps, vlb / steps
     return {"loss": loss} if math.isnan(vlb) else {"loss": loss, "mse": loss - BOUND * vlb, "vlb": vlb}
 
 
@@ -101,7 +102,7 @@ def follow(
         end: When the run has to be over, by the monotonic clock, or None.
     """
     config = run.config
-    options, losses, bounds, together = config.train, list[float](), list[float](), processes()
+    options, together = config.train, processes()
     shown, began = progress if together.first else False, time.monotonic()
     bar = progress_bar(
         options.images,
@@ -120,10 +121,10 @@ def follow(
             context.enter_context(signals)
         for _ in steps(config, images, state):
             if math.isfinite(state.loss):  # one that is not was left out, and is counted
-                losses.append(state.loss)
-                bounds.append(state.vlb)
+                count, loss, vlb = state.since
+                state.since = count + 1, loss + state.loss, vlb + state.vlb
             bar.update(options.batch)
-            figures = parts(losses, bounds)
+            figures = parts(*state.since)
             bar.set_postfix_str(", ".join(f"{name} {value:.4f}" for name, value in figures.items()), refresh=False)
             over = end is not None and time.monotonic() > end - min(SPARE * (end - began), LONGEST)
             enough = (bool(callbacks) or end is not None) and together.any(
@@ -138,8 +139,7 @@ def follow(
             if due(options.log_every):
                 if together.first:
                     run.log(state, **figures)
-                losses.clear()
-                bounds.clear()
+                state.since = 0, 0.0, 0.0
             if options.tracked and due(options.snapshot_every, last):
                 run.take(state)  # before the checkpoint: no run goes on from one later than a snapshot it lacks
             if due(options.save_every):

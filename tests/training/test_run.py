@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from scoresde.training.loop import start, train
 from scoresde.training.recorded import recorded_config
 from scoresde.training.resume import machine
 from scoresde.training.run import Run
+from scoresde.training.trainer import follow
 
 SMALL = ["network.channels=4", "network.group_channels=4", "network.multipliers=[1]", "network.blocks=1"]
 SMALL += ["train.batch=16", "train.images=320", "train.warmup=160"]
@@ -173,6 +175,22 @@ def test_the_command_resumes_only_what_is_there(run, monkeypatch):
         state.write_bytes(b"")
     assert "no checkpoint is whole" in run(f"{LINE} --resume auto", 4)
     assert "already holds a run" in run(LINE, 2)
+
+
+def test_the_log_of_a_run_that_was_killed_is_that_of_one_that_ran_through(tmp_path):
+    """Lines every four steps, and a checkpoint of the sixth."""
+    chosen = config("train.images=160", "train.log_every=64", "train.save_every=96")
+    folder, logs = Run(tmp_path, chosen, {}), list[list[dict]]()
+    for resumed in (False, True):
+        state = fresh(chosen)
+        if resumed:
+            shutil.rmtree(folder.checkpoints.all()[-1])
+            folder.resume(state)
+        folder.open(state)
+        assert follow(chosen.data.load("train"), state, folder, progress=False) == 0
+        logs.append([json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()])
+    assert [row["step"] for row in logs[0]] == [4, 8, 10] and state.step == 10
+    assert [row | {"seconds": 0} for row in logs[0]] == [row | {"seconds": 0} for row in logs[1]]
 
 
 def test_two_trainings_do_not_share_a_folder(run):
