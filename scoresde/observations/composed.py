@@ -134,6 +134,9 @@ class OrthogonalComposed(OrthogonalObservation, Composed):
     def gain(self) -> float:
         return math.prod(part.gain for part in self.parts if isinstance(part, OrthogonalObservation))
 
+    def consistent(self, y: Tensor) -> Tensor:
+        return self.forward(self.pinv(y))  # not all of it where a hole came before the noise
+
 
 def last(observation: Observation) -> Observation:
     """What was done last: the last part of a composition, or the observation itself.

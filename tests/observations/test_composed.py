@@ -43,6 +43,7 @@ SCRATCH = torch.ones(4, 4)
 SCRATCH[1] = 0
 EVERY = {
     "grey and scratched": (Composed(Luma(noise=0.1), Pixels(SCRATCH)), True),
+    "scratched, then grey": (Composed(Pixels(SCRATCH), Luma(noise=0.1)), True),
     "small and grey": (Composed(Downsample(factor=2), Luma(noise=0.1)), True),
     "grey and small, both noisy": (Composed(Luma(noise=0.2), Downsample(factor=2, noise=0.1)), True),
     "cut, blurred, grey": (Composed(Crop(left=1), GaussianBlur(sigma=0.7), Luma(noise=0.1)), False),
@@ -88,13 +89,14 @@ def test_it_is_exact_for_normal_data(seen, is_orthogonal, name):
     y = seen.forward(TRUTH)
     y = y + seen.noise * draw(y.shape, "n")
     made = conditioners[name](**({"covariance": SIGMA} if name == "covariance" else {}))
-    x, t = draw((1, *SHAPE), "x"), torch.tensor([0.3]).double()
-    found = made.condition(PRIOR, seen, y).denoise(x, t).flatten().numpy()
-    (level,) = PRIOR.sde.levels([0.3])
+    x, t = draw((2, *SHAPE), "x"), torch.tensor([0.3, 0.5]).double()  # two times: no matrix is factorised
+    found = made.condition(PRIOR, seen, y.expand(2, *y.shape[1:])).denoise(x, t).flatten(1).numpy()
     inverse, rows = np.linalg.inv(C.numpy()), a.any(1)
-    precision = inverse + (level.alpha / level.sigma) ** 2 * np.eye(SIZE) + a.T @ a / seen.noise**2
-    pull = level.alpha / level.sigma**2 * x.flatten().numpy() + a[rows].T @ y.flatten().numpy()[rows] / seen.noise**2
-    assert np.allclose(found, np.linalg.solve(precision, inverse @ MEAN.numpy() + pull), atol=1e-5)
+    for k, level in enumerate(PRIOR.sde.levels(t.tolist())):
+        precision = inverse + (level.alpha / level.sigma) ** 2 * np.eye(SIZE) + a.T @ a / seen.noise**2
+        pull = level.alpha / level.sigma**2 * x[k].flatten().numpy()
+        pull = pull + a[rows].T @ y.flatten().numpy()[rows] / seen.noise**2
+        assert np.allclose(found[k], np.linalg.solve(precision, inverse @ MEAN.numpy() + pull), atol=1e-5)
 
 
 def test_an_old_photograph_is_taken_by_all():
