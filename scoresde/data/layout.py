@@ -106,7 +106,8 @@ def _of_folders(
     """The folder of each picture, where folders are classes, or why they are none."""
     depths, kinds = {len(parts) for parts in train.values()}, {parts[0] for parts in train.values() if parts}
     if depths != {1}:
-        return {}, "they lie in folders of several depths" if depths != {0} else "they lie in one folder"
+        inside = "they lie in folders of several depths" if len(depths) > 1 else "their folders lie in other folders"
+        return {}, "they lie in one folder" if depths == {0} else inside
     if len(kinds) < 2:
         return {}, "they lie in one folder"
     if len(train) < 2 * len(kinds):
