@@ -35,12 +35,15 @@ class GivenData(DataOptions):
             test: Items that are not, or None if nothing will be measured on any.
 
         Raises:
-            DataError: The two differ in kind or shape.
+            DataError: The two differ in kind, shape or grey levels.
         """
         made = cls(count=len(train), sha256=digest(train))
         if test is not None and (type(test) is not type(train) or test.shape != train.shape):
             kinds = [f"{type(each).__name__} of shape {each.shape}" for each in (test, train)]
             raise DataError(f"the held-out data are {kinds[0]}, and the training data {kinds[1]}: give both alike")
+        if isinstance(train, Images) and isinstance(test, Images) and test.levels != train.levels:
+            levels = f"{test.levels} grey levels, and the training images {train.levels}"
+            raise DataError(f"the held-out images have {levels}: give both as scoresde.Images(pixels, levels)")
         if isinstance(test, Tensors):
             test = replace(test, measure=train.units)
         made._splits = {"train": train} | ({} if test is None else {"test": test})
