@@ -38,8 +38,8 @@ def chosen(text: str) -> list[Kind]:
 @click.command(
     "stats",
     epilog="""\b
-All kinds and clusters that were stored before are replaced: name all that you need. A bundled model is not changed: the
-files go into its copy in models/NAME, or in --out.
+Other kinds, and clusters, that were stored before stay if they are of the same --data. A bundled model is not changed:
+the files go into its copy in models/NAME, or in --out.
 \b
 Examples:
   scoresde stats digits
@@ -91,8 +91,9 @@ def statistics(
         for covariance in found:
             covariance.check(tuple(files.read_json(folder / models.CONFIG)["shape"]))
         target = home(folder, out)
-        record = {"data": title, "images": len(x)}
-        store.save(target, found, record if title.endswith("latents") else record | typicality.usual(found, x))
+        record = {"data": title, "images": len(x), **({"option": data_name} if data_name else {})}
+        every = [*found, *store.others(target, found, record)]
+        store.save(target, every, record if title.endswith("latents") else record | typicality.usual(every, x))
     rows = [
         {
             "kind": covariance.kind,

@@ -1,6 +1,6 @@
 """The covariances of a model's data and its clusters, in its folder as covariance.safetensors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,7 +81,7 @@ def missing(name: str | Path, what: str, kind: Kind | None, clustered: bool) -> 
     folder = models.locate(name)
     copy = place(folder)  # of a bundled model, which is left as it is
     name, then = (name, "") if copy == folder else (folder.name, f", and take the model {copy}")
-    wanted = {*USUAL, *every(folder), kind}  # those that are there too, since the command replaces them
+    wanted = {*every(folder), kind} if clustered else {kind}  # mixture takes the best kind that there is
     kinds = "" if wanted <= {*USUAL, None} else f" --kinds {','.join(one for one in KINDS if one in wanted)}"
     them, clusters = ("them", f" --clusters {CLUSTERS}") if clustered else ("it", "")
     return f"{name} has no {what}: make {them} with `scoresde stats {name}{kinds}{clusters}`{then}"
@@ -112,6 +112,24 @@ def every(folder: Path, clustered: bool = False) -> dict[Kind, Covariance]:
         elif parts:
             found[kind] = Covariance(kind, shape, parts[0], tuple(parts[1:]))
     return found
+
+
+def others(folder: Path, covariances: Sequence[Covariance], record: Mapping[str, Any]) -> list[Covariance]:
+    """What a model's folder holds of the same data beside covariances that are made anew: other kinds, and clusters.
+
+    Args:
+        folder: The model's folder.
+        covariances: Those that are made anew.
+        record: What they are estimated from: the keys `data`, and `option` if the data are not those of the training.
+    """
+    try:
+        old = files.read_json(folder / RECORD) if (folder / RECORD).exists() else {}
+        held = (*every(folder).values(), *every(folder, clustered=True).values())
+    except CheckpointError:  # what is damaged is replaced
+        return []
+    made = {(one.kind, type(one)) for one in covariances}
+    alike = all(old.get(key) == record.get(key) for key in ("data", "option"))
+    return [one for one in held if alike and (one.kind, type(one)) not in made]
 
 
 def fitted(

@@ -207,6 +207,12 @@ def test_stats_keeps_clusters_with_the_model_and_conditioning_finds_them(tmp_pat
     kept = store.load("models/digits", "dct", clustered=True)
     assert isinstance(kept, Mixture) and kept.centres.shape == (10, 1, 8, 8)
     assert not isinstance(store.load("models/digits", "dct"), Mixture)
+    folder = tmp_path / "models/digits"
+    for more, kinds, clusters in (("", ["channel"], ["dct"]), (" --data digits", ["channel"], [])):  # other data
+        CliRunner().invoke(cli.scoresde, f"stats digits -n 300 --kinds channel{more}".split(), prog_name="scoresde")
+        assert list(store.every(folder)) == kinds + ["dct"] * (not more) and list(store.every(folder, True)) == clusters
+        assert more or bool((store.load(folder, "dct", clustered=True).centres == kept.centres).all())
+    CliRunner().invoke(cli.scoresde, line.split(), prog_name="scoresde")
     top = torch.zeros(8, 8)
     top[:4] = 1
     image = scoresde.sample("digits", n=1).images
