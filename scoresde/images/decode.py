@@ -122,7 +122,10 @@ def _flat(picture: Image.Image, name: str) -> Image.Image:
             values = np.asarray(part)
             # Pillow's "I" is 32 bits wide, but mostly holds what was 16 bits in the file.
             if picture.mode == "F" or values.min() < 0 or values.max() > 65535:
-                raise DataError(f"{name} has pixels of more than 16 bits and unknown range: save it with 8 or 16 bits")
+                raise DataError(
+                    f"{name} has pixels of more than 16 bits and unknown range: save it with 8 or 16 bits, or train on "
+                    "the numbers in an .npy array"
+                )
             return Image.fromarray(((values.astype(np.int32) + 128) // 257).astype(np.uint8))  # rounded, as 257 is odd
 
         return _in_strips(picture, "L", scaled)
