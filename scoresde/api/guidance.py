@@ -1,5 +1,6 @@
 """Classes and guidance, from the options of the command line."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,16 @@ def guided(
     return ClassifierGuidedModel(model, classifier, scale, classes, interval=interval)
 
 
+def _apart(text: str, names: Sequence[str]) -> Iterator[str]:
+    """The parts of a text between commas; those of a name that has commas of its own stay together."""
+    parts = text.split(",")
+    while parts:
+        sizes = range(len(parts), 0, -1)
+        size = next((n for n in sizes if ",".join(parts[:n]).strip() in names), 1)
+        yield ",".join(parts[:size])
+        parts = parts[size:]
+
+
 def labels(
     model: ScoreModel,
     classes: str | None,
@@ -106,7 +117,8 @@ def labels(
             if value is not None:
                 raise UsageError(f"{option} needs --class: say which class the samples are guided to")
         return None
-    named = class_numbers(model if classifier is None else classifier, classes.split(","))
+    knows = model if classifier is None else classifier
+    named = class_numbers(knows, _apart(classes, names_of(knows)))
     between = None
     if interval is not None:
         try:

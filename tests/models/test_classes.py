@@ -12,6 +12,7 @@ from tiny import tiny_model
 
 import scoresde
 from scoresde import models
+from scoresde.api.guidance import labels
 from scoresde.cli import scoresde as command
 from scoresde.core.errors import UsageError
 from scoresde.data.base import Images, data
@@ -111,6 +112,15 @@ def test_a_number_is_a_name_only_where_a_class_is_called_so():
     assert numbers() == [2, 2, 1]
     assert numbers("one", "three", "two") == [2, 2, 1]
     assert numbers("1", "2", "3") == [1, 2, 0]
+
+
+def test_a_name_with_commas_is_one_name_on_the_command_line():
+    """As those of ImageNet are: its parts are also words of other classes."""
+    names = ["tench, Tinca tinca", "carp, tench", "Kirsche"]
+    model = scoresde.NetworkModel(torch.nn.Identity(), scoresde.VPSDE(), (4,), classes=3, class_names=names)
+    for text, classes in ((names[0], [0]), (f"{names[1]},Kirsche", [1, 2]), ("2,carp", [2, 1]), ("tench", [0, 1])):
+        found = labels(model, text, len(classes), None, None)
+        assert found is not None and found.classes == classes
 
 
 def test_what_means_no_class_is_answered_with_the_names(named):
