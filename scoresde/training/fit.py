@@ -13,7 +13,7 @@ from torch import nn
 
 from ..core.devices import device as device_of
 from ..core.errors import UsageError
-from ..core.folders import only_writer, writable
+from ..core.folders import apart, only_writer, writable
 from ..core.parallel import group, grouped, processes
 from ..data.given import GivenData, as_dataset, digest
 from ..networks.given import GivenNetwork
@@ -177,10 +177,13 @@ def _claimed(run: Run, claim: ExitStack, resume: Resume) -> bool:
     """Takes the folder of a run for this process alone; whether there is something to go on from.
 
     Raises:
-        UsageError: The folder cannot be written, is in use, or holds a run that is not to be resumed.
+        UsageError: The folder cannot be written, is in use, holds a run that is not to be resumed, or the pictures.
     """
     if resume not in (True, False, "auto", "must", "never"):
         raise UsageError(f"resume must be 'auto', 'must' or 'never', got {resume!r}")
+    pictures = getattr(run.config.data, "path", None)
+    if pictures and Path(pictures).is_dir() and not run.checkpoints.any():
+        apart(run.folder, [Path(pictures) / "*"])  # the sheets of the run would be among what it learns from
     claim.enter_context(only_writer(writable(run.folder)))
     begun, must = run.checkpoints.any(), resume in (True, "must")
     if not must and resume != "auto":

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from scoresde import models
@@ -307,3 +308,13 @@ def test_a_digest_tells_images_apart(pixels):
     }
     assert len(found) == 4 and digest(as_dataset(torch.from_numpy(pixels))) == digest(images)
     assert GivenData.of(images).shape == (1, 8, 8)
+
+
+def test_a_run_is_not_written_among_its_pictures(run):
+    """Its sheets would be pictures that it learns from, once it is resumed."""
+    Path("album").mkdir()
+    for i, each in enumerate(numpy_stream(1).integers(0, 256, (4, 8, 8), dtype=np.uint8)):
+        Image.fromarray(each).save(f"album/{i}.png")
+    said = run("train digits data.name=folder data.path=album data.size=8 --out album/../album --device cpu", 2)
+    assert "is the folder of album/*, beside which nothing is written" in " ".join(said.split())
+    assert sorted(os.listdir("album")) == [f"{i}.png" for i in range(4)]
