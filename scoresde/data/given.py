@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
-from PIL import Image
 from pydantic import Field, PrivateAttr
 from torch import Tensor
 from torch.utils.data import Dataset as Pairs
@@ -14,7 +13,7 @@ from torch.utils.data import TensorDataset
 
 from ..core.errors import DataError, UsageError
 from .base import DataOptions, Dataset, Images, Split, data
-from .meaning import meant, pairs
+from .meaning import kind_of, listed, meant, pairs
 from .tensors import Tensors
 
 
@@ -38,12 +37,9 @@ class GivenData(DataOptions):
             DataError: The two differ in kind, shape or grey levels.
         """
         made = cls(count=len(train), sha256=digest(train))
-        if test is not None and (type(test) is not type(train) or test.shape != train.shape):
-            kinds = [f"{type(each).__name__} of shape {each.shape}" for each in (test, train)]
-            raise DataError(f"the held-out data are {kinds[0]}, and the training data {kinds[1]}: give both alike")
-        if isinstance(train, Images) and isinstance(test, Images) and test.levels != train.levels:
-            levels = f"{test.levels} grey levels, and the training images {train.levels}"
-            raise DataError(f"the held-out images have {levels}: give both as scoresde.Images(pixels, levels)")
+        if test is not None and kind_of(test) != kind_of(train):
+            kinds = f"the held-out data are {kind_of(test)}, and the training data {kind_of(train)}"
+            raise DataError(f"{kinds}: give both alike")
         if isinstance(test, Tensors):
             test = replace(test, measure=train.units)
         made._splits = {"train": train} | ({} if test is None else {"test": test})
@@ -80,11 +76,6 @@ def digest(found: Dataset) -> str:
     return sha256.hexdigest()
 
 
-def _listed(x: Any) -> bool:
-    """Whether x is a list of pictures, or data by name."""
-    return isinstance(x, Mapping) or (isinstance(x, list | tuple) and bool(x) and isinstance(x[0], Image.Image))
-
-
 def as_dataset(x: Any, like: Dataset | None = None) -> Dataset:
     """Data as they are, or what an array, a list, pictures or a data set of PyTorch or Hugging Face mean; see `meant`.
 
@@ -100,7 +91,7 @@ def as_dataset(x: Any, like: Dataset | None = None) -> Dataset:
         return x
     if isinstance(x, TensorDataset):
         x = x.tensors[:2]
-    elif _listed(x) or (hasattr(x, "__len__") and (isinstance(x, Pairs) or hasattr(x, "column_names"))):
+    elif listed(x) or (hasattr(x, "__len__") and (isinstance(x, Pairs) or hasattr(x, "column_names"))):
         x = pairs(x)
     if isinstance(x, tuple) and len(x) == 1:
         return meant(x[0], like=like)

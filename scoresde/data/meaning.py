@@ -65,10 +65,29 @@ def meant(
         found = Tensors(numbers, kind, None if like is None else like.units)
     if like is None and isinstance(found, Tensors):
         _doubted(found, what)
-    if like is not None and (type(found) is not type(like) or found.shape != like.shape):
-        kinds = [f"{type(each).__name__} of shape {each.shape}" for each in (found, like)]
-        raise DataError(f"{what} means {kinds[0]}, and the training data are {kinds[1]}: give both in the same way")
+    if like is not None and kind_of(found) != kind_of(like):
+        kinds = f"{what} means {kind_of(found)}, and the training data are {kind_of(like)}"
+        raise DataError(f"{kinds}: give both in the same way")
     return found
+
+
+def kind_of(found: Dataset) -> str:
+    """What held-out data have in common with training data.
+
+    Args:
+        found: The data.
+    """
+    levels = f" with {found.levels} grey levels" if isinstance(found, Images) else ""
+    return f"{type(found).__name__} of shape {found.shape}{levels}"
+
+
+def listed(x: Any) -> bool:
+    """Whether x is a list of pictures, or data by name.
+
+    Args:
+        x: Anything.
+    """
+    return isinstance(x, Mapping) or (isinstance(x, list | tuple) and bool(x) and isinstance(x[0], Image.Image))
 
 
 def _first(x: Tensor) -> Tensor:
