@@ -7,10 +7,10 @@ from torch import Tensor
 
 from ..core.devices import double, like
 from ..core.errors import UsageError
-from ..core.random import Generators, randn, stream
+from ..core.random import Generators, randn, randn_like, stream
 from ..core.sentences import many
 from .base import TOL, LinearObservation, Observation, OrthogonalObservation, Precision
-from .krylov import conjugate_gradients
+from .krylov import Solution, conjugate_gradients
 from .listed import WrittenObservation
 from .named import ROUNDING, Crop
 from .pixels import Pixels
@@ -50,6 +50,7 @@ class Stacked(Observation):
     shape: tuple[int, ...] | None = None
     """Shape of one sample, once it is known."""
     _shapes: list[torch.Size] | None = None  # of each part's measurement, once they are known
+    _few: bool | None = None  # whether A Aᵀ has few eigenvalues, once that is known
 
     def __init__(self, *observations: Observation) -> None:
         parts = list[Observation]()
@@ -94,9 +95,8 @@ class Stacked(Observation):
             raise UsageError(
                 f"{self} takes {many(len(self.parts), 'measurement')}, one a part, got {len(measurements)}"
             )
-        rows = max(len(y) for y in measurements)
         flat = [weight * y.reshape(len(y), -1) for weight, y in zip(self.weights, measurements, strict=True)]
-        return torch.cat([y.expand(rows, -1) for y in flat], 1)
+        return torch.cat([y.expand(max(map(len, flat)), -1) for y in flat], 1)
 
     def split(self, y: Tensor) -> list[Tensor]:
         """The measurement of each part, (B, *m), in its own units: the inverse of `join`.
@@ -178,11 +178,13 @@ class LinearStack(Stacked, LinearObservation):
         return torch.stack(found).sum(0)
 
     def consistent(self, y: Tensor) -> Tensor:
-        # Rows that say the same as others make A Aᵀ have few eigenvalues. Where it has many, to be near is enough.
-        found = conjugate_gradients(
-            self.forward, lambda p, seen: self.adjoint(seen), self.adjoint(y), products=PRODUCTS, tol=TOL
-        )
-        return self.forward(found.u)
+        def nearest(y: Tensor) -> Solution:
+            b = self.adjoint(y)
+            return conjugate_gradients(self.forward, lambda _, seen: self.adjoint(seen), b, products=PRODUCTS, tol=TOL)
+
+        if self._few is None:  # where A Aᵀ has more, what is found would not be linear in y
+            self._few = not bool(nearest(randn_like(y, stream(0, "rows"))).missed.any())
+        return self.forward(nearest(y).u) if self._few or not self.noise else y
 
     def near_inverse(self, b: Tensor, precision: Precision) -> Tensor:
         # Each part by itself: what they have in common, conjugate gradients find.
@@ -243,8 +245,5 @@ def orthogonal(stack: Stacked, shape: tuple[int, ...]) -> bool:
     if len(parts) < len(stack.parts) or max(lengths) > (1 + 1e-12) * min(lengths):
         return False
     x = randn((stack.bound or 1, *shape), stream(0, "rows"), dtype=torch.float64)
-    for k, part in enumerate(parts):  # each row in a random combination with the others of its part
-        own = part.project(x)
-        if any(bool(other.forward(own).abs().max() > 1e-9) for other in parts[:k]):
-            return False
-    return True
+    own = [part.project(x) for part in parts]  # each row in a random combination with the others of its part
+    return not any(bool(other.forward(seen).abs().max() > 1e-9) for k, seen in enumerate(own) for other in parts[:k])
