@@ -378,7 +378,7 @@ def test_what_is_not_linear_goes_with_dps():
     ("make", "message"),
     [
         (lambda: Stacked(), "at least one observation"),
-        (lambda: Stacked(Luma()).join(TRUTH, TRUTH), "takes 1 measurements, one for each part, got 2"),
+        (lambda: Stacked(Luma()).join(TRUTH, TRUTH), "takes 1 measurement, one a part, got 2"),
         (lambda: Stacked(Luma()).split(TRUTH.flatten(1)), "say stack.of_shape"),
         (lambda: Stacked(Luma()).check(TRUTH, SHAPE), r"is \(B, 16\) for samples of shape .* with `join`"),
         (lambda: Stacked(Luma(), Blur(torch.ones(9, 9))).check(torch.zeros(1, 64), SHAPE), "kernel of 9x9"),
