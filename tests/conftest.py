@@ -7,7 +7,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from scoresde.bench import network
+from scoresde.bench import network, page
 from scoresde.bench.check import base
 from scoresde.cli import scoresde
 from scoresde.sampling import progress_lines
@@ -30,6 +30,18 @@ def silence(monkeypatch):
 def small_sheets(monkeypatch):
     """A sheet of 64 samples, which every training ends with, would take longer than the training."""
     monkeypatch.setattr(gallery, "SHEET", 4)
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request, monkeypatch):
+    """The plots of a benchmark's page take longer than a small benchmark; tests of the plots ask for `drawn`."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(page, "inline", lambda figure, title: f"<svg>{title}</svg>")
+
+
+@pytest.fixture
+def drawn():
+    """With the plots of a benchmark's page."""
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -143,11 +143,10 @@ class GaussianMixtureModel(ScoreModel):
         """
         which = choose(self.log_weights.exp(), count, generator)
         z = randn((2, count, self.means.shape[1]), generator, dtype=torch.float64).to(self.means.device)
-        # Some rows at a time: each has a matrix of its own, and those of 20,000 rows of 192 values would take 6 GB.
-        parts = -(-count // max(3, 2**22 // self.means.shape[1] ** 2)) or 1
-        each = zip(which.tensor_split(parts), z[0].tensor_split(parts), strict=True)
-        turned = [torch.einsum("bde,be->bd", self.bases[k], self.variances[k].sqrt() * part) for k, part in each]
-        x0 = self.means[which] + torch.cat(turned)
+        x0 = self.means[which]
+        for k in set(which.tolist()):
+            rows = which == k
+            x0[rows] += z[0, rows] * self.variances[k].sqrt() @ self.bases[k].T
         at = torch.tensor([t], dtype=torch.float64)
         noisy = float(self.sde.alpha(at)) * x0 + (float(self.sde.sigma(at)) * z[1] if t else 0.0)
         return noisy.reshape(count, *self.shape)
