@@ -11,11 +11,9 @@ from torch import Tensor
 from ..core.options import remembered
 from .base import Chain, sdes
 from .preserving import VariancePreserving
-from .vp import VPSDE
+from .vp import VPSDE, ends_in_noise
 
 Schedule = Literal["linear", "cosine", "quadratic", "sigmoid"]
-NOISIEST = 0.25
-"""The largest ᾱ_N that a chain may end with: above it, its end is not near to pure noise."""
 
 
 class DiscreteChain(VariancePreserving):
@@ -31,11 +29,6 @@ class DiscreteChain(VariancePreserving):
     @abstractmethod
     def log_ratios(self) -> Tensor:
         """log ᾱ_n/ᾱ_{n-1} = log(1 - β_n) for n = 1 .. N, (N,), float64."""
-
-    @staticmethod
-    def _ends_in_noise(last: float, advice: str) -> None:
-        if last > NOISIEST:
-            raise ValueError(f"the chain must end in noise, ᾱ ≤ {NOISIEST}, got {last:.3g}: {advice}")
 
     @property
     def chain(self) -> Chain:
@@ -93,7 +86,7 @@ class DDPM(DiscreteChain):
                 f"β must rise from step to step and stay below 1, got {first:g} to {last:g}: "
                 "set beta_first and beta_last, or more steps"
             )
-        self._ends_in_noise(float(self.alphas_cumprod[-1]), "raise beta_last or steps")
+        ends_in_noise("chain", float(self.alphas_cumprod[-1]), "raise beta_last or steps")
         return self
 
     @property

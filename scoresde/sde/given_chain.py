@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .base import sdes
 from .chain import DiscreteChain
+from .vp import ends_in_noise
 
 
 @sdes("chain")
@@ -40,7 +41,7 @@ class GivenChain(DiscreteChain):
                 raise ValueError(
                     f"alphas_cumprod must fall from below 1 to above 0, got {after:g} after {before:g} at level {n}"
                 )
-        cls._ends_in_noise(levels[-1], "give all of its levels")
+        ends_in_noise("chain", levels[-1], "give all of its levels")
         if len(levels) < len(given):
             logging.getLogger("scoresde").warning("left out the last of %d levels, which has no signal", len(given))
         return levels

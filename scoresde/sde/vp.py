@@ -1,5 +1,6 @@
 """The variance-preserving process with β linear in time."""
 
+import math
 from typing import Self
 
 import torch
@@ -8,6 +9,24 @@ from torch import Tensor
 
 from .base import SDE, sdes
 from .preserving import VariancePreserving, softplus
+
+NOISIEST = 0.25
+"""The largest ᾱ = α² that a process or a chain may end with: above it, its end is not near to pure noise."""
+
+
+def ends_in_noise(what: str, last: float, advice: str) -> None:
+    """Refuses an end that the prior, which is noise alone, does not describe.
+
+    Args:
+        what: What ends so, "process" or "chain".
+        last: Its last ᾱ.
+        advice: What to do.
+
+    Raises:
+        ValueError: It is above `NOISIEST`.
+    """
+    if last > NOISIEST * (1 + 1e-9):  # a chain may end at it, and the process through its points in a rounding of it
+        raise ValueError(f"the {what} must end in noise, ᾱ ≤ {NOISIEST}, got {last:.3g}: {advice}")
 
 
 class LinearBeta(SDE):
@@ -18,7 +37,9 @@ class LinearBeta(SDE):
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
-        return self._rising("beta_min", "beta_max")
+        self._rising("beta_min", "beta_max")
+        ends_in_noise("process", math.exp(-0.5 * (self.beta_min + self.beta_max)), "raise beta_max")
+        return self
 
     def beta(self, t: Tensor) -> Tensor:
         """β(t), the rate of the noise.

@@ -139,6 +139,10 @@ def test_published_table():
 def test_bad_options():
     with pytest.raises(UsageError, match="beta_max must be greater than beta_min = 0.1, got 0.05"):
         VPSDE(beta_max=0.05)
+    for kind in (VPSDE, sdes["sub-vp"]):  # exp(-½ 2.7) = 0.259, and what the prior leaves out is a bias of every sample
+        with pytest.raises(UsageError, match="the process must end in noise, ᾱ ≤ 0.25, got 0.259: raise beta_max"):
+            kind(beta_max=2.6)
+        kind(beta_max=2.7)
     with pytest.raises(UsageError, match="sigma_max must be greater"):
         VESDE(sigma_min=2.0, sigma_max=1.0)
     with pytest.raises(UsageError, match="beta_min must be greater than 0, got -1"):
