@@ -52,8 +52,8 @@ class Grid(WrittenOptions, ABC):
         sign = math.copysign(1.0, start - stop)
         if not all(sign * (s.log_snr - t.log_snr) > APART for t, s in pairwise(levels)):
             raise UsageError(
-                f"the grid {self} with {many(steps, 'step')} from {start:g} to {stop:g} has times that are too close: "
-                "choose other options of the grid, or fewer steps"
+                f"the grid {self} with {many(steps, 'step')} from {start:g} to {stop:g} has times that are too close "
+                "to each other: choose other options of the grid, or fewer steps"
             )
         return levels
 

@@ -62,7 +62,8 @@ class Linear(GridSolver):
             UsageError: The weights, or the times of the evaluations, are of another number of steps.
         """
         if self.times and len(self.times) != steps:
-            raise UsageError(f"linear with {many(steps, 'step')} takes as many times or none, got {len(self.times)}")
+            takes = many(steps, "time")
+            raise UsageError(f"linear with {many(steps, 'step')} takes {takes} or none, got {len(self.times)}")
         if not self.weights:
             return [(1.0,)] * steps
         ends = [i * (i + 1) // 2 for i in range(steps + 1)]

@@ -293,7 +293,7 @@ def test_cells_of_the_page_are_sorted_by_their_numbers(finished):
     assert [float(row[heads.index("s per batch")]) for row in rows] == [r["seconds"]["mean"] for r in report.done]
 
 
-def test_a_name_cannot_write_into_the_page(finished):
+def test_a_name_cannot_write_into_the_page(finished, drawn):
     store, todo, spec, report = finished
     rows = [{**row, "model": "<script>alert(1)</script>"} for row in report.rows]
     assert "<script>alert" not in page(Report(rows), store, {"model": "</pre><script>alert(2)</script>"})
@@ -367,7 +367,7 @@ def test_a_failed_row_keeps_its_model_and_conditioner(finished):
     assert "All rows: denoise" in said and "conditioner none" not in said
 
 
-def test_rows_that_differ_in_their_last_step_are_no_line_and_no_table_together(finished):
+def test_rows_that_differ_in_their_last_step_are_no_line_and_no_table_together(finished, drawn):
     _, _, _, report = finished
     done = next(row for row in report.samples if row["status"] == "done" and row["solver"]["name"] == "unipc")
     rows = [{**done, "conditioner": "replace", "denoise": denoise} for denoise in (True, False)]

@@ -317,7 +317,7 @@ def test_what_it_was_not_trained_for_is_refused():
         exact("colour").eps(y, torch.full((2,), 0.5, dtype=F))
     with pytest.raises(UsageError, match="was not trained with a condition"):
         exact("none").bind(Known(y))
-    with pytest.raises(UsageError, match="is conditioned on the measurements of 2 samples, got 1"):
+    with pytest.raises(UsageError, match="is conditioned on measurements of 2 samples, got 1"):
         trained.condition(exact("colour"), Luma(), luma(y)).eps(y[:1], torch.full((1,), 0.5, dtype=F))
 
 

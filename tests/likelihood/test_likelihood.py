@@ -327,7 +327,7 @@ def test_nll_refuses(gaussian):
             nll(model, pixels, levels=5, batch=batch)
         with pytest.raises(UsageError, match=f"batch must be at least 1, got {batch}"):
             mean_vlb(model, Images(pixels, 5), 4, batch=batch)
-    with pytest.raises(UsageError, match="1 generators for 24 images"):
+    with pytest.raises(UsageError, match="1 generator for 24 images"):
         dequantise(pixels, 5, generators([0]))
 
 
