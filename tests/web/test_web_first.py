@@ -33,8 +33,8 @@ def client(folders, tmp_path_factory):  # noqa: F811
 
 def test_presets_of_new_pictures_are_as_exact_as_they_say():
     model = models.load("digits")
-    noise = model.prior(generators(range(64)))
-    truth = sample(model, solvers["ipndm"](steps=200), noise).x
+    noise = model.prior(generators(range(24)))
+    truth = sample(model, solvers["ipndm"](steps=120), noise).x
     levels = {}
     for preset in (FAST, GOOD, EXACT):
         done = sample(model, solvers.build(preset.solver), noise)
