@@ -20,7 +20,7 @@ from scoresde.training import config as configuration
 from scoresde.training import plan
 from scoresde.training.adapt import adapted
 from scoresde.training.choice import chosen, folder_for, is_data
-from scoresde.training.fit import fit
+from scoresde.training.fit import _kept, fit
 from scoresde.training.options import TrainOptions
 from scoresde.training.plan import Facts, planned, side_for, with_length
 from scoresde.training.recorded import recorded_config
@@ -336,6 +336,10 @@ def test_warnings_are_kept_with_the_run_and_shown(monkeypatch, capsys):
     for text in (Path("run/log.txt").read_text(), capsys.readouterr().err):
         assert text.count("train.warmup is 6 instead of 100") == 1
     assert not logging.getLogger("scoresde").handlers
+    monkeypatch.setattr(logging.getLogger("scoresde"), "propagate", True)
+    with _kept(Path("log.txt")):  # where someone listens, they print it, if anybody does
+        logging.getLogger("scoresde").warning("once")
+    assert Path("log.txt").read_text().count("once") == 1 and not capsys.readouterr().err
 
 
 def test_a_dry_run_prints_what_would_be_trained(run):
