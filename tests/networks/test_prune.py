@@ -1,6 +1,7 @@
 """Pruning against NumPy, its report against torch's own count, and the command."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -154,5 +155,7 @@ def test_the_command_reports_and_keeps_what_it_did(run, tmp_path):
     assert "mid holds another model" in run("prune fashion --out mid --samples 0 --device cpu", 2)
     assert (tmp_path / "mid" / "model.safetensors").read_bytes() == before
     assert "The pruned model is in mid" in run("prune digits --out mid --samples 0 --device cpu")
+    shutil.copytree(models.locate("digits"), tmp_path / "copy")
+    assert "copy holds another model" in run("prune digits --out copy --samples 0 --device cpu", 2)
     models.save(models.load("digits"), tmp_path / "other")
     assert "other holds another model" in run("prune digits --out other --samples 0 --device cpu", 2)

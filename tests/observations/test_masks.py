@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoresde.core.errors import UsageError
-from scoresde.core.random import generators
+from scoresde.core.random import generators, rand
 from scoresde.observations import Pixels
 from scoresde.observations.masks import masks
 
@@ -61,6 +61,15 @@ def test_strokes_are_connected_lines_and_no_noise():
     hole = ~masks["freeform"](least=0.2, most=0.25).draw(32, 32, generators(range(20)))
     around = torch.nn.functional.conv2d(hole.double(), torch.ones(1, 1, 3, 3).double(), padding=1) - hole.double()
     assert float((around[hole] >= 2).double().mean()) > 0.97
+
+
+def test_a_stroke_that_is_cut_short_has_its_beginning():
+    """The pixel that the second number of its generator says; the first is the size."""
+    law = masks["freeform"](least=20 / 1024, most=20.5 / 1024, length=1.0)
+    for seed in range(20):
+        (source,), hole = generators([seed]), ~law.draw(32, 32, generators([seed]))
+        _, start = (float(rand((), source, dtype=torch.float64)) for _ in range(2))
+        assert int(hole.sum()) == 20 and hole.flatten()[int(start * 1024)]
 
 
 def test_texts_and_refusals():
