@@ -99,6 +99,17 @@ def test_draws_follow_the_mixture(mixture):
         assert distance < math.sqrt(-0.5 * math.log(0.5e-6) / len(x)), f"distance {distance:.4f} at t = {t}"
 
 
+def test_draws_of_each_mode_have_its_covariance():
+    """Of two modes far apart: within five standard errors of an entry, √((c_ii c_jj + c_ij²)/n)."""
+    c = torch.tensor([[[0.5, 0.3], [0.3, 0.4]], [[2.0, -1.0], [-1.0, 1.0]]]).double()
+    model = GaussianMixtureModel(torch.tensor([[-99.0, 0.0], [99.0, 0.0]]), c, VPSDE(), [0.3, 0.7])
+    x = model.draw(20_000, torch.Generator().manual_seed(2))
+    for k, rows in enumerate((x[:, 0] < 0, x[:, 0] > 0)):
+        var = c[k].diag()
+        error = ((var[:, None] * var + c[k].square()) / rows.sum()).sqrt()
+        assert bool(((torch.cov(x[rows].T) - c[k]).abs() < 5 * error).all())
+
+
 @pytest.mark.parametrize("sde", PROCESSES, ids=lambda sde: sde.name)
 def test_flow_carries_the_law_and_composes(sde):
     a = torch.tensor([[0.5, 0.0], [0.3, 0.4]], dtype=torch.float64)
