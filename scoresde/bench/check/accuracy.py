@@ -150,7 +150,7 @@ def _error_proportional_to_the_tolerance(build: Build, fast: bool) -> Finding:
 @promises("a flow runs both ways", lambda solver: flows(solver) and (adapts(solver) or isinstance(solver, GridSolver)))
 def _both_ways(build: Build, fast: bool) -> Finding:
     """From noise to data and back to the same noise."""
-    steps = 500 if build().claimed_order < 2 else 120
+    steps = 500 if build().claimed_order < 2 else 300
     model, x, solver = gaussian(), noise(8, 3), finely(build, steps)
     back = solver.solve(model, solve(solver, model, x), start=STOP, stop=1.0)
     return Finding(f"off by {rms(back - x):.1e}", rms(back - x) < 2e-2)
