@@ -37,7 +37,7 @@ COMMANDS = {
     "check-solver": ("check:check_solver", "Measure whether a solver keeps its promises."),
     "bench": ("bench:bench", "Measure what every solver costs and what its samples are worth."),
     "tune": ("tune:tune", "Learn the solver that needs the fewest evaluations."),
-    "import": ("importing:command", "Make a model of a checkpoint of another project, and check it."),
+    "import": ("importing:run_import", "Make a model of a checkpoint of another project, and check it."),
     "export": ("export:export", "Write a model as a folder of diffusers, and check it."),
     "push": ("export:push", "Send an exported folder to the Hugging Face hub."),
     "stats": ("stats:statistics", "Estimate the covariance of a model's data, for conditioning."),
@@ -75,13 +75,12 @@ class LazyGroup(click.Group):
             return known
         module, attribute = COMMANDS[name][0].split(":")
         with ended_at_once():
-            command = getattr(importlib.import_module(f"scoresde.commands.{module}"), attribute)
+            command: click.Command = getattr(importlib.import_module(f"scoresde.commands.{module}"), attribute)
         if ctx and (few := take_free(ctx.find_root().obj, times())):
             click.echo(
                 f"Other programs keep the processors busy: threads = {few}. OMP_NUM_THREADS=N takes N.", err=True
             )
-        made: click.Command = command if isinstance(command, click.Command) else command()
-        return made
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -9,7 +9,9 @@ from ..core.sentences import an
 from ..likelihood import Divergence, Exact, Hutchinson
 from ..models import NetworkModel, ScoreModel, load
 from ..models.base import WrapperModel
+from ..models.latent import data_shape
 from ..solvers import Solver, solvers
+from .inputs import pictures
 
 Model = ScoreModel | str | Path
 """A model, or the name of one: a run, a model folder, or a bundled name."""
@@ -78,3 +80,20 @@ def divergence_of(exact: bool, probes: int, classes: int) -> Divergence:
     if exact and (probes, classes) != (1, 1):
         raise UsageError("the exact divergence leaves nothing to estimate: leave out probes and classes")
     return Exact() if exact else Hutchinson(probes=probes, classes=classes)
+
+
+def drawable(name: str, model: ScoreModel) -> None:
+    """Checks that the samples of a model are pictures.
+
+    Args:
+        name: Of the model, for the error.
+        model: The model.
+
+    Raises:
+        UsageError: They are none.
+    """
+    if not pictures(model):
+        shape = data_shape(model)
+        raise UsageError(
+            f"{name} makes no pictures of 1 or 3 channels, but samples of shape {shape}: choose another model"
+        )

@@ -17,7 +17,7 @@ from ..observations.tasks import tasks
 from ..sampling.precision import Asked, inferring
 from ..sampling.progress import progress_bar
 from ..training.averages import averaged
-from .options import MOST, compared, json_option, network_options, print_table
+from .options import compared, distance_options, json_option, network_options, print_table, quiet_option
 
 
 @click.command(
@@ -43,16 +43,8 @@ Examples:
     "--at", type=int, metavar="IMAGES", help="Images seen where the average ends. [default: the last snapshot]"
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Model folder, for one width. [default: RUN/width_WIDTH]")
-@click.option("--metric", default="pixel-frechet", show_default=True, metavar="NAME[:KEY=VALUE,...]",
-              help="Distance of samples from held-out images.")  # fmt: skip
-@click.option(
-    "--samples",
-    type=click.IntRange(0, MOST),
-    default=0,
-    show_default=True,
-    help="Number of samples to measure; 0 for none.",
-)
-@click.option("--quiet", is_flag=True, help="No progress bar or lines.")
+@distance_options(samples=0)
+@quiet_option
 @network_options
 @json_option
 def average(
@@ -62,7 +54,7 @@ def average(
     out: Path | None,
     metric: str,
     samples: int,
-    quiet: bool,
+    progress: bool | None,
     device_name: str,
     precision: Asked,
     compile: bool,
@@ -80,20 +72,17 @@ def average(
     task = tasks.parse(content["model"].get("condition", "none"))
     if samples and task.conditional:
         raise UsageError(f"--samples {samples} are of networks without a condition, and {run} has {task}")
-    rows, shown = list[dict[str, Any]](), False if quiet else None
-    real = held_out(run, chosen, samples, progress=shown) if samples else None
+    rows = list[dict[str, Any]]()
+    real = held_out(run, chosen, samples, progress=progress) if samples else None
     for width in widths:
         folder = out or run / (f"width_{width:g}" if at is None else f"width_{width:g}_at_{at}")
         replaceable(folder, told, "average")
-        with claimed(folder), progress_bar(None, shown, desc=f"average of width {width:g}", delay=1):
+        with claimed(folder), progress_bar(None, progress, desc=f"average of width {width:g}", delay=1):
             model, end, error = averaged(run, width, at)
             recipe = {**told, "images": end, "average": {"width": width, "profile_error": error}}
             models.save(model, folder, {"recipe": recipe})
         rows.append({"width": width, "images": end, "profile error": f"{error:.2g}", "model": str(folder)})
         if real is not None:
-            rows[-1] |= compared(
-                distance(
-                    inferring(model.to(device(device_name)), precision, compile), chosen, samples, real, progress=shown
-                )
-            )
+            network = inferring(model.to(device(device_name)), precision, compile)
+            rows[-1] |= compared(distance(network, chosen, samples, real, progress=progress))
     print_table(rows, as_json)

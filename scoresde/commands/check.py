@@ -11,7 +11,7 @@ from ..bench.check import applying
 from ..core.errors import UsageError
 from ..sampling.progress import progress_bar
 from ..solvers import Solver, solvers
-from .options import json_option, print_table
+from .options import json_option, print_table, quiet_option
 
 
 def find(name: str) -> type[Solver]:
@@ -46,9 +46,9 @@ Examples:
 @click.argument("name")
 @click.argument("options", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--fast", is_flag=True, help="Test with less precision, in about two seconds.")
-@click.option("--quiet", is_flag=True, help="No progress bar or lines.")
+@quiet_option
 @json_option
-def check_solver(name: str, options: tuple[str, ...], fast: bool, quiet: bool, as_json: bool) -> None:
+def check_solver(name: str, options: tuple[str, ...], fast: bool, progress: bool | None, as_json: bool) -> None:
     """Test a solver: order, distribution, seeds, batches, counting, faults and gradients. Exit with 1 if one fails."""
     cls = find(name)
     if bad := [option for option in options if "=" not in option]:
@@ -56,7 +56,7 @@ def check_solver(name: str, options: tuple[str, ...], fast: bool, quiet: bool, a
     given = dict(option.split("=", 1) for option in options)
     build, rows, failed = functools.partial(cls, **given), [], False
     promises = applying(build())
-    with progress_bar(len(promises), False if quiet else None, desc=f"check {name}", unit="promise") as bar:
+    with progress_bar(len(promises), progress, desc=f"check {name}", unit="promise") as bar:
         for promise in promises:
             bar.set_postfix_str(promise.name)
             verdict = promise.verdict(build, fast=fast)

@@ -13,10 +13,30 @@ from ..data.base import pictures
 from ..metrics import extractors
 from ..metrics.extractors import FitOptions
 from ..sampling.progress import progress_bar
-from .options import build, field_options
+from .options import build, field_options, quiet_option
+
+EXAMPLES = """\b
+Examples:
+  scoresde features fit --data digits
+  scoresde features fit --data cifar10 --root data --dimension 64 --images 200000 --out features/cifar10
+  scoresde metrics samples/cifar10-dpm --data cifar10 --metric fd --extractor features/cifar10"""
 
 
-def run(data_name: str, out: Path | None, quiet: bool, **options: Any) -> None:
+@click.group(epilog=EXAMPLES)
+def features() -> None:
+    """Train domain extractors, feature networks for the metrics on one data set."""
+
+
+@features.command(
+    short_help="Train an extractor on a data set.",
+    epilog="\b\nAn option with [npz: 0.1] belongs to the data set npz and has the default 0.1.\n" + EXAMPLES,
+)
+@click.option("--data", "data_name", required=True, metavar="NAME", help="See `scoresde datasets`.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder. [default: features/NAME]")
+@quiet_option
+@field_options({"training": FitOptions})
+@field_options(data.all())
+def fit(data_name: str, out: Path | None, progress: bool | None, **options: Any) -> None:
     """Train an extractor on a data set: a classifier if the set has labels, an autoencoder if not.
 
     The folder gets the weights and a config.json with the score on held-out images and the command.
@@ -26,13 +46,12 @@ def run(data_name: str, out: Path | None, quiet: bool, **options: Any) -> None:
     target = out or Path("features") / data_name
     if (target / models.CONFIG).exists():
         raise UsageError(f"{target} already holds an extractor or a model; choose another --out")
-    shown = False if quiet else None
-    with progress_bar(None, shown, desc="reading images", delay=1):
+    with progress_bar(None, progress, desc="reading images", delay=1):
         images, held_out = (pictures(source.load(split)) for split in ("train", "test"))
     table = {"name": data_name, **source.model_dump(mode="json")}
     record = {"data": table, "train": len(images), "test": len(held_out), **chosen.model_dump()}
     with claimed(target):
-        with progress_bar(chosen.images, shown, desc="features", unit_scale=True, bar_format=None) as bar:
+        with progress_bar(chosen.images, progress, desc="features", unit_scale=True, bar_format=None) as bar:
 
             def watch(seen: int, loss: float) -> None:
                 bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
@@ -46,28 +65,3 @@ def run(data_name: str, out: Path | None, quiet: bool, **options: Any) -> None:
         f"{fitted.extractor.source}, {fitted.kind} of {chosen.dimension} features: {fitted.score:.2%} "
         f"{said} on {len(held_out)} held-out images, in {target}"
     )
-
-
-def features() -> click.Group:
-    """The group, whose `fit` has one option per field of the training and of any data set."""
-    own = [
-        click.Option(["--data", "data_name"], required=True, metavar="NAME", help="See `scoresde datasets`."),
-        click.Option(["--out"], type=click.Path(path_type=Path), help="Folder. [default: features/NAME]"),
-        click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
-    ]
-    training = field_options({"training": FitOptions})
-    examples = """\b
-Examples:
-  scoresde features fit --data digits
-  scoresde features fit --data cifar10 --root data --dimension 64 --images 200000 --out features/cifar10
-  scoresde metrics samples/cifar10-dpm --data cifar10 --metric fd --extractor features/cifar10"""
-    fit = click.Command(
-        "fit",
-        callback=run,
-        params=[*own, *training, *field_options(data.all())],
-        help=run.__doc__,
-        short_help="Train an extractor on a data set.",
-        epilog="\b\nAn option with [npz: 0.1] belongs to the data set npz and has the default 0.1.\n" + examples,
-    )
-    help_ = "Train domain extractors, feature networks for the metrics on one data set."
-    return click.Group("features", commands=[fit], help=help_, epilog=examples)

@@ -15,6 +15,25 @@ from ..sampling.progress import progress_bar
 from .options import build, field_options, json_option, print_table
 
 
+@click.command(
+    "import",
+    epilog="""\b
+The table shows the root mean square error of denoised images at each level of noise, with the time input
+of this level, and with those of half and twice the noise. For a correct model these two are worse.
+\b
+Examples:
+  scoresde import ddpm-cifar10-32 --out models/ddpm
+  scoresde import checkpoint_26.pth --out models/ddpmpp --config vp/cifar10_ddpmpp_continuous
+  scoresde sample --model models/ddpm --solver dpm++ --steps 20""",
+)
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the model.")
+@click.option("--as", "family", metavar="FAMILY", help=f"One of {', '.join(families)}. [default: seen]")
+@click.option("--data", "data_name", metavar="NAME[:KEY=VALUE,...]",
+              help="Images of the kind that the model makes, for the check. [default: two photographs]")  # fmt: skip
+@click.option("--force", is_flag=True, help="Keep the model even if the check fails or is not possible.")
+@field_options(families)
+@json_option
 def run_import(
     source: Path, out: Path, family: str | None, data_name: str | None, force: bool, as_json: bool, **options: Any
 ) -> None:
@@ -39,33 +58,3 @@ def run_import(
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*(checked[name] for name in columns), strict=True)]
     print_table([{name: float(f"{value:.3g}") for name, value in row.items()} for row in rows], as_json)
     click.echo("passed" if checked["passed"] else f"not passed: {'; '.join(checked['faults'])}", err=True)
-
-
-def command() -> click.Command:
-    """The command with one option for each field of the families."""
-    made = click.Command(
-        "import",
-        callback=run_import,
-        params=[
-            click.Argument(["source"], type=click.Path(path_type=Path)),
-            click.Option(["--out"], type=click.Path(path_type=Path), required=True, help="Folder of the model."),
-            click.Option(["--as", "family"], metavar="FAMILY", help=f"One of {', '.join(families)}. [default: seen]"),
-            click.Option(
-                ["--data", "data_name"], metavar="NAME[:KEY=VALUE,...]",
-                help="Images of the kind that the model makes, for the check. [default: two photographs]",
-            ),
-            click.Option(["--force"], is_flag=True, help="Keep the model even if the check fails or is not possible."),
-            *field_options(families),
-        ],
-        help=run_import.__doc__,
-        epilog="""\b
-The table shows the root mean square error of denoised images at each level of noise, with the time input
-of this level, and with those of half and twice the noise. For a correct model these two are worse.
-\b
-Examples:
-  scoresde import ddpm-cifar10-32 --out models/ddpm
-  scoresde import checkpoint_26.pth --out models/ddpmpp --config vp/cifar10_ddpmpp_continuous
-  scoresde sample --model models/ddpm --solver dpm++ --steps 20""",
-    )  # fmt: skip
-    json_option(made)
-    return made

@@ -1,5 +1,6 @@
 """`scoresde encode | interpolate`: images as latent codes of the probability flow, back again, and in between."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from .. import models
-from ..core.devices import device
+from ..api.arguments import drawable
+from ..api.models import load
 from ..core.errors import DataError, UsageError
 from ..core.files import write_json, write_tensors
 from ..core.folders import result
@@ -22,9 +24,9 @@ from ..models import NetworkModel
 from ..models.latent import of_data
 from ..models.record import recipe, record
 from ..sampling.latent import interpolate, round_trip
-from ..sampling.precision import Asked, inferring
+from ..sampling.precision import Asked
 from ..solvers import Solver, solvers
-from .options import SAMPLING, build, drawable, field_options, network_options
+from .options import SAMPLING, build, field_options, network_options, quiet_option, together
 
 SOLVER = "adams"
 TOL = 1e-5
@@ -64,13 +66,41 @@ def prepare(
     if solver == SOLVER and options.get("tol") is None:
         options = {**options, "tol": TOL}
     chosen, folder = build(solvers, solver, options), models.locate(model)
-    network = inferring(models.load(folder, device(device_name)), precision, compile)
+    network = load(folder, device_name, precision=precision, compile=compile)
     drawable(model, network)
     of_data(network, "codes are those that pictures flow into")
     return network, chosen, images(files, network, folder, count).to(network.device), folder
 
 
-def encode_command(
+def latent_command(name: str, own: Callable[[Any], Any], examples: str) -> Callable[[Any], Any]:
+    """Makes a function one of the two commands, with its own options and those of every ODE solver."""
+    epilog = f"""\b
+Without files, test images of the model's data set are used. An option with [dpm: 0.05] belongs to the solver dpm and
+has the default 0.05. Only the files of an earlier result of this command in the output folder are replaced.
+\b
+Examples:
+{examples}"""
+    return together(
+        click.command(name, epilog=epilog),
+        click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]..."),
+        click.option("--model", help="Run, model folder or bundled name. [default: cifar10 for files, else digits]"),
+        click.option("--solver", default=SOLVER, show_default=True, metavar="NAME", help="An ODE solver."),
+        click.option("--out", type=click.Path(path_type=Path), help=f"Folder. [default: latent/MODEL-{name}]"),
+        quiet_option,
+        own,
+        field_options(
+            {key: cls for key, cls in solvers.all().items() if not cls.stochastic}, {SOLVER: {"tol": TOL}}, SAMPLING
+        ),
+        network_options,
+    )
+
+
+@latent_command(
+    "encode",
+    click.option("-n", "count", type=click.IntRange(1), default=8, show_default=True, help="Test images."),
+    "  scoresde encode -n 4\n  scoresde encode photo.png --solver rk45 --tol 1e-3",
+)
+def encode_images(
     files: tuple[Path, ...],
     model: str | None,
     solver: str,
@@ -79,14 +109,14 @@ def encode_command(
     device_name: str,
     precision: Asked,
     compile: bool,
-    quiet: bool,
+    progress: bool | None,
     **options: Any,
 ) -> None:
     """Map images to latent codes and back. Writes codes.safetensors, an image, and encode.json."""
     network, chosen, x, folder = prepare(model, solver, options, files, count, device_name, precision, compile)
     target = out or Path("latent") / f"{folder.name}-encode"
     with result(target, "encode.json", ("codes.safetensors", "sheet.png")) as place:
-        found = round_trip(network, chosen, x, progress=False if quiet else None)
+        found = round_trip(network, chosen, x, progress=progress)
         codes, back = found.codes, found.back
         write_tensors(place / "codes.safetensors", {"codes": codes.x.cpu()})
         shown = {"image": x[:8], "code / 3": codes.x[:8] / 3, "back": back.x[:8]}
@@ -107,7 +137,15 @@ def encode_command(
     )
 
 
-def interpolate_command(
+@latent_command(
+    "interpolate",
+    together(
+        click.option("--frames", type=click.IntRange(2), default=9, show_default=True, help="Images per pair."),
+        click.option("-n", "count", type=click.IntRange(1), default=4, show_default=True, help="Test pairs."),
+    ),
+    "  scoresde interpolate\n  scoresde interpolate a.png b.png --frames 12",
+)
+def interpolate_images(
     files: tuple[Path, ...],
     model: str | None,
     solver: str,
@@ -117,7 +155,7 @@ def interpolate_command(
     device_name: str,
     precision: Asked,
     compile: bool,
-    quiet: bool,
+    progress: bool | None,
     **options: Any,
 ) -> None:
     """Draw the images between two images, for each pair of them, along the sphere of latent codes."""
@@ -127,7 +165,7 @@ def interpolate_command(
     target = out or Path("latent") / f"{folder.name}-interpolate"
     with result(target, "interpolate.json", ("sheet.png", "way.gif")) as place:
         shares = torch.linspace(0, 1, frames, dtype=torch.float64).tolist()
-        found = interpolate(network, chosen, x[::2], x[1::2], shares, progress=False if quiet else None)
+        found = interpolate(network, chosen, x[::2], x[1::2], shares, progress=progress)
         zoom = sheets.zoom_for(x.shape[-2])
         sheets.save(sheets.sheet(found.x, frames, zoom=zoom), place / "sheet.png")
         strips = found.x.reshape(-1, frames, *network.shape).transpose(0, 1)
@@ -143,45 +181,3 @@ def interpolate_command(
         write_json(place / "interpolate.json", written)
     ways = f"{many(len(x) // 2, 'way')} of {many(frames, 'image')}"
     click.echo(f"{ways} by {chosen}: {found.nfe} NFE to decode, in {target}")
-
-
-def command(name: str, callback: Any, own: list[click.Parameter], epilog: str) -> click.Command:
-    """One of the two commands, with the options of every ODE solver."""
-    deterministic = {key: cls for key, cls in solvers.all().items() if not cls.stochastic}
-    shared: list[click.Parameter] = [
-        click.Argument(["files"], nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]..."),
-        click.Option(["--model"], help="Run, model folder or bundled name. [default: cifar10 for files, else digits]"),
-        click.Option(["--solver"], default=SOLVER, show_default=True, metavar="NAME", help="An ODE solver."),
-        click.Option(["--out"], type=click.Path(path_type=Path), help=f"Folder. [default: latent/MODEL-{name}]"),
-        click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
-    ]
-    fields = [o for o in field_options(deterministic, {SOLVER: {"tol": TOL}}) if o.name not in SAMPLING]
-    made = click.Command(
-        name,
-        callback=callback,
-        params=[*shared, *own, *fields],
-        help=callback.__doc__,
-    )
-    made.epilog = f"""\b
-Without files, test images of the model's data set are used. An option with [dpm: 0.05] belongs to the solver dpm and
-has the default 0.05. Only the files of an earlier result of this command in the output folder are replaced.
-\b
-Examples:
-{epilog}"""
-    network_options(made)
-    return made
-
-
-def encode_images() -> click.Command:
-    """`scoresde encode`."""
-    number = click.Option(["-n", "count"], type=click.IntRange(1), default=8, show_default=True, help="Test images.")
-    examples = "  scoresde encode -n 4\n  scoresde encode photo.png --solver rk45 --tol 1e-3"
-    return command("encode", encode_command, [number], examples)
-
-
-def interpolate_images() -> click.Command:
-    """`scoresde interpolate`."""
-    number = click.Option(["-n", "count"], type=click.IntRange(1), default=4, show_default=True, help="Test pairs.")
-    frames = click.Option(["--frames"], type=click.IntRange(2), default=9, show_default=True, help="Images per pair.")
-    examples = "  scoresde interpolate\n  scoresde interpolate a.png b.png --frames 12"
-    return command("interpolate", interpolate_command, [frames, number], examples)

@@ -26,14 +26,82 @@ from ..observations.tasks import trained_task
 from ..sampling.precision import Asked, inferring
 from ..sampling.progress import ProgressBar, progress_bar
 from ..solvers import solvers
-from .options import SAMPLING, build, field_options, hole_of, hole_options, json_option, network_options, print_table
+from .options import (
+    SAMPLING,
+    build,
+    field_options,
+    hole_of,
+    hole_options,
+    json_option,
+    network_options,
+    print_table,
+    quiet_option,
+)
 
 PAIRS = ("rk23", "rk45", "dop853")
 DEFAULTS = {"tol": 1e-5, "controller": "pi"}
 """As in `log_likelihood`: tight, so that the figure is the model's and not the solver's."""
 
 
-def run(
+@click.command(
+    epilog="""\b
+Examples:
+  scoresde likelihood digits --classes 16
+  scoresde likelihood digits -n 32 --exact --draws 4 --json
+  scoresde likelihood digits --vlb 1000
+  scoresde likelihood runs/digits-inpaint --box 2,2,6,6
+  scoresde likelihood --data npz:path=images.npz --solver dop853 --tol 1e-6"""
+)
+@click.argument("model", default="digits")
+@click.option("--data", "data_name", metavar="NAME[:KEY=VALUE,...]", help="Images. [default: the model's]")
+@click.option("--split", type=click.Choice(["train", "test"]), default="test", show_default=True)
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(1),
+    help="Number of images, drawn at random by --seed from the split. [default: all, in order]",
+)
+@click.option(
+    "--draws", type=click.IntRange(1), default=1, show_default=True, help="Dequantisations, or latents, per image."
+)
+@click.option("--exact", is_flag=True, help="Exact divergence: one backward pass per value of an image.")
+@click.option("--probes", type=click.IntRange(1), default=1, show_default=True, help="Independent random probes.")
+@click.option(
+    "--classes",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Interleaved classes of pixels per probe; more reduce the noise.",
+)
+@click.option("--eps", type=float, default=1e-5, show_default=True, help="Time at which the images are placed.")
+@click.option(
+    "--vlb",
+    "steps",
+    type=click.IntRange(2),
+    metavar="STEPS",
+    help="Compute the variational bound in so many steps instead.",
+)
+@click.option(
+    "--variance",
+    type=click.Choice(["small", "large", "learned"]),
+    default="small",
+    show_default=True,
+    help="Reverse variance for --vlb.",
+)
+@click.option(
+    "--solver",
+    default="rk45",
+    show_default=True,
+    help="rk23, rk45 or dop853.",
+)
+@hole_options("an image's number, by default as in training")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of images, noise and probes.")
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Images at a time.")
+@quiet_option
+@field_options({name: solvers[name] for name in PAIRS}, dict.fromkeys(PAIRS, DEFAULTS), without=SAMPLING)
+@json_option
+@network_options
+def likelihood(
     model: str,
     data_name: str | None,
     split: Split,
@@ -56,7 +124,7 @@ def run(
     precision: Asked,
     compile: bool,
     as_json: bool,
-    quiet: bool,
+    progress: bool | None,
     **options: Any,
 ) -> None:
     """Compute the bits per dimension of images under MODEL, a run, model folder or bundled name [default: digits].
@@ -72,8 +140,7 @@ def run(
         raise UsageError("--exact leaves nothing to estimate: drop --probes and --classes")
     network = inferring(models.load(model, device(device_name)), precision, compile, exact=True)
     came = recipe(model)
-    seen = False if quiet else None
-    with progress_bar(None, seen, desc="reading images", delay=1):
+    with progress_bar(None, progress, desc="reading images", delay=1):
         title, whole = images_of(came, model, data_name, split)
     if count is not None and count > len(whole):
         raise UsageError(f"{title} has {len(whole)} images, got -n {count}: leave out -n for all of them")
@@ -100,7 +167,7 @@ def run(
     tail = {"seed": seed, "batch": batch, "sde": table(network.sde), "device": str(network.device)}
     tail |= {**network.inference.record, **versions()}
     if steps is not None:
-        with progress_bar(len(images) * steps, seen, desc="likelihood", unit="step") as bar:
+        with progress_bar(len(images) * steps, progress, desc="likelihood", unit="step") as bar:
             bound = mean_vlb(
                 network,
                 images,
@@ -116,7 +183,7 @@ def run(
         show({**head, **shown(figures, "images", "by_step")}, tail, as_json)
         return
     divergence: Divergence = Exact() if exact else Hutchinson(probes=probes, classes=classes)
-    with progress_bar(len(images) * draws, seen, desc="likelihood") as bar:
+    with progress_bar(len(images) * draws, progress, desc="likelihood") as bar:
         watch = ProgressBar(network.sde, bar, upwards=True, start=eps)
         common: dict[str, Any] = {"draws": draws, "solver": chosen, "divergence": divergence, "eps": eps, "seed": seed}
         common |= {"batch": batch, "observers": (watch,), "progress": watch.finish}
@@ -150,75 +217,3 @@ def show(record: dict[str, Any], tail: dict[str, Any], as_json: bool) -> None:
         text = "not known" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
         rows.append({"quantity": key.replace("_", " "), "value": text})
     print_table(rows, False)
-
-
-def likelihood() -> click.Command:
-    """The command, with the options of the three Runge-Kutta pairs."""
-    whole = click.IntRange(1)
-    own: list[click.Parameter] = [
-        click.Argument(["model"], default="digits"),
-        click.Option(["--data", "data_name"], metavar="NAME[:KEY=VALUE,...]", help="Images. [default: the model's]"),
-        click.Option(["--split"], type=click.Choice(["train", "test"]), default="test", show_default=True),
-        click.Option(
-            ["-n", "count"],
-            type=whole,
-            help="Number of images, drawn at random by --seed from the split. [default: all, in order]",
-        ),
-        click.Option(
-            ["--draws"], type=whole, default=1, show_default=True, help="Dequantisations, or latents, per image."
-        ),
-        click.Option(["--exact"], is_flag=True, help="Exact divergence: one backward pass per value of an image."),
-        click.Option(["--probes"], type=whole, default=1, show_default=True, help="Independent random probes."),
-        click.Option(
-            ["--classes"],
-            type=whole,
-            default=1,
-            show_default=True,
-            help="Interleaved classes of pixels per probe; more reduce the noise.",
-        ),
-        click.Option(
-            ["--eps"], type=float, default=1e-5, show_default=True, help="Time at which the images are placed."
-        ),
-        click.Option(
-            ["--vlb", "steps"],
-            type=click.IntRange(2),
-            metavar="STEPS",
-            help="Compute the variational bound in so many steps instead.",
-        ),
-        click.Option(
-            ["--variance"],
-            type=click.Choice(["small", "large", "learned"]),
-            default="small",
-            show_default=True,
-            help="Reverse variance for --vlb.",
-        ),
-        click.Option(
-            ["--solver"],
-            default="rk45",
-            show_default=True,
-            help="rk23, rk45 or dop853.",
-        ),
-        *hole_options("an image's number, by default as in training"),
-        click.Option(
-            ["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Seed of images, noise and probes."
-        ),
-        click.Option(["--batch"], type=whole, default=64, show_default=True, help="Images at a time."),
-        click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
-    ]
-    pairs = field_options({name: solvers[name] for name in PAIRS}, dict.fromkeys(PAIRS, DEFAULTS))
-    command = click.Command(
-        "likelihood",
-        callback=run,
-        params=[*own, *(option for option in pairs if option.name not in SAMPLING)],
-        help=run.__doc__,
-    )
-    command.epilog = """\b
-Examples:
-  scoresde likelihood digits --classes 16
-  scoresde likelihood digits -n 32 --exact --draws 4 --json
-  scoresde likelihood digits --vlb 1000
-  scoresde likelihood runs/digits-inpaint --box 2,2,6,6
-  scoresde likelihood --data npz:path=images.npz --solver dop853 --tol 1e-6"""
-    json_option(command)
-    network_options(command)
-    return command

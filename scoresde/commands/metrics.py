@@ -17,7 +17,7 @@ from ..metrics import metrics as registry
 from ..metrics.features import watched
 from ..metrics.frechet import Frechet
 from ..sampling.progress import progress_bar
-from .options import build, device_option, field_options, flag, json_option, print_table
+from .options import build, device_option, field_options, flag, json_option, print_table, quiet_option
 
 
 def chosen(names: str, options: dict[str, Any]) -> list[Metric]:
@@ -35,7 +35,30 @@ def chosen(names: str, options: dict[str, Any]) -> list[Metric]:
     return [cls(**{k: v for k, v in options.items() if k in cls.model_fields}) for cls in classes.values()]
 
 
-def run(
+@click.command(
+    epilog=f"""\b
+SAMPLES is a folder of images of one size, which may have sub-folders. Metrics: {", ".join(registry.all())}.
+An option with [names] belongs to these metrics or data sets.
+\b
+Examples:
+  scoresde metrics samples/digits-dpm --data digits
+  scoresde metrics samples/digits-dpm --data digits --metric fd,domain-prc --json
+  scoresde metrics out --data cifar10 --metric fid,kid,is,prc --weights inception.pth
+  scoresde metrics out --statistics cifar10.npz --metric fid"""
+)
+@click.argument("samples", type=click.Path(path_type=Path))
+@click.option("--data", "data_name", metavar="NAME", help="Real images; see `scoresde datasets`.")
+@click.option("--split", type=click.Choice(["train", "test"]), default="train", show_default=True)
+@click.option("--statistics", type=click.Path(path_type=Path), help=".npz with mu and sigma, instead of --data.")
+@click.option("--save-statistics", type=click.Path(path_type=Path), help="Write the statistics of --data to this file.")
+@click.option("--metric", default="fd,kd,sw", show_default=True, metavar="NAMES", help="Metrics, separated by commas.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of blocks and splits.")
+@quiet_option
+@field_options(registry.all())
+@field_options(data.all())
+@device_option
+@json_option
+def metrics(
     samples: Path,
     data_name: str | None,
     split: Any,
@@ -45,7 +68,7 @@ def run(
     seed: int,
     device_name: str,
     as_json: bool,
-    quiet: bool,
+    progress: bool | None,
     **options: Any,
 ) -> None:
     """Measure how far the samples in a folder are from a data set, with intervals and floors.
@@ -56,9 +79,9 @@ def run(
     used = chosen(metric, {k: v for k, v in options.items() if k in fields and v is not None})
     if (data_name is None) == (statistics is None):
         raise UsageError("give the real images by --data, or the statistics of their features by --statistics")
-    where, shown = device(device_name), False if quiet else None
+    where = device(device_name)
     reference: Tensor | Statistics
-    with progress_bar(None, shown, desc="reading images", delay=1):
+    with progress_bar(None, progress, desc="reading images", delay=1):
         paths, shape = find_samples(samples)
         if data_name is None:
             reference = Statistics.load(statistics or "")
@@ -70,7 +93,7 @@ def run(
     for one in used:
         one.check(len(paths), shape, reference)
     found, each = list[Estimate](), len(paths) + (len(reference) if isinstance(reference, Tensor) else 0)
-    with progress_bar(each * len(used), shown, desc="metrics", delay=1) as bar, watched(bar.update):
+    with progress_bar(each * len(used), progress, desc="metrics", delay=1) as bar, watched(bar.update):
         bar.set_postfix_str(used[0].name)
         if save_statistics and isinstance(used[0], Frechet) and isinstance(reference, Tensor):
             used[0].statistics(used[0].features(reference.to(where))).save(save_statistics)
@@ -89,40 +112,3 @@ def row(estimate: Estimate, exact: bool) -> dict[str, Any]:
         return {**table, "N": estimate.n, "marks": list(estimate.marks)}
     shown = {k: "-" if v is None else f"{v:.4g}" if isinstance(v, float) else v for k, v in table.items()}
     return {**shown, "N": estimate.n, "marks": "; ".join(estimate.marks)}
-
-
-def metrics() -> click.Command:
-    """The command, with one option per field of any metric and of any data set."""
-    own: list[click.Parameter] = [
-        click.Argument(["samples"], type=click.Path(path_type=Path)),
-        click.Option(["--data", "data_name"], metavar="NAME", help="Real images; see `scoresde datasets`."),
-        click.Option(["--split"], type=click.Choice(["train", "test"]), default="train", show_default=True),
-        click.Option(
-            ["--statistics"], type=click.Path(path_type=Path), help=".npz with mu and sigma, instead of --data."
-        ),
-        click.Option(
-            ["--save-statistics"], type=click.Path(path_type=Path), help="Write the statistics of --data to this file."
-        ),
-        click.Option(
-            ["--metric"], default="fd,kd,sw", show_default=True, metavar="NAMES", help="Metrics, separated by commas."
-        ),
-        click.Option(
-            ["--seed"], type=click.IntRange(0), default=0, show_default=True, help="Seed of blocks and splits."
-        ),
-        click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
-    ]
-    known = field_options(registry.all())
-    command = click.Command("metrics", callback=run, params=[*own, *known, *field_options(data.all())])
-    command.help = run.__doc__
-    command.epilog = f"""\b
-SAMPLES is a folder of images of one size, which may have sub-folders. Metrics: {", ".join(registry.all())}.
-An option with [names] belongs to these metrics or data sets.
-\b
-Examples:
-  scoresde metrics samples/digits-dpm --data digits
-  scoresde metrics samples/digits-dpm --data digits --metric fd,domain-prc --json
-  scoresde metrics out --data cifar10 --metric fid,kid,is,prc --weights inception.pth
-  scoresde metrics out --statistics cifar10.npz --metric fid"""
-    device_option(command)
-    json_option(command)
-    return command

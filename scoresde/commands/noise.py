@@ -12,6 +12,7 @@ from ..core.folders import result
 from ..core.options import table
 from ..core.provenance import versions
 from ..core.random import generators, randn
+from ..core.sentences import many
 from ..images import pictures, sheets
 from ..sde import SDE, expand, noised, sdes, share_of, time_at
 
@@ -74,8 +75,7 @@ def noise(files: tuple[Path, ...], times: str, names: tuple[str, ...], size: int
         sheets.save(sheets.labelled(rows, headings=headings, zoom=sheets.zoom_for(size)), place / "sheet.png")
         record = {"pictures": [str(file) for file in files], "done": [str(fit) for fit in fits], "shares": shares}
         write_json(place / "noise.json", {**record, "seed": seed, "processes": levels, **versions()})
-    counts = [f"{len(many)} {word}{'s' * (len(many) > 1)}" for many, word in ((rows, "row"), (shares, "time"))]
-    click.echo(f"{counts[0]} at {counts[1]}, in {out}")
+    click.echo(f"{many(len(rows), 'row')} at {many(len(shares), 'time')}, in {out}")
 
 
 def slug(label: str) -> str:

@@ -1,7 +1,8 @@
 """Command-line options made from the fields of option classes, and what the commands share."""
 
+import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
@@ -10,11 +11,8 @@ import click
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ..api.inputs import pictures
 from ..core.errors import UsageError
 from ..core.options import Options, Registry
-from ..models.base import ScoreModel
-from ..models.latent import data_shape
 from ..observations.holes import Hole
 from ..observations.masks import masks
 from ..sampling.precision import Asked
@@ -56,13 +54,16 @@ def click_type(field: FieldInfo) -> "click.ParamType[Any] | type":
 
 
 def field_options(
-    classes: Mapping[str, type[T]], changed: Mapping[str, Mapping[str, Any]] | None = None
-) -> list[click.Option]:
-    """One option per field over all classes; its help names the classes that take it, with their defaults.
+    classes: Mapping[str, type[T]],
+    changed: Mapping[str, Mapping[str, Any]] | None = None,
+    without: Collection[str] = (),
+) -> Callable[[Any], Any]:
+    """Adds one option per field over all classes; its help names the classes that take it, with their defaults.
 
     Args:
         classes: Option classes by their names.
         changed: Defaults of a command that are not those of a class, by the name of the class.
+        without: Fields that the command does not take.
     """
     owners: dict[str, dict[str, list[str]]] = {}
     fields: dict[str, FieldInfo] = {}
@@ -72,12 +73,16 @@ def field_options(
         for field, info in cls.model_fields.items():
             fields.setdefault(field, info)
             owners.setdefault(field, {}).setdefault(_written(own.get(field, default(info))), []).append(name)
-    return [
-        click.Option(
-            [flag(name), name], type=click_type(info), help=f"{info.description} {_taken(owners[name], len(named))}"
+
+    return together(
+        *(
+            click.option(
+                flag(name), name, type=click_type(info), help=f"{info.description} {_taken(owners[name], len(named))}"
+            )
+            for name, info in fields.items()
+            if name not in without
         )
-        for name, info in fields.items()
-    ]
+    )
 
 
 def _written(value: Any) -> str:
@@ -113,32 +118,8 @@ def build(registry: Registry[T], name: str, values: Mapping[str, Any]) -> T:
     return cls(**given)
 
 
-def drawable(name: str, model: ScoreModel) -> None:
-    """Checks that the samples of a model are pictures.
-
-    Args:
-        name: Of the model, for the error.
-        model: The model.
-
-    Raises:
-        UsageError: They are none.
-    """
-    if not pictures(model):
-        shape = data_shape(model)
-        raise UsageError(
-            f"{name} makes no pictures of 1 or 3 channels, but samples of shape {shape}: choose another --model"
-        )
-
-
-def corners(text: str) -> tuple[int, int, int, int]:
-    """The box in a text such as "8,8,24,24".
-
-    Args:
-        text: Four whole numbers x0,y0,x1,y1, in pixels.
-
-    Raises:
-        UsageError: It is something else.
-    """
+def _corners(text: str) -> tuple[int, int, int, int]:
+    """The box in a text such as "8,8,24,24"."""
     try:
         x0, y0, x1, y1 = (int(part) for part in text.split(","))
     except ValueError:
@@ -158,7 +139,7 @@ def hole_of(mask: Path | None, box: str | None, random_mask: str | None, invert:
     Raises:
         UsageError: Several do, or one of them cannot be read.
     """
-    where = [mask, corners(box) if box else None, masks.parse(random_mask) if random_mask else None]
+    where = [mask, _corners(box) if box else None, masks.parse(random_mask) if random_mask else None]
     given = [each for each in where if each is not None]
     if len(given) > 1:
         raise UsageError(ONE_HOLE)
@@ -167,43 +148,66 @@ def hole_of(mask: Path | None, box: str | None, random_mask: str | None, invert:
     return Hole(given[0], invert) if given else None
 
 
-def hole_options(random: str) -> list[click.Parameter]:
-    """The options --mask, --box, --random-mask and --invert.
+def hole_options(random: str) -> Callable[[Any], Any]:
+    """Adds the options --mask, --box, --random-mask and --invert.
 
     Args:
         random: What a random hole is drawn from.
     """
-    return [
-        click.Option(["--mask"], type=click.Path(path_type=Path), metavar="FILE",
+    return together(
+        click.option("--mask", type=click.Path(path_type=Path), metavar="FILE",
                      help="Image of the same size: white is the hole to be filled, black is kept."),
-        click.Option(["--box"], metavar="X0,Y0,X1,Y1", help="The hole: columns X0 to X1 - 1 of rows Y0 to Y1 - 1."),
-        click.Option(["--random-mask"], metavar="NAME[:KEY=VALUE,...]",
+        click.option("--box", metavar="X0,Y0,X1,Y1", help="The hole: columns X0 to X1 - 1 of rows Y0 to Y1 - 1."),
+        click.option("--random-mask", metavar="NAME[:KEY=VALUE,...]",
                      help=f"A hole drawn from --seed and {random}: freeform or rectangle."),
-        click.Option(["--invert"], is_flag=True, help="Black is the hole in --mask, and white is kept."),
-    ]  # fmt: skip
+        click.option("--invert", is_flag=True, help="Black is the hole in --mask, and white is kept."),
+    )  # fmt: skip
+
+
+def together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options as one decorator, in their order.
+
+    Args:
+        options: What `click.option` returns, or `together`.
+    """
+    return lambda command: functools.reduce(lambda made, add: add(made), reversed(options), command)
 
 
 device_option: Callable[[Any], Any] = click.option(
     "--device", "device_name", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."
 )
 json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-def network_options(command: Any) -> Any:
-    """Adds --device, --precision and --compile to a command that evaluates a network.
-
-    Args:
-        command: The command, or the function that it is made of.
-    """
-    click.option(
-        "--compile/--no-compile", default=False, show_default=True,
-        help="Compile the network with torch.compile, which takes minutes at the start."
-    )(command)  # fmt: skip
+quiet_option: Callable[[Any], Any] = click.option(
+    "--quiet", "progress", is_flag=True, help="No progress bar or lines.",
+    callback=lambda ctx, option, quiet: False if quiet else None,
+)  # fmt: skip
+"""Its value is what `progress_bar` takes: False shows nothing, None a bar or lines."""
+network_options = together(
+    device_option,
     click.option(
         "--precision", type=click.Choice(get_args(Asked)), default="float32", show_default=True,
         help="Precision of the network; auto: the fastest that leaves samples the same to about a grey level."
-    )(command)  # fmt: skip
-    return device_option(command)
+    ),
+    click.option(
+        "--compile/--no-compile", default=False, show_default=True,
+        help="Compile the network with torch.compile, which takes minutes at the start."
+    ),
+)  # fmt: skip
+"""Where and how a network is evaluated, as `api.models.load` takes it."""
+
+
+def distance_options(samples: int) -> Callable[[Any], Any]:
+    """Adds the options --metric and --samples of a command that measures a model's samples.
+
+    Args:
+        samples: The default number of samples.
+    """
+    return together(
+        click.option("--metric", default="pixel-frechet", show_default=True, metavar="NAME[:KEY=VALUE,...]",
+                     help="Distance of samples from held-out images."),
+        click.option("--samples", type=click.IntRange(0, MOST), default=samples, show_default=True,
+                     help="Number of samples to measure; 0 for none."),
+    )  # fmt: skip
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:

@@ -21,7 +21,7 @@ from ..observations.tasks import trained_task
 from ..sampling.precision import Asked, inferring
 from ..training.finetune import finetune as train_further
 from ..training.finetune import trained_with
-from .options import MOST, compared, json_option, network_options, print_table
+from .options import compared, distance_options, json_option, network_options, print_table, quiet_option
 
 
 @click.command(
@@ -55,17 +55,9 @@ Examples:
     help="Train the remaining weights for so many steps. [default: 0]",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Model folder. [default: pruned/MODEL]")
-@click.option("--metric", default="pixel-frechet", show_default=True, metavar="NAME[:KEY=VALUE,...]",
-              help="Distance of samples from held-out images.")  # fmt: skip
-@click.option(
-    "--samples",
-    type=click.IntRange(0, MOST),
-    default=256,
-    show_default=True,
-    help="Number of samples to measure; 0 for none.",
-)
+@distance_options(samples=256)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of --method random.")
-@click.option("--quiet", is_flag=True, help="No progress bar or lines.")
+@quiet_option
 @network_options
 @json_option
 def prune(
@@ -79,7 +71,7 @@ def prune(
     metric: str,
     samples: int,
     seed: int,
-    quiet: bool,
+    progress: bool | None,
     device_name: str,
     precision: Asked,
     compile: bool,
@@ -97,15 +89,15 @@ def prune(
     told = content.get("recipe", {})
     replaceable(target, told, "pruned")
     way = precision, compile
-    shown, measured = False if quiet else None, samples and not trained_task(network).conditional
-    real = held_out(model, chosen, samples, progress=shown) if measured else None
+    measured = samples and not trained_task(network).conditional
+    real = held_out(model, chosen, samples, progress=progress) if measured else None
     with claimed(target):
-        rows = [row("as it was", network, chosen, samples, real, shown, way)]
+        rows = [row("as it was", network, chosen, samples, real, progress, way)]
         kept = take(network.net, method, amount, seed=seed, modules=modules)
-        rows.append(row("pruned", network, chosen, samples, real, shown, way))
+        rows.append(row("pruned", network, chosen, samples, real, progress, way))
         if config:
-            train_further(config, network, kept, finetune, progress=shown)
-            rows.append(row(f"after {finetune} steps", network, chosen, samples, real, shown, way))
+            train_further(config, network, kept, finetune, progress=progress)
+            rows.append(row(f"after {finetune} steps", network, chosen, samples, real, progress, way))
         done: dict[str, Any] = {"method": method, "amount": amount, "finetune": finetune}
         done |= {"seed": seed} if method == "random" else {}
         done |= {"modules": list(modules)} if modules else {}
@@ -126,7 +118,7 @@ def row(
     metric: Metric,
     samples: int,
     real: Tensor | None,
-    shown: bool | None,
+    progress: bool | None,
     way: tuple[Asked, bool],
 ) -> dict[str, Any]:
     """A line of the report."""
@@ -140,5 +132,5 @@ def row(
         "of": found.flops,
     }
     if real is not None:
-        line |= compared(distance(inferring(network, *way), metric, samples, real, progress=shown))
+        line |= compared(distance(inferring(network, *way), metric, samples, real, progress=progress))
     return line

@@ -17,7 +17,7 @@ from ..observations.covariance import KINDS, Kind, estimate
 from ..observations.mixture import Mixture, clustered
 from ..posterior import store, typicality
 from ..sampling.progress import progress_bar
-from .options import json_option, print_table
+from .options import json_option, print_table, quiet_option
 
 CLUSTERED = 10_000
 """Images among which clusters are looked for, at most."""
@@ -55,7 +55,7 @@ Examples:
 @click.option("--kinds", default=",".join(store.USUAL), show_default=True, help="Any of channel, dct and full.")
 @click.option("--clusters", type=click.IntRange(2), help="Also find so many clusters, for the conditioner mixture.")
 @click.option("--out", type=click.Path(path_type=Path), help="Model folder for the files. [default: the model's]")
-@click.option("--quiet", is_flag=True, help="No progress bar or lines.")
+@quiet_option
 @json_option
 def statistics(
     model: str,
@@ -64,7 +64,7 @@ def statistics(
     kinds: str,
     clusters: int | None,
     out: Path | None,
-    quiet: bool,
+    progress: bool | None,
     as_json: bool,
 ) -> None:
     """Estimate the covariance of MODEL's data and store it with the model, for the conditioners.
@@ -73,8 +73,8 @@ def statistics(
     """
     folder = models.locate(model)
     names = chosen(kinds)
-    found, shown = [], False if quiet else None
-    with claimed(place(folder, out)), progress_bar(len(names), shown, desc="stats", unit="kind", delay=1) as bar:
+    found = []
+    with claimed(place(folder, out)), progress_bar(len(names), progress, desc="stats", unit="kind", delay=1) as bar:
         bar.set_postfix_str("reading")
         title, images = images_of(recipe(folder), model, data_name, "train")
         x = images.drawn(count).scaled()

@@ -17,7 +17,7 @@ from ..training.checkpoints import Checkpoints
 from ..training.choice import Chosen, chosen, folder_for, is_data, is_run
 from ..training.config import to_toml
 from ..training.fit import fit, unbegun
-from .options import device_option
+from .options import device_option, quiet_option
 
 
 class ResumeCommand(click.Command):
@@ -89,7 +89,7 @@ Examples:
 )
 @click.option("--change", is_flag=True, help="Allow other options of [train], or other images, in a resumed run.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and stop.")
-@click.option("--quiet", is_flag=True, help="No progress bar or lines.")
+@quiet_option
 @device_option
 def train(
     words: tuple[str, ...],
@@ -101,7 +101,7 @@ def train(
     resume: str | None,
     change: bool,
     dry_run: bool,
-    quiet: bool,
+    progress: bool | None,
     device_name: str,
 ) -> None:
     """Train a score network on images, on an array, or on the data of a configuration."""
@@ -115,7 +115,7 @@ def train(
         if not (dry_run or resume == "auto"):
             together.only_first(lambda: checked(what, folder, goes_on))
         found = together.only_first(lambda: chosen(what, folder, device(name), overrides, seconds, goes_on))
-        if together.first and (dry_run or (found.said and not quiet)):
+        if together.first and (dry_run or (found.said and progress is not False)):
             describe(found, folder, dry_run, is_data(what))
         if dry_run:
             return
@@ -125,7 +125,7 @@ def train(
             resume="never" if resume is None else "auto" if resume == "auto" else "must",
             change=change,
             seconds=seconds and max(seconds - (monotonic() - began), 1.0),
-            progress=False if quiet else None,
+            progress=progress,
             device=name,
             command=shlex.join(["scoresde", "train", str(what), *overrides]),
         )

@@ -5,14 +5,14 @@ from pathlib import Path
 import click
 
 from .. import models
+from ..api.models import load
 from ..bench.tune import store
 from ..bench.tune.run import SEED, tune_budgets
-from ..core.devices import device
 from ..core.errors import UsageError
 from ..core.folders import claimed
 from ..models.record import home, place
-from ..sampling.precision import Asked, inferring
-from .options import MOST, json_option, network_options, print_table
+from ..sampling.precision import Asked
+from .options import MOST, json_option, network_options, print_table, quiet_option
 
 OUT = "Model folder for the solvers; a new one gets a copy of the model. [default: the model's, or models/NAME]"
 
@@ -32,7 +32,28 @@ def budgets(text: str) -> list[int]:
     return found
 
 
-def run(
+@click.command(
+    epilog=f"""\b
+The solvers are stored in {store.FILE} of the model folder, for these weights and these numbers of evaluations.
+`scoresde sample --steps N` and `scoresde.sample(model, steps=N)` use them if no solver is named. A bundled model is not
+changed: they go into its copy in models/NAME, or in --out.
+\b
+Examples:
+  scoresde tune digits --nfe 5,8
+  scoresde sample --model models/digits --steps 5
+  scoresde tune runs/digits --nfe 6 --trajectories 512"""
+)
+@click.argument("model")
+@click.option("--nfe", default="5,8,10", show_default=True, help="Numbers of evaluations; one solver for each.")
+@click.option("--seed", type=click.IntRange(0), default=SEED, show_default=True, help="First training seed.")
+@click.option("--trajectories", type=click.IntRange(1, MOST), default=256, show_default=True,
+              help="Number to learn from.")  # fmt: skip
+@click.option("--held-out", type=click.IntRange(1, MOST), default=256, show_default=True, help="Number to validate on.")
+@click.option("--out", type=click.Path(path_type=Path), help=OUT)
+@quiet_option
+@network_options
+@json_option
+def tune(
     model: str,
     nfe: str,
     seed: int,
@@ -42,7 +63,7 @@ def run(
     device_name: str,
     precision: Asked,
     compile: bool,
-    quiet: bool,
+    progress: bool | None,
     as_json: bool,
 ) -> None:
     """Learn a solver for MODEL that comes near to its exact probability flow in a few evaluations, and store it.
@@ -52,7 +73,7 @@ def run(
     sample, before the denoising, on noise that was not used for learning.
     """
     folder, wanted = models.locate(model), budgets(nfe)
-    network = inferring(models.load(folder, device(device_name)), precision, compile)
+    network = load(folder, device_name, precision=precision, compile=compile)
     with claimed(place(folder, out)):
         target = home(folder, out)
         found = tune_budgets(
@@ -63,7 +84,7 @@ def run(
             seed=seed,
             trajectories=trajectories,
             held_out=held_out,
-            progress=False if quiet else None,
+            progress=progress,
         )
     print_table([summary(entry) for entry in found], as_json)
     if not as_json:
@@ -80,39 +101,3 @@ def summary(entry: store.TunedSolver) -> dict[str, object]:
         "tuned": float(f"{tuned:.3g}"),
         "change": f"{100 * (tuned / default - 1):+.0f} %" if default else "",
     }
-
-
-def tune() -> click.Command:
-    """The command."""
-    own = [
-        click.Argument(["model"]),
-        click.Option(
-            ["--nfe"], default="5,8,10", show_default=True, help="Numbers of evaluations; one solver for each."
-        ),
-        click.Option(["--seed"], type=click.IntRange(0), default=SEED, show_default=True, help="First training seed."),
-        click.Option(
-            ["--trajectories"],
-            type=click.IntRange(1, MOST),
-            default=256,
-            show_default=True,
-            help="Number to learn from.",
-        ),
-        click.Option(
-            ["--held-out"], type=click.IntRange(1, MOST), default=256, show_default=True, help="Number to validate on."
-        ),
-        click.Option(["--out"], type=click.Path(path_type=Path), help=OUT),
-        click.Option(["--quiet"], is_flag=True, help="No progress bar or lines."),
-    ]
-    command = click.Command("tune", callback=run, params=[*own], help=run.__doc__)
-    command.epilog = f"""\b
-The solvers are stored in {store.FILE} of the model folder, for these weights and these numbers of evaluations.
-`scoresde sample --steps N` and `scoresde.sample(model, steps=N)` use them if no solver is named. A bundled model is not
-changed: they go into its copy in models/NAME, or in --out.
-\b
-Examples:
-  scoresde tune digits --nfe 5,8
-  scoresde sample --model models/digits --steps 5
-  scoresde tune runs/digits --nfe 6 --trajectories 512"""
-    network_options(command)
-    json_option(command)
-    return command

@@ -15,6 +15,7 @@ from scoresde.cli import COMMANDS
 from scoresde.conditioners import conditioners
 from scoresde.core import files
 from scoresde.data import data
+from scoresde.models.network import NetworkModel
 from scoresde.networks.conv import ConvOptions
 from scoresde.networks.mlp import MLPOptions
 from scoresde.sde import VPSDE
@@ -61,6 +62,24 @@ def test_sample_writes_pictures_and_what_they_cost(run, tmp_path):
     with Image.open(tmp_path / "alone" / "000005.png") as picture:
         # An image is a function of its seed, up to the rounding of a network on another batch.
         assert max(abs(a - b) for a, b in zip(picture.tobytes(), alone, strict=True)) <= 1
+
+
+def test_the_way_of_a_first_batch_that_does_not_fit_is_recorded_anew(run, tmp_path, monkeypatch):
+    """Memory that is full after some evaluations halves the batch; the truth is a run with batches as small."""
+    line = "sample --solver euler --steps 3 -n 4 --trajectory 3 --quiet --out"
+    run(f"{line} small --batch 2")
+    evaluate, calls = NetworkModel.evaluate, []
+
+    def greedy(self, x, *rest):
+        calls.append(len(x))
+        if calls == [4, 4]:
+            raise torch.OutOfMemoryError
+        return evaluate(self, x, *rest)
+
+    monkeypatch.setattr(NetworkModel, "evaluate", greedy)
+    run(f"{line} halved --batch 4")
+    for name in ("trajectory.png", "trajectory.gif", "000003.png"):
+        assert (tmp_path / "halved" / name).read_bytes() == (tmp_path / "small" / name).read_bytes()
 
 
 @pytest.mark.parametrize("name", solvers.all())
