@@ -8,6 +8,7 @@ from torch.nn import functional
 from ..core.errors import UsageError
 from .base import NetworkOptions, networks, picture
 from .embedding import sinusoids
+from .inputs import halvable
 
 
 @networks("basic")
@@ -35,9 +36,7 @@ class BasicOptions(NetworkOptions):
                 classes are asked for.
         """
         picture(shape)
-        factor = 2 ** (len(self.widths) - 1)
-        if shape[1] % factor or shape[2] % factor:
-            raise UsageError(f"this network takes sides that {factor} divides, got images of {shape[1]}x{shape[2]}")
+        halvable(shape[1:], len(self.widths) - 1)
         if self.classes:
             raise UsageError("the basic network takes no classes: set network.classes = 0, or take the unet")
         return BasicUNet(self, shape)

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import torch
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from torch import Tensor, nn
 
 from ..core.errors import ResourceError, UsageError, reason
 from .base import NetworkOptions, networks, picture
+from .inputs import classed, halvable, labelled
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "UNet2DModel": {
@@ -140,9 +140,7 @@ def _sides(options: DiffusersOptions, shape: tuple[int, ...]) -> None:
     """Refuses height and width that the network does not take."""
     config, sides = options.config, tuple(shape[1:])
     if options.kind == "UNet2DModel":
-        factor = 2 ** (len(config["block_out_channels"]) - 1)
-        if any(side % factor for side in sides):
-            raise UsageError(f"this UNet2DModel halves pictures to 1/{factor}, and a sample has the shape {shape}")
+        halvable(sides, len(config["block_out_channels"]) - 1)
     elif sides != (config["sample_size"],) * 2:
         raise UsageError(f"this transformer takes {config['sample_size']} pixels a side, and a sample has {sides}")
 
@@ -161,28 +159,15 @@ def adapted(kind: str) -> Any:
 
     def forward(net: Any, x: Tensor, label: Tensor, classes: Tensor | None = None) -> Tensor:
         options: DiffusersOptions = net.options
-        if label.shape != x.shape[:1]:
-            raise UsageError(f"the label must be one number for each of {len(x)} rows, got shape {tuple(label.shape)}")
+        labelled(label, x)
+        classes = classed(classes, x, options.classes, null=options.null_class)
         if options.config.get("time_embedding_type") == "learned":  # a table of whole steps
             label = label.round().long().clamp(0, options.config["num_train_timesteps"] - 1)
         seen = (x + 1) / 2 if options.unit_interval else x
-        out: Tensor = base.forward(net, seen, label, class_labels=_classes(options, x, classes)).sample
+        out: Tensor = base.forward(net, seen, label, class_labels=classes).sample
         return out / 2 if options.unit_interval else out
 
     return type(kind, (base,), {"forward": forward, "__doc__": base.__doc__})
-
-
-def _classes(options: DiffusersOptions, x: Tensor, classes: Tensor | None) -> Tensor | None:
-    """The classes as diffusers takes them, (B,), or None for a network without."""
-    if not options.classes:
-        if classes is not None:
-            raise UsageError("this network was built without classes: give none")
-        return None
-    if classes is not None:
-        return classes
-    if not options.null_class:
-        raise UsageError(f"this network knows {options.classes} classes and not the lack of one: give a class")
-    return torch.full((len(x),), options.classes, device=x.device)
 
 
 def library() -> Any:

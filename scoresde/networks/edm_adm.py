@@ -10,6 +10,7 @@ from .base import networks
 from .edm_base import EDMNetwork, EDMOptions, Multipliers
 from .edm_blocks import Conv, Style, norm
 from .embedding import cosines
+from .inputs import fitting, halvable
 
 
 @networks("edm-adm")
@@ -67,9 +68,10 @@ class DhariwalUNet(EDMNetwork):
             classes: Class of each row, (B,), from 0; the number of classes itself means "no class", as None does.
 
         Raises:
-            UsageError: As `check` and `class_embedding`.
+            UsageError: x has not the expected channels or size; or as `class_embedding`.
         """
-        self.check(x)
+        fitting(x, self.inputs)
+        halvable(x.shape[2:], len(self.options.channel_mult) - 1)
         emb = functional.silu(self.map_layer0(cosines(label, self.noise, endpoint=False).to(x.dtype)))
         emb = functional.silu(self.map_layer1(emb) + self.class_embedding(classes, x, 1.0))
         skips = list[Tensor]()

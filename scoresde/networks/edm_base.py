@@ -1,6 +1,5 @@
 """What the two networks of EDM have in common."""
 
-import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
@@ -8,6 +7,7 @@ from torch.nn import functional
 from ..core.errors import UsageError
 from .base import NetworkOptions, picture
 from .edm_blocks import Block, Conv, Style
+from .inputs import classed, halvable
 
 Multipliers = tuple[PositiveInt, ...]
 
@@ -38,9 +38,7 @@ class EDMOptions(NetworkOptions):
             UsageError: The samples are no images, a side cannot be halved often enough, or a variance is asked for.
         """
         picture(shape)
-        factor = 2 ** (len(self.channel_mult) - 1)
-        if any(side % factor for side in shape[1:]):
-            raise UsageError(f"this network takes sides that {factor} divides, got images of {shape[1]}x{shape[2]}")
+        halvable(shape[1:], len(self.channel_mult) - 1)
         if self.learned_variance:
             raise UsageError("the networks of EDM learn no variance: set network.learned_variance = false")
 
@@ -121,26 +119,8 @@ class EDMNetwork(nn.Module):
             UsageError: The network knows no classes, or was not trained without one.
         """
         count = self.options.classes
-        if self.map_label is None:
-            if classes is not None:
-                raise UsageError("this network was built without classes: set its option classes, or give none")
+        classes = classed(classes, x, count, null=self.options.classless)
+        if classes is None or self.map_label is None:
             return 0.0
-        if classes is None:
-            if not self.options.classless:
-                raise UsageError("this network needs a class for each sample")
-            classes = torch.full((len(x),), count, device=x.device)
         out: Tensor = self.map_label(scale * functional.one_hot(classes, count + 1)[:, :count].to(x.dtype))
         return out
-
-    def check(self, x: Tensor) -> None:
-        """Refuses images that the network does not take.
-
-        Args:
-            x: The images and the channels of a condition, (B, C + extra, H, W).
-
-        Raises:
-            UsageError: x has not the expected channels or size.
-        """
-        if x.ndim != 4 or x.shape[1] != self.inputs:
-            raise UsageError(f"this network takes inputs of shape (B, {self.inputs}, H, W), got {tuple(x.shape)}")
-        self.options.checked(tuple(x.shape[1:]))

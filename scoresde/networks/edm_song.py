@@ -13,6 +13,7 @@ from .base import networks
 from .edm_base import EDMNetwork, EDMOptions
 from .edm_blocks import Conv, Style, norm
 from .embedding import cosines
+from .inputs import fitting, halvable
 
 
 @networks("edm-song")
@@ -108,9 +109,10 @@ class SongUNet(EDMNetwork):
             classes: Class of each row, (B,), from 0; the number of classes itself means "no class", as None does.
 
         Raises:
-            UsageError: As `check` and `class_embedding`.
+            UsageError: x has not the expected channels or size; or as `class_embedding`.
         """
-        self.check(x)
+        fitting(x, self.inputs)
+        halvable(x.shape[2:], len(self.options.channel_mult) - 1)
         waves = cosines(label, self.noise, endpoint=True) if self.map_noise is None else self.map_noise(label)
         cos, sin = waves.to(x.dtype).chunk(2, dim=1)
         emb = torch.cat([sin, cos], dim=1) + self.class_embedding(classes, x, max(1, self.options.classes) ** 0.5)

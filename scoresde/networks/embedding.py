@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..core.errors import UsageError
+from .inputs import classed, labelled
 
 
 def sinusoids(label: Tensor, channels: int) -> Tensor:
@@ -87,13 +87,7 @@ class Embedding(nn.Module):
         Raises:
             UsageError: The label is not one entry for each row, or the network knows no classes.
         """
-        if label.shape != x.shape[:1]:
-            raise UsageError(f"the label must be one number for each of {len(x)} rows, got shape {tuple(label.shape)}")
+        labelled(label, x)
         emb: Tensor = self.time(sinusoids(label, self.width).to(x.dtype))
-        if self.kind is None:
-            if classes is not None:
-                raise UsageError("this network was built without classes: set its option classes, or give none")
-            return emb
-        none = torch.full((len(x),), self.classes, device=x.device)
-        summed: Tensor = emb + self.kind(none if classes is None else classes)
-        return summed
+        classes = classed(classes, x, self.classes)
+        return emb if self.kind is None else emb + self.kind(classes)

@@ -13,6 +13,7 @@ from .base import picture
 from .blocks import zeroed
 from .embedding import cosines
 from .guided_diffusion_blocks import Build, attended, encoder, middle, norm
+from .inputs import halvable
 
 
 class ClassifierOptions(Options):
@@ -97,9 +98,7 @@ class GuidedClassifier(nn.Module):
     def __init__(self, options: ClassifierOptions, shape: tuple[int, ...]) -> None:
         super().__init__()
         o, self.shape, levels = options, tuple(shape), len(options.multipliers)
-        step = 2 ** (levels - 1)
-        if any(side % step for side in shape[1:]):
-            raise UsageError(f"height and width must be multiples of {step}, for {levels} levels, got {shape[1:]}")
+        halvable(shape[1:], levels - 1)
         self.channels = o.channels
         build = Build(4 * o.channels, 1, o.head_channels, "legacy", o.scale_shift, 0.0)
         widths = [int(m * o.channels) for m in o.multipliers]
@@ -111,7 +110,7 @@ class GuidedClassifier(nn.Module):
         self.middle_block = middle(widths[-1], build)
         last: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), zeroed(nn.Conv2d(widths[-1], o.classes, 1)), nn.Flatten()]
         if o.pool == "attention":
-            positions = (shape[1] // step) * (shape[2] // step)
+            positions = (shape[1] >> levels - 1) * (shape[2] >> levels - 1)
             last = [AttentionPool(positions, widths[-1], build.heads_of(widths[-1]), o.classes)]
         self.out = nn.Sequential(norm(widths[-1]), nn.SiLU(), *last)
 

@@ -4,11 +4,11 @@ import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from ..core.errors import UsageError
 from .base import NetworkOptions, networks, picture
 from .blocks import zeroed
 from .embedding import cosines
 from .guided_diffusion_blocks import Attention, Build, Order, Residual, Stage, encoder, middle, norm, resizing
+from .inputs import classed, fitting, halvable, labelled
 
 
 @networks("guided-diffusion")
@@ -77,7 +77,7 @@ class GuidedDiffusion(nn.Module):
         super().__init__()
         o = self.options = options
         self.inputs = shape[0] + o.extra_channels
-        self._fits(shape[1:])
+        halvable(shape[1:], len(o.multipliers) - 1)
         widths = [int(m * o.channels) for m in o.multipliers]
         attends = [shape[1] // 2**level in o.attention for level in range(len(widths))]
         build = Build(4 * o.channels, o.heads, o.head_channels, o.order, o.scale_shift, o.dropout)
@@ -101,12 +101,6 @@ class GuidedDiffusion(nn.Module):
         outputs = (2 if o.learned_variance else 1) * shape[0]
         self.out = nn.Sequential(norm(width), nn.SiLU(), zeroed(nn.Conv2d(width, outputs, 3, padding=1)))
 
-    def _fits(self, size: tuple[int, ...]) -> None:
-        levels = len(self.options.multipliers)
-        if any(side % 2 ** (levels - 1) for side in size):
-            need = f"height and width must be multiples of {2 ** (levels - 1)}, for {levels} levels"
-            raise UsageError(f"{need}, got {tuple(size)}")
-
     def forward(self, x: Tensor, label: Tensor, classes: Tensor | None = None) -> Tensor:
         """The network's output.
 
@@ -119,15 +113,11 @@ class GuidedDiffusion(nn.Module):
             UsageError: x has not the expected channels or size, label not one entry per row, or the classes are missing
                 or too many.
         """
-        if x.ndim != 4 or x.shape[1] != self.inputs:
-            raise UsageError(f"guided-diffusion takes inputs of shape (B, {self.inputs}, H, W), got {tuple(x.shape)}")
-        if label.shape != x.shape[:1]:
-            raise UsageError(f"the label must be one number for each of {len(x)} rows, got shape {tuple(label.shape)}")
-        self._fits(x.shape[2:])
+        fitting(x, self.inputs)
+        labelled(label, x)
+        halvable(x.shape[2:], len(self.options.multipliers) - 1)
         emb = self.time_embed(cosines(label, self.options.channels, endpoint=False).to(x.dtype))
-        if (self.label_emb is None) != (classes is None):
-            what = "was built without classes: give none" if classes is not None else "needs a class for each sample"
-            raise UsageError(f"this network {what}")
+        classes = classed(classes, x, self.options.classes, null=False)
         if self.label_emb is not None:
             emb = emb + self.label_emb(classes)
         h, skips = x, list[Tensor]()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..core.errors import UsageError
 from .base import NetworkOptions, networks, picture
+from .inputs import halvable
 from .lucidrains_blocks import Fourier, FullAttention, LinearAttention, Resnet, Sinusoids
 
 Times = Literal["sinusoidal", "learned", "random"]
@@ -73,9 +74,8 @@ class LucidrainsOptions(NetworkOptions):
         picture(shape)
         if self.classes:
             raise UsageError("the lucidrains network takes no classes: set network.classes = 0, or take the unet")
-        net = LucidrainsUNet(self, shape)
-        net.fits(shape[1:])
-        return net
+        halvable(shape[1:], len(self.dim_mults) - 1)
+        return LucidrainsUNet(self, shape)
 
 
 class LucidrainsUNet(nn.Module):
@@ -125,19 +125,6 @@ class LucidrainsUNet(nn.Module):
         self.final_res_block = block(2 * first, first)
         self.final_conv = nn.Conv2d(first, (2 if options.learned_variance else 1) * shape[0], 1)
 
-    def fits(self, sides: tuple[int, ...]) -> None:
-        """Refuses images that cannot be halved as often as the network does.
-
-        Args:
-            sides: Height and width.
-
-        Raises:
-            UsageError: A side is no multiple of 2 to the power of the levels below the first.
-        """
-        factor = 2 ** (len(self.downs) - 1)
-        if any(side % factor for side in sides):
-            raise UsageError(f"this network takes sides that {factor} divides, got images of {sides[0]}x{sides[1]}")
-
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """The network's output at the times label, (B,).
 
@@ -148,7 +135,7 @@ class LucidrainsUNet(nn.Module):
         Raises:
             UsageError: A side of the image does not fit.
         """
-        self.fits(tuple(x.shape[2:]))
+        halvable(x.shape[2:], len(self.downs) - 1)
         if self.options.self_condition:
             x = torch.cat([torch.zeros_like(x[:, : self.channels]), x], dim=1)
         emb = self.time_mlp[1:](self.time_mlp[0](label).to(x.dtype))  # in 16 bits, neighbouring labels can be equal

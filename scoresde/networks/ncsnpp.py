@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..core.errors import UsageError
 from .base import NetworkOptions, networks, picture
 from .embedding import sinusoids
+from .inputs import fitting, halvable, labelled
 from .ncsnpp_blocks import Attention, Resample, Resnet
 from .ncsnpp_layers import Activation, Combine, Fourier, Look, conv3, fresh
 
@@ -64,6 +65,12 @@ class NCSNppOptions(NetworkOptions):
     levels: int = Field(1000, ge=2, description="Number of these levels; fourier embeddings are given σ itself.")
     unit_interval: bool = Field(False, description="Whether its data were in [0, 1]: then the score is halved.")
 
+    @property
+    def sigmas(self) -> Tensor:
+        """σ of the levels that a label counts, (levels,), falling in equal ratios."""
+        ends = math.log(self.sigma_max), math.log(self.sigma_min)
+        return torch.linspace(*ends, self.levels, dtype=torch.float64).exp().float()
+
     def build(self, shape: tuple[int, ...]) -> "NCSNpp":
         """The module for images of shape (C, H, W), with fresh weights from torch's global generator.
 
@@ -94,20 +101,13 @@ class NCSNpp(nn.Module):
     def __init__(self, options: NCSNppOptions, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.options, self.inputs = options, shape[0] + options.extra_channels
-        self._fits(shape[1:])
+        halvable(shape[1:], len(options.multipliers) - 1)
         o, taps = options, options.fir_kernel if options.fir else ()
-        ends = math.log(o.sigma_max), math.log(o.sigma_min)
-        self.register_buffer("sigmas", torch.linspace(*ends, o.levels, dtype=torch.float64).exp().float())
+        self.register_buffer("sigmas", o.sigmas)
         self.look = Look(4 * o.channels, o.activation, o.dropout, o.init_scale, o.rescale, o.groups, taps)
         self.attends = [shape[1] // 2**level in options.attention for level in range(len(options.multipliers))]
         self.shrink, self.grow = Resample(self.look, up=False), Resample(self.look, up=True)
         self.all_modules = nn.ModuleList(self._layers(shape[0]))
-
-    def _fits(self, size: tuple[int, ...]) -> None:
-        step = 2 ** (len(self.options.multipliers) - 1)
-        if any(side % step for side in size):
-            levels = len(self.options.multipliers)
-            raise UsageError(f"height and width must be multiples of {step}, for {levels} levels, got {tuple(size)}")
 
     def _resnet(self, inputs: int, outputs: int) -> Resnet:
         return Resnet(inputs, outputs, self.look, biggan=self.options.resblock == "biggan")
@@ -173,11 +173,9 @@ class NCSNpp(nn.Module):
         Raises:
             UsageError: x has not the expected channels or size, or the label not one entry per row.
         """
-        if x.ndim != 4 or x.shape[1] != self.inputs:
-            raise UsageError(f"ncsnpp takes inputs of shape (B, {self.inputs}, H, W), got {tuple(x.shape)}")
-        if label.shape != x.shape[:1]:
-            raise UsageError(f"the label must be one number for each of {len(x)} rows, got shape {tuple(label.shape)}")
-        self._fits(x.shape[2:])
+        fitting(x, self.inputs)
+        labelled(label, x)
+        halvable(x.shape[2:], len(self.options.multipliers) - 1)
         layers = iter(self.all_modules)
 
         def run(*inputs: Tensor | None) -> Tensor:

@@ -10,6 +10,7 @@ from torch.nn import functional
 from ..core.errors import UsageError
 from .base import NetworkOptions, networks, picture
 from .embedding import cosines
+from .inputs import classed
 
 FREQUENCIES = 128
 """Wavelengths by which the time enters, from 2π to nearly 2π 10⁴."""
@@ -210,16 +211,8 @@ class SiT(nn.Module):
             UsageError: The network knows no classes, or needs them.
         """
         emb: Tensor = self.t_embedder["mlp"](cosines(label, 2 * FREQUENCIES, endpoint=False).to(dtype))
-        if not self.options.classes:
-            if classes is not None:
-                raise UsageError("this network was built without classes: set its option classes, or give none")
-            return emb
-        if classes is None:
-            if not self.options.null_row:
-                raise UsageError("this network needs a class for each sample")
-            classes = torch.full_like(label, self.options.classes, dtype=torch.long)
-        summed: Tensor = emb + self.y_embedder["embedding_table"](classes)
-        return summed
+        classes = classed(classes, label, self.options.classes, null=self.options.null_row)
+        return emb if classes is None else emb + self.y_embedder["embedding_table"](classes)
 
     def forward(self, x: Tensor, label: Tensor, classes: Tensor | None = None) -> Tensor:
         """The network's output at the times label, (B,).

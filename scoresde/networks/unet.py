@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-import torch
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,6 +13,7 @@ from ..core.errors import UsageError
 from .base import NetworkOptions, networks
 from .blocks import CONVOLUTIONS, InceptionStem, Resampling, Style, divisor, zeroed
 from .embedding import TimeEmbedding, sinusoids
+from .inputs import classed, fitting, labelled
 from .levels import DownBlock, MiddleBlock, UpBlock
 
 
@@ -180,18 +180,12 @@ class UNet(nn.Module):
         Raises:
             UsageError: x has not the expected channels, label not one entry per row, or the network knows no classes.
         """
-        if x.ndim != self.dims + 2 or x.shape[1] != self.inputs:
-            sides = ("L", "H, W", "D, H, W")[self.dims - 1]
-            raise UsageError(f"the U-Net takes inputs of shape (B, {self.inputs}, {sides}), got {tuple(x.shape)}")
-        if label.shape != x.shape[:1]:
-            raise UsageError(f"the label must be one number for each of {len(x)} rows, got shape {tuple(label.shape)}")
+        fitting(x, self.inputs, self.dims)
+        labelled(label, x)
         emb = self.time_embedding(sinusoids(label, self.time_embedding.linear_1.in_features).to(x.dtype))
+        classes = classed(classes, x, self.options.classes)
         if self.class_embedding is not None:
-            if classes is None:
-                classes = torch.full((len(x),), self.options.classes, device=x.device)
             emb = emb + self.class_embedding(classes)
-        elif classes is not None:
-            raise UsageError("this U-Net was built without classes: set its option classes, or give none")
 
         x = self.conv_in(x)
         skips = [x]

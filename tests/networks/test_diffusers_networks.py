@@ -113,7 +113,7 @@ def test_no_class_is_the_last_row_or_refused():
         net.load_state_dict(theirs(config).state_dict())
     last = torch.tensor([4, 4])
     assert torch.equal(null(image(), LABELS), known(image(), LABELS, last))
-    with pytest.raises(UsageError, match="knows 5 classes and not the lack of one: give a class"):
+    with pytest.raises(UsageError, match="needs a class for each sample"):
         known(image(), LABELS)
     assert null.options.null_class and not known.options.null_class
 
@@ -138,7 +138,7 @@ def test_wrong_options_are_refused_by_name(options, words):
     ("config", "shape", "words"),
     [
         ({}, (1, 16, 16), "3 channels in and 3 out, not 1 and 1"),
-        ({}, (3, 15, 16), "halves pictures to 1/2"),
+        ({}, (3, 15, 16), "sides that 2 divides, got images of 15x16"),
         ({"block_out_channels": [8, 16, 16]}, (3, 16, 16), "cannot build a UNet2DModel"),
         ({"norm_num_groups": 5}, (3, 16, 16), "cannot build a UNet2DModel"),
     ],

@@ -180,7 +180,7 @@ def test_published_flags_build(name):
         ("attention_resolutions", "all", "a list of numbers is written as"),
         ("class_cond", "perhaps", "class_cond must be true or false"),
         ("num_heads", 3, "3 heads must divide the 32 channels"),
-        ("image_size", 17, "multiples of 2, for 2 levels"),
+        ("image_size", 17, "sides that 2 divides"),
     ],
 )
 def test_what_is_not_covered_is_refused(tmp_path, flag, value, message):
