@@ -8,10 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 
-import scoresde
 from scoresde.core.errors import UsageError
 from scoresde.core.parallel import Processes, processes
 from scoresde.training import config as configuration
@@ -23,7 +23,7 @@ SMALL = ["network.channels=4", "network.group_channels=4", "network.multipliers=
 SMALL += ["train.batch=12", "train.images=240", "train.warmup=24", "train.decay=0", "train.clip=2.0"]
 LINE = ["train", "digits", *SMALL, "train.log_every=12", "train.save_every=120", "train.sample_every=1000000"]
 LINE += ["train.snapshot_every=60", "--device", "cpu", "--out"]
-HALF = ["train.precision=float16", "train.predicts=x0", "train.weighting=min-snr", "train.snr_cap=100"]
+HALF = ["train.precision=float16", "train.predicts=x0", "train.weighting=min-snr:cap=100"]
 HALF += ["train.images=120"]
 
 STAND_IN = """
@@ -57,9 +57,8 @@ def ran(tmp_path_factory):
     (folder / "unwritable").mkdir()
     (folder / "unwritable" / "checkpoints").touch()
     (folder / "wandb.py").write_text(STAND_IN)
-    command = [sys.executable, str(Path(__file__).parents[1] / "ranks.py"), json.dumps(list(jobs.values()))]
-    environment = os.environ | {"PYTHONPATH": f"{Path(scoresde.__file__).parents[1]}:{folder}"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    script, environment = Path(__file__).parents[1] / "ranks.py", os.environ | {"PYTHONPATH": f"{folder}"}
+    done = forked.run(script, json.dumps(list(jobs.values())), cwd=folder, env=environment)
     assert done.returncode == 0, done.stderr
     return dict(zip(jobs, map(json.loads, done.stdout.splitlines()), strict=True)) | {"folder": folder}
 

@@ -6,11 +6,10 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 from PIL import Image
@@ -282,12 +281,9 @@ def test_signals_are_noted_and_a_second_ctrl_c_is_not_held_back():
 def started(tmp_path, *assignments):
     """The command as a process, once it has written its first line of the log."""
     line = " ".join(["train", "digits", *SMALL, *assignments, "--out", str(tmp_path)])
-    command, environment = [sys.executable, "-m", "scoresde", *line.split()], {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([*command, "--quiet"], env=environment, stderr=subprocess.PIPE, text=True)
-    for _ in range(6000):
-        if (tmp_path / "metrics.jsonl").exists():
-            break
-        time.sleep(0.05)
+    process = forked.Process("-m", "scoresde", *line.split(), "--quiet")
+    while not (tmp_path / "metrics.jsonl").exists() and process.poll() is None:
+        time.sleep(0.01)
     return process, line
 
 
@@ -326,7 +322,6 @@ def test_a_scheduler_s_signal_saves_within_a_step(tmp_path, number):
 def test_kills_leave_no_trace(tmp_path):
     """Kills at random moments and within saves, by the benchmark that does twenty of them."""
     script = Path(__file__).parents[2] / "benchmarks" / "kills.py"
-    command = [sys.executable, str(script), "--kills", "3", "--images", "1600", "--out", str(tmp_path / "kills.md")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = forked.run(script, "--kills", "3", "--images", "1600", "--out", tmp_path / "kills.md")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 kills" in done.stdout and "1 of them within a save" in done.stdout

@@ -2,19 +2,17 @@
 
 import json
 import logging
-import os
 import resource
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
-import scoresde
 from scoresde import models
 from scoresde.core.errors import CheckpointError, ResourceError, UsageError
 from scoresde.networks.basic import BasicOptions
@@ -273,9 +271,7 @@ LINE += ["train.shard=true", "train.save_every=1000000", "train.sample_every=100
 
 def ran(folder, *jobs):
     """What came of command lines in so many processes, one after the other: exit codes and what was said."""
-    command = [sys.executable, str(Path(__file__).parents[1] / "ranks.py"), json.dumps(jobs)]
-    environment = os.environ | {"PYTHONPATH": str(Path(scoresde.__file__).parents[1])}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    done = forked.run(Path(__file__).parents[1] / "ranks.py", json.dumps(jobs), cwd=folder, timeout=600)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -5,12 +5,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
 from contextlib import ExitStack
 
+import forked
 import httpx
 import pytest
 from test_web import EM, drawn, folders, serving  # noqa: F401
@@ -180,12 +180,8 @@ def test_a_catalogue_page_leaves_pictures_out_and_one_entry_has_them(folders, tm
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches a process there in another way")
 def test_ctrl_c_while_drawing_ends_all_drawings_first_and_quietly(tmp_path):
-    command = [sys.executable, "-m", "scoresde", "web", "--port", "0", "--model", "digits"]
-    command += ["--catalogue", str(tmp_path / "catalogue.sqlite")]
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
-    )
+    line = ["web", "--port", "0", "--model", "digits", "--catalogue", tmp_path / "catalogue.sqlite"]
+    process = forked.Process("-m", "scoresde", *line, env=os.environ | {"PYTHONUNBUFFERED": "1"})
     try:
         address = process.stdout.readline().split()[-1].rstrip("/")
         with httpx.Client(base_url=address, headers={"origin": address}, timeout=60, trust_env=False) as client:
