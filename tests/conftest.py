@@ -7,9 +7,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from scoresde.bench import network, page
+from scoresde.bench import analytic, network, page, publish
 from scoresde.bench.check import base
 from scoresde.cli import scoresde
+from scoresde.metrics.sliced import SlicedWasserstein
 from scoresde.sampling import progress_lines
 from scoresde.solvers.unipc import UniPC
 from scoresde.training import gallery
@@ -34,24 +35,28 @@ def small_sheets(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def undrawn(request, monkeypatch):
-    """The plots of a benchmark's page take longer than a small benchmark; tests of the plots ask for `drawn`."""
+    """The plots of a benchmark take longer than a small benchmark; tests of the plots ask for `drawn`."""
     if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(page, "curves", lambda series, x_label, y_label, **options: f"{y_label} {x_label}")
         monkeypatch.setattr(page, "inline", lambda figure, title: f"<svg>{title}</svg>")
+        monkeypatch.setattr(publish, "render", lambda figure: f"<svg>{figure}</svg>".encode())
 
 
 @pytest.fixture
 def drawn():
-    """With the plots of a benchmark's page."""
+    """With the plots of a benchmark."""
 
 
 @pytest.fixture(autouse=True, scope="session")
 def short_reference():
     """The 800 steps that a benchmark compares the paths of a network with would take longer than all the others.
 
-    tests/bench/test_bench.py has a test of the distance itself, with all of them.
+    And 64 directions longer than samples of an analytic model. tests/bench/test_bench.py has tests of both distances
+    themselves, with all of them.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "CONVERGED", UniPC(steps=20))
+        patch.setattr(analytic, "SLICED", SlicedWasserstein(directions=4))
         yield
 
 

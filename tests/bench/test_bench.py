@@ -16,8 +16,8 @@ import torch
 from tiny import tiny_model
 
 from scoresde import models
-from scoresde.bench import estimates, network
-from scoresde.bench.analytic import DRAWS, AnalyticSubject
+from scoresde.bench import analytic, estimates, network
+from scoresde.bench.analytic import DRAWS, SLICED, AnalyticSubject
 from scoresde.bench.cells import cells, subjects
 from scoresde.bench.facts import facts
 from scoresde.bench.network import CONVERGED, NetworkSubject
@@ -111,8 +111,9 @@ def test_nfe_is_that_of_an_independent_count(tmp_path, name):
     assert row["work"] == (4 * calls[0] + 3 * calls[1]) / 7 and row["vjps"] == 0
 
 
-def test_errors_and_laws_have_closed_forms():
+def test_errors_and_laws_have_closed_forms(monkeypatch):
     """Gaussian samples spread by 1.2 and shifted by v: the gap is (1.2² - 1)/2, and SW² grows by |v|²/D."""
+    monkeypatch.setattr(analytic, "SLICED", SLICED)
     spec = Spec(model="gaussian", solver="ddim", count=4000, paths=4000, seed=9, **FIXED)
     judge = AnalyticSubject("gaussian", spec)
     centre, _ = judge.model.marginal(judge.model.sde.t_min)
@@ -132,7 +133,7 @@ def test_a_networks_error_is_the_distance_from_its_own_flow(tmp_path, tiny, monk
     """Against SciPy's DOP853 on the same noise, and falling with the tolerance; noisy solvers have none."""
     monkeypatch.setattr(network, "CONVERGED", CONVERGED)
     solver = ["rk45:tol=1e-2/1e-4", "em:steps=5"]
-    spec = Spec(model=tiny, solver=solver, count=4, batch=2, paths=3, likelihood=0, denoise=False)
+    spec = Spec(model=tiny, solver=solver, count=4, batch=4, paths=3, likelihood=0, denoise=False)
     loose, tight, noisy = measured(spec, Store(tmp_path))
     model, x = models.load(tiny), []
     for tool in (spec.solver[0], solvers["scipy"](method="DOP853", tol=1e-7)):
@@ -183,11 +184,12 @@ def test_the_interval_of_a_mean_without_skewness_is_scipys():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [64, 128, 256])
-def test_intervals_of_gm2_hold_the_truth(count):
+def test_intervals_of_gm2_hold_the_truth(count, monkeypatch):
     """Of the gap 0 of exact samples, the median error of a few steps, and the means of SW and of the Frechet distance.
 
     At 95 % a coverage of 200 draws below 90 % has a probability of 0.2 %.
     """
+    monkeypatch.setattr(analytic, "SLICED", SLICED)
     spec = Spec(model="gm2", solver="unipc:steps=6", count=count, likelihood=0)
     judge, total, real = AnalyticSubject("gm2", spec), 200, PROBLEMS["gm2"]()
     x = real.draw(20_000, torch.Generator().manual_seed(1), real.sde.t_min)
