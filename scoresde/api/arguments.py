@@ -7,9 +7,9 @@ from ..core.devices import device
 from ..core.errors import UsageError
 from ..core.sentences import an
 from ..likelihood import Divergence, Exact, Hutchinson
-from ..models import NetworkModel, ScoreModel, load
-from ..models.base import WrapperModel
+from ..models import ScoreModel, load
 from ..models.latent import data_shape
+from ..models.network import network_of
 from ..solvers import Solver, solvers
 from .inputs import pictures
 
@@ -61,9 +61,8 @@ def source_of(model: ScoreModel) -> Path | None:
     Args:
         model: The model.
     """
-    if isinstance(model, WrapperModel):
-        return source_of(model.model)
-    return model.source if isinstance(model, NetworkModel) else None
+    network = network_of(model)
+    return None if network is None else network.source
 
 
 def divergence_of(exact: bool, probes: int, classes: int) -> Divergence:

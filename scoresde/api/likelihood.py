@@ -14,7 +14,7 @@ from ..data.recipes import images_of
 from ..likelihood import NLL, Likelihood, nll
 from ..likelihood import log_likelihood as likelihood_of
 from ..models.base import Observer, ScoreModel
-from ..models.network import NetworkModel
+from ..models.network import network_of
 from ..models.record import recipe
 from ..sampling.progress import ProgressBar, progress_bar
 from .arguments import DELAY, Method, Model, divergence_of, model_of, solver_of, source_of
@@ -153,6 +153,7 @@ def exact_of(model: Model) -> ScoreModel:
         UsageError: Its network computes in 16 bits.
     """
     around = model_of(model)
-    if isinstance(around, NetworkModel) and around.inference.dtype is not None:
-        raise UsageError(f"a likelihood is computed in float32, got a model in {around.inference}: load it without")
+    network = network_of(around)
+    if network is not None and network.inference.dtype is not None:
+        raise UsageError(f"a likelihood is computed in float32, got a model in {network.inference}: load it without")
     return around
