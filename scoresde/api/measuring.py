@@ -79,10 +79,10 @@ def benchmark(
     rank, world = share() if folder else (0, 1)
     with tempfile.TemporaryDirectory() as nowhere:
         store = Store(Path(folder or nowhere), rank)
-        effort = sum(cell.effort for cell in left(cells, store, rank, world))
+        effort = sum(cell.effort for cell in left(cells, store, world))
         with only_writer(writable(store.folder), f".lock-{rank}"):
             with progress_bar(math.ceil(effort), progress, desc="benchmark", unit="evaluation", delay=DELAY) as bar:
-                for _ in run(cells, store, rank=rank, world=world, progress=bar.update, begin=bar.set_postfix_str):
+                for _ in run(cells, store, world=world, progress=bar.update, begin=bar.set_postfix_str):
                     pass
             report = publish(cells, store, spec) if folder else Report.of(cells, store.rows())
     return PrintedReport(report.rows)

@@ -129,8 +129,7 @@ def sample(
     measured = posterior_model(around)
     prior = around if measured is None else measured.unconditional  # which may be guided to a class for each sample
     size = batch if prior.bound is None else len(numbers)
-    shown = progress if together.first else False
-    with progress_bar(len(numbers), shown, desc="sample", lines=False, delay=DELAY) as bar:
+    with progress_bar(len(numbers), progress, desc="sample", lines=False, delay=DELAY) as bar:
 
         def draw(rows: range) -> Samples:
             own = [numbers[row] for row in rows]

@@ -125,16 +125,15 @@ def metric_identity(metric: Metric) -> dict[str, Any]:
     return {**options, "source": metric.source()}
 
 
-def left(cells: Sequence[Cell], store: Store, rank: int = 0, world: int = 1) -> list[Cell]:
+def left(cells: Sequence[Cell], store: Store, world: int = 1) -> list[Cell]:
     """The cells that a process has still to measure.
 
     Args:
         cells: The cells of the benchmark.
-        store: Where the rows are kept.
-        rank: Number of the process.
+        store: Where the process keeps its rows.
         world: How many processes share the cells.
     """
-    found = store.rows()
+    found, rank = store.rows(), store.rank
     return [cell for cell in cells[rank::world] if (cell.row(found) or {}).get("status") != "done"]
 
 

@@ -85,14 +85,13 @@ def _quiet(axes: "Axes") -> None:
         spine.set_visible(side in ("left", "bottom"))
 
 
-def _plain_ticks(axes: "object") -> None:
+def _plain_ticks(axes: "Axes") -> None:
     """Numbers such as 20 and 100 at the ticks of x instead of powers of ten."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    axis = axes.xaxis  # type: ignore[attr-defined]
-    axis.set_major_locator(LogLocator(10, (1, 2, 5)))
-    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def panels(groups: Mapping[str, Mapping[str, Sequence[Point]]]) -> "Figure":

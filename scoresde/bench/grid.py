@@ -11,6 +11,8 @@ SPARED = ("model", "conditioner", "rejected", "work", "VJPs", "control", "batch"
 """Columns that are left out where they say the same of all rows."""
 LEAST = ("versions", "machine", "ms per NFE", "rejected", "work", "VJPs", "batch", "control", "denoise", "rms error")
 """What a narrow table goes without, in this order."""
+WORDS = ("model", "conditioner", "solver", "options", "control")
+"""Columns of words; all others are of numbers."""
 
 
 @dataclass(frozen=True)

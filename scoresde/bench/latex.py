@@ -3,7 +3,7 @@ r"""The table of a report as LaTeX, with the rules of booktabs."""
 import re
 
 from .facts import facts
-from .grid import Grid, short
+from .grid import WORDS, Grid, short
 from .report import Report
 
 SPECIAL = {
@@ -24,8 +24,6 @@ SPECIAL = {
 PREAMBLE = r"% In the preamble: \usepackage{booktabs}, and \usepackage{graphicx} for tables as wide as the line."
 WIDTH = 140
 """Characters of a row that can still be read in a column of text."""
-LEFT = ("model", "conditioner", "solver", "options", "control")
-"""Columns of words."""
 
 
 def escape(text: str) -> str:
@@ -74,7 +72,7 @@ def _table(model: str, grid: Grid) -> str:
             rf"\caption{{Solvers on {escape(model)}; 95 \% intervals, $\pm$ the larger half; NLL $\pm$ one $\sigma$.}}",
             rf"\label{{tab:bench-{re.sub('[^a-z0-9]+', '-', model.lower()).strip('-')}}}",
             r"\resizebox{\linewidth}{!}{%",
-            rf"\begin{{tabular}}{{{''.join('l' if head in LEFT else 'r' for head in grid.heads)}}}",
+            rf"\begin{{tabular}}{{{''.join('l' if head in WORDS else 'r' for head in grid.heads)}}}",
             r"\toprule",
             " & ".join(escape(names[head]) for head in grid.heads) + r" \\",
             r"\midrule",

@@ -14,10 +14,9 @@ from ..likelihood import Exact, Hutchinson, bits_per_dim
 from ..solvers import Solver
 from ..solvers.controllers import ProportionalIntegral
 from ..solvers.runge_kutta import RK45
-from .spec import Spec
 from .store import Row
 from .subject import ModelSubject
-from .unfinished import Batch, Keep, at_once
+from .unfinished import Batch, Keep
 
 LIKELIHOOD = 360.0
 """Evaluations that the likelihood of an image takes about as long as, for the progress bar alone: some 120, and as many
@@ -28,16 +27,14 @@ SMALL = 16
 
 def likelihoods(
     subject: ModelSubject,
-    spec: Spec,
     solver: Solver | None,
-    keep: Keep = at_once,
-    progress: Callable[[float], object] = lambda done: None,
+    keep: Keep,
+    progress: Callable[[float], object],
 ) -> Row:
     """Bits/dim of each of the subject's own data, the same data for every solver, and the cost of a batch.
 
     Args:
         subject: The model, with its data.
-        spec: The benchmark.
         solver: Its tolerance is used; None is rk45 at the tolerance that the benchmark names for a model's own.
         keep: Keeps each batch.
         progress: Called with the work done, as for `run`.
@@ -45,7 +42,7 @@ def likelihoods(
     Raises:
         NumericalError: As `log_likelihood`.
     """
-    x, levels = subject.own
+    (x, levels), spec = subject.own, subject.spec
     own = RK45(tol=spec.likelihood_tol, controller=ProportionalIntegral()) if solver is None else solver
     divergence = Exact() if x[0].numel() <= SMALL else Hutchinson()
 

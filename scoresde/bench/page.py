@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .facts import facts
 from .figures import Point, curves, inline
-from .grid import Grid, short
+from .grid import WORDS, Grid, short
 from .report import Report
 from .store import Row, Store
 from .texts import FLOOR, NLL, NLL_ERROR, condition, flat, floors, number, title
@@ -26,7 +26,6 @@ AXES = {
 }
 """The labels of horizontal axes."""
 TEMPLATE = Path(__file__).with_name("page.html")
-WORDS = {"model", "conditioner", "solver", "options", "control"}
 KNOBS = {"tol", "atol", "steps", "nfe"}
 """Options that say how much work is done: along them a line is drawn."""
 SORTED = {

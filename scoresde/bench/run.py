@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from typing import cast
 
 import torch
 
 from ..core.devices import machine
-from ..core.errors import NumericalError, ResourceError, ScoreSDEError, UsageError, out_of_memory
+from ..core.errors import NumericalError, ResourceError, ScoreSDEError, out_of_memory
 from ..core.options import table
 from ..core.provenance import versions
 from ..images import sheets
@@ -18,7 +19,7 @@ from .cells import Cell, changed, left
 from .draws import Progress, draw
 from .likelihood import bits, likelihoods
 from .store import Row, Store
-from .subject import ModelSubject, Subject
+from .subject import ModelSubject
 from .unfinished import Keep
 
 
@@ -26,7 +27,6 @@ def run(
     cells: Sequence[Cell],
     store: Store,
     *,
-    rank: int = 0,
     world: int = 1,
     progress: Progress,
     begin: Callable[[str], object] = lambda title: None,
@@ -38,8 +38,7 @@ def run(
 
     Args:
         cells: The cells of the benchmark.
-        store: Where the rows are kept.
-        rank: Number of this process.
+        store: Where this process keeps its rows.
         world: How many processes share the cells.
         progress: Called with the work done, in evaluations times samples.
         begin: Called with the title of each cell before it is measured.
@@ -47,7 +46,7 @@ def run(
     Raises:
         ResourceError: A row cannot be written.
     """
-    for cell in left(cells, store, rank, world):
+    for cell in left(cells, store, world):
         begin(cell.title)
         row = _attempt(cell, store, progress)
         store.append(row)
@@ -119,7 +118,7 @@ def measure(cell: Cell, store: Store, progress: Progress) -> Row:
     if isinstance(subject, network.NetworkSubject):
         subject.kept = store.paths(Cell(subject, network.CONVERGED, cell.spec).key).batch
     if cell.solver is None:
-        return _density(subject, keep, progress)
+        return _density(cast(ModelSubject, subject), keep, progress)  # a `Spec`, which has such cells, is of models
     batch, found = cell.spec.batch, Row()
     while not found:
         try:
@@ -140,22 +139,15 @@ def measure(cell: Cell, store: Store, progress: Progress) -> Row:
             f"{', '.join(bad)} has an interval, a floor or a value that is not finite: take more samples"
         )
     if isinstance(subject, ModelSubject) and isinstance(cell.solver, Solver) and cell.likelihood:
-        found |= likelihoods(subject, subject.spec, cell.solver, keep, progress)
+        found |= likelihoods(subject, cell.solver, keep, progress)
     if picture := subject.picture(x):
         sheets.save(picture, store.picture(cell.key))
     return found
 
 
-def _density(subject: Subject, keep: Keep, progress: Progress) -> Row:
-    """The likelihood of a model's own data, and the truth where it is known.
-
-    Raises:
-        UsageError: The subject is no model by itself.
-        NumericalError: As `likelihoods`.
-    """
-    if not isinstance(subject, ModelSubject):
-        raise UsageError(f"the likelihood of {subject.name} is not measured: it has no data of its own")
-    found = likelihoods(subject, subject.spec, None, keep, progress)
+def _density(subject: ModelSubject, keep: Keep, progress: Progress) -> Row:
+    """The likelihood of a model's own data, and the truth where it is known."""
+    found = likelihoods(subject, None, keep, progress)
     if (classes := subject.classes) is not None:
         found["classes"] = classes
     if (truth := subject.truth()) is not None:

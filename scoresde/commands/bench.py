@@ -139,12 +139,12 @@ def run(
     models = dict.fromkeys(Path(cell.subject.name).name for cell in todo) if given else ()
     named = Path(spec).stem if spec else "-".join(models) or suite or "default"
     store = Store(writable(out or Path("bench") / named), rank)
-    effort = sum(cell.effort for cell in left(todo, store, rank, world))
+    effort = sum(cell.effort for cell in left(todo, store, world))
     with only_writer(store.folder, f".lock-{rank}"):
         form = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
         shown = False if quiet else None
         with progress_bar(effort, shown, desc="bench", unit="evaluation", bar_format=form) as bar:
-            for _ in measure(todo, store, rank=rank, world=world, progress=bar.update, begin=bar.set_postfix_str):
+            for _ in measure(todo, store, world=world, progress=bar.update, begin=bar.set_postfix_str):
                 pass
         report = publish(todo, store, chosen, layout)
     if not quiet and rank == 0:

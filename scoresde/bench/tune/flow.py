@@ -65,19 +65,18 @@ def squares(x: Tensor, y: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def paths(model: ScoreModel, seeds: Iterable[int], *, stop: float | None = None, steps: int = STEPS) -> Paths:
-    """Noise, and where `reference(steps)` carries it.
+def paths(model: ScoreModel, seeds: Iterable[int], *, steps: int = STEPS) -> Paths:
+    """Noise, and where `reference(steps)` carries it from one end of the process to the other.
 
     Args:
         model: The score model.
         seeds: Seeds of the noise.
-        stop: Time of the end; by default the process's `t_min`.
         steps: Steps of the reference.
 
     Raises:
         NumericalError: The model is not finite somewhere.
     """
     noise, exact = model.prior(generators(seeds)), reference(steps)
-    end = model.sde.t_min if stop is None else stop
+    end = model.sde.t_min
     ends = [exact.solve(model, x, start=model.sde.t_max, stop=end) for x in torch.split(noise, BATCH)]
     return Paths(model, noise, torch.cat(ends), end)
