@@ -140,7 +140,7 @@ def processes() -> Processes:
     if _number("WORLD_SIZE", 1) > 1:
         raise UsageError(
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but no process group is up, so every process would train a "
-            "network of its own: start with torchrun, and train inside scoresde.distributed.group()"
+            "network of its own: start with torchrun, and train inside scoresde.core.parallel.group()"
         )
     return ALONE
 
