@@ -43,13 +43,13 @@ def test_batches_of_different_sizes_give_the_same_samples(mixture):
     assert torch.allclose(whole.x, torch.cat(parts), atol=1e-6)
 
 
-@pytest.mark.parametrize("solver", ["em", "euler", "rk45", "dpm", "scipy"])
+@pytest.mark.parametrize("solver", ["em:steps=200", "euler", "rk45", "dpm", "scipy"])
 def test_a_trajectory_goes_from_noise_to_the_sample(gaussian, solver):
     """Frames begin at the noise, end at the sample, and cost nothing; in a linear model we know where x_t should be."""
     x = gaussian.prior(generators(range(16)), dtype=torch.float64)
     recorder = Trajectory(gaussian.sde, 8)
-    out = sample(gaussian, solvers[solver](), x, generator=generators(range(16)), observers=(recorder,))
-    plain = sample(gaussian, solvers[solver](), x, generator=generators(range(16)))
+    out = sample(gaussian, solvers.parse(solver), x, generator=generators(range(16)), observers=(recorder,))
+    plain = sample(gaussian, solvers.parse(solver), x, generator=generators(range(16)))
     assert out.nfe == plain.nfe and torch.equal(out.x, plain.x)
     assert torch.equal(recorder.states[0], x) and len(recorder.states) == len(recorder.denoised) == 8
     assert all(state.shape == x.shape and torch.isfinite(state).all() for state in recorder.states)
