@@ -9,13 +9,18 @@ from scoresde.networks import networks
 from scoresde.sde import VPSDE
 
 
-def tiny_model(folder, channels=1, predicts="eps", classes=0, condition="none"):
-    """A model folder with a network of 2,801 random weights for images of 8x8, for what any network would do."""
+def tiny_model(folder, channels=1, predicts="eps", classes=0, condition="none", network="unet"):
+    """A model folder with a network of 2,801 random weights for images of 8x8, for what any network would do.
+
+    An "mlp" takes a sixth of the time.
+    """
     seed_global(0)
     extra = {"none": 0, "colour": channels, "inpaint": channels + 1}[condition]
-    options = networks["unet"](
-        channels=4, multipliers=[1], blocks=1, attention=[], group_channels=4, classes=classes, extra_channels=extra
-    )
+    small = {
+        "unet": {"channels": 4, "multipliers": [1], "blocks": 1, "attention": [], "group_channels": 4},
+        "mlp": {"width": 8, "blocks": 1},
+    }
+    options = networks[network](**small[network], classes=classes, extra_channels=extra)
     net = options.build((channels, 8, 8))
     for parameter in net.parameters():
         if not parameter.any():  # the last layer begins at zero

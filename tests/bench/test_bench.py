@@ -60,7 +60,7 @@ def timeless(rows):
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     """The folder of `tiny_model`."""
-    return tiny_model(tmp_path_factory.mktemp("tiny"))
+    return tiny_model(tmp_path_factory.mktemp("tiny"), network="mlp")
 
 
 @pytest.fixture(name="call")

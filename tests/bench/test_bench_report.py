@@ -38,7 +38,7 @@ def finished(tmp_path_factory):
     """A benchmark of a model without and one with pictures, and with failed cells."""
     store = Store(tmp_path_factory.mktemp("bench"))
     spec = Spec(
-        model=["gaussian", tiny_model(tmp_path_factory.mktemp("tiny"))],
+        model=["gaussian", tiny_model(tmp_path_factory.mktemp("tiny"), network="mlp")],
         solver=["unipc:steps=4/8", "rk45:tol=1e-1/1e-2,max_nfe=60", "em:steps=8", "dpm:max_nfe=4"],
         metric="pixel-frechet",
         count=22,
