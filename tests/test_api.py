@@ -308,6 +308,8 @@ def test_names_are_answered_with_the_nearest(mixture):
         (lambda: scoresde.check("eulr"), "Did you mean 'euler'"),
         (lambda: scoresde.encode(mixture, torch.zeros(1, 2), "em"), "em adds noise"),
         (lambda: scoresde.benchmark(mixture, "euler"), r"save this one with scoresde.save\(model, folder\)"),
+        (lambda: scoresde.benchmark(scoresde.ClippedModel(scoresde.load()), "euler"), "got a ClippedModel"),
+        (lambda: scoresde.benchmark(scoresde.load(precision="bfloat16"), "euler"), "got one in bfloat16"),
         (lambda: scoresde.log_likelihood(mixture, torch.zeros(1, 2), exact=True, probes=2), "leaves nothing to estim"),
     ]:
         with pytest.raises(UsageError, match=message):

@@ -22,7 +22,9 @@ from ..core.devices import device as device_of
 from ..core.errors import UsageError
 from ..core.folders import only_writer, writable
 from ..core.parallel import share
-from ..models import BUNDLED, ScoreModel
+from ..core.sentences import an
+from ..models import BUNDLED, NetworkModel, ScoreModel
+from ..models.inference import Inference
 from ..sampling.progress import progress_bar
 from .arguments import DELAY, Method, Model, solver_of, source_of
 
@@ -96,11 +98,15 @@ def _name(model: str | Path | ScoreModel) -> str:
     """
     if isinstance(model, str | Path):
         return str(model)
-    if folder := source_of(model):
-        return folder.name if folder.parent == BUNDLED else str(folder)
-    raise UsageError(
-        "a benchmark finds its models by name: save this one with scoresde.save(model, folder), and load it"
-    )
+    folder = source_of(model)
+    if folder is None:
+        raise UsageError(
+            "a benchmark finds its models by name: save this one with scoresde.save(model, folder), and load it"
+        )
+    if not isinstance(model, NetworkModel) or model.inference != Inference():
+        got = f"one in {model.inference}" if isinstance(model, NetworkModel) else an(type(model).__name__)
+        raise UsageError(f"a benchmark loads {folder.name} from its folder, alone and in float32, got {got}: name it")
+    return folder.name if folder.parent == BUNDLED else str(folder)
 
 
 def check(solver: Method, *, fast: bool = False) -> list[Verdict]:
