@@ -3,12 +3,15 @@
 import base64
 import io
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from ..images import sheets
-from .uploads import PixelArray
+
+PixelArray = NDArray[np.uint8]
 
 FRAMES = 16
 """States of the path from noise to data that are kept, unless they are large."""

@@ -1,6 +1,5 @@
 """The addresses that make files to show elsewhere: a small picture enlarged, and a path from noise as an animation."""
 
-import io
 import math
 from typing import Literal
 
@@ -14,7 +13,7 @@ from ..core.errors import UsageError
 from ..core.options import Options
 from ..images import sheets
 from . import uploads
-from .encoding import FRAMES, picture_of
+from .encoding import FRAMES, picture_of, png_bytes
 from .reading import decoded, table
 from .tabs.base import MOST_PICTURES
 
@@ -91,9 +90,7 @@ def enlarged(png: bytes) -> bytes:
     Raises:
         UploadError: It is no picture.
     """
-    file = io.BytesIO()
-    larger(picture_of(uploads.decode(png)), SIDE).save(file, format="PNG")
-    return file.getvalue()
+    return png_bytes(larger(picture_of(uploads.decode(png)), SIDE))
 
 
 def serve_exports(app: FastAPI) -> None:

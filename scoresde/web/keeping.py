@@ -1,6 +1,6 @@
 """The addresses of the catalogue."""
 
-import dataclasses
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -24,13 +24,10 @@ def serve_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
         catalogue: The catalogue.
     """
 
-    def shown(entry: CatalogueEntry) -> dict[str, Any]:
-        return dataclasses.asdict(entry)
-
     @app.get("/api/catalogue")
     def page(order: Any = "newest", offset: int = 0, limit: int = 50, query: str = "", seed: int = 0) -> dict[str, Any]:
         entries, total = catalogue.page(order, offset, limit, query, seed)
-        return {"entries": [shown(entry) for entry in entries], "total": total}
+        return {"entries": [asdict(entry) for entry in entries], "total": total}
 
     @app.get("/api/catalogue.zip")
     def everything() -> Response:
@@ -44,7 +41,7 @@ def serve_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
 
     @app.get("/api/catalogue/{number}")
     def one(number: int) -> dict[str, Any]:
-        return shown(catalogue.entry(number))
+        return asdict(catalogue.entry(number))
 
     @app.post("/api/catalogue")
     async def save(request: Request) -> dict[str, Any]:
@@ -54,12 +51,12 @@ def serve_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
             pixels = uploads.decode(decoded("picture", asked.picture))
             return catalogue.save(asked.caption, uploads.png(pixels), asked.parameters)
 
-        return shown(await run_in_threadpool(kept))
+        return asdict(await run_in_threadpool(kept))
 
     @app.patch("/api/catalogue/{number}")
     async def rename(number: int, request: Request) -> dict[str, Any]:
         caption = Name(**await table(request)).caption
-        return shown(await run_in_threadpool(catalogue.rename, number, caption))
+        return asdict(await run_in_threadpool(catalogue.rename, number, caption))
 
     @app.delete("/api/catalogue/{number}")
     def delete(number: int) -> dict[str, Any]:

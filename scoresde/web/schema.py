@@ -42,13 +42,13 @@ def field(name: str, info: FieldInfo) -> dict[str, Any] | None:
         name: Name of the option.
         info: Its type, bounds and description.
     """
-    parts = [a for a in (get_args(info.annotation) if _union(info.annotation) else (info.annotation,))]
-    optional, parts = NoneType in parts, [a for a in parts if a is not NoneType]
+    several = get_args(info.annotation)
+    optional = NoneType in several
+    parts = [each for each in several if each is not NoneType] if optional else [info.annotation]
     made: dict[str, Any] = {"name": name, "meaning": info.description or "", "optional": optional}
-    default = info.default
     if len(parts) != 1:
         return None
-    (annotation,) = parts
+    (annotation,), default = parts, info.default
     if get_origin(annotation) is Literal:
         made |= {"kind": "choice", "choices": list(get_args(annotation))}
     elif annotation in KINDS:
@@ -125,7 +125,3 @@ def whole_numbers(options: Options) -> Iterator[tuple[str, int]]:
             yield from whole_numbers(value)
         elif isinstance(value, int) and not isinstance(value, bool):
             yield name, value
-
-
-def _union(annotation: Any) -> bool:
-    return NoneType in get_args(annotation)

@@ -2,7 +2,6 @@
 
 import atexit
 import functools
-import io
 import os
 import subprocess
 import sys
@@ -12,14 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from ..core.errors import DataError
 from .decoder import ANSWER, READY, REQUEST
+from .encoding import PixelArray, picture_of, png_bytes
 
 CHILD = f"{__package__}.decoder"
-PixelArray = NDArray[np.uint8]
 
 
 class UploadError(DataError):
@@ -217,6 +214,4 @@ def png(pixels: PixelArray) -> bytes:
     Args:
         pixels: (H, W, 1|3).
     """
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
-    return buffer.getvalue()
+    return png_bytes(picture_of(pixels))
