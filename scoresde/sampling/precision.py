@@ -7,9 +7,9 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -28,6 +28,8 @@ from ..solvers.unipc import UniPC
 from .sample import sample
 
 Asked = Literal[Precision, "auto"]
+Trial = tuple[Inference, float, float]
+"""Another way than the network as it is, its share of the time of that, and by how much samples differ."""
 SOLVER, SAMPLES = UniPC(steps=20), 4
 """The solve in which ways are compared."""
 TOLERANCE = 0.01
@@ -83,61 +85,27 @@ def fastest(model: NetworkModel, exact: bool = False) -> Inference:
         exact: Whether only ways of float32 will do.
     """
     path = home() / "precision" / f"{identity(model)}.json"
-    found: Measured | None = None
+    trials: list[Trial] | None = None
     with suppress(ScoreSDEError, OSError, TypeError, ValueError, KeyError):  # not there, or damaged
-        found = Measured.of(read_json(path))
-    if found is None:
-        found = measured(model)
+        trials = [(Inference(**way), float(share), float(rms)) for way, share, rms in read_json(path)["others"]]
+    if trials is None:
+        trials = measured(model)
         with suppress(ResourceError):  # a cache that cannot be written is done without
-            write_json(path, found.record)
-    way = found.best(exact)
-    logging.getLogger("scoresde").warning("precision auto: %s (%s)", way, found)
-    return way
+            write_json(path, {"others": [[way.record, share, rms] for way, share, rms in trials]})
+    good = [
+        (share, way)
+        for way, share, rms in trials
+        if share < GAIN and rms < TOLERANCE and not (exact and way.dtype is not None)
+    ]
+    best = min(good, key=lambda pair: pair[0])[1] if good else Inference()
+    said = [f"{way} takes {share:.2f} of the time, samples {rms:.1g} off" for way, share, rms in trials]
+    logging.getLogger("scoresde").warning(
+        "precision auto: %s (%s)", best, "; ".join(said) or "there is nothing else to try here"
+    )
+    return best
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What was found of the ways to evaluate a network."""
-
-    others: tuple[tuple[Inference, float, float], ...]
-    """Every other way than the network as it is, with its share of the time and by how much samples differ."""
-
-    def best(self, exact: bool = False) -> Inference:
-        """The fastest way of those that leave samples the same to within TOLERANCE.
-
-        Args:
-            exact: Whether only ways of float32 will do.
-        """
-        good = [
-            (share, way)
-            for way, share, rms in self.others
-            if share < GAIN and rms < TOLERANCE and not (exact and way.dtype is not None)
-        ]
-        return min(good, key=lambda pair: pair[0])[1] if good else Inference()
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The same as plain values."""
-        return {"others": [[way.record, *figures] for way, *figures in self.others]}
-
-    @classmethod
-    def of(cls, record: dict[str, Any]) -> "Measured":
-        """What `record` gave.
-
-        Args:
-            record: Plain values.
-
-        Raises:
-            UsageError, TypeError, ValueError, KeyError: They are others.
-        """
-        return cls(tuple((Inference(**way), float(share), float(rms)) for way, share, rms in record["others"]))
-
-    def __str__(self) -> str:
-        tried = [f"{way} takes {share:.2f} of the time, samples {rms:.1g} off" for way, share, rms in self.others]
-        return "; ".join(tried) or "there is nothing else to try here"
-
-
-def measured(model: NetworkModel) -> Measured:
+def measured(model: NetworkModel) -> list[Trial]:
     """What each way takes and changes: at the points of a short solve, and at its end.
 
     Times are medians of ratios at the points of that solve, each way in turn with the network as it is.
@@ -146,7 +114,7 @@ def measured(model: NetworkModel) -> Measured:
         model: The network.
     """
     plain = model.inferring(Inference())
-    points, others = list[tuple[Tensor, Tensor]](), list[tuple[Inference, float, float]]()
+    points, trials = list[tuple[Tensor, Tensor]](), list[Trial]()
     ready = trial(plain)
     x = ready.prior(range(SAMPLES))
     end = sample(ready, SOLVER, x, observers=(lambda x, t, eps: points.append((x.clone(), t)),)).x
@@ -160,8 +128,8 @@ def measured(model: NetworkModel) -> Measured:
             clocked(partial(tried.eps, *point), model.device) / clocked(partial(ready.eps, *point), model.device)
             for point in points
         ]
-        others.append((way, statistics.median(ratios), rms))
-    return Measured(tuple(others))
+        trials.append((way, statistics.median(ratios), rms))
+    return trials
 
 
 def ways(model: NetworkModel) -> list[Inference]:

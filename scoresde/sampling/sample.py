@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from ..core.devices import finished
 from ..core.errors import NumericalError, ResourceError, UsageError, out_of_memory
 from ..core.finite import non_finite
 from ..core.parallel import ALONE, Processes
@@ -170,8 +171,7 @@ def accounted(
     x = run(watched, info)
     if bool(non_finite(x).any()):
         raise NumericalError(f"{name}: the samples are not finite after {count.calls} evaluations")
-    if x.is_cuda:
-        torch.cuda.synchronize(x.device)
+    finished(x.device)
     return Samples(x, count.calls, count.rows / len(x), time.perf_counter() - began, info, count.vjps)
 
 
