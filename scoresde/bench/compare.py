@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UsageError
-from .estimates import student
+from ..metrics.moments import student
 from .store import Row
 from .texts import number, title
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..core.random import choose, stream
 from ..metrics.base import BLOCKS, Estimate
+from ..metrics.moments import student
 
 RESAMPLES = 4000
 """Resampled means of the bootstrap."""
@@ -23,15 +24,6 @@ def standard_error(values: Tensor) -> float:
         values: (N,).
     """
     return float(values.std()) / math.sqrt(len(values))
-
-
-def student(count: int) -> float:
-    """Half-width of the 95 % interval of a mean, in standard errors: the quantile of Student's law.
-
-    Args:
-        count: Number of values that the standard error is from.
-    """
-    return float(stdtrit(count - 1, 0.975))
 
 
 def interval(value: float, error: float, skewness: float, freedom: float) -> tuple[float, float]:

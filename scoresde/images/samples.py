@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ..core.errors import DataError
 from .listing import list_folder
+from .read import pixels
 
 
 def find_samples(folder: Path) -> tuple[list[Path], tuple[int, int, int]]:
@@ -59,13 +59,11 @@ def read_samples(paths: list[Path], shape: tuple[int, int, int]) -> Tensor:
     Raises:
         DataError: One cannot be read.
     """
-    channels, height, width = shape
     x = torch.empty(len(paths), *shape, dtype=torch.uint8)
     for row, path in zip(x, paths, strict=True):
         try:
             with Image.open(path) as picture:
-                pixels = np.array(picture)
+                row.copy_(pixels(picture))
         except OSError as error:
             raise DataError(f"{path} cannot be read as a picture: {error}; repair or remove it") from None
-        row.copy_(torch.from_numpy(pixels.reshape(height, width, channels)).permute(2, 0, 1))
     return x

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..core.errors import DataError, UsageError
 from ..core.options import Options, Registry
 from ..core.random import permutation, stream
-from .moments import Statistics
+from .moments import Statistics, student
 
 BLOCKS = 20
 """Blocks that the samples are cut into for the interval."""
@@ -194,9 +194,7 @@ class Metric(Options, ABC):
         block[permutation(n, stream(seed, "blocks"))] = torch.arange(n) % min(BLOCKS, n)
         left = np.array(self.leave_out(x, block.to(x.device), prepared))
         spread = np.sqrt((len(left) - 1) * left.var(0))
-        from scipy.special import stdtrit  # slow to import, and every training knows the metrics
-
-        half = stdtrit(len(left) - 1, 0.975) * spread
+        half = student(len(left)) * spread
         marks += self.marks(n, m, x.shape[1])
         return [
             Estimate(name, float(v), float(v - h), float(v + h), None if floors is None else float(f), n, tuple(marks))

@@ -1,4 +1,4 @@
-"""Reference statistics: the mean and covariance of features, in the .npz format that FID codebases share."""
+"""Mean and covariance of features, in the .npz format that FID codebases share, and the interval of a mean."""
 
 import math
 from collections.abc import Iterator
@@ -117,3 +117,14 @@ def moments(x: Tensor, source: str = "") -> Statistics:
     for part in chunks(x):
         sigma.addmm_((part - mu).T, part - mu, alpha=1 / (len(x) - 1))
     return Statistics(mu, sigma, len(x), source)
+
+
+def student(count: int) -> float:
+    """Half-width of the 95 % interval of a mean, in standard errors: the quantile of Student's law.
+
+    Args:
+        count: Number of values that the standard error is from.
+    """
+    from scipy.special import stdtrit  # slow to import, and every training knows the metrics
+
+    return float(stdtrit(count - 1, 0.975))

@@ -10,6 +10,7 @@ from torch.nn.functional import conv2d
 
 from ..core.errors import UsageError
 from .base import Estimate
+from .moments import student
 
 WINDOW, SPREAD = 11, 1.5
 """Side of the normal window of SSIM, and its deviation, in pixels."""
@@ -92,8 +93,6 @@ def beside(x: Tensor, original: Tensor) -> list[Estimate]:
 
 
 def _mean(name: str, values: Tensor) -> Estimate:
-    from scipy.special import stdtrit  # slow to import, and every training knows the metrics
-
     value, count = float(values.mean()), len(values)
-    half = float(stdtrit(count - 1, 0.975)) * float(values.std()) / count**0.5
+    half = student(count) * float(values.std()) / count**0.5
     return Estimate(name, value, value - half, value + half, None, count, (MARK,))
