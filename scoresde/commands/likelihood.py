@@ -30,6 +30,7 @@ from .options import (
     SAMPLING,
     build,
     field_options,
+    flag,
     hole_of,
     hole_options,
     json_option,
@@ -41,6 +42,7 @@ from .options import (
 PAIRS = ("rk23", "rk45", "dop853")
 DEFAULTS = {"tol": 1e-5, "controller": "pi"}
 """As in `log_likelihood`: tight, so that the figure is the model's and not the solver's."""
+EPS = 1e-5
 
 
 @click.command(
@@ -73,7 +75,7 @@ Examples:
     show_default=True,
     help="Interleaved classes of pixels per probe; more reduce the noise.",
 )
-@click.option("--eps", type=float, default=1e-5, show_default=True, help="Time at which the images are placed.")
+@click.option("--eps", type=float, default=EPS, show_default=True, help="Time at which the images are placed.")
 @click.option(
     "--vlb",
     "steps",
@@ -138,6 +140,12 @@ def likelihood(
     chosen = build(solvers, solver, DEFAULTS | {key: value for key, value in options.items() if value is not None})
     if exact and (probes, classes) != (1, 1):
         raise UsageError("--exact leaves nothing to estimate: drop --probes and --classes")
+    flow = {"solver": solver != PAIRS[1], "exact": exact, "draws": draws > 1, "probes": probes > 1}
+    flow |= {"classes": classes > 1, "eps": eps != EPS, **{key: value is not None for key, value in options.items()}}
+    if steps is not None and any(flow.values()):
+        raise UsageError(f"--vlb integrates no flow: leave out {next(flag(key) for key in flow if flow[key])}")
+    if steps is None and variance != "small":
+        raise UsageError(f"--variance {variance} is of the chain that --vlb STEPS takes: give that, too")
     network = inferring(models.load(model, device(device_name)), precision, compile, exact=True)
     came = recipe(model)
     with progress_bar(None, progress, desc="reading images", delay=1):
