@@ -161,8 +161,10 @@ def test_wasserstein_distance_is_scipys(n, m):
 
 def test_sliced_wasserstein_of_normal_laws():
     """For N(m, s² I) and N(m', s'² I) in D dimensions it is (|m - m'|²/D + (s - s')²)^½."""
-    found = metrics["sw"](directions=1000).measure(normal(1000, 110, 10, seed=1), normal(1900, 140, 30, seed=2))[0]
-    assert found.value == pytest.approx((30**2 + 20**2) ** 0.5 / 127.5, rel=0.02) and found.name == "SW[pixels]"
+    metric = metrics["sw"](directions=1000)
+    x, y = (metric.features(each) for each in (normal(1000, 110, 10, seed=1), normal(1900, 140, 30, seed=2)))
+    assert metric.values(x, metric.prepare(y, 0))[0] == pytest.approx((30**2 + 20**2) ** 0.5 / 127.5, rel=0.02)
+    assert metric.names(1000) == ("SW[pixels]",)
 
 
 # intervals, floors, seeds
@@ -234,7 +236,8 @@ def weights(tmp_path_factory):
         if isinstance(part, torch.nn.BatchNorm2d):
             part.train()
             part.momentum = 1.0
-    net(torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8))
+    with mock.patch.object(kind, "INPUT_IMAGE_SIZE", 139):
+        net(torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8))
     net.fc.weight.mul_(20)
     path = tmp_path_factory.mktemp("inception") / "weights.pth"
     torch.save(net.state_dict(), path)
