@@ -178,11 +178,4 @@ class Spec(Settings):
     @field_validator("data", mode="before")
     @classmethod
     def _data(cls, value: Any) -> Any:
-        if value is None or isinstance(value, DataOptions):
-            return value
-        if not isinstance(value, str | Mapping):
-            raise ValueError(f"[data] {value!r} is neither a table nor a text")
-        try:
-            return data.parse(value)
-        except UsageError as error:
-            raise ValueError(f"[data] {error}") from None
+        return None if value is None else every([value], lambda entry: [data.parse(entry)], "data")[0]

@@ -13,9 +13,8 @@ from ..core.options import hint
 from ..core.sentences import many
 from .cells import Cell, cells, distinct, subjects
 from .conditional import spec as conditional
-from .conditional.measurements import Measurements
 from .conditional.problems import problems
-from .conditional.subject import JudgedProblem, PosteriorSubject
+from .conditional.subject import JudgedMeasurements, PosteriorSubject
 from .spec import DEFAULT, Settings, Spec
 
 SUITES: dict[str, tuple[type[Settings], Path]] = {
@@ -78,7 +77,7 @@ def plan(spec: Settings, device: torch.device) -> list[Cell]:
             raise UsageError(f"a method is for the problem {name!r}, which does not exist. {hint(word, known)}")
     found: list[Cell] = []
     for problem in spec.problem:
-        shared = JudgedProblem(Measurements(problem, spec))
+        shared = JudgedMeasurements(problem, spec)
         methods = [method for method in spec.method if method.meant_for(problem)]
         found += [Cell(PosteriorSubject(shared, method), method.solver, spec) for method in methods]
     if not found:

@@ -28,34 +28,26 @@ from .spec import PosteriorMethod
 T = TypeVar("T", bound=Options)
 
 
-class JudgedProblem:
-    """What all methods on a problem share: the measurements and their judges, made when they are first needed.
-
-    Args:
-        measurements: The measurements.
-    """
-
-    def __init__(self, measurements: Measurements) -> None:
-        self.measurements = measurements
+class JudgedMeasurements(Measurements):
+    """The measurements of a problem with their judges, which all methods share; nothing is made before it is needed."""
 
     @cached_property
     def judges(self) -> list[Judge]:
         """One for each group."""
-        return [Judge(group) for group in self.measurements.groups]
+        return [Judge(group) for group in self.groups]
 
 
 class PosteriorSubject(Subject):
     """The model of a problem, conditioned on its measurements in one way, on the CPU.
 
     Args:
-        problem: The problem.
+        measurements: Those of the problem.
         method: The method.
     """
 
-    def __init__(self, problem: JudgedProblem, method: PosteriorMethod) -> None:
-        measurements = problem.measurements
+    def __init__(self, measurements: JudgedMeasurements, method: PosteriorMethod) -> None:
         self.name, self.spec = measurements.problem.title, measurements.spec
-        self.problem, self.method, self.denoise = problem, method, method.denoise
+        self.measurements, self.method, self.denoise = measurements, method, method.denoise
         self.identity = measurements.identity
         self.around = method.model_dump(mode="json", exclude={"solver", "on"})
         if isinstance(method.conditioner, Conditioner):
@@ -67,15 +59,15 @@ class PosteriorSubject(Subject):
     @cached_property
     def model(self) -> GaussianMixtureModel:  # type: ignore[override]
         """The prior, which is fitted to its images when it is first needed."""
-        return self.problem.measurements.model
+        return self.measurements.model
 
     @property
     def count(self) -> int:
-        return self.problem.measurements.total
+        return self.measurements.total
 
     def batches(self, size: int) -> Iterator[range]:
         first = self.spec.seed
-        for numbers in self.problem.measurements.batches(size):
+        for numbers in self.measurements.batches(size):
             yield range(first + numbers.start, first + numbers.stop)
 
     def conditioned(self, observation: LinearObservation, y: Tensor, source: Generators) -> ScoreModel:
@@ -105,11 +97,11 @@ class PosteriorSubject(Subject):
         if not isinstance(method, CovarianceUser) or method.kind == "none":
             return method
         kind = "full" if method.kind == "auto" else method.kind
-        return method.given(self.problem.measurements.covariance(kind, type(method)))
+        return method.given(self.measurements.covariance(kind, type(method)))
 
     def sample(self, solver: Tool, seeds: range, observers: tuple[Observer, ...] = ()) -> Samples:
         first, dtype = self.spec.seed, getattr(torch, self.spec.dtype)
-        group, y = self.problem.measurements.rows(range(seeds.start - first, seeds.stop - first))
+        group, y = self.measurements.rows(range(seeds.start - first, seeds.stop - first))
         sources = generators(seeds)
         if isinstance(solver, PosteriorSampler):
             sampler = self.fitted(solver)
@@ -123,7 +115,7 @@ class PosteriorSubject(Subject):
         return x.double().cpu()
 
     def measure(self, x: Tensor, first: Tensor, solver: Tool) -> list[Estimate]:
-        return judged(self.problem.measurements, self.problem.judges, x)
+        return judged(self.measurements, self.measurements.judges, x)
 
     def picture(self, x: Tensor) -> Image.Image | None:
         return None
