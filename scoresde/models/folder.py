@@ -13,7 +13,7 @@ from ..core.options import table
 from ..core.sentences import an
 from ..core.units import Units
 from ..networks import networks
-from ..sde import SDE, sdes
+from ..sde import sdes
 from ..sde.labels import Label
 from . import latent
 from .base import ScoreModel
@@ -66,19 +66,6 @@ def described(model: NetworkModel) -> dict[str, Any]:
     }
 
 
-def label_in(config: Mapping[str, Any], sde: SDE) -> str | None:
-    """The label that a model folder's config names; None for that of the process.
-
-    Args:
-        config: The config. Before labels had names, it held the factor of the time alone, as `time_scale`.
-        sde: Its process.
-    """
-    model = config["model"]
-    old = f"scaled:scale={model['time_scale']}" if "time_scale" in model and sde.chain is None else None
-    label: str | None = model.get("label", old)
-    return label
-
-
 def read(folder: Path, device: str | torch.device = "cpu", net: nn.Module | None = None) -> NetworkModel:
     """The model of a run or of a model folder, ready to sample.
 
@@ -98,7 +85,7 @@ def read(folder: Path, device: str | torch.device = "cpu", net: nn.Module | None
     try:
         sde, network = sdes.build(config["sde"]), networks.build(config["network"])
         shape = tuple(int(n) for n in config["shape"])
-        label, predicts = label_in(config, sde), config["model"]["predicts"]
+        label, predicts = config["model"].get("label"), config["model"]["predicts"]
         sha256 = config["sha256"]
         net = network.build(shape) if net is None else net
         condition = config["model"].get("condition", "none")

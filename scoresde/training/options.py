@@ -1,8 +1,8 @@
 """The training options: the table [train] of a configuration."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from ..core.options import Options
 from ..models.predictions import Prediction, predictions
@@ -40,18 +40,12 @@ TimesOption = Annotated[
     PlainSerializer(str),
     Field(description="Training times: uniform, logsnr, log-normal, logit-normal; auto: that of the weighting."),
 ]
-
-
 LabelOption = Annotated[
     Label | Literal["auto"],
     BeforeValidator(lambda value: value if value == "auto" else labels.parse(value)),
     PlainSerializer(str),
     Field(description="Time input: scaled:scale=999, step, sigma, log-sigma; auto: that of the process."),
 ]
-
-
-SCALE = 999.0
-"""Factor of the time that "auto" stands for in continuous time."""
 
 
 class TrainOptions(Options):
@@ -122,19 +116,6 @@ class TrainOptions(Options):
     tensorboard: bool = Field(False, description="Also write figures and samples for TensorBoard.")
     wandb: str = Field("", description="Project of Weights & Biases to which figures and samples are also sent.")
     skip_nonfinite: int = Field(0, ge=0, description="Maximal number of steps to skip for a non-finite loss.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _former(cls, values: Any) -> Any:
-        """Before `weighting` and `label` were written with their options, two of these had keys of their own."""
-        if not isinstance(values, dict):
-            return values
-        rest = {key: value for key, value in values.items() if key not in ("snr_cap", "time_scale")}
-        if "snr_cap" in values and rest.get("weighting") == "min-snr":
-            rest["weighting"] = {"name": "min-snr", "cap": values["snr_cap"]}
-        if (scale := values.get("time_scale", SCALE)) != SCALE:
-            rest["label"] = f"scaled:scale={scale}"
-        return rest
 
     @property
     def law(self) -> TimeLaw:

@@ -13,10 +13,9 @@ from ..core.errors import UsageError
 from ..core.files import read_json
 from ..core.parallel import processes
 from ..data import DataOptions, Dataset, Images, Tensors
-from ..models.folder import CONFIG, label_in
+from ..models.folder import CONFIG
 from ..models.names import locate
 from ..sampling.precision import has_bfloat16
-from ..sde import sdes
 from .config import Config
 from .loop import start, train
 from .options import TrainOptions
@@ -110,10 +109,7 @@ def planned(facts: Facts, device: torch.device, init_from: str = "") -> dict[str
         )
     model = found["model"]
     options |= {"init_from": init_from, "learning_rate": 2e-4, "predicts": model["predicts"]}
-    options |= {
-        "label": label_in(found, sdes.build(found["sde"])) or "auto",
-        "condition": model.get("condition", "none"),
-    }
+    options |= {"label": model.get("label", "auto"), "condition": model.get("condition", "none")}
     return {"sde": found["sde"], "network": found["network"], "train": options}
 
 

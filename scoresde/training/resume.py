@@ -108,15 +108,14 @@ def compare(
         raise CheckpointError(
             f"the run was started with other values of {', '.join(fixed or differ)}; give the same ones, or {other}"
         )
-    was = content.get("data") or before["data"].get("sha256") or digest  # checkpoints of version 0.1 may have none
-    if digest and was != digest:
+    if digest and content["data"] != digest:
         found = (
             "the training images are not those that the run was started with: some were added, taken away or changed"
         )
         if not changed:
             raise CheckpointError(f"{found}; put them back, or add --change to go on with these")
         logging.getLogger("scoresde").warning("%s; the run goes on with these", found)
-    for key, value in content.get("machine", {}).items():
+    for key, value in content["machine"].items():
         if here.get(key) != value:
             message = "the run had %s = %s and now has %s: it goes on, but not bit for bit as it would have"
             logging.getLogger("scoresde").warning(message, key, value, here.get(key))

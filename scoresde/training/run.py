@@ -235,7 +235,7 @@ class Run:
         found = read(processes().only_first(choose))
         put_back(state, found)
         state.step, state.images, state.skipped = (int(found.content[key]) for key in ("step", "images", "skipped"))
-        state.since = tuple(found.content.get("since", state.since))
+        state.since = tuple(found.content["since"])
         publish(
             self.folder, self.config, self.recipe, state
         )  # a kill between the two files of the model would have left them apart

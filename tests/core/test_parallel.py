@@ -40,7 +40,8 @@ def init(**options):
 def ran(tmp_path_factory):
     """What came of command lines in one, two and three processes, and the folder they ran in."""
     folder = tmp_path_factory.mktemp("ranks")
-    sampled = ["sample", "--solver", "rk45", "--tol", "0.1", "-n", "7", "--batch", "2", "--device", "cpu"]
+    sampled = ["sample", "--model", "one", "--solver", "rk45", "--tol", "0.1", "-n", "7", "--batch", "2"]
+    sampled += ["--device", "cpu"]
     jobs = {
         "one": (1, [*LINE, "one"]),
         "two": (2, [*LINE, "two", "train.wandb=mine"]),

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from scoresde.core.errors import UsageError
 from scoresde.core.options import Registry, describe_type, table
-from scoresde.observations.tasks import tasks
 from scoresde.sde import VPSDE, sdes
 from scoresde.solvers import solvers
 from scoresde.training import config as configuration
@@ -35,29 +34,6 @@ def test_every_configuration_says_its_command_and_passes_a_dry_run(name, run):
     with torch.device("meta"):
         net = chosen.network.build(shape)
     assert sum(p.numel() for p in net.parameters()) > 100_000
-
-
-@pytest.mark.parametrize(
-    ("rows", "expected"),
-    [
-        ({"weighting": "min-snr", "snr_cap": 3.0}, "min-snr:cap=3.0"),
-        ({"weighting": "min-snr", "snr_cap": 5.0}, "min-snr"),
-        ({"weighting": "simple", "snr_cap": 5.0}, "simple"),
-        ({"snr_cap": 2}, "simple"),
-    ],
-)
-def test_configurations_in_which_the_cap_of_min_snr_was_an_option_are_read(rows, expected):
-    """As config.toml of older runs has them, with the words that their options took."""
-    train = {"predicts": "v", "condition": "inpaint", "masks": "freeform", **rows}
-    network = {"name": "unet", "extra_channels": 2}
-    found = configuration.parse(
-        {"data": {"name": "digits"}, "sde": {"name": "vp"}, "network": network, "train": train}, "old"
-    )
-    tables = found.tables()["train"]
-    assert (tables["weighting"], tables["predicts"], tables["condition"], tables["times"]) == (
-        expected, "v", "inpaint", "auto",
-    )  # fmt: skip
-    assert "snr_cap" not in tables and found.train.condition == tasks["inpaint"]()
 
 
 def test_every_mistake_is_listed_with_a_hint(tmp_path):
