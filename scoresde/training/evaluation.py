@@ -24,6 +24,7 @@ from .batches import Batch, Feed
 from .config import Config
 from .objective import losses, times
 from .options import TrainOptions
+from .recorded import rounded
 from .trainable import labelled
 
 REFERENCE = 10_000
@@ -91,28 +92,24 @@ class Evaluation:
         place = (model.sde.share(t) * self.options.buckets).long().clamp(max=self.options.buckets - 1)
         means = [each[place == k].mean().item() for k in range(self.options.buckets)]
         found: dict[str, Any] = {
-            "held_out": round(each.mean().item(), 6),
-            "buckets": [round(mean, 6) if math.isfinite(mean) else None for mean in means],
+            "held_out": rounded(each.mean().item()),
+            "buckets": [rounded(mean) for mean in means],
         }
         if self.metrics or self.laws:
-            x = torch.cat([part.x.cpu() for part in in_batches(self.draw(model, check), range(self.count), AT_ONCE)])
+            rows = range(self.options.evaluate_samples)
+            x = torch.cat([part.x.cpu() for part in in_batches(self.draw(model, check), rows, AT_ONCE)])
             for metric in self.metrics:
                 for estimate in metric.measure(to_uint8(x), self.reference):
-                    found[estimate.name] = round(estimate.value, 6)
+                    found[estimate.name] = rounded(estimate.value)
             for name, (metric, reference) in self.laws.items():  # in the units of the network
-                found[name] = round(metric.values(x.flatten(1), reference)[0], 6)
+                found[name] = rounded(metric.values(x.flatten(1), reference)[0])
         some = self.judged
         if some and not isinstance(some, Images):
-            found["log_likelihood"] = round(self.mean_log_likelihood(model, some, check), 6)
+            found["log_likelihood"] = rounded(self.mean_log_likelihood(model, some, check))
         elif isinstance(some, Images):
             bits = nll(model, some.pixels, levels=some.levels, known=self.known, batch=AT_ONCE, observers=(check,))
-            found["bits_per_dim"] = round(bits.value, 6)
+            found["bits_per_dim"] = rounded(bits.value)
         return found
-
-    @property
-    def count(self) -> int:
-        """Samples that are drawn."""
-        return self.options.evaluate_samples
 
     @torch.no_grad()
     def losses(self, model: NetworkModel, check: Callable[..., None]) -> tuple[Tensor, Tensor]:
