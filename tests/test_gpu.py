@@ -22,7 +22,7 @@ from scoresde.solvers import solvers
 from scoresde.training import config as configuration
 from scoresde.training.batches import Feed
 from scoresde.training.loop import start, train
-from scoresde.training.objective import loss
+from scoresde.training.objective import terms
 from scoresde.training.run import Run
 from scoresde.training.sharding import everything, is_share
 
@@ -154,7 +154,8 @@ def test_a_step_of_training_is_the_same_on_both():
     chosen, losses = configuration.load("photos", [*SMALL, "train.images=160"]), []
     for device in (CPU, GPU):
         state = start(chosen, (3, 16, 16), device)
-        first = loss(state.model, next(Feed(coloured(), chosen.train, device).steps(0)), chosen.train).item()
+        batch = next(Feed(coloured(), chosen.train, device).steps(0))
+        first = terms(state.model, batch, chosen.train).losses.mean().item()
         losses.append([first, *(state.loss for state in train(chosen, coloured(), state))])
     assert torch.allclose(*map(torch.tensor, losses), atol=2e-3) and losses[0][0] == pytest.approx(losses[1][0], 1e-5)
 

@@ -12,7 +12,7 @@ def adapted(config: Config, training: Dataset, world: int) -> Config:
     """The configuration with a batch that the images fill and a warm-up that the run reaches the end of.
 
     Each change is a warning, and so is a network that never sees what is drawn from it, such as a class without items.
-    What cannot be mended so is left for `loop.check`.
+    What cannot be mended so is left for `trainable.check`.
 
     Args:
         config: The configuration.

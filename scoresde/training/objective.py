@@ -13,7 +13,7 @@ from ..models.inference import LOW
 from ..models.network import NetworkModel
 from ..models.output import denoised
 from ..observations.tasks import trained_task
-from ..sde import SDE, expand
+from ..sde import SDE, expand, noised
 from .batches import Batch
 from .options import TrainOptions
 
@@ -81,8 +81,8 @@ def terms(model: NetworkModel, batch: Batch, options: TrainOptions) -> Terms:
     """
     sde, x0, z = model.sde, batch.images, batch.noise
     t = times(sde, batch, options)
-    alpha, sigma = sde.alpha(t), sde.sigma(t)
-    x = expand(alpha, x0) * x0 + expand(sigma, x0) * z
+    alpha, sigma = sde.alpha_sigma(t)
+    x = noised(sde, x0, t, z)
     known, classes = trained_task(model).known(x0, batch.known), None
     if model.classes and batch.labels is not None:
         classes = torch.where(batch.hidden, model.classes, batch.labels)
@@ -102,17 +102,6 @@ def terms(model: NetworkModel, batch: Batch, options: TrainOptions) -> Terms:
         return Terms(mean(error))
     length, bound = len(steps_of(sde).alphas_cumprod), bits(model, batch, x, t, out)
     return Terms(mean(error + BOUND * length * bound), length * mean(bound.detach()))
-
-
-def loss(model: NetworkModel, batch: Batch, options: TrainOptions) -> Tensor:
-    """The mean of `losses`, which training makes small.
-
-    Args:
-        model: As for `losses`.
-        batch: As for `losses`.
-        options: As for `losses`.
-    """
-    return losses(model, batch, options).mean()
 
 
 def distance(found: Tensor, target: Tensor, options: TrainOptions) -> Tensor:

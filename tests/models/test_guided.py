@@ -24,7 +24,7 @@ from scoresde.solvers import solvers
 from scoresde.training import config as configuration
 from scoresde.training.batches import Feed
 from scoresde.training.loop import start, train
-from scoresde.training.objective import loss
+from scoresde.training.objective import losses
 from scoresde.training.run import Run
 
 STD = 0.3
@@ -187,7 +187,7 @@ def test_labels_are_hidden_at_the_share_that_is_asked():
     told = []
     model.net.register_forward_pre_hook(lambda net, given: told.append(given[2]))
     for batch in islice(Feed(two_shades(), chosen.train, torch.device("cpu")).steps(0), 64):
-        loss(model, batch, chosen.train)
+        losses(model, batch, chosen.train)
     hidden = (torch.cat(told) == 2).double().mean().item()
     assert abs(hidden - 0.3) < 4.9 * math.sqrt(0.3 * 0.7 / 4096)
     assert stream(0, "label", 0).initial_seed() != stream(0, "flip", 0).initial_seed()

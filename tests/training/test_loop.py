@@ -15,7 +15,7 @@ from scoresde.sde import expand
 from scoresde.training import config as configuration
 from scoresde.training.batches import Batch, Feed, order
 from scoresde.training.loop import average, rate, start, train
-from scoresde.training.objective import loss
+from scoresde.training.objective import terms
 from scoresde.training.run import Run
 
 SMALL = ["network.channels=8", "network.multipliers=[1,1]", "network.blocks=1", "train.batch=16", "train.images=320"]
@@ -63,7 +63,7 @@ def test_the_loss_of_the_exact_network_is_the_variance_that_remains():
     t = torch.linspace(1e-5, 1, 100_001, dtype=torch.float64)
     signal_variance = 0.25 * chosen.sde.alpha(t) ** 2
     expected = (signal_variance / (signal_variance + chosen.sde.sigma(t) ** 2)).mean()
-    assert loss(model, given(x0), chosen.train).item() == pytest.approx(expected.item(), rel=0.01)
+    assert terms(model, given(x0), chosen.train).losses.mean().item() == pytest.approx(expected.item(), rel=0.01)
 
 
 @pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
@@ -81,7 +81,7 @@ def test_the_target_is_what_the_model_reads(predicts):
             return {"eps": z, "x0": x0, "v": alpha * z - sigma * x0}[predicts]
 
     model = NetworkModel(Knowing(), chosen.sde, (1, 8, 8), predicts=predicts)
-    assert loss(model, given(x0), chosen.train).item() < 1e-5
+    assert terms(model, given(x0), chosen.train).losses.mean().item() < 1e-5
     assert torch.allclose(model.eps(seen["x"], seen["t"]), seen["z"], atol=2e-2, rtol=1e-3)
 
 
@@ -115,7 +115,7 @@ def test_products_in_16_bits_change_the_loss_by_their_rounding_only():
     for precision in ("float32", "bfloat16"):
         chosen = config(f"train.precision={precision}", "train.images=320")
         state = finish(chosen, fresh(chosen))
-        losses[precision] = loss(state.model, given(x0), chosen.train).item()
+        losses[precision] = terms(state.model, given(x0), chosen.train).losses.mean().item()
         assert all(p.dtype == torch.float32 for p in state.model.parameters())
     assert losses["float32"] != losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.03)
 

@@ -19,7 +19,7 @@ from scoresde.sde import DDPM, VPSDE
 from scoresde.training import config as configuration
 from scoresde.training.batches import BANK, Batch, Feed, mask_bank
 from scoresde.training.loop import rate, start, train
-from scoresde.training.objective import loss, losses, terms, times
+from scoresde.training.objective import losses, terms, times
 from scoresde.training.optimisers import optimiser
 
 F = torch.float64
@@ -131,7 +131,7 @@ def test_likelihood_weighting_estimates_the_weighted_integral(predicts):
     b = Batch(zero + 0.3, None, zero.bool().flatten(), (torch.arange(count, dtype=F) + 0.5) / count, zero + 0.7)
     net = NetworkModel(Affine(1), sde, (1, 1, 1), label=label_of(sde), predicts=predicts)
     ends = sde.log_snr(torch.tensor([0.01, 1.0], dtype=F))
-    found = 2 * float((ends[0] - ends[1]) * loss(net, b, chosen).detach())
+    found = 2 * float((ends[0] - ends[1]) * losses(net, b, chosen).mean().detach())
     t = torch.linspace(0.01, 1, count, dtype=F)
     x = sde.alpha(t) * 0.3 + sde.sigma(t) * 0.7
     eps = net.eps(x.reshape(-1, 1, 1, 1), t).flatten().detach()
@@ -196,7 +196,7 @@ def test_hybrid_is_the_square_and_a_thousandth_of_the_bound(predicts):
 
     def gradients(*assignments):
         apart = NetworkModel(Apart(), sde, (1, 4, 4), label=label_of(sde))
-        loss(apart, b, options(*assignments)).backward()
+        losses(apart, b, options(*assignments)).mean().backward()
         return [0 if p.grad is None else p.grad.item() for p in (apart.net.mean, apart.net.share)]
 
     both, plain = gradients(*hybrid), gradients("sde.name=ddpm")
