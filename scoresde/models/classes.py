@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from ..core.errors import UsageError
 from ..core.sentences import hint
-from .base import ScoreModel, WrapperModel
+from .base import ScoreModel
 from .guided import NO_CLASSES
-from .network import NetworkModel
+from .network import network_of
 from .trained_classifier import Classifier
 
 RELATED = Path(__file__).with_name("related.txt")
@@ -155,9 +155,8 @@ def names_of(model: ScoreModel | Classifier) -> tuple[str, ...]:
     Args:
         model: The model, or one around it, or a classifier.
     """
-    while isinstance(model, WrapperModel):
-        model = model.model
-    return model.class_names if isinstance(model, NetworkModel | Classifier) else ()
+    found = model if isinstance(model, Classifier) else network_of(model)
+    return () if found is None else found.class_names
 
 
 def class_numbers(model: ScoreModel | Classifier, asked: Iterable[int | str]) -> list[int]:

@@ -51,6 +51,8 @@ class ClassifierGuidedModel(WrapperModel):
         [False, True]
     """
 
+    forwarded = [name for name in WrapperModel.forwarded if name != "bound"]  # which it is, to as many as the classes
+
     def __init__(
         self,
         model: ScoreModel,
@@ -72,11 +74,6 @@ class ClassifierGuidedModel(WrapperModel):
         self.classifier, self.scale, self.interval, self.labels = classifier, scale, interval, wanted
         self.label = label_of(label, model.sde)
         self.bound = len(wanted)
-
-    def _adopt(self, model: ScoreModel) -> None:
-        bound = self.bound
-        super()._adopt(model)
-        self.bound = bound or model.bound
 
     def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
         if len(x) != len(self.labels):

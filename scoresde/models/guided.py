@@ -64,6 +64,8 @@ class GuidedModel(WrapperModel):
         torch.Size([2, 4])
     """
 
+    forwarded = [name for name in WrapperModel.forwarded if name != "bound"]  # which it is, to as many as the classes
+
     def __init__(
         self,
         model: ScoreModel,
@@ -92,11 +94,6 @@ class GuidedModel(WrapperModel):
             raise UsageError(f"the model is bound to {many(model.bound, 'sample')}, got classes for {len(labels)}")
         self.labels, self.scale, self.interval = labels, scale, interval
         self.bound = len(labels)
-
-    def _adopt(self, model: ScoreModel) -> None:
-        bound = self.bound
-        super()._adopt(model)
-        self.bound = bound or model.bound
 
     def evaluate(self, x: Tensor, t: Tensor, classes: Tensor | None = None) -> Output:
         if classes is not None:

@@ -16,7 +16,7 @@ from ..networks import NetworkOptions
 from ..sde import SDE, expand, sdes
 from ..sde.labels import Label
 from .autoencoders import Autoencoder
-from .base import ScoreModel
+from .base import ScoreModel, WrapperModel
 from .border import label_of, tensor_of, time_input
 from .inference import Inference
 from .known import Known
@@ -213,6 +213,17 @@ class NetworkModel(ScoreModel):
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, predicts {self.predicts})"
+
+
+def network_of(model: ScoreModel) -> NetworkModel | None:
+    """The network that a model is, or that is inside it; None for a closed form.
+
+    Args:
+        model: Any model.
+    """
+    while isinstance(model, WrapperModel):
+        model = model.model
+    return model if isinstance(model, NetworkModel) else None
 
 
 def _callable(net: nn.Module, arguments: Sequence[str]) -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from ..models.base import ScoreModel
+from ..models.network import network_of
 from ..solvers import solvers
-from ..solvers.few_steps import network_of
 from .samples import Samples
 
 FAR, OFTEN = 0.1, 0.5

@@ -6,8 +6,8 @@
 from bisect import bisect_right
 from typing import Literal
 
-from ..models.base import ScoreModel, WrapperModel
-from ..models.network import NetworkModel
+from ..models.base import ScoreModel
+from ..models.network import network_of
 from .base import GridSolver, solvers
 from .euler import Euler
 
@@ -40,17 +40,6 @@ CHOSEN: dict[Kind, dict[int, str]] = {
     },
 }
 """For each kind of model the solver from a number of steps on, up to the next number."""
-
-
-def network_of(model: ScoreModel) -> NetworkModel | None:
-    """The network that a model is, or that is inside it; None for a closed form.
-
-    Args:
-        model: Any model.
-    """
-    if isinstance(model, WrapperModel):
-        return network_of(model.model)
-    return model if isinstance(model, NetworkModel) else None
 
 
 def kind_of(model: ScoreModel) -> Kind:

@@ -7,11 +7,11 @@ import torch
 
 import scoresde
 from scoresde.models.gaussian import GaussianModel
+from scoresde.models.network import network_of
 from scoresde.sampling.samples import Samples
 from scoresde.sampling.value_range import beyond, warn
 from scoresde.sde import VPSDE
 from scoresde.solvers import solvers
-from scoresde.solvers.few_steps import network_of
 
 GOOD = ["adams", "unipc:steps=10", "dpm++:steps=20", "euler:steps=30", "sde-dpm++:steps=30", "em:steps=150"]
 BAD = ["unipc:steps=5,prediction=noise", "unipc:steps=10,prediction=noise", "unipc:steps=5"]
