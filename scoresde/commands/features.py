@@ -8,6 +8,7 @@ import click
 from .. import models
 from ..core.errors import UsageError
 from ..core.folders import claimed
+from ..core.options import table
 from ..data import data
 from ..data.base import pictures
 from ..metrics import extractors
@@ -39,7 +40,7 @@ def features() -> None:
 def fit(data_name: str, out: Path | None, progress: bool | None, **options: Any) -> None:
     """Train an extractor on a data set: a classifier if the set has labels, an autoencoder if not.
 
-    The folder gets the weights and a config.json with the score on held-out images and the command.
+    The folder gets the weights and a config.json with the score on held-out images and the options.
     """
     chosen = FitOptions(**{k: v for k, v in options.items() if k in FitOptions.model_fields and v is not None})
     source = build(data, data_name, {k: v for k, v in options.items() if k not in FitOptions.model_fields})
@@ -48,8 +49,7 @@ def fit(data_name: str, out: Path | None, progress: bool | None, **options: Any)
         raise UsageError(f"{target} already holds an extractor or a model; choose another --out")
     with progress_bar(None, progress, desc="reading images", delay=1):
         images, held_out = (pictures(source.load(split)) for split in ("train", "test"))
-    table = {"name": data_name, **source.model_dump(mode="json")}
-    record = {"data": table, "train": len(images), "test": len(held_out), **chosen.model_dump()}
+    record = {"data": table(source), "train": len(images), "test": len(held_out), **chosen.model_dump()}
     with claimed(target):
         with progress_bar(chosen.images, progress, desc="features", unit_scale=True, bar_format=None) as bar:
 
