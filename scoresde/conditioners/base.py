@@ -18,7 +18,7 @@ from ..models.guided import LabelledModel
 from ..models.output import Output
 from ..observations import LinearObservation, Observation, WrittenObservation
 from ..observations.decoded import Decoded
-from ..observations.krylov import Precondition, Solution, conjugate_gradients, same, scaled
+from ..observations.krylov import Precondition, Solution, conjugate_gradients
 from ..observations.misfit import misfit
 from ..sampling.misfit import Misfit
 from ..sde import expand
@@ -185,7 +185,7 @@ def gaussian_update(
     residual: Tensor,
     noise: Tensor,
     multiply: Callable[[Tensor], Tensor],
-    precondition: Precondition = same,
+    precondition: Precondition,
 ) -> Solution:
     """u with (noise² I + A V Aᵀ) u = residual, (B, *m), and V Aᵀ u, (B, *), in float64.
 
@@ -196,7 +196,7 @@ def gaussian_update(
         residual: y - A x̂_0, (B, *m).
         noise: Its standard deviation for each row, (B,).
         multiply: Maps v, (B, *), to V v.
-        precondition: Maps b, (B, *m), to approximately (noise² I + A V Aᵀ)⁻¹ b; b itself by default.
+        precondition: Maps b, (B, *m), to approximately (noise² I + A V Aᵀ)⁻¹ b.
 
     Raises:
         NumericalError: Conjugate gradients do not converge.
@@ -204,7 +204,7 @@ def gaussian_update(
     noisy, products = bool(noise.any()), min(PRODUCTS, 100 + 10 * residual[0].numel())
     found = conjugate_gradients(
         lambda p: multiply(observation.adjoint(p)),
-        lambda p, wide: observation.forward(wide) + (scaled(noise**2, observation.consistent(p)) if noisy else 0),
+        lambda p, wide: observation.forward(wide) + (expand(noise**2, p) * observation.consistent(p) if noisy else 0),
         observation.consistent(double(residual)),
         products=products,
         precondition=precondition,

@@ -10,8 +10,8 @@ from ..core.random import Generators
 from ..models.base import ScoreModel
 from ..models.output import Output, denoised
 from ..observations import LinearObservation
-from ..observations.krylov import scaled
 from ..observations.mixture import Mixture
+from ..sde import expand
 from .base import ConditionedModel, LinearConditioner, conditioners, noise_variance, shifted
 from .correction import correction
 from .covariance import CovarianceUser
@@ -59,9 +59,10 @@ class MixtureConditioner(CovarianceUser, LinearConditioner):
                 levels, which = torch.unique(variance, return_inverse=True)
             parts = torch.split(torch.arange(len(levels)), max(1, ROWS // count))
             moved, taken = (torch.cat(found) for found in zip(*(moves(i, levels[i]) for i in parts), strict=True))
-            offset = scaled(1 / model.sde.alpha(t.double()), double(x)) - mean
+            x64 = double(x)
+            offset = expand(1 / model.sde.alpha(t.double()), x64) * x64 - mean
             near = mixture.posterior(offset, variance).flatten(1) @ p.T - (moved * m.flatten(1)).sum(2)[which] / 2
-            before = mixture.shares.log() + scaled(1 / variance, near)  # log r_k, but for a constant
+            before = mixture.shares.log() + expand(1 / variance, near) * near  # log r_k, but for a constant
             share, gram = torch.softmax(before, 1), taken @ p.T
             told = added @ p.T + (share[:, None] @ gram[which])[:, 0] - gram.diagonal(dim1=1, dim2=2)[which] / 2
             change, rest = torch.softmax(before + told, 1) - share, moved - taken

@@ -12,12 +12,11 @@ from ..models.base import ScoreModel
 from ..models.border import differentiable
 from ..models.output import Output, denoised, detached
 from ..observations import LinearObservation
-from ..observations.krylov import KrylovMethod, conjugate_gradients, gmres, scaled
+from ..observations.krylov import conjugate_gradients, gmres
+from ..sde import expand
 from .base import ConditionedModel, LinearConditioner, conditioners, no_gradient, noise_variance, shifted
 from .correction import update
 from .covariance import CovarianceUser
-
-METHODS: dict[str, KrylovMethod] = {"cg": conjugate_gradients, "gmres": gmres}
 
 
 @conditioners("moment")
@@ -42,6 +41,7 @@ class MomentConditioner(CovarianceUser, LinearConditioner):
         self, model: ScoreModel, observation: LinearObservation, y: Tensor, generator: Generators
     ) -> ConditionedModel:
         covariance = self.covariance and self.fitting(model, y)
+        solve = gmres if self.method == "gmres" else conjugate_gradients
 
         def rule(model: ScoreModel, x: Tensor, t: Tensor) -> Output:
             no_gradient(self, x)
@@ -56,14 +56,15 @@ class MomentConditioner(CovarianceUser, LinearConditioner):
 
             def spread(p: Tensor) -> Tensor:
                 (pulled,) = torch.autograd.grad(x0, x, like(observation.adjoint(p), x0), retain_graph=True)
-                return scaled(scale, double(pulled))
+                wide = double(pulled)
+                return expand(scale, wide) * wide
 
             def precondition(b: Tensor) -> Tensor:
                 return b if covariance is None else update(covariance, observation, b, variance, noise).u
 
-            found = METHODS[self.method](
+            found = solve(
                 spread,
-                lambda p, wide: observation.forward(wide) + scaled(noise**2, p),
+                lambda p, wide: observation.forward(wide) + expand(noise**2, p) * p,
                 double(observation.residual(x0.detach(), y.to(x))),
                 products=self.products,
                 precondition=precondition,

@@ -8,7 +8,7 @@ from ..models.base import ScoreModel
 from ..models.output import Output, denoised
 from ..observations import LinearObservation
 from ..observations.cosine import filtered
-from ..observations.krylov import scaled
+from ..sde import expand
 from .base import ConditionedModel, LinearConditioner, conditioners, gaussian_update, noise_variance, shifted
 
 
@@ -36,7 +36,7 @@ def isotropic_update(observation: LinearObservation, residual: Tensor, variance:
         observation,
         residual,
         noise,
-        lambda v: scaled(variance, v),
+        lambda v: expand(variance, v) * v,
         lambda b: observation.near_inverse(b, precision),
     ).spread
 

@@ -38,6 +38,9 @@ class Observation(ABC):
                 raise Missing(f"{type(self).__name__} has no noise: set it to the deviation of its error, or to 0.0")
             return super().__getattribute__(name)
 
+    def __str__(self) -> str:
+        return type(self).__name__.lower()
+
     @property
     def bound(self) -> int | None:
         """Number of samples that are measured in ways of their own, as with a mask for each; None if all are alike."""
@@ -240,11 +243,3 @@ class OrthogonalObservation(LinearObservation):
 
     def near_inverse(self, b: Tensor, precision: Precision) -> Tensor:
         return self.forward(precision(self.adjoint(b), self.gain)) / self.gain**2
-
-    def basis(self, x: Tensor) -> Tensor:
-        """The coordinates A x/g of x in the orthonormal basis, (B, *m).
-
-        Args:
-            x: Samples, (B, *).
-        """
-        return self.forward(x) / self.gain

@@ -10,6 +10,7 @@ from ..core.errors import UsageError
 from .base import Precision
 from .cosine import filtered
 from .given import Blur
+from .krylov import reciprocal
 from .listed import NamedObservation, observations
 from .named import ROUNDING
 
@@ -54,8 +55,7 @@ class GaussianBlur(NamedObservation):
         return self.forward(y)
 
     def pinv(self, y: Tensor) -> Tensor:
-        gains = self.gains(y)
-        return filtered(y, torch.where(gains == 0, 0, 1 / torch.where(gains == 0, 1, gains)))
+        return filtered(y, reciprocal(self.gains(y)))
 
     def consistent(self, y: Tensor) -> Tensor:
         return self.forward(self.pinv(y))

@@ -55,8 +55,7 @@ class Composed(LinearObservation):
         self.parts, self.noise = tuple(parts), math.sqrt(variance)
 
     def __str__(self) -> str:
-        names = [str(p) if isinstance(p, NamedObservation) else type(p).__name__.lower() for p in self.parts]
-        return ", then ".join(names)
+        return ", then ".join(map(str, self.parts))
 
     @property
     def bound(self) -> int | None:

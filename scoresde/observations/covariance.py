@@ -10,8 +10,9 @@ from torch import Tensor
 
 from ..core.errors import DataError, UsageError
 from ..core.units import Units
+from ..sde import expand
 from .cosine import cosines
-from .krylov import scaled
+from .krylov import reciprocal
 
 Kind = Literal["channel", "dct", "diagonal", "full"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -137,8 +138,8 @@ class Covariance:
         if isinstance(gain, Tensor) and self.kind != "dct":
             return v
         spread = gain**2 * self._posterior(v, variance)
-        spread = spread + scaled(noise.to(v) ** 2, torch.ones_like(spread))
-        return self._multiplied(v, torch.where(spread > 0, 1 / torch.where(spread > 0, spread, 1), 0))
+        spread = spread + expand(noise.to(v) ** 2, spread)
+        return self._multiplied(v, reciprocal(spread))
 
     def _posterior(self, v: Tensor, variance: Tensor) -> Tensor:
         """The eigenvalues of V, (B, ...)."""

@@ -10,6 +10,7 @@ from ..core.errors import UsageError
 from ..core.sentences import an
 from .base import LinearObservation, Observation, Precision
 from .borders import Border, convolved, correlated, cosine_gains
+from .krylov import reciprocal
 
 
 def not_negative(noise: float) -> float:
@@ -128,8 +129,7 @@ class Blur(LinearObservation):
     def pinv(self, y: Tensor) -> Tensor:
         if self.border != "periodic":
             return super().pinv(y)
-        transfer = self._transfer(y)
-        return self._filtered(y, torch.where(transfer == 0, 0, 1 / torch.where(transfer == 0, 1, transfer)))
+        return self._filtered(y, reciprocal(self._transfer(y)))
 
 
 class NonLinear(Observation):

@@ -5,10 +5,12 @@ iteration and costs no further product.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from ..sde import expand
 
 Spread = Callable[[Tensor], Tensor]
 """Maps (B, *m) to (B, *), linear in each row."""
@@ -29,24 +31,6 @@ class Solution(NamedTuple):
     """Which rows have not reached the tolerance, (B,)."""
 
 
-class KrylovMethod(Protocol):
-    """A method such as `conjugate_gradients` or `gmres`."""
-
-    def __call__(
-        self, spread: Spread, gather: Gather, b: Tensor, *, products: int, precondition: Precondition
-    ) -> Solution:
-        """u after the given number of products with S."""
-
-
-def same(b: Tensor) -> Tensor:
-    """b itself: no preconditioner.
-
-    Args:
-        b: A right-hand side, (B, *m).
-    """
-    return b
-
-
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """The inner product of each row of a with that of b, (B,).
 
@@ -57,23 +41,13 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).reshape(len(a), -1).sum(1)
 
 
-def scaled(a: Tensor, x: Tensor) -> Tensor:
-    """x, (B, *), with row i multiplied by a[i].
-
-    Args:
-        a: One factor for each row, (B,).
-        x: (B, *).
-    """
-    return a.to(x.dtype).to(x.device).reshape(-1, *[1] * (x.ndim - 1)) * x
-
-
 def conjugate_gradients(
     spread: Spread,
     gather: Gather,
     b: Tensor,
     *,
     products: int,
-    precondition: Precondition = same,
+    precondition: Precondition = lambda b: b,
     tol: float = 0.0,
 ) -> Solution:
     """S u = b for a symmetric positive semi-definite S, u in the range of S.
@@ -100,18 +74,19 @@ def conjugate_gradients(
         curvature = dot(p, narrow)
         going = missed & (curvature > 0)
         step = torch.where(going, rho / torch.where(going, curvature, 1), 0)
-        u, residual = u + scaled(step, p), residual - scaled(step, narrow)
-        image = scaled(step, wide) if done == 1 else image + scaled(step, wide)
+        u, residual = u + expand(step, p) * p, residual - expand(step, p) * narrow
+        moved = expand(step, wide) * wide
+        image = moved if done == 1 else image + moved
         missed = missed & (dot(residual, residual) > limit)
         if done == products or (tol and not bool(missed.any())):
             break
         z = precondition(residual)
         before, rho = rho, dot(residual, z)
-        p = z + scaled(torch.where(going & missed, rho / torch.where(before > 0, before, 1), 0), p)
+        p = z + expand(torch.where(going & missed, rho / torch.where(before > 0, before, 1), 0), p) * p
     return Solution(u, image, missed)
 
 
-def gmres(spread: Spread, gather: Gather, b: Tensor, *, products: int, precondition: Precondition = same) -> Solution:
+def gmres(spread: Spread, gather: Gather, b: Tensor, *, products: int, precondition: Precondition) -> Solution:
     """S u = b for any S: the u with the smallest |b - S u| in the Krylov space of S M⁻¹, with M⁻¹ the preconditioner.
 
     Args:
@@ -124,7 +99,7 @@ def gmres(spread: Spread, gather: Gather, b: Tensor, *, products: int, precondit
     Reference: Saad and Schultz 1986, https://doi.org/10.1137/0907058.
     """
     length = dot(b, b).sqrt()
-    basis, directions, images = [scaled(reciprocal(length), b)], [], []
+    basis, directions, images = [expand(reciprocal(length), b) * b], [], []
     h = b.new_zeros(len(b), products + 1, products)
     for j in range(products):
         directions.append(precondition(basis[j]))
@@ -132,20 +107,20 @@ def gmres(spread: Spread, gather: Gather, b: Tensor, *, products: int, precondit
         w = gather(directions[j], images[j])
         for i, v in enumerate(basis):
             h[:, i, j] = dot(w, v)
-            w = w - scaled(h[:, i, j], v)
+            w = w - expand(h[:, i, j], v) * v
         h[:, j + 1, j] = dot(w, w).sqrt()
-        basis.append(scaled(reciprocal(h[:, j + 1, j]), w))
+        basis.append(expand(reciprocal(h[:, j + 1, j]), w) * w)
     # The pseudo-inverse, because the space of a row may end before the others do.
     weights = length[:, None] * torch.linalg.pinv(h)[:, :, 0]
-    u = sum((scaled(c, d) for c, d in zip(weights.T, directions, strict=True)), torch.zeros_like(b))
-    image = sum((scaled(c, v) for c, v in zip(weights.T, images, strict=True)), torch.zeros_like(images[0]))
+    u = sum((expand(c, d) * d for c, d in zip(weights.T, directions, strict=True)), torch.zeros_like(b))
+    image = sum((expand(c, v) * v for c, v in zip(weights.T, images, strict=True)), torch.zeros_like(images[0]))
     return Solution(u, image, length > 0)
 
 
 def reciprocal(a: Tensor) -> Tensor:
-    """1/a, and 0 where a is 0, (B,).
+    """1/a, and 0 where a is 0.
 
     Args:
-        a: Numbers of at least 0, of any shape.
+        a: Numbers, of any shape.
     """
-    return torch.where(a > 0, 1 / torch.where(a > 0, a, 1), 0)
+    return torch.where(a == 0, 0, 1 / torch.where(a == 0, 1, a))

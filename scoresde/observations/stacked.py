@@ -11,7 +11,6 @@ from ..core.random import Generators, randn, randn_like, stream
 from ..core.sentences import many
 from .base import TOL, LinearObservation, Observation, OrthogonalObservation, Precision
 from .krylov import Solution, conjugate_gradients
-from .listed import WrittenObservation
 from .named import ROUNDING, Crop
 from .pixels import Pixels
 
@@ -60,14 +59,12 @@ class Stacked(Observation):
         if not self.parts:
             raise UsageError("a stack has at least one observation: give them as in Stacked(Luma(), Pixels(mask))")
         noises = [part.noise for part in self.parts]
-        self.noise = min((n or ROUNDING for n in noises), default=0.0) if any(noises) else 0.0
+        self.noise = min(n or ROUNDING for n in noises) if any(noises) else 0.0
         self.weights = tuple(self.noise / (p.noise or self.noise) if self.noise else 1 / length(p) for p in self.parts)
         """What the measurement of each part is multiplied by in y."""
 
     def __str__(self) -> str:
-        return " and ".join(
-            str(p) if isinstance(p, WrittenObservation) else type(p).__name__.lower() for p in self.parts
-        )
+        return " and ".join(map(str, self.parts))
 
     @property
     def bound(self) -> int | None:

@@ -74,7 +74,7 @@ def test_it_is_the_product(seen, is_orthogonal):
     assert np.allclose(placed.pinv(y).flatten(1).numpy(), y.flatten(1).numpy() @ np.linalg.pinv(a).T, atol=1e-6)
     assert isinstance(placed, OrthogonalObservation) == is_orthogonal
     if is_orthogonal:
-        b = placed.basis(UNIT).flatten(1).T
+        b = (placed.forward(UNIT) / placed.gain).flatten(1).T
         b = b[b.any(1)]
         assert torch.allclose(b @ b.T, torch.eye(len(b)).double())
     rows = a.any(1)

@@ -115,7 +115,7 @@ def test_a_preconditioner_saves_products_and_changes_nothing(seen):
             calls[0] += 1
             return law.posterior(v, variance)
 
-        plain = gaussian_update(seen, residual, noise, times)
+        plain = gaussian_update(seen, residual, noise, times, lambda b: b)
         near = lambda b, v=variance: seen.near_inverse(b, lambda u, gain: law.precision(u, v, gain, noise))
         totals[0], calls[0] = totals[0] + calls[0], 0
         helped = gaussian_update(seen, residual, noise, times, near)

@@ -112,7 +112,7 @@ def test_the_basis_of_what_is_seen_is_orthonormal(name):
     seen = EVERY[name]
     if name == "a mask each":
         seen = Pixels(MASKS[:1])
-    b = seen.basis(torch.eye(72, dtype=torch.float64).reshape(72, *SHAPE[1:])).flatten(1).T
+    b = (seen.forward(torch.eye(72, dtype=torch.float64).reshape(72, *SHAPE[1:])) / seen.gain).flatten(1).T
     b = b[b.any(1)]
     assert torch.allclose(b @ b.T, torch.eye(len(b)).double(), atol=1e-14)
     x = draw(SHAPE, "x")
