@@ -8,12 +8,12 @@ from torch import Tensor
 
 from ..core.devices import double
 from ..core.errors import NumericalError
-from ..observations import LinearObservation, NamedObservation, Noisy, Stacked
+from ..observations import LinearObservation, Noisy
 from ..observations.covariance import Covariance
 from ..observations.krylov import Solution, dot
 from ..observations.named import Grey
 from .base import gaussian_update
-from .dense import ROUNDED, Gain
+from .dense import LARGEST, ROUNDED, Gain
 
 Correct = Callable[[Tensor, Tensor], Tensor]
 """Maps y - A x̂_0, (B, *m), and σ²/α² for each row, (B,), to what y adds to x̂_0, (B, *), in float64."""
@@ -53,15 +53,16 @@ def correction(covariance: Covariance, observation: LinearObservation, y: Tensor
         logging.getLogger("scoresde").warning(
             "a channel covariance knows nothing of what pixels say of others, which %s needs: take kind=dct, made by "
             "`scoresde stats MODEL` or estimate(samples, 'dct')",
-            observation if isinstance(observation, NamedObservation | Stacked) else type(observation).__name__,
+            observation,
         )
-    gain = Gain.made(covariance, observation, y)
+    small = covariance.kind == "full" and y[0].numel() <= LARGEST and observation.bound is None
+    gain = Gain(covariance, observation, y) if small else None
     dependent = False  # whether rows of an exact measurement follow from others, which is found out where it matters
 
     def correct(residual: Tensor, variance: Tensor) -> Tensor:
         nonlocal dependent
-        if gain is not None and (shift := gain.shift(residual, variance)) is not None:
-            return shift.reshape(-1, *covariance.shape)
+        if gain is not None and (shift := gain(residual, variance)) is not None:
+            return shift
         noise, right = torch.full_like(variance, observation.noise), double(residual)
         if not dependent:
             try:

@@ -67,63 +67,48 @@ def independent(a: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 class Gain:
-    """G = V Aᵀ (σ_y² I + A V Aᵀ)⁻¹, (D, m), of one noise level for all rows; the last one is kept.
+    """G (y - A x̂_0) with G = V Aᵀ (σ_y² I + A V Aᵀ)⁻¹ as a matrix, (D, m), of one noise level; the last one is kept.
 
     With a full Σ the factorisation pays off from a few rows on, since conjugate gradients multiply by Σ about twenty
     times for each row.
 
     Args:
         covariance: Σ, that of the data.
-        observation: What was measured, A and σ_y.
+        observation: What was measured, A and σ_y, the same for all samples.
         y: The measurements, (B, *m).
     """
 
-    last: Tensor | None = None
-    """G at the variance `at`; None if the matrix is singular, as where a measured value does not vary."""
+    matrix: Tensor | None = None  # G at the σ²/α² `level`
 
     def __init__(self, covariance: Covariance, observation: LinearObservation, y: Tensor) -> None:
-        self.covariance, self.noise, self.at, self.basis = covariance, observation.noise, -1.0, None
+        self.covariance, self.noise, self.level, self.basis = covariance, observation.noise, -1.0, None
         self.a, self.seen = dense("covariance", observation, covariance.shape, exact(y.device))
         if not self.noise and not isinstance(observation, OrthogonalObservation):
             seen = observation.residual(y.new_zeros(len(y), *covariance.shape), y)
             self.a, self.basis = independent(self.a, seen.flatten(1)[:, self.seen])
 
-    @classmethod
-    def made(cls, covariance: Covariance, observation: LinearObservation, y: Tensor) -> "Gain | None":
-        """The gains for measurements y, or None where conjugate gradients are cheaper or A differs from row to row.
-
-        Args:
-            covariance: Σ, that of the data.
-            observation: What y was measured with.
-            y: The measurements, (B, *m).
-        """
-        if covariance.kind != "full" or y[0].numel() > LARGEST or observation.bound is not None:
-            return None
-        return cls(covariance, observation, y)
-
-    def __call__(self, variance: float) -> Tensor | None:
-        """G where σ²/α² has the given value, (D, m), or None if the matrix is singular.
-
-        Args:
-            variance: σ²/α².
-        """
-        if variance != self.at:
-            rows = self.a.reshape(-1, *self.covariance.shape)
-            each = torch.full((len(rows),), variance, dtype=torch.float64, device=rows.device)
-            spread = self.covariance.posterior(rows, each).flatten(1)  # A V
-            s = self.a @ spread.T + self.noise**2 * torch.eye(len(rows)).to(rows)
-            factor, failed = torch.linalg.cholesky_ex(s)
-            self.at, self.last = variance, None if failed else torch.cholesky_solve(spread, factor).T
-        return self.last
-
-    def shift(self, residual: Tensor, variance: Tensor) -> Tensor | None:
-        """G residual, (B, D); None if the variances are not all equal, or if G is None.
+    def __call__(self, residual: Tensor, variance: Tensor) -> Tensor | None:
+        """G residual, (B, *); None if the variances differ, or S is singular, as where a measured value does not vary.
 
         Args:
             residual: y - A x̂_0, (B, *m).
             variance: σ²/α² for each row, (B,).
         """
-        if bool((variance != variance[0]).any()) or (gain := self(float(variance[0]))) is None:
+        if bool((variance != variance[0]).any()):
+            return None
+        if (level := float(variance[0])) != self.level:
+            self.level, self.matrix = level, self._at(level)
+        if self.matrix is None:
             return None
         rows = double(residual).flatten(1)[:, self.seen]
-        return (rows if self.basis is None else rows @ self.basis) @ gain.T
+        rows = rows if self.basis is None else rows @ self.basis
+        return (rows @ self.matrix.T).reshape(-1, *self.covariance.shape)
+
+    def _at(self, variance: float) -> Tensor | None:
+        """G at one σ²/α², or None if S = σ_y² I + A V Aᵀ is singular."""
+        rows = self.a.reshape(-1, *self.covariance.shape)
+        each = torch.full((len(rows),), variance, dtype=torch.float64, device=rows.device)
+        spread = self.covariance.posterior(rows, each).flatten(1)  # A V
+        s = self.a @ spread.T + self.noise**2 * torch.eye(len(rows)).to(rows)
+        factor, failed = torch.linalg.cholesky_ex(s)
+        return None if failed else torch.cholesky_solve(spread, factor).T
