@@ -12,7 +12,6 @@ from ..images.decode import flattened
 from ..models.latent import data_shape
 from ..observations import Luma, Observation, Pixels
 from ..posterior import photograph, tasks
-from ..posterior.image_files import finished
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.samples import Samples
 from .arguments import DELAY, Method, Model, model_of, solver_of, source_of
@@ -80,7 +79,7 @@ def restore(
     imposed = conditioners.make(tasks.conditioner_for(prior) if method is None else method, Conditioner)
     steps = tasks.steps_for(prior) if solver is None else None
     with progress_bar(n, progress, desc="restore", lines=False, delay=DELAY) as bar:
-        parts = tasks.Method(solver_of(solver or tasks.SOLVER, steps=steps), imposed).draw(
+        drawn = tasks.Method(solver_of(solver or tasks.SOLVER, steps=steps), imposed).draw(
             case,
             tasks.of_size(prior, case.shape, batch),
             folder or Path(),
@@ -88,5 +87,4 @@ def restore(
             batch,
             lambda: ProgressBar(prior.sde, bar),
         )
-    drawn = Samples.joined([replace(part, x=finished(case, part.x.cpu())) for part in parts])
-    return replace(drawn, seeds=range(seed, seed + n), latents=None)
+    return replace(drawn, x=case.finished(drawn.x), seeds=range(seed, seed + n), latents=None)

@@ -5,10 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..core.errors import DataError, NumericalError, UsageError
@@ -20,7 +18,6 @@ from ..models.base import ScoreModel
 from ..models.clipped import ClippedModel
 from ..models.record import record
 from ..models.tiled import TiledModel
-from ..observations import Composed, Stacked, WrittenObservation
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.sample import Samples
 from . import comparison, typicality
@@ -93,17 +90,17 @@ def restore_files(
                 if unlike:
                     say(one_line(f"{file}: {unlike}"))
                 seeds = range(seed, seed + count)
-                parts = method.draw(case, around, folder, seeds, batch, lambda: ProgressBar(model.sde, bar))
+                drawn = method.draw(case, around, folder, seeds, batch, lambda: ProgressBar(model.sde, bar))
             except (DataError, UsageError, NumericalError) as error:  # of this picture, or of every one
                 errors.append(error)
                 album.skipped.append(str(error) if str(file) in str(error) else f"{file}: {error}")
                 if len(files) > 1:
                     say(one_line(f"skipped: {album.skipped[-1]}"))
             else:
-                x = finished(case, torch.cat([part.x for part in parts]).cpu())
+                x = case.finished(drawn.x)
                 written = write(place, called, case, x, seed)
                 said = {"done": note, "unlike": unlike}
-                album.rows.append({"picture": str(file), **said, "files": written, **cost(case, parts)})
+                album.rows.append({"picture": str(file), **said, "files": written, **cost(case, drawn)})
                 shown += [comparison.row(case, x)] if len(shown) < ROWS else []
             bar.update(number * count - bar.n)
         if not album.rows:
@@ -120,16 +117,6 @@ def restore_files(
         }
         write_json(place / f"{name}.json", content)
     return album
-
-
-def finished(case: Case, x: Tensor) -> Tensor:
-    """The pictures that samples stand for, at their own size, (B, C, H, W).
-
-    Args:
-        case: What was known.
-        x: The samples, (B, C, h, w).
-    """
-    return x if case.finish is None else torch.cat([case.finish(one[None]) for one in x])  # they may be large
 
 
 def names(files: Sequence[Path]) -> list[str]:
@@ -173,23 +160,16 @@ def write(target: Path, name: str, case: Case, x: Tensor, seed: int) -> list[str
     return list(found)
 
 
-def cost(case: Case, parts: Sequence[Samples]) -> dict[str, Any]:
+def cost(case: Case, drawn: Samples) -> dict[str, Any]:
     """What was known of one picture, and what its samples cost.
 
     Args:
         case: What was known.
-        parts: Its samples, in batches.
+        drawn: Its samples.
     """
-    count, seen = sum(len(part.x) for part in parts), case.observation
     return {
-        "observation": str(seen)
-        if isinstance(seen, WrittenObservation | Composed | Stacked)
-        else seen and type(seen).__name__.lower(),
-        "nfe": mean(part.nfe for part in parts),
-        "vjps": mean(part.vjps for part in parts),
-        "cost": mean(part.cost for part in parts),
-        "work": sum(part.work * len(part.x) for part in parts) / count,
-        "seconds": sum(part.seconds for part in parts),
-        "info": {key: mean(part.info[key] for part in parts) for key in parts[0].info},
-        "misfit": [value for part in parts for value in part.misfit],
+        "observation": case.observation and str(case.observation),
+        **{key: getattr(drawn, key) for key in ("nfe", "vjps", "cost", "work", "seconds")},
+        "info": dict(drawn.info),
+        "misfit": list(drawn.misfit),
     }

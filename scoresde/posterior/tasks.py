@@ -20,7 +20,7 @@ from ..models.tiled import TiledModel
 from ..observations import Luma, Observation, Pixels
 from ..observations.decoded import Decoded
 from ..observations.tasks import trained_task
-from ..sampling.sample import Samples, sample
+from ..sampling.sample import Samples, in_batches, sample
 from ..solvers import Solver
 from . import PosteriorSampler, store
 
@@ -79,6 +79,14 @@ class Case:
     """Makes samples, (B, C, H, W), into pictures of the size of `seen`; None if they are these."""
     beside: Mapping[str, Image.Image] = field(default_factory=dict)
     """Pictures that are written too, by the ending of their names."""
+
+    def finished(self, x: Tensor) -> Tensor:
+        """The pictures that samples stand for, at their own size, (B, C, H, W).
+
+        Args:
+            x: The samples, (B, C, h, w).
+        """
+        return x if self.finish is None else torch.cat([self.finish(one[None]) for one in x])  # they may be large
 
 
 def hole(y: Tensor, known: Tensor, note: str) -> Case:
@@ -187,8 +195,8 @@ class Method:
         seeds: range,
         batch: int,
         observer: Callable[[], Observer],
-    ) -> list[Samples]:
-        """Samples of p(x | y), in batches, one for each seed, with the covariance of the model's data.
+    ) -> Samples:
+        """Samples of p(x | y), one for each seed, with the covariance of the model's data.
 
         Args:
             case: What is known.
@@ -199,32 +207,31 @@ class Method:
             observer: Makes what watches the samples of one batch.
         """
         if case.solved:
-            return [Samples(case.y.expand(len(seeds), *case.shape), 0, 0.0, 0.0, {})]
-        seen, y, parts = case.observation, case.y.to(model.device), list[Samples]()
+            return Samples(case.y.expand(len(seeds), *case.shape), 0, 0.0, 0.0, {})
+        seen, y = case.observation, case.y.to(model.device)
         chosen = self.posterior or self.conditioner
         fitted = store.fitted(chosen, folder, seen, case.shape) if seen and model.autoencoder is None else chosen
         if seen and model.autoencoder is not None:
             seen = Decoded(seen.of_shape(case.shape), model.autoencoder)
-        for first in range(0, len(seeds), batch):
-            sources, around = generators(seeds[first : first + batch]), model
-            many, inner = y.expand(len(sources), *y.shape[1:]), observer()
 
-            def watch(x: Tensor, t: Tensor, eps: Tensor, b: int = len(sources), inner: Observer = inner) -> None:
-                inner(x[:b], t, eps)  # a sample may have many particles
+        def some(own: range) -> Samples:
+            sources, many, around, inner = generators(own), y.expand(len(own), *y.shape[1:]), model, observer()
+
+            def watch(x: Tensor, t: Tensor, eps: Tensor) -> None:
+                inner(x[: len(own)], t, eps)  # a sample may have many particles
 
             if seen and isinstance(fitted, PosteriorSampler):
-                parts.append(fitted.draw(model, seen, many, generator=sources, observers=(watch,)))
-                continue
+                return fitted.draw(model, seen, many, generator=sources, observers=(watch,))
             if seen and isinstance(fitted, Conditioner):
                 around = fitted.condition(model, seen, many, sources)
-            x = around.prior(sources)
-            found = sample(around, self.solver, x, generator=sources, observers=(watch,))
-            if model.autoencoder is not None:
-                drawn = model.autoencoder.decode(found.x)
-                known = drawn if case.observation is None else case.observation.write(drawn, many.to(drawn))
-                found = replace(found, x=known, latents=found.x)
-            parts.append(found)
-        return parts
+            found = sample(around, self.solver, around.prior(sources), generator=sources, observers=(watch,))
+            if model.autoencoder is None:
+                return found
+            drawn = model.autoencoder.decode(found.x)
+            known = drawn if case.observation is None else case.observation.write(drawn, many.to(drawn))
+            return replace(found, x=known, latents=found.x)
+
+        return Samples.joined(list(in_batches(some, seeds, batch)))
 
 
 def suited(method: Method, model: ScoreModel, *, steps: bool) -> Method:

@@ -20,7 +20,7 @@ from scoresde.core.random import generators, numpy_stream, randn, stream
 from scoresde.images import pictures, sheets
 from scoresde.models import load
 from scoresde.observations import Luma, covariance
-from scoresde.posterior import posteriors, store
+from scoresde.posterior import posteriors, store, tasks
 from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
 
@@ -323,12 +323,22 @@ def test_predictions_can_be_clipped_before_they_are_conditioned(go, tmp_path):
     assert json.loads((tmp_path / "clipped" / "inpaint.json").read_text())["clip"] is True
 
 
-def test_a_sample_depends_on_its_seed_and_not_on_the_batch(go, tmp_path):
+def test_a_sample_depends_on_its_seed_and_not_on_the_batch(go, tmp_path, monkeypatch):
+    """Also of a batch that does not fit into the memory, which is halved."""
     noise(8, 8).save(tmp_path / "a.png")
     go("colourise a.png --solver em --out one --batch 1")
     go("colourise a.png --solver em --out two --seed 1")
-    one, two = (pixels(tmp_path / out / "a-000001.png").astype(int) for out in ("one", "two"))
+
+    def small(model, solver, x, **options):
+        if len(x) > 1:
+            raise torch.OutOfMemoryError
+        return sample(model, solver, x, **options)
+
+    monkeypatch.setattr(tasks, "sample", small)
+    go("colourise a.png --solver em --out halved")
+    one, two, halved = (pixels(tmp_path / out / "a-000001.png").astype(int) for out in ("one", "two", "halved"))
     assert np.abs(one - two).max() <= 1  # the rounding of a network on another batch
+    assert np.array_equal(one, halved)
 
 
 def test_nothing_is_written_beside_an_input_or_over_it(go, tmp_path):

@@ -161,7 +161,7 @@ def test_a_filled_hole_is_that_of_the_package_and_keeps_the_rest(client, folders
     y = torch.from_numpy(SKY.astype(np.uint8)).permute(2, 0, 1)[None].float() / 127.5 - 1
     method = Method(solvers.build(EM), conditioners.build(conditioner))
     model = models.load(folders[3])
-    (truth,) = method.draw(hole(y, known, ""), model, models.locate(folders[3]), range(1, 3), 2, lambda: print)
+    truth = method.draw(hole(y, known, ""), model, models.locate(folders[3]), range(1, 3), 2, lambda: print)
     for found, wanted in zip(done["pictures"], expected(truth.x), strict=True):
         np.testing.assert_array_equal(pixels(found), wanted)
         np.testing.assert_array_equal(pixels(found)[known], SKY.astype(np.uint8)[known])
@@ -173,7 +173,7 @@ def test_colours_are_those_of_the_package_and_have_the_luma(client, folders):
     case = grey(Image.fromarray(SKY.astype(np.uint8)), "")
     method = Method(solvers.build(EM), conditioners.build(conditioner))
     model = models.load(folders[3])
-    (truth,) = method.draw(case, model, models.locate(folders[3]), range(1), 1, lambda: print)
+    truth = method.draw(case, model, models.locate(folders[3]), range(1), 1, lambda: print)
     np.testing.assert_array_equal(pixels(done["pictures"][0]), expected(truth.x)[0])
     assert "reduced to its luma" in done["note"]
     assert "have 1 channel" in refused(client.post("/api/colourise", json={"model": "grey", "picture": ""}), 400)
@@ -183,7 +183,7 @@ def test_a_network_that_is_trained_for_it_is_given_the_picture(client, folders):
     done = drawn(client, "colourise", model="colourist", picture=text(SKY), count=1, solver=EM)
     model, case = models.load(folders["trained"]), grey(Image.fromarray(SKY.astype(np.uint8)), "")
     method = Method(solvers.build(EM), conditioners["trained"]())
-    (truth,) = method.draw(case, model, models.locate(folders["trained"]), range(1), 1, lambda: print)
+    truth = method.draw(case, model, models.locate(folders["trained"]), range(1), 1, lambda: print)
     np.testing.assert_array_equal(pixels(done["pictures"][0]), expected(truth.x)[0])
     name, data = events(client.post("/api/generate", json={"model": "colourist"}).text)[-1]
     assert name == "failed" and "trained for colour" in data["error"]
@@ -191,11 +191,11 @@ def test_a_network_that_is_trained_for_it_is_given_the_picture(client, folders):
 
 def test_a_race_starts_from_one_noise_and_measures_the_distance_to_the_reference(client):
     tight = {"name": "ipndm", "steps": 200}
-    done = drawn(client, "race", model="digits", seed=2, solvers=[tight, {"name": "euler", "steps": 5}])
+    done = drawn(client, "race", model="grey", seed=2, solvers=[tight, {"name": "euler", "steps": 5}])
     reference, same, coarse = done["lanes"]
     assert same["pictures"] == reference["pictures"] and same["error"] == 0 and not pixels(same["difference"][0]).any()
     assert coarse["nfe"] == 6 and coarse["error"] > 0 and pixels(coarse["difference"][0]).any()
-    alone = drawn(client, "generate", model="digits", seed=2, count=1, solver={"name": "euler", "steps": 5})
+    alone = drawn(client, "generate", model="grey", seed=2, count=1, solver={"name": "euler", "steps": 5})
     assert alone["pictures"] == coarse["pictures"]
 
 

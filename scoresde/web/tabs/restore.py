@@ -11,7 +11,6 @@ from torch import Tensor
 from ...conditioners import conditioners
 from ...core.errors import UsageError
 from ...images.upsample import resized
-from ...posterior.image_files import finished
 from ...posterior.tasks import SOLVER, STEPS, Case, Method, of_size
 from ...solvers import solvers
 from .. import examples, schema, uploads
@@ -77,13 +76,13 @@ class Restore(Tab, ABC):
             return x if case.finish is None else torch.cat([small(case.finish(one[None])) for one in x])
 
         def work(job: Job) -> dict[str, Any]:
-            (done,) = method.draw(
+            done = method.draw(
                 case, model, served.folder, self.seeds, self.count, lambda: Watcher(job, model, emerging)
             )
             whole = list[str]()
-            for one in done.x.cpu():  # they may be large
+            for one in done.x:  # they may be large
                 job.check()
-                whole += encoded(finished(case, one[None]))
+                whole += encoded(case.finished(one[None]))
             return {"pictures": whole, "note": case.note, **cost(done)}
 
         return work
