@@ -161,7 +161,7 @@ def nll(
         raise UsageError(f"batch must be at least 1, got {batch}")
     dims = told(pixels, known)
     jobs = [(i, k) for k in range(draws) for i in range(len(pixels))]
-    parts, errors, priors, corrections, costs = [], [], [], [], []
+    terms, costs = [], []
     for first in range(0, len(jobs), batch):
         chosen = jobs[first : first + batch]
         numbers = [i for i, _ in chosen]
@@ -174,25 +174,22 @@ def nll(
         found = task_likelihood(
             around, masks, x, solver=solver, divergence=divergence, eps=eps, generator=probes, observers=observers
         )
-        parts.append(found.log_prob)
-        errors.append(found.standard_error)
-        priors.append(found.prior)
-        corrections.append(found.correction)
+        terms.append((found.log_prob, found.standard_error, found.prior, found.correction))
         costs.append((found.nfe, found.vjps, found.seconds))
         progress(len(chosen))
-    log_prob, errors_of, prior, correction = (
-        torch.cat(part).cpu().reshape(draws, len(pixels)) for part in (parts, errors, priors, corrections)
+    log_prob, errors, prior, correction = (
+        torch.cat(term).cpu().reshape(draws, len(pixels)) for term in zip(*terms, strict=True)
     )
     bits = bits_per_dim(log_prob, levels=levels, dims=dims)
     unit = dims * math.log(2)
     by_image = bits.mean(0)
     total = by_image.var().item() / len(pixels) if len(pixels) > 1 else math.nan
-    probes_part = (errors_of / unit).square().mean().item() / bits.numel()
+    probes_part = (errors / unit).square().mean().item() / bits.numel()
     within = bits.var(0).mean().item() / bits.numel() if draws > 1 else math.nan
     unknown = 0.0 if math.isnan(probes_part) else probes_part  # a spread that was not measured stays in the draws
     tight = torch.logsumexp(log_prob, 0) - math.log(draws)
     exact = draws > 1 and isinstance(divergence, Exact)
-    nfe, vjps, seconds = (list(column) for column in zip(*costs, strict=True))
+    nfe, vjps, seconds = (sum(column) for column in zip(*costs, strict=True))
     return NLL(
         value=bits.mean().item(),
         standard_error=math.sqrt(total),
@@ -204,7 +201,7 @@ def nll(
         correction=-(correction / unit).mean().item(),
         images=len(pixels),
         draws=draws,
-        nfe=sum(nfe) / len(nfe),
-        vjps=sum(vjps) / len(vjps),
-        seconds=sum(seconds),
+        nfe=nfe / len(costs),
+        vjps=vjps / len(costs),
+        seconds=seconds,
     )

@@ -59,7 +59,7 @@ def usual(covariances: Sequence[Covariance], x: Tensor) -> dict[str, Any]:
         covariances: Of the images.
         x: The images, (N, 1|3, H, W), in any order.
     """
-    found = next((one for one in covariances if isinstance(one, Covariance) and one.kind == "dct"), None)
+    found = next((one for one in covariances if one.kind == "dct"), None)
     if found is None or x.shape[1] not in (1, 3) or len(x) < 100:
         return {}
     e = torch.cat([energies(found, luma(part)) for part in torch.split(x[:: math.ceil(len(x) / COUNT)], 1000)])
