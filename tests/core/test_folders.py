@@ -5,10 +5,9 @@ import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
+import forked
 import pytest
 
 from scoresde.core.errors import ResourceError, UsageError
@@ -151,7 +150,7 @@ def test_a_second_process_is_refused_and_a_kill_frees_the_folder(tmp_path):
         "import sys, time\nfrom pathlib import Path\nfrom scoresde.core.folders import result\n"
         "with result(Path(sys.argv[1]), 'a.json'):\n    print('in', flush=True)\n    time.sleep(60)"
     )
-    other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    other = forked.Process("-c", code, tmp_path)
     assert other.stdout.readline() == "in\n"
     with pytest.raises(UsageError, match=f"{tmp_path} is in use by process {other.pid}; wait for its end"):
         put(tmp_path, {"1": "new"})

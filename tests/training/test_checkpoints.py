@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import forked
 import pytest
 import torch
 
@@ -199,7 +200,7 @@ print(known)
 
 
 def test_killed_at_any_moment_of_a_save_what_was_saved_is_there(tmp_path):
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    done = forked.run("-c", KILLED, tmp_path)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 15
 

@@ -5,12 +5,12 @@ import random
 import signal
 import sqlite3
 import stat
-import subprocess
 import sys
 import threading
 import time
 import unicodedata
 
+import forked
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -466,7 +466,7 @@ except ResourceError as error:
 def test_kill_while_saving_loses_nothing_that_was_acknowledged(tmp_path):
     path, draw, acknowledged = tmp_path / "catalogue.db", random.Random(0), {}
     for _ in range(3):
-        child = subprocess.Popen([sys.executable, "-c", SAVER, path, PICTURE.hex()], stdout=subprocess.PIPE, text=True)
+        child = forked.Process("-c", SAVER, path, PICTURE.hex())
         text = child.stdout.readline()
         threading.Timer(draw.uniform(0.01, 0.25), child.kill).start()
         text += child.communicate()[0]
@@ -494,7 +494,7 @@ def test_a_file_that_may_not_grow(tmp_path):
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code + SAVER, path, PICTURE.hex()], capture_output=True, text=True)
+    done = forked.run("-c", code + SAVER, path, PICTURE.hex())
     *saved, last = done.stdout.splitlines()
     assert "make room on the disk" in last and saved and not done.stderr
     with Catalogue(path) as catalogue:
@@ -575,7 +575,6 @@ with Catalogue(sys.argv[1]) as catalogue:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not keep this limit of a file's size")
 def test_room_can_be_made_on_a_full_disk(tmp_path):
-    command = [sys.executable, "-c", FULL, tmp_path / "catalogue.db", PICTURE.hex()]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = forked.run("-c", FULL, tmp_path / "catalogue.db", PICTURE.hex())
     assert done.stdout == "3\n", done.stderr
     intact(tmp_path / "catalogue.db")
