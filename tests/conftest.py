@@ -29,8 +29,9 @@ def silence(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def small_sheets(monkeypatch):
-    """A sheet of 64 samples, which every training ends with, would take longer than the training."""
+    """A sheet of 64 samples, which every training ends with, would take longer than the training; so would 19 steps."""
     monkeypatch.setattr(gallery, "SHEET", 4)
+    monkeypatch.setattr(gallery, "solvers", {"adams": lambda: UniPC(steps=3)})
 
 
 @pytest.fixture(autouse=True)
