@@ -14,7 +14,7 @@ from ..observations import Luma, Observation, Pixels
 from ..posterior import photograph, tasks
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.samples import Samples
-from .arguments import DELAY, Method, Model, model_of, solver_of, source_of
+from .arguments import DELAY, Method, Model, drawable, model_of, solver_of, source_of
 from .inputs import ArrayLike
 from .models import observation_of
 
@@ -61,12 +61,12 @@ def restore(
         torch.Size([2, 1, 20, 30])
     """
     prior, seen = model_of(model), observation_of(observation)
+    name = str(model) if isinstance(model, str | Path) else "the model"
     shape, folder = data_shape(prior), source_of(prior)
-    if len(shape) != 3 or shape[0] not in (1, 3) or prior.units is not None:
-        raise UsageError(f"photographs are restored by models of pictures, and this one is of samples of shape {shape}")
+    drawable(name, prior)
     opened = flattened(picture, "picture") if isinstance(picture, Image.Image) else pictures.load_picture(Path(picture))
     if seen == Luma():
-        tasks.colourful(str(model) if isinstance(model, str | Path) else "the model", shape)
+        tasks.colourful(name, shape)
         case = photograph.coloured(opened, shape)
     elif isinstance(seen, Pixels):
         flat, size = opened.convert("L" if shape[0] == 1 else "RGB"), "{}x{}".format(*opened.size)

@@ -14,7 +14,7 @@ from ..core.options import Options
 from ..images import sheets
 from . import uploads
 from .encoding import FRAMES, picture_of, png_bytes
-from .reading import decoded, table
+from .reading import from_base64, table
 from .tabs.base import MOST_PICTURES
 
 SIDE = 512
@@ -45,7 +45,7 @@ class Animate(Options):
             UsageError: The strip cannot be divided into so many states and pictures.
             UploadError: It is no picture.
         """
-        strip = picture_of(uploads.decode(decoded("strip", self.strip))).convert("RGB")
+        strip = picture_of(uploads.decode(from_base64("strip", self.strip))).convert("RGB")
         width, height = strip.width // self.across, strip.height // self.frames
         if (width * self.across, height * self.frames) != strip.size:
             size = f"{strip.width}x{strip.height}"
@@ -102,7 +102,7 @@ def serve_exports(app: FastAPI) -> None:
 
     @app.post("/api/enlarge")
     async def enlarge(request: Request) -> Response:
-        picture = decoded("picture", Enlarge(**await table(request)).picture)
+        picture = from_base64("picture", Enlarge(**await table(request)).picture)
         return Response(await run_in_threadpool(enlarged, picture), media_type="image/png")
 
     @app.post("/api/animate")

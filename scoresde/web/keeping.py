@@ -13,7 +13,7 @@ from .archive import archive
 from .catalogue import Catalogue
 from .entries import CatalogueEntry
 from .exporting import enlarged
-from .reading import decoded, table
+from .reading import from_base64, table
 
 
 def serve_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
@@ -48,7 +48,7 @@ def serve_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
         asked = Keep(**await table(request))
 
         def kept() -> CatalogueEntry:
-            pixels = uploads.decode(decoded("picture", asked.picture))
+            pixels = uploads.decode(from_base64("picture", asked.picture))
             return catalogue.save(asked.caption, uploads.png(pixels), asked.parameters)
 
         return asdict(await run_in_threadpool(kept))

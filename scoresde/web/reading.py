@@ -49,7 +49,7 @@ async def table(request: Request) -> dict[str, Any]:
     return value
 
 
-def decoded(name: str, text: str) -> bytes:
+def from_base64(name: str, text: str) -> bytes:
     """The bytes of a text in base64.
 
     Args:

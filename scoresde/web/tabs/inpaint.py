@@ -13,7 +13,7 @@ from ...models.network import NetworkModel
 from ...observations.tasks import trained_task
 from ...posterior.photograph import filled
 from ..jobs import Work
-from ..reading import decoded
+from ..reading import from_base64
 from .base import Served, tabs
 from .restore import Restore
 
@@ -31,7 +31,7 @@ class Inpaint(Restore):
         return trained_task(model).name in ("none", "inpaint")
 
     def work(self, served: Served) -> Work:
-        bits = np.unpackbits(np.frombuffer(decoded("mask", self.mask), np.uint8))
+        bits = np.unpackbits(np.frombuffer(from_base64("mask", self.mask), np.uint8))
         picture = self.opened("L" if served.shape[0] == 1 else "RGB")
         known = known_pixels(bits, *picture.size)
         if bool(known.all()):

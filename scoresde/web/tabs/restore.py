@@ -16,7 +16,7 @@ from ...solvers import solvers
 from .. import examples, schema, uploads
 from ..encoding import MOST_PIXELS, encoded, picture_of
 from ..jobs import Job, Work
-from ..reading import decoded
+from ..reading import from_base64
 from ..watching import Watcher, cost
 from .base import Preset, Served, Tab, Table
 
@@ -52,7 +52,7 @@ class Restore(Tab, ABC):
             UsageError: As many of its size as are asked for are too many pixels.
             UploadError: It is no picture.
         """
-        picture = picture_of(uploads.decode(decoded("picture", self.picture)))
+        picture = picture_of(uploads.decode(from_base64("picture", self.picture)))
         if picture.width * picture.height * self.count > MOST_PIXELS:
             size = "{}x{}".format(*picture.size)
             raise UsageError(
