@@ -120,17 +120,17 @@ def restore_files(
 
 
 def names(files: Sequence[Path]) -> list[str]:
-    """What the results of each file are called: its name without the ending, if that is enough to tell them apart.
+    """What the results of each file are called: its name without the ending, or with it, or with a number before it.
+
+    The first of these is taken that is none of another file, so that all differ.
 
     Args:
         files: The files, of whatever folders. Of a name that leaves no room the beginning is taken.
     """
     files = [file if len(os.fsencode(file.name)) <= LONGEST else file.with_name(file.name[:40]) for file in files]
-    stems, whole = Counter(file.stem for file in files), Counter(file.name for file in files)
-    return [
-        file.stem if stems[file.stem] == 1 else file.name if whole[file.name] == 1 else f"{i}-{file.name}"
-        for i, file in enumerate(files)
-    ]
+    forms = [(file.stem, file.name, f"{i}-{file.name}") for i, file in enumerate(files)]
+    taken = Counter(form for each in forms for form in set(each))
+    return [next((form for form in each if taken[form] == 1), each[-1]) for each in forms]
 
 
 def sample_name(called: str, seed: int) -> str:

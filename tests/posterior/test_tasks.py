@@ -211,19 +211,21 @@ def test_the_orientation_of_the_camera_is_applied_to_picture_and_mask_size(go, t
 
 
 def test_a_bad_file_in_a_folder_is_reported_and_the_others_are_done(go, tmp_path):
+    """Each under a name of its own: a.png.gif without its ending would be a.png."""
     (tmp_path / "in").mkdir()
     noise(8, 8).save(tmp_path / "in" / "a.png")
+    noise(8, 8).save(tmp_path / "in" / "a.png.gif")
     noise(8, 8, 1).save(tmp_path / "in" / "a.jpg")
     noise(9, 8).save(tmp_path / "in" / "c.png")
     (tmp_path / "in" / "bad.png").write_text("no picture")
     (tmp_path / "in" / "notes.txt").write_text("no picture")
     said = go("colourise in --out out", 3)
     assert "skipped: in/bad.png cannot be read as a picture" in said
-    assert "1 of 4 pictures were skipped, the others are done: in/bad.png" in said
+    assert "1 of 5 pictures were skipped, the others are done: in/bad.png" in said
     written = {path.name for path in (tmp_path / "out").glob("*0.png")}
-    assert written == {"a.png-000000.png", "a.jpg-000000.png", "c-000000.png"}
+    assert written == {f"{name}-000000.png" for name in ("1-a.png", "a.jpg", "a.png.gif", "c")}
     record = json.loads((tmp_path / "out" / "colourise.json").read_text())
-    assert len(record["pictures"]) == 3 and len(record["skipped"]) == 1
+    assert len(record["pictures"]) == 4 and len(record["skipped"]) == 1
     assert "truth" not in record and (tmp_path / "out" / "sheet.png").exists()
 
 
