@@ -4,11 +4,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from ...core.errors import UsageError
 from ...core.options import Registry, WrittenOptions
+from ...networks import NetworkOptions
+from ...sde import SDE
+from ..autoencoders import Autoencoder
 from ..network import NetworkModel
+from .weights import fill
+
+N = TypeVar("N", bound=NetworkOptions)
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,41 @@ class Family(WrittenOptions, ABC):
             UsageError: It has an option that is not covered, or an option is missing or contradicts it.
             CheckpointError: It is damaged, incomplete, or holds what could run code.
         """
+
+
+class Setting(NamedTuple, Generic[N]):
+    """What a checkpoint says of its network, as `NetworkModel` takes it."""
+
+    network: N
+    shape: tuple[int, ...]
+    sde: SDE
+    label: str
+    predicts: str
+
+
+def model_of(
+    said: Setting[Any], weights: Mapping[str, Any], source: Path, autoencoder: Autoencoder | None = None
+) -> NetworkModel:
+    """The score model of a checkpoint, in evaluation mode, without gradients.
+
+    Args:
+        said: What it says of its network.
+        weights: Weights of the network by name, each of them and no others.
+        source: Where they are from, for messages.
+        autoencoder: What makes pictures of its samples, if they are latents.
+
+    Raises:
+        UsageError: The network does not take samples of the shape.
+        CheckpointError: The weights do not fit.
+    """
+    network, shape, sde, label, predicts = said
+    net = network.build(shape)
+    fill(net, weights, source)
+    classes, coder = network.classes, autoencoder
+    model = NetworkModel(
+        net, sde, shape, label=label, predicts=predicts, classes=classes, options=network, autoencoder=coder
+    )
+    return model.eval().requires_grad_(False)
 
 
 families: Registry[Family] = Registry("family", "scoresde.models.foreign", "scoresde.families")

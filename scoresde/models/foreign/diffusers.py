@@ -15,10 +15,9 @@ from ...networks.diffusers import DEFAULTS, DiffusersOptions
 from ...networks.exchange import native
 from ..autoencoders import Autoencoder
 from ..autoencoders.diffusers import autoencoder_of, renamed
-from ..network import NetworkModel
-from .base import Family, Imported, families
+from .base import Family, Imported, Setting, families, model_of
 from .schedulers import Scheduled, scheduled
-from .weights import fill, read_weights
+from .weights import read_weights
 
 INDEX, CONFIG, STEM = "model_index.json", "config.json", "diffusion_pytorch_model"
 SCHEDULER = "scheduler_config.json"
@@ -81,19 +80,9 @@ class Diffusers(Family):
         said = self._scheduled(source, parts.get("scheduler", source))
         options, shape = self._network(kind, config, said)
         network: NetworkOptions = native(options, shape) or options
-        net = network.build(shape)
         tensors, names = stored(place, self.variant)
-        fill(net, tensors, place)
-        model = NetworkModel(
-            net,
-            said.sde,
-            shape,
-            label=said.label,
-            predicts=said.predicts,
-            classes=network.classes,
-            options=network,
-            autoencoder=_autoencoder(parts.get("coder"), shape, self.variant),
-        )
+        coder = _autoencoder(parts["coder"], shape, self.variant) if "coder" in parts else None
+        model = model_of(Setting(network, shape, said.sde, said.label, said.predicts), tensors, place, coder)
         notes = {
             "network": kind,
             "weights": [str((place / name).relative_to(source)) for name in names],
@@ -102,7 +91,7 @@ class Diffusers(Family):
         }
         if network.classes:
             notes["no_class"] = f"class {network.classes}" if network.null_class else "was not trained"
-        return Imported(model.eval().requires_grad_(False), notes)
+        return Imported(model, notes)
 
     def _scheduled(self, source: Path, there: Path) -> Scheduled:
         place = Path(self.scheduler) if self.scheduler else there
@@ -181,9 +170,7 @@ def _parts(source: Path) -> dict[str, Path]:
     return {part: place if place.is_dir() else source for part, place in folders.items()}
 
 
-def _autoencoder(place: Path | None, shape: tuple[int, ...], variant: str) -> Autoencoder | None:
-    if place is None:
-        return None
+def _autoencoder(place: Path, shape: tuple[int, ...], variant: str) -> Autoencoder:
     return autoencoder_of(read_json(place / CONFIG), stored(place, variant)[0], shape, place)
 
 

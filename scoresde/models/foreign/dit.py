@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ...sde.chain import DDPM
-from .base import Imported, families
-from .sit import Transformers, latents
+from .base import Imported, Setting, families, model_of
+from .sit import Transformers
 
 
 @families("dit")
@@ -24,13 +24,13 @@ class DiTFamily(Transformers):
         weights, args = self.stored(source)
         options, shape = self.network(weights, source, args)
         own = options.model_copy(update={"learn_sigma": False, "learned_variance": options.learn_sigma})
-        model = self.built(weights, own, shape, source, sde=DDPM(), label="step", predicts="eps")
+        model = model_of(Setting(own, shape, DDPM(), "step", "eps"), weights, source, self.coder(shape))
         notes = {
             "weights": self.weights,
             "num_heads": own.num_heads,
             "no_class": f"class {own.classes}" if own.null_row else "was not trained",
             "sampling": "the original guides the first three of four channels alone",
             "licence": "the released weights of DiT are under CC BY-NC 4.0: not for commercial use",
-            **latents(self.autoencoder),
+            **self.latents,
         }
         return Imported(model, notes)

@@ -10,12 +10,10 @@ from ...networks.edm_adm import DhariwalOptions
 from ...networks.edm_base import EDMOptions
 from ...networks.edm_song import SongOptions
 from ...sde import SDE, VESDE, VPSDE
-from ..network import NetworkModel
-from .base import Family, Imported, families
+from .base import Family, Imported, Setting, families, model_of
 from .glance import mentions
 from .persistent import module_of, options_of, weights_of
 from .pickles import read_records
-from .weights import fill
 
 NETWORKS: dict[str, type[EDMOptions]] = {"SongUNet": SongOptions, "DhariwalUNet": DhariwalOptions}
 INTERFACE = {"img_resolution", "img_channels", "label_dim", "model_type", "use_fp16", "sigma_min", "sigma_max"}
@@ -57,12 +55,7 @@ class EDM(Family):
         strange = set(told) - INTERFACE - OWN[kind] - set(options_of(inner))
         if strange:
             raise UsageError(f"{source} has the option {sorted(strange)[0]} of {an(kind)}, which is not covered")
-        net = network.build(shape)
-        fill(net, weights_of(inner), source)
-        sde, label, predicts = meaning(kind, told)
-        model = NetworkModel(
-            net, sde, shape, label=label, predicts=predicts, classes=network.classes, options=network
-        )  # fmt: skip
+        model = model_of(Setting(network, shape, *meaning(kind, told)), weights_of(inner), source)
         notes = {
             "weights": "averages",
             "network": name,
@@ -71,7 +64,7 @@ class EDM(Family):
             "sampling": "the original takes 18 or more steps of Heun's method, its own grid: solver edm, grid karras",
             "licence": "the released weights of EDM are under CC BY-NC-SA 4.0: not for commercial use",
         }
-        return Imported(model.eval().requires_grad_(False), notes)
+        return Imported(model, notes)
 
 
 def network_of(name: str, told: Mapping[str, Any]) -> tuple[EDMOptions, tuple[int, ...]]:

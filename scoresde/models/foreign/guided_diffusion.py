@@ -6,11 +6,10 @@ from pydantic import Field
 from torch import Tensor
 
 from ...core.errors import UsageError
-from ..network import NetworkModel
-from .base import Family, Imported, families
+from .base import Family, Imported, families, model_of
 from .glance import mentions
 from .guided_diffusion_flags import Flags, read_flags, setting
-from .weights import fill, read_weights
+from .weights import read_weights
 
 
 @families("guided-diffusion")
@@ -38,15 +37,11 @@ class GuidedDiffusion(Flags, Family):
         said, sampling = (Flags(), {}) if self.flags is None else read_flags(self.flags)
         own = {name: getattr(self, name) for name in Flags.model_fields if getattr(self, name) is not None}
         flags = Flags(**{**said.model_dump(exclude_none=True), **own})
-        network, shape, sde, label, predicts = setting(flags, source)
-        tensors, net = read_weights(source), network.build(shape)
+        found, tensors = setting(flags, source), read_weights(source)
         first = tensors.get("input_blocks.0.0.weight")
         if isinstance(first, Tensor) and first.shape[1:2] == (6,):
             raise UsageError(f"{source} is an upsampler, which is given a smaller image with x: it is not covered")
-        fill(net, tensors, source)
-        model = NetworkModel(
-            net, sde, shape, label=label, predicts=predicts, classes=network.classes, options=network
-        )  # fmt: skip
+        model = model_of(found, tensors, source)
         notes = {
             "flags": flags.model_dump(exclude_none=True),
             "weights": "those of the file; averages are files of their own, named ema",
@@ -55,4 +50,4 @@ class GuidedDiffusion(Flags, Family):
                 **sampling,
             },
         }
-        return Imported(model.eval().requires_grad_(False), notes)
+        return Imported(model, notes)

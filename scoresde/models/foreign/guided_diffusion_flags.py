@@ -3,14 +3,15 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator
 
 from ...core.errors import UsageError
 from ...core.options import Options, hint
 from ...networks.guided_diffusion import GuidedDiffusionOptions
-from ...sde import DDPM, SDE
+from ...sde import DDPM
+from .base import Setting
 
 MULTIPLIERS = {512: "0.5/1/1/2/2/4/4", 256: "1/1/2/2/4/4", 128: "1/1/2/3/4", 64: "1/2/3/4", 32: "1/2/2/2"}
 """Of the channels of each level, by the size of the images, where channel_mult is empty."""
@@ -104,16 +105,6 @@ def numbers(text: str) -> list[float]:
     return [float(part) for part in parts]
 
 
-class Setting(NamedTuple):
-    """What flags say of a network."""
-
-    network: GuidedDiffusionOptions
-    shape: tuple[int, int, int]
-    sde: SDE
-    label: str
-    predicts: str
-
-
 def read_flags(text: str) -> tuple[Flags, dict[str, Any]]:
     """Flags by the name of a published network or from a file, and those of them that are about sampling.
 
@@ -139,7 +130,7 @@ def read_flags(text: str) -> tuple[Flags, dict[str, Any]]:
     return Flags(**known), {key: found[key] for key in SAMPLING if key in found}
 
 
-def setting(flags: Flags, source: Path) -> Setting:
+def setting(flags: Flags, source: Path) -> Setting[GuidedDiffusionOptions]:
     """The network, process, label and prediction that flags say.
 
     Args:

@@ -44,7 +44,7 @@ def brought(
     """
     if (folder / CONFIG).exists() and ENTRY not in read_json(folder / CONFIG):
         raise UsageError(f"{folder} holds a model that was not imported: choose another folder")
-    chosen = of_source(source) if family is None else family
+    chosen = family_of(source)() if family is None else family
     if not source.exists():
         raise UsageError(f"there is no file or folder {source}")
     if source.is_dir() != chosen.folders:
@@ -61,15 +61,6 @@ def brought(
     }
     save(found.model, writable(folder), {ENTRY: record})
     return record
-
-
-def of_source(source: Path) -> Family:
-    """The family that a checkpoint is of, if nothing more need be said.
-
-    Args:
-        source: A file or folder.
-    """
-    return family_of(source)()
 
 
 def check(

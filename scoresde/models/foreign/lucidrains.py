@@ -14,10 +14,9 @@ from ...networks.lucidrains import LucidrainsOptions
 from ...sde import SDE
 from ...sde.chain import DDPM
 from ...sde.given_chain import GivenChain
-from ..network import NetworkModel
-from .base import Family, Imported, families
+from .base import Family, Imported, Setting, families, model_of
 from .glance import mentions
-from .weights import fill, read_weights
+from .weights import read_weights
 
 Objective = Literal["pred_noise", "pred_x0", "pred_v"]
 PREDICTS = {"pred_noise": "eps", "pred_x0": "x0", "pred_v": "v"}
@@ -58,13 +57,9 @@ class Lucidrains(Family):
             raise CheckpointError(f"{source} has no {self.weights}, entries {prefix}* of {part}: choose other weights")
         network, channels = self.network(stored, source)
         shape = (channels, self.image_size, self.image_size)
-        net = network.build(shape)
-        fill(net, stored, source)
         # With a learned variance the original trains the first half on the noise, whatever its objective says.
         objective = "pred_noise" if network.learned_variance else self._objective(diffusion, source)
-        model = NetworkModel(
-            net, process(diffusion), shape, label="step", predicts=PREDICTS[objective], options=network
-        )  # fmt: skip
+        model = model_of(Setting(network, shape, process(diffusion), "step", PREDICTS[objective]), stored, source)
         notes = {
             "weights": self.weights,
             "step": found.get("step"),
@@ -78,7 +73,7 @@ class Lucidrains(Family):
                 else {}
             ),
         }
-        return Imported(model.eval().requires_grad_(False), notes)
+        return Imported(model, notes)
 
     def network(self, weights: Mapping[str, Tensor], source: Path) -> tuple[LucidrainsOptions, int]:
         """The options of the Unet, and the channels of its images, by the shapes of its weights.

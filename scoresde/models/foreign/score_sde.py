@@ -9,8 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ...core.errors import CheckpointError, UsageError
-from ..network import NetworkModel
-from .base import Family, Imported, families
+from .base import Family, Imported, families, model_of
 from .glance import mentions
 from .score_sde_configs import PUBLISHED, USED, configuration, setting
 from .weights import fill, read_weights
@@ -42,23 +41,23 @@ class ScoreSDE(Family):
                 f"{source} does not say its configuration: give config, a JSON file or one of {', '.join(PUBLISHED)}"
             )
         config = configuration(self.config)
-        network, shape, sde, label, predicts = setting(config)
-        content, net = read_weights(source), network.build(shape)
+        said = setting(config)
+        network = said.network
+        content = read_weights(source)
         raw = tensors_of(content, source)
-        same_levels(raw.get("sigmas"), net.sigmas, source)
-        fill(net, raw, source)
+        same_levels(raw.get("sigmas"), network.sigmas, source)
+        model = model_of(said, raw, source)
         if self.weights == "averages":
-            fill(net, {**raw, **averages(content, net, source)}, source)
-        model = NetworkModel(net, sde, shape, label=label, predicts=predicts, options=network)
+            fill(model.net, {**raw, **averages(content, model.net, source)}, source)
         notes = {
             "config": self.config if self.config in PUBLISHED else {name: config[name] for name in USED},
             "weights": self.weights,
             "step": step if isinstance(step := content.get("step"), int) else None,
             "sampling": dict(config.get("sampling", {})),
-            **({} if label != f"reversed:scale={network.levels - 1}" else {"levels": ROUNDED}),
+            **({} if said.label != f"reversed:scale={network.levels - 1}" else {"levels": ROUNDED}),
             **({"data": "the original's data are in [0, 1], ours in [-1, 1]"} if network.unit_interval else {}),
         }
-        return Imported(model.eval().requires_grad_(False), notes)
+        return Imported(model, notes)
 
 
 def tensors_of(content: Mapping[str, Any], source: Path) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...core.errors import UsageError
 from ...core.options import hint
 from ...networks.ncsnpp import NCSNppOptions
 from ...sde import DDPM, SDE, VESDE, VPSDE, SubVPSDE
+from .base import Setting
 
 Config = Mapping[str, Any]
 PLUS = {
@@ -68,16 +69,6 @@ BESIDE = {"sampling", "eval", "optim", "seed", "device"}
 """Tables that say nothing of the network. That of sampling is noted."""
 
 
-class Setting(NamedTuple):
-    """What a configuration says of a network."""
-
-    network: NCSNppOptions
-    shape: tuple[int, int, int]
-    sde: SDE
-    label: str
-    predicts: str
-
-
 def configuration(text: str) -> Config:
     """A configuration, by its name or from a file.
 
@@ -107,7 +98,7 @@ def configuration(text: str) -> Config:
     return found
 
 
-def setting(config: Config) -> Setting:
+def setting(config: Config) -> Setting[NCSNppOptions]:
     """The network, process, label and prediction of a configuration.
 
     Args:
@@ -125,7 +116,7 @@ def setting(config: Config) -> Setting:
         raise UsageError(f"an option of the configuration has a value of the wrong kind: {error}") from None
 
 
-def _setting(config: Config) -> Setting:
+def _setting(config: Config) -> Setting[NCSNppOptions]:
     model, data, training = (_Table(name, config[name]) for name in USED)
     kind, continuous = str(training["sde"]).lower(), training.flag("continuous")
     centered, exploding = data.flag("centered"), kind == "vesde"

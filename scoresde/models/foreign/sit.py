@@ -12,14 +12,13 @@ from torch import Tensor
 from ...core.errors import CheckpointError, UsageError
 from ...core.files import read_json
 from ...networks.sit import SiTOptions
-from ...sde import SDE, sdes
+from ...sde import sdes
 from ..autoencoders import Autoencoder
 from ..autoencoders.diffusers import autoencoder_of
-from ..network import NetworkModel
-from .base import Family, Imported, families
-from .diffusers import stored
+from .base import Family, Imported, Setting, families, model_of
+from .diffusers import CONFIG, stored
 from .glance import mentions
-from .weights import fill, read_weights
+from .weights import read_weights
 
 Weights = Literal["averages", "raw"]
 NAMES = (
@@ -117,29 +116,30 @@ class Transformers(Family):
         side = patch * round(tokens**0.5)
         return options, (channels, side, side)
 
-    def built(
-        self, weights: Mapping[str, Tensor], options: SiTOptions, shape: tuple[int, ...], source: Path, **said: Any
-    ) -> NetworkModel:
-        """The score model.
+    def coder(self, shape: tuple[int, ...]) -> Autoencoder | None:
+        """The autoencoder of the latents that the network was trained on, if it is named.
 
         Args:
-            weights: Weights of the transformer by name.
-            options: The transformer.
-            shape: Shape of a sample.
-            source: Where they are from, for messages.
-            **said: Process, label and prediction.
+            shape: Shape of the latents.
 
         Raises:
-            CheckpointError: The weights do not fit.
-            UsageError: The autoencoder does not fit.
+            UsageError: It does not fit, or has another scale.
+            CheckpointError: It is damaged or incomplete.
         """
-        net = options.build(shape)
-        fill(net, weights, source)
-        coder = coder_of(Path(self.autoencoder), shape) if self.autoencoder else None
-        model = NetworkModel(
-            net, shape=shape, classes=options.classes, options=options, autoencoder=coder, **said
-        )  # fmt: skip
-        return model.eval().requires_grad_(False)
+        if not self.autoencoder:
+            return None
+        folder = Path(self.autoencoder)
+        found = autoencoder_of(read_json(folder / CONFIG), stored(folder)[0], shape, folder)
+        if abs(found.options.scale - SCALE) > 1e-6 or found.options.shift != 0:
+            own = f"those of {folder} {found.options.scale:g}"
+            raise UsageError(f"latents of SiT and DiT have the scale {SCALE}, {own}")
+        return found
+
+    @property
+    def latents(self) -> dict[str, str]:
+        """What the record says of the autoencoder."""
+        none = "none given: samples are latents, of AutoencoderKL sd-vae-ft-ema"
+        return {"autoencoder": Path(self.autoencoder).name if self.autoencoder else none}
 
 
 @families("sit")
@@ -171,10 +171,8 @@ class SiTFamily(Transformers):
         if prediction not in PREDICTS or path not in PATHS or (prediction == "velocity" and path != "Linear"):
             raise UsageError(f"{source} predicts the {prediction} along the path {path}, which is not covered")
         options, shape = self.network(weights, source, args)
-        sde: SDE = sdes[PATHS[path]]()
-        model = self.built(
-            weights, options, shape, source, sde=sde, label="reversed:scale=1.0", predicts=PREDICTS[prediction]
-        )  # fmt: skip
+        said = Setting(options, shape, sdes[PATHS[path]](), "reversed:scale=1.0", PREDICTS[prediction])
+        model = model_of(said, weights, source, self.coder(shape))
         notes = {
             "weights": self.weights,
             "prediction": prediction,
@@ -182,7 +180,7 @@ class SiTFamily(Transformers):
             "num_heads": options.num_heads,
             "no_class": f"class {options.classes}" if options.null_row else "was not trained",
             "sampling": "the original guides the first three of four channels alone",
-            **latents(self.autoencoder),
+            **self.latents,
         }
         return Imported(model, notes)
 
@@ -198,30 +196,3 @@ class SiTFamily(Transformers):
             raise UsageError(f"{source} was trained with the {name} {its}, not {own}: leave it out")
         found: str | None = its if own is None else own
         return found
-
-
-def coder_of(folder: Path, shape: tuple[int, ...]) -> Autoencoder:
-    """The autoencoder of latents that SiT or DiT was trained on.
-
-    Args:
-        folder: Its folder, as diffusers writes it.
-        shape: Shape of the latents.
-
-    Raises:
-        UsageError: It does not fit, or has another scale.
-        CheckpointError: It is damaged or incomplete.
-    """
-    found = autoencoder_of(read_json(folder / "config.json"), stored(folder)[0], shape, folder)
-    if abs(found.options.scale - SCALE) > 1e-6 or found.options.shift != 0:
-        raise UsageError(f"latents of SiT and DiT have the scale {SCALE}, those of {folder} {found.options.scale:g}")
-    return found
-
-
-def latents(autoencoder: str) -> dict[str, str]:
-    """What the record says of a model of latents.
-
-    Args:
-        autoencoder: The folder of the autoencoder, or nothing.
-    """
-    named = Path(autoencoder).name if autoencoder else "none given: samples are latents, of AutoencoderKL sd-vae-ft-ema"
-    return {"autoencoder": named}
