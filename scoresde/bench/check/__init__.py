@@ -10,7 +10,7 @@ from ...solvers import Solver
 from . import accuracy, conduct, processes
 from .base import Build, Promise, Verdict
 
-PROMISES: tuple[Promise, ...] = (*accuracy.PROMISES, *processes.PROMISES, *conduct.PROMISES)
+PROMISES: tuple[Promise, ...] = (*accuracy.promises, *processes.promises, *conduct.promises)
 
 
 def applying(solver: Solver) -> list[Promise]:

@@ -17,7 +17,6 @@ from .base import (
     STOP,
     Build,
     Finding,
-    Promise,
     Promises,
     Z,
     adapts,
@@ -30,7 +29,6 @@ from .base import (
 )
 
 promises = Promises()
-PROMISES: Sequence[Promise] = promises.found
 
 ROUNDING = 1e-12
 """An error at which an order can no longer be seen."""

@@ -3,7 +3,7 @@
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -79,18 +79,14 @@ class Promise:
         return Verdict(self.name, found.measured, found.kept, round(time.perf_counter() - began, 2))
 
 
-@dataclass(frozen=True)
-class Promises:
-    """A list of promises. The decorator `@promises("name", applies)` adds one."""
-
-    found: list[Promise] = field(default_factory=list)
-    """The promises, in the order in which they were added."""
+class Promises(list[Promise]):
+    """Promises in their order. The decorator `@promises("name", applies)` adds one."""
 
     def __call__(
         self, name: str, applies: Callable[[Solver], bool] = lambda solver: True
     ) -> Callable[[Callable[[Build, bool], Finding]], Callable[[Build, bool], Finding]]:
         def add(measure: Callable[[Build, bool], Finding]) -> Callable[[Build, bool], Finding]:
-            self.found.append(Promise(name, applies, measure))
+            self.append(Promise(name, applies, measure))
             return measure
 
         return add

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -20,7 +19,6 @@ from .base import (
     Build,
     Faulty,
     Finding,
-    Promise,
     Promises,
     Witness,
     adapts,
@@ -32,7 +30,6 @@ from .base import (
 )
 
 promises = Promises()
-PROMISES: Sequence[Promise] = promises.found
 
 
 @promises("a function of its seed")

@@ -1,6 +1,6 @@
 """Promises on other processes than `vp`: the law of the samples, and the error of adaptive steps where σ is large."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 
@@ -11,10 +11,9 @@ from ...models.gaussian import GaussianModel
 from ...sampling.sample import sample
 from ...sde import SDE, VESDE, FlowSDE, SubVPSDE, VPCosineSDE
 from .accuracy import rms
-from .base import Build, Finding, Promise, Promises, Witness, adapts, finely, flows, noise, solve
+from .base import Build, Finding, Promises, Witness, adapts, finely, flows, noise, solve
 
 promises = Promises()
-PROMISES: Sequence[Promise] = promises.found
 
 EDM = VESDE(sigma_min=0.002, sigma_max=80.0)
 """The noise of Karras et al. 2022."""
