@@ -191,11 +191,11 @@ def test_a_network_that_is_trained_for_it_is_given_the_picture(client, folders):
 
 def test_a_race_starts_from_one_noise_and_measures_the_distance_to_the_reference(client):
     tight = {"name": "ipndm", "steps": 200}
-    done = drawn(client, "race", model="grey", seed=2, solvers=[tight, {"name": "euler", "steps": 5}])
+    done = drawn(client, "race", model="digits", seed=2, solvers=[tight, {"name": "euler", "steps": 5}])
     reference, same, coarse = done["lanes"]
     assert same["pictures"] == reference["pictures"] and same["error"] == 0 and not pixels(same["difference"][0]).any()
     assert coarse["nfe"] == 6 and coarse["error"] > 0 and pixels(coarse["difference"][0]).any()
-    alone = drawn(client, "generate", model="grey", seed=2, count=1, solver={"name": "euler", "steps": 5})
+    alone = drawn(client, "generate", model="digits", seed=2, count=1, solver={"name": "euler", "steps": 5})
     assert alone["pictures"] == coarse["pictures"]
 
 
