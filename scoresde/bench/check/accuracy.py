@@ -69,7 +69,7 @@ def order_on_a_grid(build: Build, model: ScoreModel, x: Tensor, truth: Tensor, s
         stop: Time of the end.
         fast: Whether to begin with fewer steps.
     """
-    claimed, steps, points = build().claimed_order, 128 if fast else 256, list[tuple[float, float]]()
+    claimed, steps, points = build().claimed_order, 64 if fast else 256, list[tuple[float, float]]()
     while True:
         points.append((steps, rms(solve(build(steps=steps), model, x, stop=stop) - truth)))
         if points[-1][1] < ROUNDING:

@@ -116,13 +116,13 @@ def solve(solver: Solver, model: ScoreModel, x: Tensor, generator: Generators = 
 
 
 def quick(build: Build) -> Solver:
-    """The solver with 40 steps, or, if it is adaptive and stochastic, with a loose tolerance.
+    """The solver with 20 steps, or, if it is adaptive and stochastic, with a loose tolerance.
 
     Args:
         build: Makes the solver from options.
     """
     if "steps" in fields(build):
-        return build(steps=40)
+        return build(steps=20)
     return build(tol=0.1) if build().noisy and "tol" in fields(build) else build()
 
 
