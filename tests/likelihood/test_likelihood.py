@@ -121,12 +121,12 @@ def test_a_thousandth_of_a_bit_in_fifty_evaluations():
     assert abs(float(error.mean())) < 2e-3  # a bias below 1e-3, and the spread of these probes
 
 
-def linear(matrix, estimator, probes, seed=0):
-    """Estimates of the trace of x -> A x, (R,)."""
-    x = torch.zeros(1, len(matrix), dtype=F, requires_grad=True)
-    drawn = estimator.draw(x.detach(), generators([seed]))
+def linear(matrix, estimator, probes, rows=1):
+    """Estimates of the trace of x -> A x at some rows, (rows R,)."""
+    x = torch.zeros(rows, len(matrix), dtype=F, requires_grad=True)
+    drawn = estimator.draw(x.detach(), generators(range(rows)))
     assert len(drawn) == probes
-    return estimator.trace(x @ matrix.T, x, drawn)[0]
+    return estimator.trace(x @ matrix.T, x, drawn).flatten()
 
 
 @pytest.mark.parametrize("noise", ["rademacher", "gaussian"])
@@ -134,7 +134,8 @@ def linear(matrix, estimator, probes, seed=0):
 def test_probes_are_unbiased_and_have_their_variance(noise, classes):
     """For S = (A + Aᵀ)/2 within each class: 2 Σ_{i≠j} S_ij² for signs, 2 Σ_ij S_ij² for Gaussian probes."""
     a = torch.randn(8, 8, generator=torch.Generator().manual_seed(0), dtype=F)
-    found = linear(a, Hutchinson(probes=2000, classes=classes, noise=noise), 2000)
+    found = linear(a, Hutchinson(probes=10, classes=classes, noise=noise), 10, rows=200)
+    assert found.shape == (2000,)
     s = (a + a.T) / 2
     together = interleaved((8,), classes)[:, None] == interleaved((8,), classes)
     if noise == "rademacher":
@@ -338,17 +339,17 @@ def run(line, code=0):
 
 
 def test_command():
-    record = json.loads(run("likelihood digits -n 2 --tol 1e-2 --probes 2 --classes 2 --seed 5 --json --quiet"))
+    record = json.loads(run("likelihood digits -n 2 --tol 0.2 --probes 2 --classes 2 --seed 5 --json --quiet"))
     assert record["images"] == "digits test" and record["levels"] == 17 and record["vjps"] == 4 * record["nfe"]
     assert 1.5 < record["bits_per_dim"] < 4 and record["from_probes"] > 0 and record["from_draws"] is None
     assert (
-        record["solver"]["tol"] == 1e-2
+        record["solver"]["tol"] == 0.2
         and record["solver"]["controller"] == "pi"
         and record["seed"] == 5
         and record["versions"]["torch"]
     )
     model, held = models.load("digits"), data["digits"]().load("test").drawn(2, seed=5)
-    rough = solvers["rk45"](tol=1e-2, controller="pi")
+    rough = solvers["rk45"](tol=0.2, controller="pi")
     mine = nll(model, held.pixels, levels=17, seed=5, solver=rough, divergence=Hutchinson(probes=2, classes=2), batch=2)
     # In batches of another size float32 rounds otherwise; the deviation of one image from another is 0.2.
     assert record["bits_per_dim"] == pytest.approx(mine.value, abs=2e-3) and record["chosen"] == "2 of 297 by the seed"
