@@ -9,19 +9,20 @@ from torch.nn import functional
 from .inputs import classed, labelled
 
 
-def sinusoids(label: Tensor, channels: int) -> Tensor:
-    """[sin(ω label), cos(ω label)] with ω from 1 down to 10⁻⁴ in equal ratios; label (B,) -> (B, channels).
+def sinusoids(label: Tensor, channels: int, theta: float = 10_000.0) -> Tensor:
+    """[sin(ω label), cos(ω label)] with ω from 1 down to 1/theta in equal ratios; label (B,) -> (B, channels).
 
     Args:
         label: The time as the network takes it, (B,).
         channels: Length of the result, an even number of at least 4.
+        theta: The largest wavelength, over 2π.
 
     Reference: Ho et al. 2020, https://arxiv.org/abs/2006.11239, appendix B.
     """
     half = channels // 2
     label = label.to(torch.promote_types(label.dtype, torch.float32))  # in 16 bits, neighbouring labels can be equal
     steps = torch.arange(half, dtype=torch.float32, device=label.device)
-    angles = label[:, None] * torch.exp(-math.log(10_000) / (half - 1) * steps)
+    angles = label[:, None] * torch.exp(-math.log(theta) / (half - 1) * steps)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 

@@ -12,7 +12,7 @@ from ..core.random import randn
 from .base import picture
 from .blocks import zeroed
 from .embedding import cosines
-from .guided_diffusion_blocks import Build, attended, encoder, middle, norm
+from .guided_diffusion_blocks import Style, attended, encoder, middle, norm
 from .inputs import halvable
 
 
@@ -100,18 +100,18 @@ class GuidedClassifier(nn.Module):
         o, self.shape, levels = options, tuple(shape), len(options.multipliers)
         halvable(shape[1:], levels - 1)
         self.channels = o.channels
-        build = Build(4 * o.channels, 1, o.head_channels, "legacy", o.scale_shift, 0.0)
+        style = Style(4 * o.channels, 1, o.head_channels, "legacy", o.scale_shift, 0.0)
         widths = [int(m * o.channels) for m in o.multipliers]
         attends = [shape[1] // 2**level in o.attention for level in range(levels)]
-        first = nn.Linear(o.channels, build.embedding), nn.SiLU(), nn.Linear(build.embedding, build.embedding)
+        first = nn.Linear(o.channels, style.embedding), nn.SiLU(), nn.Linear(style.embedding, style.embedding)
         self.time_embed = nn.Sequential(*first)
-        down = encoder(shape[0], widths, o.blocks, attends, build, blocks=o.resample_blocks)
+        down = encoder(shape[0], widths, o.blocks, attends, style, blocks=o.resample_blocks)
         self.input_blocks = nn.ModuleList([stage for stage, _ in down])
-        self.middle_block = middle(widths[-1], build)
+        self.middle_block = middle(widths[-1], style)
         last: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), zeroed(nn.Conv2d(widths[-1], o.classes, 1)), nn.Flatten()]
         if o.pool == "attention":
             positions = (shape[1] >> levels - 1) * (shape[2] >> levels - 1)
-            last = [AttentionPool(positions, widths[-1], build.heads_of(widths[-1]), o.classes)]
+            last = [AttentionPool(positions, widths[-1], style.heads_of(widths[-1]), o.classes)]
         self.out = nn.Sequential(norm(widths[-1]), nn.SiLU(), *last)
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from .base import NetworkOptions, networks, picture
 from .blocks import zeroed
 from .embedding import cosines
-from .guided_diffusion_blocks import Attention, Build, Order, Residual, Stage, encoder, middle, norm, resizing
+from .guided_diffusion_blocks import Attention, Order, Residual, Stage, Style, encoder, middle, norm, resizing
 from .inputs import classed, fitting, halvable, labelled
 
 
@@ -80,23 +80,23 @@ class GuidedDiffusion(nn.Module):
         halvable(shape[1:], len(o.multipliers) - 1)
         widths = [int(m * o.channels) for m in o.multipliers]
         attends = [shape[1] // 2**level in o.attention for level in range(len(widths))]
-        build = Build(4 * o.channels, o.heads, o.head_channels, o.order, o.scale_shift, o.dropout)
-        first = nn.Linear(o.channels, build.embedding), nn.SiLU(), nn.Linear(build.embedding, build.embedding)
+        style = Style(4 * o.channels, o.heads, o.head_channels, o.order, o.scale_shift, o.dropout)
+        first = nn.Linear(o.channels, style.embedding), nn.SiLU(), nn.Linear(style.embedding, style.embedding)
         self.time_embed = nn.Sequential(*first)
-        self.label_emb = nn.Embedding(o.classes, build.embedding) if o.classes else None
-        down = list(encoder(self.inputs, widths, o.blocks, attends, build, blocks=o.resample_blocks))
+        self.label_emb = nn.Embedding(o.classes, style.embedding) if o.classes else None
+        down = list(encoder(self.inputs, widths, o.blocks, attends, style, blocks=o.resample_blocks))
         self.input_blocks = nn.ModuleList([stage for stage, _ in down])
         skips, width = [outputs for _, outputs in down], widths[-1]
-        self.middle_block = middle(width, build)
+        self.middle_block = middle(width, style)
         self.output_blocks = nn.ModuleList()
-        upward = build._replace(heads=o.heads_up or o.heads)
+        upward = style._replace(heads=o.heads_up or o.heads)
         for level in reversed(range(len(widths))):
             for i in range(o.blocks + 1):
-                layers: list[nn.Module] = [Residual(width + skips.pop(), widths[level], build)]
+                layers: list[nn.Module] = [Residual(width + skips.pop(), widths[level], style)]
                 width = widths[level]
                 layers += [Attention(width, upward)] if attends[level] else []
                 if level and i == o.blocks:
-                    layers.append(resizing(width, build, up=True, blocks=o.resample_blocks))
+                    layers.append(resizing(width, style, up=True, blocks=o.resample_blocks))
                 self.output_blocks.append(Stage(layers))
         outputs = (2 if o.learned_variance else 1) * shape[0]
         self.out = nn.Sequential(norm(width), nn.SiLU(), zeroed(nn.Conv2d(width, outputs, 3, padding=1)))

@@ -12,7 +12,7 @@ from .blocks import zeroed
 Order = Literal["legacy", "new"]
 
 
-class Build(NamedTuple):
+class Style(NamedTuple):
     """What every block of one network shares."""
 
     embedding: int
@@ -79,12 +79,12 @@ class Attention(nn.Module):
 
     Args:
         channels: Channels of the feature map.
-        build: What all blocks of the network share.
+        style: What all blocks of the network share.
     """
 
-    def __init__(self, channels: int, build: Build) -> None:
+    def __init__(self, channels: int, style: Style) -> None:
         super().__init__()
-        self.heads, self.order = build.heads_of(channels), build.order
+        self.heads, self.order = style.heads_of(channels), style.order
         self.norm, self.qkv = norm(channels), nn.Conv1d(channels, 3 * channels, 1)
         self.proj_out = zeroed(nn.Conv1d(channels, channels, 1))
 
@@ -134,19 +134,19 @@ class Residual(nn.Module):
     Args:
         inputs: Channels of x.
         outputs: Channels of the output.
-        build: What all blocks of the network share.
+        style: What all blocks of the network share.
         resized: What both branches pass through; None keeps the size.
 
     Reference: Dhariwal and Nichol 2021, https://arxiv.org/abs/2105.05233, section 3.
     """
 
-    def __init__(self, inputs: int, outputs: int, build: Build, resized: Resized | None = None) -> None:
+    def __init__(self, inputs: int, outputs: int, style: Style, resized: Resized | None = None) -> None:
         super().__init__()
-        self.scale_shift, self.resized = build.scale_shift, resized
+        self.scale_shift, self.resized = style.scale_shift, resized
         self.in_layers = nn.Sequential(norm(inputs), nn.SiLU(), nn.Conv2d(inputs, outputs, 3, padding=1))
-        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(build.embedding, (1 + build.scale_shift) * outputs))
+        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(style.embedding, (1 + style.scale_shift) * outputs))
         last = zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
-        self.out_layers = nn.Sequential(norm(outputs), nn.SiLU(), nn.Dropout(build.dropout), last)
+        self.out_layers = nn.Sequential(norm(outputs), nn.SiLU(), nn.Dropout(style.dropout), last)
         self.skip_connection = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else None
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
@@ -184,22 +184,22 @@ class Stage(nn.ModuleList):
         return x
 
 
-def resizing(width: int, build: Build, *, up: bool, blocks: bool) -> nn.Module:
+def resizing(width: int, style: Style, *, up: bool, blocks: bool) -> nn.Module:
     """What joins two levels: a residual block, or a convolution.
 
     Args:
         width: Channels.
-        build: What all blocks of the network share.
+        style: What all blocks of the network share.
         up: Whether the size is doubled, and not halved.
         blocks: Whether it is a residual block.
     """
     return (
-        Residual(width, width, build, Resized(width, up=up, conv=False)) if blocks else Resized(width, up=up, conv=True)
+        Residual(width, width, style, Resized(width, up=up, conv=False)) if blocks else Resized(width, up=up, conv=True)
     )
 
 
 def encoder(
-    inputs: int, widths: list[int], depth: int, attends: list[bool], build: Build, *, blocks: bool
+    inputs: int, widths: list[int], depth: int, attends: list[bool], style: Style, *, blocks: bool
 ) -> Iterator[tuple[Stage, int]]:
     """The way down, with the channels after each stage.
 
@@ -208,25 +208,25 @@ def encoder(
         widths: Channels of each level.
         depth: Residual blocks of each level.
         attends: Whether self-attention follows them, for each level.
-        build: What all blocks of the network share.
+        style: What all blocks of the network share.
         blocks: Whether levels are joined by residual blocks.
     """
     width = widths[0]
     yield Stage([nn.Conv2d(inputs, width, 3, padding=1)]), width
     for level, outputs in enumerate(widths):
         for _ in range(depth):
-            attention = [Attention(outputs, build)] if attends[level] else []
-            yield Stage([Residual(width, outputs, build), *attention]), outputs
+            attention = [Attention(outputs, style)] if attends[level] else []
+            yield Stage([Residual(width, outputs, style), *attention]), outputs
             width = outputs
         if level < len(widths) - 1:
-            yield Stage([resizing(width, build, up=False, blocks=blocks)]), width
+            yield Stage([resizing(width, style, up=False, blocks=blocks)]), width
 
 
-def middle(width: int, build: Build) -> Stage:
+def middle(width: int, style: Style) -> Stage:
     """A residual block, attention and a residual block.
 
     Args:
         width: Channels.
-        build: What all blocks of the network share.
+        style: What all blocks of the network share.
     """
-    return Stage([Residual(width, width, build), Attention(width, build), Residual(width, width, build)])
+    return Stage([Residual(width, width, style), Attention(width, style), Residual(width, width, style)])

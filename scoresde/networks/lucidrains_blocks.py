@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..core.random import randn
+from .embedding import sinusoids
 
 MEMORIES = 4
 """Learned keys and values that every attention has beside those of the feature map."""
@@ -43,7 +44,7 @@ class Sinusoids(nn.Module):
 
     def __init__(self, channels: int, theta: float) -> None:
         super().__init__()
-        self.count, self.theta = channels // 2, theta
+        self.channels, self.theta = channels, theta
 
     def forward(self, label: Tensor) -> Tensor:
         """The sinusoids, (B, channels).
@@ -51,9 +52,7 @@ class Sinusoids(nn.Module):
         Args:
             label: The time as the network takes it, (B,).
         """
-        steps = torch.arange(self.count, device=label.device)
-        angles = label[:, None] * torch.exp(steps * (-math.log(self.theta) / (self.count - 1)))
-        return torch.cat([angles.sin(), angles.cos()], dim=1)
+        return sinusoids(label, self.channels, self.theta)
 
 
 class Fourier(nn.Module):

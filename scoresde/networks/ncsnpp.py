@@ -13,7 +13,7 @@ from .base import NetworkOptions, networks, picture
 from .embedding import sinusoids
 from .inputs import fitting, halvable, labelled
 from .ncsnpp_blocks import Attention, Resample, Resnet
-from .ncsnpp_layers import Activation, Combine, Fourier, Look, conv3, fresh
+from .ncsnpp_layers import Activation, Combine, Fourier, Style, conv3, fresh
 
 Pyramid = Literal["none", "skip", "residual"]
 Run = Callable[..., Tensor]
@@ -104,27 +104,27 @@ class NCSNpp(nn.Module):
         halvable(shape[1:], len(options.multipliers) - 1)
         o, taps = options, options.fir_kernel if options.fir else ()
         self.register_buffer("sigmas", o.sigmas)
-        self.look = Look(4 * o.channels, o.activation, o.dropout, o.init_scale, o.rescale, o.groups, taps)
+        self.style = Style(4 * o.channels, o.activation, o.dropout, o.init_scale, o.rescale, o.groups, taps)
         self.attends = [shape[1] // 2**level in options.attention for level in range(len(options.multipliers))]
-        self.shrink, self.grow = Resample(self.look, up=False), Resample(self.look, up=True)
+        self.shrink, self.grow = Resample(self.style, up=False), Resample(self.style, up=True)
         self.all_modules = nn.ModuleList(self._layers(shape[0]))
 
     def _resnet(self, inputs: int, outputs: int) -> Resnet:
-        return Resnet(inputs, outputs, self.look, biggan=self.options.resblock == "biggan")
+        return Resnet(inputs, outputs, self.style, biggan=self.options.resblock == "biggan")
 
     def _resampling(self, width: int, *, up: bool) -> nn.Module:
         if self.options.resblock == "biggan":
-            return Resnet(width, width, self.look, biggan=True, resample=Resample(self.look, up=up))
-        return Resample(self.look, up=up, channels=(width, width) if self.options.resample_conv else None)
+            return Resnet(width, width, self.style, biggan=True, resample=Resample(self.style, up=up))
+        return Resample(self.style, up=up, channels=(width, width) if self.options.resample_conv else None)
 
     def _layers(self, channels: int) -> Iterator[nn.Module]:
         """The layers in the order in which they run, which is that of score_sde's construction."""
-        o, look = self.options, self.look
+        o, style = self.options, self.style
         if o.embedding == "fourier":
             yield Fourier(o.channels, o.fourier_scale)
         if o.conditional:
-            yield fresh(nn.Linear((2 if o.embedding == "fourier" else 1) * o.channels, look.embedding))
-            yield fresh(nn.Linear(look.embedding, look.embedding))
+            yield fresh(nn.Linear((2 if o.embedding == "fourier" else 1) * o.channels, style.embedding))
+            yield fresh(nn.Linear(style.embedding, style.embedding))
         yield conv3(self.inputs, o.channels)
         widths, last = [o.channels * m for m in o.multipliers], len(o.multipliers) - 1
         skips, width, pyramid = [o.channels], o.channels, self.inputs
@@ -133,7 +133,7 @@ class NCSNpp(nn.Module):
                 yield self._resnet(width, outputs)
                 width = outputs
                 if self.attends[level]:
-                    yield Attention(width, look)
+                    yield Attention(width, style)
                 skips.append(width)
             if level < last:
                 yield self._resampling(width, up=False)
@@ -141,27 +141,27 @@ class NCSNpp(nn.Module):
                     yield Combine(pyramid, width, cat=o.combine == "cat")
                     width *= 2 if o.combine == "cat" else 1
                 elif o.progressive_input == "residual":
-                    yield Resample(look, up=False, channels=(pyramid, width))
+                    yield Resample(style, up=False, channels=(pyramid, width))
                     pyramid = width
                 skips.append(width)
-        yield from (self._resnet(width, width), Attention(width, look), self._resnet(width, width))
+        yield from (self._resnet(width, width), Attention(width, style), self._resnet(width, width))
         for level in reversed(range(last + 1)):
             for _ in range(o.blocks + 1):
                 yield self._resnet(width + skips.pop(), widths[level])
                 width = widths[level]
             if self.attends[level]:
-                yield Attention(width, look)
+                yield Attention(width, style)
             if o.progressive == "skip":
-                yield from (look.norm(width), conv3(width, channels, o.init_scale))
+                yield from (style.norm(width), conv3(width, channels, o.init_scale))
             elif o.progressive == "residual" and level == last:
-                yield from (look.norm(width), conv3(width, width))
+                yield from (style.norm(width), conv3(width, width))
             elif o.progressive == "residual":
-                yield Resample(look, up=True, channels=(pyramid, width))
+                yield Resample(style, up=True, channels=(pyramid, width))
             pyramid = width
             if level > 0:
                 yield self._resampling(width, up=True)
         if o.progressive != "skip":
-            yield from (look.norm(width), conv3(width, channels, o.init_scale))
+            yield from (style.norm(width), conv3(width, channels, o.init_scale))
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """The network's output, (B, C, H, W).
@@ -203,7 +203,7 @@ class NCSNpp(nn.Module):
         label = label.to(torch.promote_types(label.dtype, torch.float32))  # 16 bits would merge neighbouring labels
         fourier = self.options.embedding == "fourier"
         waves = run(label) if fourier else sinusoids(label, self.options.channels)
-        return run(self.look.act(run(waves.to(x.dtype)))) if self.options.conditional else None
+        return run(self.style.act(run(waves.to(x.dtype)))) if self.options.conditional else None
 
     def _down(self, x: Tensor, emb: Tensor | None, run: Run) -> tuple[Tensor, list[Tensor]]:
         """The features of the smallest level, and those that are skipped to the way up."""
@@ -220,7 +220,7 @@ class NCSNpp(nn.Module):
                     pyramid = self.shrink(pyramid)
                     h = run(pyramid, h)
                 elif self.options.progressive_input == "residual":
-                    h = pyramid = self.look.sum(run(pyramid), h)
+                    h = pyramid = self.style.sum(run(pyramid), h)
                 skips.append(h)
         return h, skips
 
@@ -232,16 +232,16 @@ class NCSNpp(nn.Module):
                 h = run(torch.cat([h, skips.pop()], dim=1), emb)
             h = run(h) if self.attends[level] else h
             if self.options.progressive == "skip":
-                image = run(self.look.act(run(h)))
+                image = run(self.style.act(run(h)))
                 pyramid = image if pyramid is None else self.grow(pyramid) + image
             elif self.options.progressive == "residual":
                 if pyramid is None:
-                    pyramid = run(self.look.act(run(h)))
+                    pyramid = run(self.style.act(run(h)))
                 else:
-                    h = pyramid = self.look.sum(run(pyramid), h)
+                    h = pyramid = self.style.sum(run(pyramid), h)
             if level > 0:
                 h = self._resampled(h, emb, run)
-        return pyramid if pyramid is not None and self.options.progressive == "skip" else run(self.look.act(run(h)))
+        return pyramid if pyramid is not None and self.options.progressive == "skip" else run(self.style.act(run(h)))
 
     def _resampled(self, h: Tensor, emb: Tensor | None, run: Run) -> Tensor:
         return run(h, emb) if self.options.resblock == "biggan" else run(h)

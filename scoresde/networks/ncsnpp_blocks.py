@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .fir import FIR
-from .ncsnpp_layers import NIN, Look, conv3, fresh
+from .ncsnpp_layers import NIN, Style, conv3, fresh
 
 
 class Attention(nn.Module):
@@ -12,14 +12,14 @@ class Attention(nn.Module):
 
     Args:
         channels: Channels C of the feature map.
-        look: What all layers of the network share.
+        style: What all layers of the network share.
     """
 
-    def __init__(self, channels: int, look: Look) -> None:
+    def __init__(self, channels: int, style: Style) -> None:
         super().__init__()
-        self.look, self.GroupNorm_0 = look, look.norm(channels)
+        self.style, self.GroupNorm_0 = style, style.norm(channels)
         self.NIN_0, self.NIN_1, self.NIN_2 = (NIN(channels, channels) for _ in range(3))
-        self.NIN_3 = NIN(channels, channels, look.init_scale)
+        self.NIN_3 = NIN(channels, channels, style.init_scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """The feature map after each position has attended to all others, (B, C, H, W).
@@ -30,27 +30,27 @@ class Attention(nn.Module):
         h = self.GroupNorm_0(x)
         q, k, v = (nin(h).flatten(2).transpose(1, 2) for nin in (self.NIN_0, self.NIN_1, self.NIN_2))
         seen = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape)
-        return self.look.sum(x, self.NIN_3(seen))
+        return self.style.sum(x, self.NIN_3(seen))
 
 
 class Resample(nn.Module):
     """Doubles or halves height and width, with a convolution of 3x3 pixels where there are channels for it.
 
     Args:
-        look: What all layers of the network share.
+        style: What all layers of the network share.
         up: Whether it doubles.
         channels: Channels of x and of the output, for a convolution; None for none.
     """
 
-    def __init__(self, look: Look, *, up: bool, channels: tuple[int, int] | None = None) -> None:
+    def __init__(self, style: Style, *, up: bool, channels: tuple[int, int] | None = None) -> None:
         super().__init__()
-        self.up, self.fir = up, FIR(look.taps) if look.taps else None
+        self.up, self.fir = up, FIR(style.taps) if style.taps else None
         self.Conv_0: nn.Conv2d | None = None
         self.Conv2d_0: nn.Conv2d | None = None
         conv = None
         if channels:
             conv = conv3(*channels) if up else fresh(nn.Conv2d(*channels, 3, stride=2))
-        if look.taps:
+        if style.taps:
             self.Conv2d_0 = conv
         else:
             self.Conv_0 = conv
@@ -80,20 +80,20 @@ class Resnet(nn.Module):
     Args:
         inputs: Channels of x.
         outputs: Channels of the output.
-        look: What all layers of the network share.
+        style: What all layers of the network share.
         biggan: Whether a shortcut between different channels is a convolution and not a linear map, as in BigGAN.
         resample: What both branches pass through; None keeps the size.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, look: Look, *, biggan: bool, resample: Resample | None = None
+        self, inputs: int, outputs: int, style: Style, *, biggan: bool, resample: Resample | None = None
     ) -> None:
         super().__init__()
-        self.look, self.resample = look, resample
-        self.GroupNorm_0, self.Conv_0 = look.norm(inputs), conv3(inputs, outputs)
-        self.Dense_0 = fresh(nn.Linear(look.embedding, outputs))
-        self.GroupNorm_1, self.Dropout_0 = look.norm(outputs), nn.Dropout(look.dropout)
-        self.Conv_1 = conv3(outputs, outputs, look.init_scale)
+        self.style, self.resample = style, resample
+        self.GroupNorm_0, self.Conv_0 = style.norm(inputs), conv3(inputs, outputs)
+        self.Dense_0 = fresh(nn.Linear(style.embedding, outputs))
+        self.GroupNorm_1, self.Dropout_0 = style.norm(outputs), nn.Dropout(style.dropout)
+        self.Conv_1 = conv3(outputs, outputs, style.init_scale)
         self.Conv_2: nn.Conv2d | None = None
         self.NIN_0: NIN | None = None
         if biggan and (inputs != outputs or resample is not None):
@@ -108,12 +108,12 @@ class Resnet(nn.Module):
             x: The feature map, (B, inputs, H, W).
             emb: The embedding of time, (B, E); None in a network that is not told the time.
         """
-        h = self.look.act(self.GroupNorm_0(x))
+        h = self.style.act(self.GroupNorm_0(x))
         if self.resample is not None:
             h, x = self.resample(h), self.resample(x)
         h = self.Conv_0(h)
         if emb is not None:
-            h = h + self.Dense_0(self.look.act(emb))[:, :, None, None]
-        h = self.Conv_1(self.Dropout_0(self.look.act(self.GroupNorm_1(h))))
+            h = h + self.Dense_0(self.style.act(emb))[:, :, None, None]
+        h = self.Conv_1(self.Dropout_0(self.style.act(self.GroupNorm_1(h))))
         shortcut = self.Conv_2 or self.NIN_0
-        return self.look.sum(x if shortcut is None else shortcut(x), h)
+        return self.style.sum(x if shortcut is None else shortcut(x), h)

@@ -22,7 +22,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class Look(NamedTuple):
+class Style(NamedTuple):
     """What every layer of one NCSN++ shares."""
 
     embedding: int

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from ..core.errors import UsageError
 from .base import NetworkOptions, networks, picture
+from .blocks import zeroed
 from .embedding import cosines
 from .inputs import classed
 
@@ -123,10 +124,7 @@ def modulation(width: int, count: int) -> nn.Sequential:
         width: Channels of a word.
         count: How many for each channel.
     """
-    layer = nn.Linear(width, count * width)
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return nn.Sequential(nn.SiLU(), layer)
+    return nn.Sequential(nn.SiLU(), zeroed(nn.Linear(width, count * width)))
 
 
 class Layer(nn.Module):
@@ -194,9 +192,7 @@ class SiT(nn.Module):
         self.register_buffer("pos_embed", positions(*self.grid, width))
         self.blocks = nn.ModuleList([Layer(options) for _ in range(options.depth)])
         self.outputs = shape[0] * (2 if options.learned_variance or options.learn_sigma else 1)
-        last = nn.Linear(width, side * side * self.outputs)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        last = zeroed(nn.Linear(width, side * side * self.outputs))
         self.final_layer = nn.ModuleDict({"adaLN_modulation": modulation(width, 2), "linear": last})
 
     def embedding(self, label: Tensor, classes: Tensor | None, dtype: torch.dtype) -> Tensor:
