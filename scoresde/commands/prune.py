@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
-from torch import Tensor
 
 from .. import models
 from ..core import files
@@ -13,9 +12,8 @@ from ..core.errors import UsageError
 from ..core.folders import claimed
 from ..metrics import Metric, metrics
 from ..metrics.held_out import distance, held_out
-from ..models import NetworkModel
 from ..models.record import replaceable
-from ..networks.prune import Pruned, PruneMethod, each, measure
+from ..networks.prune import PruneMethod, each, measure
 from ..networks.prune import prune as take
 from ..observations.tasks import trained_task
 from ..sampling.precision import Asked, inferring
@@ -88,16 +86,27 @@ def prune(
         raise UsageError(f"--out {target} is the model itself: choose another")
     told = content.get("recipe", {})
     replaceable(target, told, "pruned")
-    way = precision, compile
     measured = samples and not trained_task(network).conditional
     real = held_out(model, chosen, samples, progress=progress) if measured else None
+    further = trained_task(network).extra_channels(network.shape[0])
+
+    def row(what: str) -> dict[str, Any]:
+        """A line of the report."""
+        found = measure(network.net, (network.shape[0] + further, *network.shape[1:]))
+        line = {"model": what, "weights": found.weights, "sparsity": round(found.sparsity, 4)}
+        line |= {"operations": found.useful, "of": found.flops}
+        if real is not None:
+            inferred = inferring(network, precision, compile)
+            line |= compared(distance(inferred, chosen, samples, real, progress=progress))
+        return line
+
     with claimed(target):
-        rows = [row("as it was", network, chosen, samples, real, progress, way)]
+        rows = [row("as it was")]
         kept = take(network.net, method, amount, seed=seed, modules=modules)
-        rows.append(row("pruned", network, chosen, samples, real, progress, way))
+        rows.append(row("pruned"))
         if config:
             train_further(config, network, kept, finetune, progress=progress)
-            rows.append(row(f"after {finetune} steps", network, chosen, samples, real, progress, way))
+            rows.append(row(f"after {finetune} steps"))
         done: dict[str, Any] = {"method": method, "amount": amount, "finetune": finetune}
         done |= {"seed": seed} if method == "random" else {}
         done |= {"modules": list(modules)} if modules else {}
@@ -110,27 +119,3 @@ def prune(
             click.echo()
             print_table(each(network.net), as_json)
         click.echo(f"\nThe pruned model is in {target}.")
-
-
-def row(
-    what: str,
-    network: NetworkModel,
-    metric: Metric,
-    samples: int,
-    real: Tensor | None,
-    progress: bool | None,
-    way: tuple[Asked, bool],
-) -> dict[str, Any]:
-    """A line of the report."""
-    further = trained_task(network).extra_channels(network.shape[0])
-    found: Pruned = measure(network.net, (network.shape[0] + further, *network.shape[1:]))
-    line = {
-        "model": what,
-        "weights": found.weights,
-        "sparsity": round(found.sparsity, 4),
-        "operations": found.useful,
-        "of": found.flops,
-    }
-    if real is not None:
-        line |= compared(distance(inferring(network, *way), metric, samples, real, progress=progress))
-    return line

@@ -148,17 +148,17 @@ def sample(
         place = together.only_first(lambda: stack.enter_context(result(target, RECORD, names)))
         first = begin.time if begin else None
         drawn: list[tuple[int, sampling.Samples]] = []
-        recorder: Trajectory | None = None
+        recorder = Trajectory(network.sde, trajectory, start=first) if trajectory else None
         with progress_bar(count, progress, desc="sample") as bar:
 
             def draw(rows: range) -> sampling.Samples:
-                nonlocal recorder
                 sources = generators(seed + row for row in rows)
                 observers: list[Observer] = [ProgressBar(network.sde, bar, start=first)]
                 if begin:
                     observers.append(begin.watch(network, rows))
-                if trajectory and rows[0] == 0:  # once more if a batch did not fit into the memory
-                    observers.append(recorder := Trajectory(network.sde, trajectory, start=first))
+                if recorder and rows[0] == 0:
+                    recorder.states.clear()  # of a batch that did not fit into the memory
+                    observers.append(recorder)
                 guided: ScoreModel = asked.around(network, rows[0], len(rows)) if asked else network
                 guided = ClippedModel(guided) if clip else guided
                 x = begin.state(network, rows, sources) if begin else network.prior(sources)
