@@ -75,7 +75,7 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("solvers/controllers.py", "safety: float = Field(0.9,", "safety: float = Field(0.8,", "safety factor", "golden"),
     ("solvers/controllers.py", "np.where(rejected, np.minimum(factor, 1.0), factor)", "factor", "growth after rejection", "golden"),
     (S + "embedded_pair.py", "0.01 * other**2", "0.1 * other**2", "DOP853's blend", "golden"),
-    (S + "stepping.py", 'if control == "batch":', 'if control != "max":', "the batch decides for each sample", "solvers -k batch"),
+    (S + "stepping.py", 'if control == "batch":\n        return np', 'if control != "max":\n        return np', "the batch decides for each sample", "solvers -k batch"),
     (S + "adaptive.py", "unknown.any(), active & ~unknown & (error <= 1)", "unknown.any(), active & ~unknown", "nothing rejected", "golden"),
     (S + "adaptive.py", "f = replace(trial.f, stay, f)", "pass", "stale first stage", "golden"),
     (S + "adaptive.py", "length = np.minimum(h, left)\n", "length = np.minimum(h, left * 1.01)\n", "runs past the end", "golden"),

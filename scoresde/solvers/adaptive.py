@@ -17,8 +17,7 @@ from ..models.base import ObservedModel, ScoreModel
 from .base import AdaptiveSolver, Info
 from .controllers import Controller, ControllerOption, Integral
 from .guard import not_finite
-from .langevin import Control
-from .stepping import Floats, Stepping, array, replace
+from .stepping import Control, Floats, Stepping, array, replace
 
 SHRINK = 0.2
 """Factor of a step whose error could not be computed."""

@@ -88,26 +88,17 @@ class BrownianNoise:
     """
 
     def __init__(self, x: Tensor, generator: Generators, start: float, stop: float) -> None:
-        own = isinstance(generator, Sequence)
-        if isinstance(generator, Sequence) and len(generator) != len(x):
-            raise UsageError(f"{len(generator)} generators for a batch of {len(x)}: give one per row, or a single one")
-        shape = x.shape[1:] if own else x.shape
-        self.own, self.device = own, x.device
-        self.paths = [BrownianPath(shape, seed, start, stop, dtype=x.dtype) for seed in seeds_of(generator)]
+        self.own, self.device = isinstance(generator, Sequence), x.device
+        sources = generator if isinstance(generator, Sequence) else [generator]
+        if self.own and len(sources) != len(x):
+            raise UsageError(f"{len(sources)} generators for a batch of {len(x)}: give one per row, or a single one")
+        shape = x.shape[1:] if self.own else x.shape
+        self.paths = [BrownianPath(shape, seed_of(source), start, stop, dtype=x.dtype) for source in sources]
 
     def __call__(self, t: float, s: float) -> Tensor:
         """The noise of the step from t to s."""
         rows = [path.noise(t, s) for path in self.paths]
         return (torch.stack(rows) if self.own else rows[0]).to(self.device)
-
-
-def seeds_of(generator: Generators) -> list[int]:
-    """A seed drawn from each generator.
-
-    Args:
-        generator: One generator, or one per row.
-    """
-    return [seed_of(g) for g in generator] if isinstance(generator, Sequence) else [seed_of(generator)]
 
 
 class Foresight:

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from .exponential import combine
-from .langevin import Control
-from .stepping import Floats, Function, Memory, Stepping, Trial, factors, norms, relative
+from .stepping import Control, Floats, Function, Memory, Stepping, Trial, factors, norms, relative
 
 if TYPE_CHECKING:
     from scipy.integrate import OdeSolver

@@ -1,7 +1,4 @@
-"""Stops a solver whose predictions are not finite, or that needs too many evaluations; and warns of few values."""
-
-import functools
-import logging
+"""Stops a solver whose predictions are not finite, or that needs too many evaluations."""
 
 from torch import Tensor
 
@@ -82,16 +79,3 @@ def rows(bad: Tensor) -> str:
     """
     found = bad.nonzero().flatten().tolist()
     return f"sample{'s' * (len(found) > 1)} {', '.join(map(str, found[:5]))}{', ...' * (len(found) > 5)} of {len(bad)}"
-
-
-@functools.cache
-def warn_of_few(size: int, instead: str) -> None:
-    """Logs once that Langevin steps of a sample's own norms widen the law: a normal one in the end by 1 + 2/D.
-
-    Args:
-        size: Values of a sample, D.
-        instead: What to do instead.
-    """
-    few = f"{size} value{'s' * (size > 1)}"
-    said = f"Langevin steps by each sample's own norms need samples of many values, and make those of {few} too wide"
-    logging.getLogger("scoresde").warning("%s: %s", said, instead)

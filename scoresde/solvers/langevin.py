@@ -1,6 +1,8 @@
 """Langevin steps: the correctors of pc, and the one that may end the run of any solver."""
 
-from typing import Annotated, Any, Literal
+import functools
+import logging
+from typing import Any
 
 import torch
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
@@ -8,27 +10,10 @@ from torch import Tensor
 
 from ..core.options import WrittenOptions
 from ..core.random import Generators, randn_like
+from ..core.sentences import many
 from ..models.base import ScoreModel
 from ..sde import Level, expand
-from .guard import warn_of_few
-
-Control = Annotated[
-    Literal["sample", "batch", "max"],
-    Field(description="Norm that controls the step: of each sample, of the whole batch, or the largest in the batch."),
-]
-
-
-def length(v: Tensor, control: Control) -> Tensor:
-    """Euclidean length of the rows of v, as (B,): of each row, the mean over the batch, or the largest.
-
-    Args:
-        v: A tensor, (B, *).
-        control: Whose length it is, as in the option of that name.
-    """
-    rows: Tensor = torch.linalg.vector_norm(v.flatten(1), dim=1)
-    if control == "batch":
-        return rows.mean().expand_as(rows)
-    return rows.max().expand_as(rows) if control == "max" else rows
+from .stepping import Control, length
 
 
 def langevin_step(
@@ -63,6 +48,18 @@ def langevin_step(
         ratio = length(z, control) / length(score, control).clamp_min(1e-12)
     delta = 2 * (snr * ratio.cpu().double()).square() * shrink
     return x + expand(delta, x) * score + expand(torch.sqrt(2 * delta), x) * z
+
+
+@functools.cache
+def warn_of_few(size: int, instead: str) -> None:
+    """Logs once that Langevin steps of a sample's own norms widen the law: a normal one in the end by 1 + 2/D.
+
+    Args:
+        size: Values of a sample, D.
+        instead: What to do instead.
+    """
+    said = "Langevin steps by each sample's own norms need samples of many values, and make those of %s too wide: %s"
+    logging.getLogger("scoresde").warning(said, many(size, "value"), instead)
 
 
 class Ending(WrittenOptions):

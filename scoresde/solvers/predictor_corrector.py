@@ -12,9 +12,9 @@ from .ancestral import Ancestral
 from .base import MarkovSolver, OneStepSolver, Steps, solvers
 from .euler_maruyama import EulerMaruyama
 from .grids import GridOption, QuadraticGrid
-from .guard import warn_of_few
-from .langevin import Control, langevin_step
+from .langevin import langevin_step, warn_of_few
 from .reverse_diffusion import ReverseDiffusion
+from .stepping import Control
 
 PREDICTORS: dict[str, MarkovSolver] = {
     "reverse-diffusion": ReverseDiffusion(),

@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
-from .langevin import Control
-
+Control = Annotated[
+    Literal["sample", "batch", "max"],
+    Field(description="Norm that controls the step: of each sample, of the whole batch, or the largest in the batch."),
+]
 Function = Callable[[Tensor, Tensor], Tensor]
 Memory = tuple[Tensor, ...]
 Floats = NDArray[Any]
@@ -98,6 +101,19 @@ def norms(values: Sequence[Tensor], control: Control, scale: Tensor | None = Non
     if control == "batch":
         return np.broadcast_to(np.sqrt(np.square(rows).mean(1, keepdims=True)), rows.shape)
     return np.broadcast_to(rows.max(1, keepdims=True), rows.shape) if control == "max" else rows
+
+
+def length(v: Tensor, control: Control) -> Tensor:
+    """Euclidean length of the rows of v, as (B,): of each row, the mean over the batch, or the largest.
+
+    Args:
+        v: A tensor, (B, *).
+        control: Whose length it is, as in the option of that name.
+    """
+    rows: Tensor = torch.linalg.vector_norm(v.flatten(1), dim=1)
+    if control == "batch":
+        return rows.mean().expand_as(rows)
+    return rows.max().expand_as(rows) if control == "max" else rows
 
 
 def factors(table: Floats, x: Tensor) -> tuple[Tensor, ...]:

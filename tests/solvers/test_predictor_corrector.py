@@ -12,7 +12,7 @@ from scoresde.models.gaussian import GaussianModel
 from scoresde.models.output import Output
 from scoresde.sde import VESDE, VPSDE
 from scoresde.solvers import solvers
-from scoresde.solvers.guard import warn_of_few
+from scoresde.solvers.langevin import warn_of_few
 
 
 @pytest.mark.parametrize("predictor", ["em", "reverse-diffusion", "ancestral"])
