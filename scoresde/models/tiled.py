@@ -31,8 +31,8 @@ class TiledModel(WrapperModel):
             not better, for nearly twice the tiles; with one eighth, seams are visible.
 
     Raises:
-        UsageError: The shape has other channels or is smaller than a tile, an option is out of its range, or the model
-            is bound to samples by a condition or by guidance.
+        UsageError: The shape has other channels or is smaller than a tile, an option is out of its range, the model
+            is bound to samples by a condition or by guidance, or its units differ from place to place.
 
     Reference: Bar-Tal et al. 2023, https://arxiv.org/abs/2302.08113, equation 5 (MultiDiffusion).
 
@@ -48,7 +48,7 @@ class TiledModel(WrapperModel):
     row_weights: Tensor
     column_weights: Tensor
 
-    forwarded = ["sde", "draws", "classes", "null_class", "condition"]  # a picture has a shape of its own
+    forwarded = ["sde", "draws", "classes", "null_class", "condition", "units"]  # a picture has a shape of its own
     known: Known | None = None
     """What the inner model is given of each picture, if it is bound."""
 
@@ -62,6 +62,9 @@ class TiledModel(WrapperModel):
             )
         if model.autoencoder is not None:
             raise UsageError("tiles are parts of pictures, and this is a model of latents: draw pictures of its size")
+        if model.units is not None and max(model.units.centre.shape[-2:], default=1) > 1:
+            units = tuple(model.units.centre.shape)
+            raise UsageError(f"tiles lie anywhere, and these units, of shape {units}, differ by place: give (C, 1, 1)")
         if len(shape) != 3 or len(tile) != 3 or shape[0] != tile[0] or shape[1] < tile[1] or shape[2] < tile[2]:
             raise UsageError(f"images of shape {tuple(shape)} cannot be laid out with tiles of shape {tuple(tile)}")
         if batch < 1 or not 0 <= overlap < 1:

@@ -10,6 +10,7 @@ import scoresde
 from scoresde.conditioners import conditioners
 from scoresde.core.errors import UsageError
 from scoresde.core.random import generators
+from scoresde.core.units import Units
 from scoresde.models.evaluations import Evaluations
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.models.tiled import TiledModel, layout
@@ -116,6 +117,17 @@ def test_bad_tiles_are_refused():
             TiledModel(model, shape)
     with pytest.raises(UsageError, match="batch of at least 1 and an overlap in"):
         TiledModel(model, (2, 8, 8), overlap=1.0)
+    model.units = Units(torch.zeros(2, 4, 1), torch.ones(2, 4, 1))
+    with pytest.raises(UsageError, match="differ by place"):
+        TiledModel(model, (2, 8, 8))
+
+
+def test_samples_are_in_the_units_of_the_data():
+    """Against the closed form for the large picture in the same units."""
+    small, whole = stationary((2, 4, 6)), stationary((2, 5, 8))
+    small.units = whole.units = Units(torch.tensor([[[100.0]], [[-3.0]]]), torch.tensor([[[10.0]], [[2.0]]]))
+    found, truth = (scoresde.sample(m, "dpm++", n=2, steps=8).x for m in (TiledModel(small, (2, 5, 8)), whole))
+    assert torch.allclose(found, truth, rtol=1e-4)
 
 
 def field(n, rho=0.5):
