@@ -40,8 +40,7 @@ def init(**options):
 def ran(tmp_path_factory):
     """What came of command lines in one, two and three processes, and the folder they ran in."""
     folder = tmp_path_factory.mktemp("ranks")
-    sampled = ["sample", "--model", "one", "--solver", "rk45", "--tol", "0.1", "-n", "7", "--batch", "2"]
-    sampled += ["--device", "cpu"]
+    sampled = ["sample", "--solver", "rk45", "--tol", "0.1", "-n", "7", "--batch", "2", "--device", "cpu"]
     jobs = {
         "one": (1, [*LINE, "one"]),
         "two": (2, [*LINE, "two", "train.wandb=mine"]),
@@ -220,7 +219,7 @@ def test_the_slurm_script_saves_and_goes_back_into_the_queue(tmp_path):
     page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
     (tmp_path / "train.slurm").write_text(page.split("<!-- train.slurm -->\n```sh\n")[1].split("```")[0])
     stand_ins = {
-        "srun": 'echo "$@" > asked; trap "echo saved > saved; exit 143" TERM; while :; do sleep 0.01; done',
+        "srun": 'trap "echo saved > saved; exit 143" TERM; echo "$@" > asked; while :; do sleep 0.01; done',
         "scontrol": 'if [ "$1" = show ]; then echo node1; echo node2; else echo "$@" > queued; fi',
     }
     for name, text in stand_ins.items():
