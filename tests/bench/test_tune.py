@@ -235,7 +235,7 @@ def run(tmp_path, monkeypatch):
 
 
 def test_tune_then_sample(run, tmp_path):
-    small = "--trajectories 8 --held-out 8 --quiet"
+    small = "--trajectories 4 --held-out 4 --quiet"
     before = sorted(path.name for path in models.locate("digits").iterdir())
     (row,) = json.loads(run(f"tune digits --nfe 3 --json {small}"))
     assert row["nfe"] == 3 and row["tuned"] <= row["its error"] and row["default solver"].startswith("eab")
@@ -247,7 +247,7 @@ def test_tune_then_sample(run, tmp_path):
     record = json.loads((tmp_path / "a/samples.json").read_text())
     assert solvers.build(record["solver"]) == kept.build() == store.found(tmp_path / "models/digits", 3)
     assert record["nfe"] == 4 and kept.errors["tuned"]["median"] <= kept.errors["default"]["median"]
-    assert kept.seeds == (1_000_000, 1_000_007) and kept.held_out == (2_000_000, 2_000_007)
+    assert kept.seeds == (1_000_000, 1_000_003) and kept.held_out == (2_000_000, 2_000_003)
     # The recorded solver alone draws the same images from the bundled model.
     options = record["solver"]
     lists = {name: "/".join(map(str, options[name])) for name in ("weights", "times")}

@@ -33,7 +33,7 @@ def client(folders, tmp_path_factory):  # noqa: F811
 
 def test_presets_of_new_pictures_are_as_exact_as_they_say():
     model = models.load("digits")
-    noise = model.prior(generators(range(24)))
+    noise = model.prior(generators(range(12)))
     truth = sample(model, solvers["ipndm"](steps=120), noise).x
     levels = {}
     for preset in (FAST, GOOD, EXACT):
