@@ -218,7 +218,7 @@ def test_rows_that_are_orthogonal_together_have_a_basis():
         stack = Stacked(one, other).of_shape(SHAPE)
         assert isinstance(stack, OrthogonalObservation) == is_so
         if is_so:
-            b = stack.basis(UNIT).flatten(1).T
+            b = (stack.forward(UNIT) / stack.gain).flatten(1).T
             b = b[b.any(1)]
             assert torch.allclose(b @ b.T, torch.eye(len(b)).double())
 

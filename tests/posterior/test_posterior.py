@@ -164,7 +164,7 @@ def test_what_is_seen_is_drawn_as_the_process_has_it(error):
     x = draw((count, 3, 8, 8), "x")
     moved = KnownCoordinates(posteriors["travel"](), problem).redraw(x, level)
     assert torch.allclose(moved - x, seen.project(moved - x), atol=1e-12)
-    z = (seen.basis(moved) - level.alpha * y / seen.gain) / math.sqrt(
+    z = (seen.forward(moved) / seen.gain - level.alpha * y / seen.gain) / math.sqrt(
         level.sigma**2 - (level.alpha * error / seen.gain) ** 2
     )
     assert scipy.stats.kstest(z.flatten().numpy(), "norm").pvalue > 1e-6
