@@ -22,7 +22,7 @@ from scoresde.metrics import extractors
 @pytest.fixture
 def place(tmp_path):
     """A folder with a model, two splits of images and an extractor."""
-    tiny_model(tmp_path / "model")
+    tiny_model(tmp_path / "model", network="mlp")
     images = np.random.default_rng(0).integers(0, 256, (2, 9, 8, 8), dtype=np.uint8)
     for name, some in zip(("train", "test"), images, strict=True):
         np.savez(tmp_path / f"{name}.npz", images=some)
