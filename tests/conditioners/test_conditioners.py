@@ -282,8 +282,8 @@ def conditioned(name, seen, rows=slice(None), model: ScoreModel = PRIOR, **optio
 
 def fast(name):
     cls = solvers[name]
-    fields = {"steps": {"steps": 5}, "nfe": {"nfe": 5}, "tol": {"tol": 0.3}}
-    return cls(**next(v for k, v in fields.items() if k in cls.model_fields))
+    fields = {"steps": 5, "nfe": 5, "tol": 0.9, "atol": 0.9}
+    return cls(**{name: value for name, value in fields.items() if name in cls.model_fields})
 
 
 @pytest.mark.parametrize("solver", solvers.all())
@@ -305,7 +305,7 @@ def test_a_sample_depends_on_its_seed_and_not_on_its_batch(name, seen):
 
     def run(rows):
         model, x, seeds = conditioned(name, seen, rows)
-        return sample(model, solvers["rk23"](tol=0.2), x, generator=seeds).x
+        return sample(model, solvers["rk23"](tol=0.5), x, generator=seeds).x
 
     whole = run(slice(0, 3))
     assert torch.allclose(run(slice(1, 2)), whole[1:2], atol=1e-7)
