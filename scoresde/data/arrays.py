@@ -41,12 +41,12 @@ class Arrays(HeldOut):
         own = _arrays(self.path)
         apart = _arrays(self.test_path)["train"] if self.test_path else own.get("test")
         whole = self._meant(own["train"], f"the array of {self.path}")
-        train = whole if apart else _part(whole, self.chosen(len(whole), "train"))
+        train = whole if apart else part(whole, self.chosen(len(whole), "train"))
         if split == "train":
             return train
         if apart:
             return self._meant(apart, f"the array of {self.test_path or self.path}", train)
-        return _part(whole, self.chosen(len(whole), "test"), train)
+        return part(whole, self.chosen(len(whole), "test"), train)
 
     def _meant(self, arrays: Arrayed, what: str, like: Dataset | None = None) -> Dataset:
         if self.reduce == 1:
@@ -58,11 +58,17 @@ class Arrays(HeldOut):
         return Images(*graded(reduced(found.pixels, self.reduce), levels, what), found.labels)
 
 
-def _part(whole: Dataset, index: Tensor, train: Dataset | None = None) -> Dataset:
-    """Some of the items: with units of their own, or those of the training split."""
+def part(whole: Dataset, index: Tensor, train: Dataset | None = None) -> Dataset:
+    """Some of the items: with units of their own, or those of the training split.
+
+    Args:
+        whole: All of the items.
+        index: Which of them, (B,).
+        train: The training split.
+    """
     items, labels = whole.items[index].contiguous(), None if whole.labels is None else whole.labels[index]
     if isinstance(whole, Tensors):
-        return Tensors(items, labels, None if train is None else train.units)
+        return Tensors(items, labels, None if train is None else train.units, whole.class_names)
     return whole.having(items, labels)
 
 

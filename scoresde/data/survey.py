@@ -16,15 +16,17 @@ from ..images.listing import counted, endings, printable, some, summary
 from .arrays import Arrays
 from .base import DataOptions, Images
 from .files import Folder, Zip
+from .held_out import HeldOut
 from .layout import Labels, Layout, layout
 from .pictures import Pictures
 from .tables import tables
+from .tabular import Table
 
 GREY = ("1", "L", "LA", "La", "I", "F")
 """Modes of Pillow without colour, and what the names of others begin with, such as "I;16"."""
 
-ARRAYS = (".npz", ".npy")
-"""Endings of files of arrays."""
+READERS: dict[str, type[HeldOut]] = {".npz": Arrays, ".npy": Arrays, ".csv": Table, ".tsv": Table}
+"""What reads a file of arrays, by its ending."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def survey(path: str | Path, labels: Labels = None) -> Survey:
     """What a path holds: a folder or zip file of pictures, of which only the heads are read, or arrays.
 
     Args:
-        path: A folder, a .zip, an .npz or an .npy.
+        path: A folder, a .zip, an .npz, .npy, .csv or .tsv file.
         labels: Where the classes of pictures are taken from, as `Pictures.labels`.
 
     Raises:
@@ -96,15 +98,15 @@ def survey(path: str | Path, labels: Labels = None) -> Survey:
         raise UsageError(
             f"there is no file or folder {shown}" + (f". Did you mean {printable(near[0])!r}?" if near else "")
         )
-    if end in ARRAYS:
-        return _arrays(path)
+    if end in READERS:
+        return _arrays(path, READERS[end])
     if zipfile.is_zipfile(path):
         return _pictures(path, Zip(path=str(path), labels=labels))
     if end in endings():
         raise UsageError(f"{shown} is one picture, and a set of them is needed: give the folder that holds them")
     raise DataError(
-        f"{shown} is neither a folder or .zip of pictures nor an .npz or .npy of arrays: put pictures into a folder, "
-        "or save arrays by numpy.savez"
+        f"{shown} is neither a folder or .zip of pictures nor an .npz, .npy or .csv of numbers: put pictures into a "
+        "folder, or save arrays by numpy.savez"
     )
 
 
@@ -112,7 +114,7 @@ def _pictures(path: Path, options: Pictures) -> Survey:
     sizes, modes, bad = Counter[tuple[int, int]](), Counter[str](), list[DataError]()
     with options.opened() as (listing, opener):
         if not listing.pictures and set(listing.other) == {".npy"} and path.is_file():
-            return _arrays(path)  # an .npz is a zip file of .npy files
+            return _arrays(path, Arrays)  # an .npz is a zip file of .npy files
         if not listing.pictures:
             raise listing.nothing(printable(str(path)))
         beside, good = tables(listing, opener, printable(str(path))), []
@@ -181,12 +183,13 @@ def _layout_said(found: Layout, count: int, test: int) -> Iterator[str]:
         yield f"no classes: {found.why}"
 
 
-def _arrays(path: Path) -> Survey:
-    found = Arrays(path=str(path), held_out=0).load("train")
+def _arrays(path: Path, reader: type[HeldOut]) -> Survey:
+    found = reader(path=str(path), held_out=0).load("train")
     levels = found.levels if isinstance(found, Images) else None
-    classes = 0 if found.labels is None else int(found.labels.max()) + 1
+    count = 0 if found.labels is None else int(found.labels.max()) + 1
+    classes = found.class_names or tuple(map(str, range(count)))
     try:
-        test = len(Arrays(path=str(path), held_out=0).load("test"))
+        test = len(reader(path=str(path), held_out=0).load("test"))
     except DataError:  # there is none
         test = 0
     what = f"{'x'.join(map(str, found.shape))}, channels first" if len(found.shape) > 1 else f"{found.shape[0]} numbers"
@@ -195,7 +198,8 @@ def _arrays(path: Path) -> Survey:
         said.append(f"its pixels have {levels} grey levels")
     if test:
         said.append(f"{test} more to test with")
-    said.append(f"labels of {many(classes, 'class')}" if classes else "no labels")
+    named = f": {some(found.class_names)}" if found.class_names else ""
+    said.append(f"labels of {many(len(classes), 'class')}{named}" if classes else "no labels")
     return Survey(
         path=path,
         kind="images" if levels else "tensors",
@@ -203,9 +207,9 @@ def _arrays(path: Path) -> Survey:
         shape=found.shape,
         sides=(0, 0, 0),
         channels=found.shape[0],
-        classes=tuple(map(str, range(classes))),
+        classes=classes,
         levels=levels,
         test=test,
         said=tuple(said),
-        reader=Arrays,
+        reader=reader,
     )

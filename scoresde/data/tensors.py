@@ -36,6 +36,8 @@ class Tensors(Dataset):
     measure: Units | None = None
     """The units of a network; by default those in which these items have mean 0 and deviation 1. Held-out data have
     the units of the training data."""
+    class_names: tuple[str, ...] = ()
+    """What the classes are called, in the order of their labels; empty if they have no names."""
 
     def __post_init__(self) -> None:
         given = real(self.values)

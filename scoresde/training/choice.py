@@ -15,7 +15,7 @@ from ..core.options import table
 from ..core.sentences import many
 from ..data import Dataset, Images
 from ..data.given import GivenData, as_dataset
-from ..data.survey import survey
+from ..data.survey import READERS, survey
 from .checkpoints import Checkpoints
 from .config import Config, load, names, override, parse
 from .plan import Facts, in_16_bits, planned, shape_of, side_for, timed
@@ -26,7 +26,7 @@ Source = Config | str | Path | Array
 """What can be trained on: a configuration, its file or name, the folder of a run, or data: a path or an array."""
 FEW = 1000
 """Below so many pictures a network draws the pictures themselves."""
-ARCHIVES = (".zip", ".npz", ".npy")
+ARCHIVES = (".zip", *READERS)
 """Endings of files that hold data."""
 
 

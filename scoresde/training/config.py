@@ -79,8 +79,8 @@ def read(name: str) -> dict[str, Any]:
         return tomllib.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{path} is not a configuration: {error}; data to train on are a folder or zip of images, or an .npz or "
-            ".npy file"
+            f"{path} is not a configuration: {error}; data to train on are a folder or zip of images, or an .npz, "
+            ".npy or .csv file"
         ) from None
 
 

@@ -57,7 +57,7 @@ def fit(
     Args:
         config: A configuration, the path of a TOML file, or the name of a bundled configuration, such as "digits"; or
             the folder of a run to continue; or data, for which a configuration is chosen: a folder or zip of images, an
-            .npz or .npy file, or an array, such as (N, C, H, W) of uint8 or (N, D) of floats.
+            .npz or .npy file, a .csv file of numbers, or an array, such as (N, C, H, W) of uint8 or (N, D) of floats.
         folder: The run folder; by default runs/NAME, with the name of the file or folder. Required for an array and a
             `Config` object.
         overrides: Changes of the configuration, such as "train.batch=64".
