@@ -243,6 +243,18 @@ def test_seeds_mean_the_same_each_time(mixture):
     assert len(scoresde.sample(mixture, "euler", steps=2)) == 16
 
 
+@pytest.mark.parametrize("wrong", [{"n": 0}, {"n": -1}, {"n": 2.5}, {"batch": 0}])
+def test_numbers_below_one_are_refused_by_all(wrong):
+    grey = np.zeros((12, 12), dtype=np.uint8)
+    images = scoresde.Images(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+    for call in (
+        lambda: scoresde.restore(Image.fromarray(grey), grey == 0, "digits", **wrong),
+        lambda: scoresde.bits_per_dim("digits", images, **wrong),
+    ):
+        with pytest.raises(UsageError, match="is a whole number of at least 1, got"):
+            call()
+
+
 def test_measurements_belong_to_samples_and_not_to_batches():
     """Two measurements with a mask each: sample i has measurement i mod 2, in batches of any size."""
     image = scoresde.data.Digits().load("test").scaled(slice(0, 2))

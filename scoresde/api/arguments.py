@@ -1,5 +1,6 @@
 """Arguments of the public functions: models and solvers, as objects or by name. For arrays and images see `inputs`."""
 
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,17 @@ def drawable(name: str, model: ScoreModel) -> None:
         raise UsageError(
             f"{name} makes no pictures of 1 or 3 channels, but samples of shape {shape}: choose another model"
         )
+
+
+def counted(**numbers: Any) -> None:
+    """Checks that numbers of samples, images and the like are whole, and at least 1; None is left to a default.
+
+    Args:
+        numbers: The numbers, by the names of their arguments.
+
+    Raises:
+        UsageError: One is not.
+    """
+    for name, value in numbers.items():
+        if value is not None and (not isinstance(value, Integral) or value < 1):
+            raise UsageError(f"{name} is a whole number of at least 1, got {value!r}")

@@ -17,7 +17,7 @@ from ..models.base import Observer, ScoreModel
 from ..models.network import network_of
 from ..models.record import recipe
 from ..sampling.progress import ProgressBar, progress_bar
-from .arguments import DELAY, Method, Model, divergence_of, model_of, solver_of, source_of
+from .arguments import DELAY, Method, Model, counted, divergence_of, model_of, solver_of, source_of
 from .inputs import Array, ArrayLike, data_of
 
 
@@ -117,6 +117,7 @@ def bits_per_dim(
         >>> 1.5 < found.value < 3.5
         True
     """
+    counted(n=n, draws=draws, batch=batch)
     around = exact_of(model)
     if images is None or isinstance(images, str):
         folder = source_of(around)

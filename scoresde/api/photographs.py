@@ -14,7 +14,7 @@ from ..observations import Luma, Observation, Pixels
 from ..posterior import photograph, tasks
 from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.samples import Samples
-from .arguments import DELAY, Method, Model, drawable, model_of, solver_of, source_of
+from .arguments import DELAY, Method, Model, counted, drawable, model_of, solver_of, source_of
 from .inputs import ArrayLike
 from .models import observation_of
 
@@ -49,7 +49,7 @@ def restore(
 
     Raises:
         DataError: The file cannot be read as a picture.
-        UsageError: A name does not exist, what is known is something else, or the mask has another size.
+        UsageError: A name does not exist, what is known or the size of the mask is wrong, or a number is below 1.
 
     Example:
         >>> import numpy as np, scoresde
@@ -60,6 +60,7 @@ def restore(
         >>> scoresde.restore(photo, known, "digits", "dpm++:steps=5", n=2).x.shape
         torch.Size([2, 1, 20, 30])
     """
+    counted(n=n, batch=batch)
     prior, seen = model_of(model), observation_of(observation)
     name = str(model) if isinstance(model, str | Path) else "the model"
     shape, folder = data_shape(prior), source_of(prior)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from ..sampling.progress import ProgressBar, progress_bar
 from ..sampling.sample import Samples, in_batches, noised_to
 from ..sampling.sample import sample as solved
 from ..sampling.value_range import warn
-from .arguments import DELAY, Method, Model, model_of, solver_of
+from .arguments import DELAY, Method, Model, counted, model_of, solver_of
 from .default_solver import method_of
 from .guidance import guided
 from .inputs import Array, ArrayLike, arranged, data_of, numbers_of
@@ -108,9 +107,7 @@ def sample(
     given = None if x is None else data_of(x, around).to(dtype)
     if n is None and not isinstance(seeds, Iterable):
         n = around.bound if around.bound not in (None, 1) else 16 if given is None else len(given)
-    for name, value in (("n", n), ("batch", batch)):
-        if value is not None and (not isinstance(value, Integral) or value < 1):
-            raise UsageError(f"{name} is a whole number of at least 1, got {value!r}")
+    counted(n=n, batch=batch)
     if not dtype.is_floating_point:
         raise UsageError(f"samples are real numbers, of a dtype such as torch.float64, got {dtype}")
     if not (numbers := whole_seeds(seeds, n)):
