@@ -61,7 +61,7 @@ def test_it_is_not_chosen_for_photographs():
     from scoresde.commands.photos import colourise, inpaint
 
     for command in (colourise, inpaint):
-        (chosen,) = (option.default for option in command().params if option.name == "model")
+        (chosen,) = (option.default for option in command.params if option.name == "model")
         assert models.load(chosen).shape[0] == 3
     assert scoresde.load().shape == (1, 8, 8)
 
