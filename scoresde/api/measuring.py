@@ -105,7 +105,7 @@ def _name(model: str | Path | ScoreModel) -> str:
         )
     if not isinstance(model, NetworkModel) or model.inference != Inference():
         got = f"one in {model.inference}" if isinstance(model, NetworkModel) else an(type(model).__name__)
-        raise UsageError(f"a benchmark loads {folder.name} from its folder, alone and in float32, got {got}: name it")
+        raise UsageError(f"a benchmark loads {folder.name} alone and in float32, got {got}: give its name")
     return folder.name if folder.parent == BUNDLED else str(folder)
 
 

@@ -182,18 +182,21 @@ quiet_option: Callable[[Any], Any] = click.option(
     callback=lambda ctx, option, quiet: False if quiet else None,
 )  # fmt: skip
 """Its value is what `progress_bar` takes: False shows nothing, None a bar or lines."""
-network_options = together(
-    device_option,
-    click.option(
-        "--precision", type=click.Choice(get_args(Asked)), default="float32", show_default=True,
-        help="Precision of the network; auto: the fastest that leaves samples the same to about a grey level."
-    ),
-    click.option(
-        "--compile/--no-compile", default=False, show_default=True,
-        help="Compile the network with torch.compile, which takes minutes at the start."
-    ),
-)  # fmt: skip
-"""Where and how a network is evaluated, as `api.models.load` takes it."""
+
+
+def network_options(command: Any) -> Any:
+    """Adds where and how a network is evaluated.
+
+    Args:
+        command: The command.
+    """
+    return together(
+        device_option,
+        click.option("--precision", type=click.Choice(get_args(Asked)), default="float32", show_default=True,
+                     help="Precision of the network; auto: the fastest, if samples stay the same to a grey level or so."),
+        click.option("--compile/--no-compile", default=False, show_default=True,
+                     help="Compile the network with torch.compile, which takes minutes at the start."),
+    )(command)  # fmt: skip
 
 
 def distance_options(samples: int) -> Callable[[Any], Any]:

@@ -251,7 +251,7 @@ def test_the_benchmark_shows_a_network_what_its_task_needs(folders, monkeypatch)
     gap = (out - some.scaled()[1:3]).abs()
     assert gap[known[1:3]].max() < 1e-5 and gap[~known[1:3]].max() > 0.1
     rough = solvers["rk23"](tol=0.1)
-    row = likelihoods(subject, spec, rough)
+    row = likelihoods(subject, rough, lambda name, make: make(), lambda done: None)
     mine = nll(
         models.load(folders["inpaint"]), some.pixels[:3], levels=17, known=known[:3], seed=5, batch=3, solver=rough
     )
