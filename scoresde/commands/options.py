@@ -193,7 +193,7 @@ def network_options(command: Any) -> Any:
     return together(
         device_option,
         click.option("--precision", type=click.Choice(get_args(Asked)), default="float32", show_default=True,
-                     help="Precision of the network; auto: the fastest, if samples stay the same to a grey level or so."),
+                     help="Precision of the network; auto: the fastest that keeps samples the same to a grey level."),
         click.option("--compile/--no-compile", default=False, show_default=True,
                      help="Compile the network with torch.compile, which takes minutes at the start."),
     )(command)  # fmt: skip
