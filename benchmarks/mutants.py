@@ -492,6 +492,10 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("api/guidance.py", "sizes = range(len(parts), 0, -1)", "sizes = range(1)", "a name with commas as several", "classes -k commas"),
     ("data/pictures.py", "(largest := int(pixels.max())) < LOWEST", "(largest := int(pixels.max())) < 1", "dark pictures of 16 bits as few levels", "levels -k dark"),
     ("data/meaning.py", "_numbers(item) if isinstance(item, Image.Image) else ", "", "the numbers of a palette for colours", "meaning"),
+    ("data/columns.py", "        by_name = by_name[1:]", "        by_name = by_name[:]", "a column that counts the rows is data", "columns"),
+    ("data/tabular.py", "part(rows, self.chosen(len(rows), \"test\"), train)", "part(rows, self.chosen(len(rows), \"test\"))", "held-out rows in units of their own", "columns"),
+    ("data/tabular.py", "sorted({*kinds})", "list(dict.fromkeys(kinds))", "classes in the order in which they come", "columns"),
+    ("api/likelihood.py", "counted(n=n, draws=draws, batch=batch)", "counted(draws=draws, batch=batch)", "a number of images below 0", "api -k below_one"),
     ("models/record.py", "if made not in old or any(", "if any(", "a result over a trained model", "prune averages"),
     ("observations/masks.py", "np.argsort(share[new] * reach + off[new], kind=\"stable\")", "np.argsort(new)", "strokes cut by rows", "masks"),
 ]  # fmt: skip
