@@ -29,27 +29,30 @@ def columns(path: str) -> tuple[Tensor, list[str]]:
     """
     lines, rows = _cells(path)
     names = [cell.strip() for cell in rows[0]]
+    counted = not names[0] and [row[0] for row in rows[1:]] == [str(i) for i in range(len(rows) - 1)]  # as in pandas
     if all(map(is_number, names)):
         names = [f"{i + 1}" for i in range(len(names))]
+    elif any(map(is_number, names)) and not counted:
+        raise DataError(f"{path}: the first line is names or numbers, got both ({', '.join(names)}): name all columns")
     else:
         lines, rows = lines[1:], rows[1:]
     for line, row in zip(lines, rows, strict=True):
         if len(row) != len(names):
             raise DataError(f"{path}, line {line}, has {len(row)} cells, and the first line has {len(names)}")
     by_name = list(zip(names, zip(*rows, strict=True), strict=True))
-    if by_name[0] == ("", tuple(map(str, range(len(rows))))):
+    if counted:
         _warn_of_numbered(path)
         by_name = by_name[1:]
     found = [cells for name, cells in by_name if name.lower() in LABELS]
-    numbers = [(name, cells) for name, cells in by_name if name.lower() not in LABELS]
-    if len(found) > 1 or not numbers:
+    data = [(name, cells) for name, cells in by_name if name.lower() not in LABELS]
+    if len(found) > 1 or not data:
         raise DataError(f"{path} needs columns of numbers and at most one of {', '.join(LABELS)}, got {names}")
-    for name, cells in numbers:
+    for name, cells in data:
         for line, cell in zip(lines, cells, strict=True):
             if not is_number(cell):
                 what = f"holds {cell!r}, which is no number such as 1.5" if cell.strip() else "is empty"
                 raise DataError(f"{path}, line {line}, column {name} {what}: change it, or leave the line out")
-    values = torch.tensor([[float(cell) for cell in cells] for _, cells in numbers], dtype=torch.float64)
+    values = torch.tensor([[float(cell) for cell in cells] for _, cells in data], dtype=torch.float64)
     return values.T.contiguous(), [cell.strip() for cell in found[0]] if found else []
 
 

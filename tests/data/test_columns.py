@@ -44,7 +44,10 @@ def test_what_a_spreadsheet_writes_is_read(tmp_path: Path, encoding: str) -> Non
 
 
 def test_the_column_of_row_numbers_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "frame.csv"  # as pandas.DataFrame.to_csv writes it
+    path = tmp_path / "array.csv"  # as pandas.DataFrame.to_csv writes an array
+    path.write_text(",0,1\n0,7,1.5\n1,8,0.5\n")
+    assert everything(path).items.tolist() == [[7, 1.5], [8, 0.5]]
+    path = tmp_path / "frame.csv"  # and columns with names
     path.write_text(",x,Class\n0,7,1.0\n1,8,0.0\n2,9,1.0\n")
     found = everything(path)
     assert found.items.tolist() == [[7], [8], [9]] and found.labels is not None and found.labels.tolist() == [1, 0, 1]
@@ -56,6 +59,9 @@ def test_the_column_of_row_numbers_is_left_out(tmp_path: Path, caplog: pytest.Lo
     [
         ("", "0 lines"),
         ("x,y\n", "1 line:"),
+        ("1,,3\n4,5,6\n", "names or numbers, got both"),
+        (",2,3\n4,5,6\n", "names or numbers, got both"),
+        ("5.1,3.5,cat\n4,5,dog\n", "names or numbers, got both"),
         ("x,y\n1,2\n3\n", "line 3, has 1 cells, and the first line has 2"),
         ("x,y\n1,2\n3,\n", "line 3, column y is empty"),
         ("x,y\n1,n/a\n", "line 2, column y holds 'n/a'"),
