@@ -20,7 +20,7 @@ def method_of(model: ScoreModel, solver: Method | None, whole: bool, *, steps: i
     Args:
         model: What samples are drawn from; `dpm++` takes the steps where it is conditioned on a measurement.
         solver: A solver, if one is named.
-        whole: Whether the samples go the whole way from noise, for which solvers are tuned.
+        whole: Whether they go the whole way from noise without a class, for which solvers are tuned.
         steps: Number of steps.
         tol: Tolerance.
 

@@ -101,7 +101,8 @@ def sample(
         torch.Size([4, 1, 8, 8])
     """
     around = model_of(model)
-    chosen = method_of(around, solver, start is None and stop is None, steps=steps, tol=tol)
+    whole = start is None and stop is None and classes is None
+    chosen = method_of(around, solver, whole, steps=steps, tol=tol)
     if (x is None) != (start is None):
         raise UsageError("x and start belong together: data, and the time to which they are noised first")
     given = None if x is None else data_of(x, around).to(dtype)

@@ -130,7 +130,7 @@ def sample(
     with contextlib.ExitStack() as stack:
         name, together = stack.enter_context(group(device_name)), processes()
         network = load(folder, name, precision=precision, compile=compile)
-        chosen = build(solvers, *named(network, solver, options, not start))
+        chosen = build(solvers, *named(network, solver, options, not start and classes is None))
         if clip and not pictures(network):
             raise UsageError(f"--clip cuts off at black and white, and the samples of {model} are no pictures: drop it")
         if clip:

@@ -52,7 +52,7 @@ Examples:
 @click.option(
     "-n", "count", type=click.IntRange(2), default=store.COUNT, show_default=True, help="Images, drawn at random."
 )
-@click.option("--kinds", default=",".join(store.USUAL), show_default=True, help="Any of channel, dct and full.")
+@click.option("--kinds", default=",".join(store.USUAL), show_default=True, help=f"Any of {', '.join(KINDS)}.")
 @click.option("--clusters", type=click.IntRange(2), help="Also find so many clusters, for the conditioner mixture.")
 @click.option("--out", type=click.Path(path_type=Path), help="Model folder for the files. [default: the model's]")
 @quiet_option

@@ -78,8 +78,11 @@ class Dataset(ABC):
         Args:
             count: How many items; all of them if there are fewer.
             seed: Seed of the permutation.
+
+        Raises:
+            UsageError: The count is below 1.
         """
-        return self._chosen(permutation(len(self), stream(seed, "images"))[:count])
+        return self._chosen(permutation(len(self), stream(seed, "images")), count)
 
     def stratified(self, count: int, seed: int = 0) -> Self:
         """As `drawn`, but with labels each class has its share, up to one item: equally many of equally large classes.
@@ -87,6 +90,9 @@ class Dataset(ABC):
         Args:
             count: How many items; all of them if there are fewer.
             seed: Seed of the permutation.
+
+        Raises:
+            UsageError: The count is below 1.
         """
         order = permutation(len(self), stream(seed, "images"))
         if self.labels is not None:
@@ -94,9 +100,12 @@ class Dataset(ABC):
             place, by_kind = torch.empty_like(order), kind.argsort(stable=True)
             place[by_kind] = torch.arange(len(order)) - (sizes.cumsum(0) - sizes)[kind[by_kind]]
             order = order[((place + 0.5).double() / sizes[kind]).argsort(stable=True)]
-        return self._chosen(order[:count])
+        return self._chosen(order, count)
 
-    def _chosen(self, index: Tensor) -> Self:
+    def _chosen(self, order: Tensor, count: int) -> Self:
+        if count < 1:
+            raise UsageError(f"at least 1 item is drawn, got {count}")
+        index = order[:count]
         return self.having(self.items[index], None if self.labels is None else self.labels[index])
 
 

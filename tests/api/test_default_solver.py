@@ -1,9 +1,11 @@
 """Which solver draws samples where none is named."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
+from tiny import tiny_model
 
 import scoresde
 from scoresde import models
@@ -86,6 +88,15 @@ def test_a_solver_that_was_tuned_for_that_number_is_taken(folder, digits):
     assert scoresde.sample(folder, n=1, steps=2).solver == str(best)
     x = torch.zeros(1, 8, 8)
     assert scoresde.sample(folder, n=1, steps=2, x=x, start=0.5).solver == str(of_steps(2, SMALL))
+
+
+def test_samples_of_a_class_are_not_those_that_a_solver_was_tuned_for(tmp_path, run):
+    folder = Path(tiny_model(tmp_path / "model", classes=3))
+    best, usual = left(folder), of_steps(2, SMALL)
+    assert scoresde.sample(folder, n=1, steps=2).solver == str(best)
+    assert scoresde.sample(folder, n=1, steps=2, classes=1, guidance=3.0).solver == str(usual)
+    assert f"by {best}:" in run("sample --model model --steps 2 -n 1 --quiet --out a")
+    assert f"by {usual}:" in run("sample --model model --steps 2 -n 1 --class 1 --quiet --out b")
 
 
 @pytest.mark.parametrize("change", [{"sha256": "0" * 64}, {"stop": 1e-2}])

@@ -82,6 +82,9 @@ def test_images_are_drawn_from_all_over_a_set() -> None:
     assert places(some) == places(images.drawn(200, seed=3))
     assert places(some) == places(images.drawn(700, seed=3))[:200] and places(some) != places(images.drawn(200, seed=4))
     assert sorted(places(images.drawn(5000))) == list(range(1000))
+    for draw in (images.drawn, images.stratified):
+        with pytest.raises(UsageError, match="at least 1 item is drawn, got -1"):
+            draw(-1)
     assert images.drawn(2).labels is not None and Images(images.pixels, levels=256).drawn(2).labels is None
 
 
