@@ -10,6 +10,7 @@ from torch import nn
 from ..core.errors import CheckpointError, ResourceError, ScoreSDEError, UsageError
 from ..core.files import read_json, read_tensors, write_json, write_tensors
 from ..core.options import table
+from ..core.random import undisturbed
 from ..core.sentences import an
 from ..core.units import Units
 from ..networks import networks
@@ -87,9 +88,10 @@ def read(folder: Path, device: str | torch.device = "cpu", net: nn.Module | None
         shape = tuple(int(n) for n in config["shape"])
         label, predicts = config["model"].get("label"), config["model"]["predicts"]
         sha256 = config["sha256"]
-        net = network.build(shape) if net is None else net
         condition = config["model"].get("condition", "none")
-        autoencoder = latent.described(config["autoencoder"]) if "autoencoder" in config else None
+        with undisturbed():  # the fresh weights are drawn and written over
+            net = network.build(shape) if net is None else net
+            autoencoder = latent.described(config["autoencoder"]) if "autoencoder" in config else None
         model = NetworkModel(
             net,
             sde,

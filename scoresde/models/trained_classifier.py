@@ -11,6 +11,7 @@ from ..core.devices import like
 from ..core.errors import CheckpointError, ScoreSDEError, UsageError
 from ..core.files import read_json, write_json, write_tensors
 from ..core.options import table
+from ..core.random import undisturbed
 from ..core.units import Units
 from ..networks.guided_classifier import ClassifierOptions
 from ..sde import SDE, expand, sdes
@@ -153,7 +154,8 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> Classifier:
         options, sha256 = ClassifierOptions(**config["classifier"]), str(config["sha256"])
         shape, names = [int(n) for n in config["shape"]], config["class_names"]
         units = Units.of(config["units"]) if "units" in config else None
-        found = Classifier(options, sdes.build(config["sde"]), shape, names, units)
+        with undisturbed():  # the fresh weights are drawn and written over
+            found = Classifier(options, sdes.build(config["sde"]), shape, names, units)
         found.held_out = config["accuracy"]
     except (ScoreSDEError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / CONFIG} does not describe a classifier: {error}") from None

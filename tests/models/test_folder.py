@@ -72,7 +72,9 @@ def test_round_trip(folder, tmp_path):
     model = models.load(folder)
     config = files.read_json(folder / "config.json")
     models.save(model, tmp_path / "copy", {"recipe": config["recipe"]})
+    before = torch.get_rng_state()
     again = models.load(tmp_path / "copy")
+    assert torch.equal(torch.get_rng_state(), before)  # the caller's own random numbers do not depend on it
     x, t = torch.randn(3, 1, 8, 8), torch.rand(3).double()
     assert torch.equal(model.eps(x, t), again.eps(x, t))
     written = files.read_json(tmp_path / "copy" / "config.json")  # which also has the defaults of younger options

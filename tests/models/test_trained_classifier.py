@@ -50,7 +50,9 @@ def knowing(classes, names, null=True):
 def test_a_folder_gives_the_same_classifier(tmp_path, units):
     one, x, t = made(VESDE(sigma_max=5), units=units), randn((5, *SHAPE), generators(range(5))), torch.linspace(0, 1, 5)
     save(one, tmp_path / "c", {"recipe": {}})
+    before = torch.get_rng_state()
     again = load(tmp_path / "c")
+    assert torch.equal(torch.get_rng_state(), before)  # the caller's own random numbers do not depend on it
     assert torch.equal(again(x, t.double()), one(x, t.double())) and not again.training
     assert again.sde == one.sde and again.class_names == NAMES and again.record == one.record
     assert again.record["name"] == "c" and len(again.record["sha256"]) == 64

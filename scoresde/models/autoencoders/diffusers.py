@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ...core.errors import UsageError, reason
+from ...core.random import undisturbed
 from ...core.sentences import an
 from ...networks.diffusers import library
 from ..foreign.weights import fill
@@ -100,7 +101,8 @@ def autoencoder_of(
         picture = blank.decode(torch.zeros(1, *shape, device="meta"))
     except RuntimeError:
         raise UsageError(f"{where} does not decode samples of shape {shape}: it belongs to another network") from None
-    coder = options.build()
+    with undisturbed():  # the fresh weights are drawn and written over
+        coder = options.build()
     fill(coder.net, renamed(tensors), where)
     return Autoencoder(options, tuple(picture.shape[1:]), coder)
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from ...core.errors import UsageError
 from ...core.options import Registry, WrittenOptions
+from ...core.random import undisturbed
 from ...networks import NetworkOptions
 from ...sde import SDE
 from ..autoencoders import Autoencoder
@@ -82,7 +83,8 @@ def model_of(
         CheckpointError: The weights do not fit.
     """
     network, shape, sde, label, predicts = said
-    net = network.build(shape)
+    with undisturbed():  # the fresh weights are drawn and written over
+        net = network.build(shape)
     fill(net, weights, source)
     classes, coder = network.classes, autoencoder
     model = NetworkModel(

@@ -5,6 +5,7 @@ from typing import Any
 
 from ...core.errors import UsageError
 from ...core.options import hint
+from ...core.random import undisturbed
 from ...networks.guided_classifier import ClassifierOptions, GuidedClassifier
 from .guided_diffusion_flags import MULTIPLIERS, numbers
 from .weights import fill, read_weights
@@ -62,6 +63,7 @@ def read_classifier(source: Path, name: str = "", **flags: Any) -> GuidedClassif
         resample_blocks=own["classifier_resblock_updown"],
         pool=own["classifier_pool"],
     )
-    net = options.build((3, size, size))
+    with undisturbed():  # the fresh weights are drawn and written over
+        net = options.build((3, size, size))
     fill(net, read_weights(source), source)
     return net.eval().requires_grad_(False)

@@ -214,7 +214,9 @@ def test_by_command_a_checkpoint_is_the_model_that_its_family_reads(name, tmp_pa
         assert refused.exit_code == 2 and next(iter(options)) in refused.output, refused.output
     done = run("import", source, "--out", tmp_path / "out", "--force", *asked)
     assert done.exit_code == 0, done.output
+    before = torch.get_rng_state()
     ours, expected = models.load(tmp_path / "out"), family_of(source)(**options).read(source).model
+    assert torch.equal(torch.get_rng_state(), before)  # the caller's own random numbers do not depend on it
     assert (ours.sde, ours.label, ours.predicts, ours.shape, ours.classes, ours.options) == (
         expected.sde, expected.label, expected.predicts, expected.shape, expected.classes, expected.options,
     )  # fmt: skip
