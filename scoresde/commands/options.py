@@ -2,6 +2,8 @@
 
 import functools
 import json
+import shutil
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
@@ -11,6 +13,7 @@ import click
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from ..core.aligned import aligned
 from ..core.errors import UsageError
 from ..core.options import Options, Registry
 from ..observations.holes import Hole
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from ..metrics import Estimate
 
 T = TypeVar("T", bound=Options)
-
 
 MOST = 10_000_000
 """Samples of one command, at most: of more, the list of their seeds alone fills the memory."""
@@ -214,7 +216,7 @@ def distance_options(samples: int) -> Callable[[Any], Any]:
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
-    """Rows as aligned text, or as JSON.
+    """Rows as aligned text that fits the terminal, or as JSON.
 
     Args:
         rows: The rows, all with the keys of the first.
@@ -226,9 +228,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     if not rows:
         return
     cells = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    for row in cells:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    click.echo("\n".join(aligned(cells, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)))
 
 
 def compared(found: "Estimate") -> dict[str, str]:
