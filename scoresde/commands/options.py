@@ -2,8 +2,6 @@
 
 import functools
 import json
-import shutil
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
@@ -13,7 +11,7 @@ import click
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ..core.aligned import aligned
+from ..core.aligned import aligned, terminal
 from ..core.errors import UsageError
 from ..core.options import Options, Registry
 from ..observations.holes import Hole
@@ -228,7 +226,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     if not rows:
         return
     cells = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
-    click.echo("\n".join(aligned(cells, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)))
+    click.echo("\n".join(aligned(cells, terminal())))
 
 
 def compared(found: "Estimate") -> dict[str, str]:

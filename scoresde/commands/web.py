@@ -1,11 +1,11 @@
 """`scoresde web`: a page for the browser."""
 
-import sys
 from pathlib import Path
 
 import click
 
 from .. import models
+from ..core.aligned import terminal
 from ..core.devices import device
 from ..core.errors import UsageError
 from ..core.signals import ended_at_once
@@ -85,7 +85,7 @@ def web(
         queue = settings.queue()
         app = create_app(settings, queue)
         click.echo(f"The page is at {settings.link}\nPictures are kept in {place}. Ctrl-C ends it.")
-        if not settings.policy.free and sys.stdout.isatty():
+        if not settings.policy.free and terminal():
             click.echo(blocks(settings.link))
         server(app, queue.close).run(sockets=[listener])
 

@@ -1,11 +1,18 @@
 """Rows of texts as lines of aligned columns."""
 
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from textwrap import wrap
 
 NARROW = 12
 """Characters that a folded column has at least."""
+
+
+def terminal() -> int | None:
+    """Characters of a line of the terminal that shows the output; None if it goes elsewhere, or nowhere."""
+    return shutil.get_terminal_size().columns if sys.stdout and sys.stdout.isatty() else None
 
 
 def aligned(rows: Sequence[Sequence[str]], room: int | None = None) -> Iterator[str]:

@@ -30,3 +30,5 @@ def test_a_table_that_is_piped_has_one_line_a_row(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "20")
     print_table(ROWS, False)
     assert len(capsys.readouterr().out.splitlines()) == 3
+    monkeypatch.setattr(sys, "stdout", None)  # as after `>&-`
+    print_table(ROWS, False)
