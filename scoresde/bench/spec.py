@@ -9,6 +9,7 @@ from pydantic import Field, PlainSerializer, field_validator
 
 from ..core.errors import UsageError
 from ..core.options import Options, Registry, hint, table
+from ..core.sentences import separated
 from ..data import DataOptions, data
 from ..metrics import Metric, metrics
 from ..sampling.precision import Asked
@@ -35,7 +36,7 @@ def expand(entry: str | Mapping[str, Any], registry: Registry[T]) -> Iterator[T]
     kind = registry.kind
     if isinstance(entry, str):
         name, _, rest = entry.partition(":")
-        parts = [part.partition("=") for part in filter(None, rest.split(","))]
+        parts = [part.partition("=") for part in separated(rest, registry[name].model_fields)]
         if bad := [key for key, equals, _ in parts if not equals]:
             raise UsageError(f"{bad[0]!r} in {entry!r} has no value: a {kind} is written as name:key=value,key=v1/v2")
         entry = {"name": name, **{key: text.split("/") if "/" in text else text for key, _, text in parts}}

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, ParamSpec, TypeVar, cast, get_args, g
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .errors import UnknownName, UsageError
-from .sentences import an, explain
+from .sentences import an, explain, separated
 from .sentences import hint as hint
 
 T = TypeVar("T", bound="Options")
@@ -206,7 +206,7 @@ class Registry(Mapping[str, type[T]]):
         name, _, rest = value.partition(":")
         cls = self[name]
         options: dict[str, Any] = {}
-        for part in filter(None, rest.split(",")):
+        for part in separated(rest, cls.model_fields):
             key, equals, text = part.partition("=")
             if not equals:
                 raise UsageError(f"{self.kind} options are written as name:key=value, got {value!r}")

@@ -1,10 +1,26 @@
-"""Error messages for wrong options, and words in their right form."""
+"""Error messages for wrong options, words in their right form, and options that are written as text."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+
+
+def separated(text: str, known: Container[str]) -> list[str]:
+    """The parts of a text such as "tol=0.01,controller=pi:b1=1,b2=0", in which b2 belongs to the controller.
+
+    Args:
+        text: Options, separated by commas. What follows a value with options of its own is one of these.
+        known: The keys that are options of the object itself.
+    """
+    parts = list[str]()
+    for part in filter(None, text.split(",")):
+        if parts and ":" in parts[-1] and part.partition("=")[0] not in known:
+            parts[-1] += f",{part}"
+        else:
+            parts.append(part)
+    return parts
 
 
 def hint(word: str, known: Iterable[str]) -> str:

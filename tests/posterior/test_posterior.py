@@ -337,7 +337,8 @@ def test_evaluations_are_counted_at_the_model(name, options, nfe, vjps):
 def test_options_survive_a_table_and_a_text(name):
     sampler = posteriors[name](**{k: v for k, v in SMALL[name].items() if k != "covariance"})
     assert posteriors.build(table(sampler)) == sampler
-    assert posteriors.parse(f"{name}:solver=em:steps=30").solver == solvers["em"](steps=30)
+    text = f"{name}:solver=em:steps=30,grid=karras:rho=3,brownian=false"
+    assert posteriors.parse(text).solver == solvers["em"](steps=30, grid="karras:rho=3")
     assert all(field.description for field in type(sampler).model_fields.values())
 
 

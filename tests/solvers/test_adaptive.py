@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from scoresde.bench.problems import problem, reference
+from scoresde.bench.spec import expand
 from scoresde.core.errors import NumericalError, UsageError
 from scoresde.core.random import generators, stream
 from scoresde.models.base import ObservedModel
@@ -57,6 +58,11 @@ def test_a_step_without_error_does_not_rule_the_next():
 def test_controllers_are_written_as_text():
     for text in ("i", "pi", "pid", "pi:safety=0.8", "i:slowest=0.0,fastest=inf,hold=False"):
         assert str(controllers.parse(text)) == text
+        own = solvers["rk45"](controller=controllers.parse(text), control="max")
+        assert solvers.parse(str(own)) == own
+    text = "rk45:controller=pi:b1=0.5,b2=0.0,tol=0.1"  # tol is the solver's, b2 is not
+    assert solvers.parse(text) == solvers["rk45"](tol=0.1, controller=controllers["pi"](b1=0.5, b2=0))
+    assert list(expand(f"{text}/0.2", solvers)) == [solvers.parse(text), solvers.parse(text.replace("0.1", "0.2"))]
     assert solvers["rk45"](controller="pi:b1=0.5").controller == controllers["pi"](b1=0.5)
     with pytest.raises(UsageError, match="no controller is called 'pd'"):
         solvers["rk45"](controller="pd")
