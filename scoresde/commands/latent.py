@@ -162,6 +162,9 @@ def interpolate_images(
     if len(files) % 2:
         raise UsageError(f"images are interpolated in pairs, got {len(files)} files")
     network, chosen, x, folder = prepare(model, solver, options, files, 2 * count, device_name, precision, compile)
+    if len(x) < 2:
+        raise DataError(f"one image is held out for {folder.name}, and a way leads from one to another: name two files")
+    x = x[: len(x) // 2 * 2]
     target = out or Path("latent") / f"{folder.name}-interpolate"
     with result(target, "interpolate.json", ("sheet.png", "way.gif")) as place:
         shares = torch.linspace(0, 1, frames, dtype=torch.float64).tolist()

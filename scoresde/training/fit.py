@@ -26,6 +26,7 @@ from .initial import begin_from
 from .loop import start
 from .run import Run
 from .sharding import whole
+from .trainable import check
 from .trainer import Callback, follow, shared
 
 Resume = bool | Literal["auto", "must", "never"]
@@ -128,6 +129,7 @@ def fit(
             run.config = adapted(wanted, training, together.world)
             run.digest = together.only_first(lambda: digest(training))
             state = start(run.config, training.shape, device_of(name), training.units, training.class_names)
+            check(run.config.train, training, state.model, together.world)
             if begun:
                 run.resume(state, changed=change)
             elif wanted.train.init_from:

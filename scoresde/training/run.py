@@ -96,6 +96,9 @@ class Run:
             UsageError, DataError, CheckpointError: As `Evaluation`, `TensorBoard` and `Wandb`.
         """
         seen, options = state.images if state else 0, self.config.train
+        if state and data:
+            self.gallery = Gallery(self.config, data, state.model.device)
+            self.evaluation = Evaluation(self.config, data, state.model.device) if options.evaluate_every else None
         self.checkpoints.tidy()
         self.snapshots.tidy()
         self.snapshots.forget(state.step if state else 0)
@@ -109,10 +112,8 @@ class Run:
             self.boards.append(TensorBoard(self.folder, seen))
         if options.wandb:
             self.boards.append(Wandb(self.folder, options.wandb, self.config.tables()))
-        if state and data:
-            self.gallery = Gallery(self.config, data, state.model.device)
+        if self.gallery:
             sheets.save(self.gallery.data(), self.folder / "data.png")
-            self.evaluation = Evaluation(self.config, data, state.model.device) if options.evaluate_every else None
 
     def close(self, kind: type[BaseException] | None = None, *_: object) -> None:
         """Ends what is written beside the run folder, as the last act of a context; with an error, as failed.

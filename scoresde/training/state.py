@@ -102,17 +102,18 @@ def put_back(state: TrainState, found: Checkpoint) -> None:
             model.net.load_state_dict(under(tensors, f"{name}."))
         moments: dict[int, dict[str, Tensor]] = {}
         for key, x in under(tensors, "optimizer.").items():
-            index, name = key.split(".", 1)
-            moments.setdefault(int(index), {})[name] = x
-        for parameter, kept in zip(state.model.parameters(), (moments[i] for i in sorted(moments)), strict=True):
+            place, name = key.split(".", 1)
+            moments.setdefault(int(place), {})[name] = x
+        parameters = list(state.model.parameters())
+        for index, kept in moments.items():  # those that have never had a gradient have none
             for name, x in kept.items():
-                if x.shape == parameter.shape:  # the fused optimiser reads moments in the parameter's own order
-                    kept[name] = torch.empty_like(parameter).copy_(x)
+                if x.shape == parameters[index].shape:  # the fused optimiser reads moments in the parameter's own order
+                    kept[name] = torch.empty_like(parameters[index]).copy_(x)
         groups = state.optimizer.state_dict()["param_groups"]
         state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         if scaler := under(tensors, "scaler."):
             kept = state.scaler.state_dict() | {name: x.item() for name, x in scaler.items()}
             state.scaler.load_state_dict(kept)  # nothing happens if the run was changed to another precision
-    except (RuntimeError, KeyError, ValueError) as error:
+    except (RuntimeError, LookupError, ValueError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"the checkpoint does not fit the configuration: {reason}") from None

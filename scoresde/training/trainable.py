@@ -1,6 +1,7 @@
 """Checks of a configuration before the training."""
 
 from ..core.errors import DataError, UsageError
+from ..core.sentences import many
 from ..data import Dataset, Images
 from ..models.network import NetworkModel
 from .options import TrainOptions
@@ -55,9 +56,9 @@ def labelled(images: Dataset, classes: int, what: str = "the images") -> None:
     if not classes:
         return
     if images.labels is None:
-        raise DataError(f"the network has {classes} classes and {what} have no labels: set network.classes = 0")
+        raise DataError(f"the network has {many(classes, 'class')} and {what} have no labels: set network.classes = 0")
     if int(images.labels.min()) < 0 or int(images.labels.max()) >= classes:
         found = f"{int(images.labels.min())} to {int(images.labels.max())}"
         raise DataError(
-            f"the labels of {what} go from {found}: a network of {classes} classes takes 0 to {classes - 1}"
+            f"the labels of {what} go from {found}: a network of {many(classes, 'class')} takes 0 to {classes - 1}"
         )

@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -87,6 +88,14 @@ def test_interpolate_draws_pairs(run, tmp_path):
     assert "2 ways of 3 images" in said
     with Image.open(tmp_path / "out/way.gif") as way:
         assert way.n_frames == 3
+
+
+@pytest.mark.parametrize(("count", "code", "said"), [(2, 3, "one image is held out for few"), (6, 0, "1 way of 2")])
+def test_images_without_another_have_no_way(run, tmp_path, count, code, said):
+    np.save("few.npy", np.random.default_rng(0).integers(0, 256, (count, 8, 8), np.uint8))
+    recipe = {"data": {"name": "npz", "path": "few.npy", "held_out": 0.5}}
+    models.save(models.load("digits"), tmp_path / "few", {"recipe": recipe})
+    assert said in run("interpolate --model few --frames 2 --solver eab --steps 2 --out out --quiet", code)
 
 
 def test_pictures_of_the_user_are_encoded(run, tmp_path):

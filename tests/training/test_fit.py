@@ -52,6 +52,15 @@ class Net(nn.Module):
         return self.last(torch.tanh(self.first(x) + self.label(label[:, None] / 1000)[:, :, None, None]))
 
 
+class Partly(Net):
+    """One of which a part is not trained, and another one is never used."""
+
+    def __init__(self):
+        super().__init__()
+        self.label.requires_grad_(False)
+        self.unused = nn.Parameter(torch.ones(3))
+
+
 def short(*overrides, **options):
     return fit("digits", overrides=[*SMALL, *overrides], progress=False, device="cpu", **options)
 
@@ -119,16 +128,16 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(kind, pixels):
                 raise StopIteration
             os.kill(os.getpid(), signal.SIGINT)
 
-    net = Net()
+    net = Net() if kind == "signal" else Partly()
     through = short(folder="through", images=pixels, net=net)
     stopped = short(folder="stopped", images=pixels, net=net, callbacks=[interrupt])
     assert stopped.code == (130 if kind == "signal" else 0)
     assert stopped.state.step == 4 and stopped.metrics[-1]["step"] == 4
     assert [path.name for path in stopped.checkpoints.all()] == ["step_000000004"]
-    again = short(folder="stopped", images=pixels, net=Net())  # whose weights are those of the checkpoint
+    again = short(folder="stopped", images=pixels, net=type(net)())  # whose weights are those of the checkpoint
     assert again.code == 0 and again.state.images == 160
     assert same(tensors(again), tensors(through))
-    finished = short(folder="stopped", images=pixels, net=Net(), resume=True)
+    finished = short(folder="stopped", images=pixels, net=type(net)(), resume=True)
     assert finished.state.step == 10 and same(finished.model.state_dict(), again.model.state_dict())
 
 
@@ -216,6 +225,7 @@ def test_an_error_of_a_callback_is_not_swallowed(pixels):
 def test_evaluation_of_given_images_needs_held_out_ones(pixels):
     with pytest.raises(UsageError, match="there are no held-out data to measure with: give held_out"):
         short("train.evaluate_every=80", folder="run", images=pixels)
+    assert not [*Path("run").iterdir()]
     run = short("train.evaluate_every=80", folder="run", images=pixels, held_out=pixels[:16])
     assert [row["images"] for row in run.metrics if "held_out" in row] == [80, 160]
 
