@@ -16,7 +16,7 @@ from ..models.record import replaceable
 from ..observations.tasks import tasks
 from ..sampling.precision import Asked, inferring
 from ..sampling.progress import progress_bar
-from ..training.averages import averaged
+from ..training.averages import averaged, relative
 from .options import compared, distance_options, json_option, network_options, print_table, quiet_option
 
 
@@ -72,11 +72,13 @@ def average(
     task = tasks.parse(content["model"].get("condition", "none"))
     if samples and task.conditional:
         raise UsageError(f"--samples {samples} are of networks without a condition, and {run} has {task}")
+    folders = [out or run / (f"width_{width:g}" if at is None else f"width_{width:g}_at_{at}") for width in widths]
+    for width, folder in zip(widths, folders, strict=True):
+        relative(width)
+        replaceable(folder, told, "average")
     rows = list[dict[str, Any]]()
     real = held_out(run, chosen, samples, progress=progress) if samples else None
-    for width in widths:
-        folder = out or run / (f"width_{width:g}" if at is None else f"width_{width:g}_at_{at}")
-        replaceable(folder, told, "average")
+    for width, folder in zip(widths, folders, strict=True):
         with claimed(folder), progress_bar(None, progress, desc=f"average of width {width:g}", delay=1):
             model, end, error = averaged(run, width, at)
             recipe = {**told, "images": end, "average": {"width": width, "profile_error": error}}

@@ -160,7 +160,7 @@ def interpolate_images(
 ) -> None:
     """Draw the images between two images, for each pair of them, along the sphere of latent codes."""
     if len(files) % 2:
-        raise UsageError(f"images are interpolated in pairs, got {len(files)} files")
+        raise UsageError(f"images are interpolated in pairs, got {many(len(files), 'file')}")
     network, chosen, x, folder = prepare(model, solver, options, files, 2 * count, device_name, precision, compile)
     if len(x) < 2:
         raise DataError(f"one image is held out for {folder.name}, and a way leads from one to another: name two files")

@@ -14,6 +14,7 @@ from ..core.devices import device
 from ..core.errors import DataError, UsageError
 from ..core.options import table
 from ..core.provenance import versions
+from ..core.sentences import many
 from ..data.base import Split
 from ..data.recipes import images_of
 from ..likelihood import NLL, Divergence, Exact, Hutchinson, LatentNLL, latent_nll, mean_vlb, nll
@@ -151,7 +152,7 @@ def likelihood(
     with progress_bar(None, progress, desc="reading images", delay=1):
         title, whole = images_of(came, model, data_name, split)
     if count is not None and count > len(whole):
-        raise UsageError(f"{title} has {len(whole)} images, got -n {count}: leave out -n for all of them")
+        raise UsageError(f"{title} has {many(len(whole), 'image')}, got -n {count}: leave out -n for all of them")
     images = whole if count is None else whole.drawn(count, seed)
     if images.shape != (takes := data_shape(network)):
         raise DataError(f"{model} takes images of shape {takes}, those of {title} have {images.shape}")

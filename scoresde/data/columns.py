@@ -38,7 +38,7 @@ def columns(path: str) -> tuple[Tensor, list[str]]:
         lines, rows = lines[1:], rows[1:]
     for line, row in zip(lines, rows, strict=True):
         if len(row) != len(names):
-            raise DataError(f"{path}, line {line}, has {len(row)} cells, and the first line has {len(names)}")
+            raise DataError(f"{path}, line {line}, has {many(len(row), 'cell')}, and the first line has {len(names)}")
     by_name = list(zip(names, zip(*rows, strict=True), strict=True))
     if counted:
         _warn_of_numbered(path)

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ..core.errors import DataError
 from ..core.random import permutation, stream
+from ..core.sentences import many
 from .base import DataOptions, Split
 
 
@@ -27,8 +28,8 @@ class HeldOut(DataOptions):
         test = min(max(1, round(count * self.held_out)), count - 1) if self.held_out else 0
         if split == "test" and test == 0:
             raise DataError(
-                f"none of the {count} images of {self.path} is held out for testing at a share of {self.held_out:g}: "
-                "give at least two images and a share above 0"
+                f"none of the {many(count, 'image')} of {self.path} is held out for testing at a share of "
+                f"{self.held_out:g}: give at least two images and a share above 0"
             )
         order = permutation(count, stream(0, "held out"))
         return (order[:test] if split == "test" else order[test:]).sort().values

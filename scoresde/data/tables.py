@@ -149,8 +149,8 @@ def _of_csv(text: str, shown: str) -> Iterator[Row]:
     for values in reader:
         if len(values) > len(columns):
             raise DataError(
-                f"{shown}, line {reader.line_num}, has {len(values)} values for {len(columns)} columns: put quotation "
-                "marks around a value that holds a comma"
+                f"{shown}, line {reader.line_num}, has {len(values)} values for {many(len(columns), 'column')}: put "
+                "quotation marks around a value that holds a comma"
             )
         if values:
             yield reader.line_num, dict(zip(columns, values, strict=False))

@@ -27,6 +27,19 @@ class Average(NamedTuple):
     """Distance of the profile that the snapshots allow from the one wanted, relative to the norm of the latter."""
 
 
+def relative(width: float) -> None:
+    """Checks a relative width.
+
+    Args:
+        width: The standard deviation of a profile as a fraction of the training, above 0 and below `WIDEST`.
+
+    Raises:
+        UsageError: There is no profile of this width.
+    """
+    if not 0 < width < WIDEST:
+        raise UsageError(f"a relative width must be above 0 and below {WIDEST:.3f}, got {width:g}")
+
+
 def averaged(run: str | Path, width: float, at: int | None = None) -> Average:
     """The average Σ x_i θ_i of a relative width, from all snapshots θ_i of a run, by `profiles.combination`.
 
@@ -44,12 +57,12 @@ def averaged(run: str | Path, width: float, at: int | None = None) -> Average:
 
     Reference: Karras et al. 2024, https://arxiv.org/abs/2312.02696, section 3.2.
     """
-    if not 0 < width < WIDEST:
-        raise UsageError(f"a relative width must be above 0 and below {WIDEST:.3f}, got {width:g}")
+    relative(width)
     folder = models.locate(run)
     options, found = recorded_config(folder).train, Checkpoints(folder / SNAPSHOTS).all()
     if not found:
-        raise UsageError(f"{run} holds no snapshots: train with train.snapshot_every, such as {options.images // 20}")
+        often = max(options.batch, options.images // 20)
+        raise UsageError(f"{run} holds no snapshots: train with train.snapshot_every, such as {often}")
     ends = [int(path.name[5:]) * options.batch for path in found]
     end = ends[-1] if at is None else at
     if not 0 < end <= ends[-1]:

@@ -12,6 +12,7 @@ import torch
 from ..core.errors import UsageError
 from ..core.files import read_json
 from ..core.parallel import processes
+from ..core.sentences import many
 from ..data import DataOptions, Dataset, Images, Tensors
 from ..models.folder import CONFIG
 from ..models.names import locate
@@ -104,8 +105,8 @@ def planned(facts: Facts, device: torch.device, init_from: str = "") -> dict[str
         )
     if (classes := found["network"].get("classes")) and not facts.classes:
         raise UsageError(
-            f"{init_from} was trained with {classes} classes, and the data have none: give labels, such as a folder of "
-            "pictures for each class, or begin with another model"
+            f"{init_from} was trained with {many(classes, 'class')}, and the data have none: give labels, such as a "
+            "folder of pictures for each class, or begin with another model"
         )
     model = found["model"]
     options |= {"init_from": init_from, "learning_rate": 2e-4, "predicts": model["predicts"]}

@@ -62,7 +62,7 @@ def test_the_column_of_row_numbers_is_left_out(tmp_path: Path, caplog: pytest.Lo
         ("1,,3\n4,5,6\n", "names or numbers, got both"),
         (",2,3\n4,5,6\n", "names or numbers, got both"),
         ("5.1,3.5,cat\n4,5,dog\n", "names or numbers, got both"),
-        ("x,y\n1,2\n3\n", "line 3, has 1 cells, and the first line has 2"),
+        ("x,y\n1,2\n3\n", "line 3, has 1 cell, and the first line has 2"),
         ("x,y\n1,2\n3,\n", "line 3, column y is empty"),
         ("x,y\n1,n/a\n", "line 2, column y holds 'n/a'"),
         ("x;y\n1,5;2\n", "column x holds '1,5'"),

@@ -294,7 +294,8 @@ def test_the_command_writes_models_and_measures_them(run):
 
 def test_what_cannot_be_averaged_is_refused(run):
     run(f"{LINE} train.images=64")
-    assert "must be above 0 and below 0.289, got 0.3" in run("average run --width 0.3", 2)
+    assert "must be above 0 and below 0.289, got 0.3" in run("average run --width 0.07 --width 0.3", 2)
+    assert not Path("run/width_0.07").exists()
     assert "reach from 1 to 64 images, got 65" in run("average run --width 0.1 --at 65", 2)
     assert "is the folder of one width, got 2" in run("average run --width 0.1 --width 0.2 --out x", 2)
     assert "is the run itself" in run("average run --width 0.1 --out ./run", 2)
@@ -311,4 +312,4 @@ def test_what_cannot_be_averaged_is_refused(run):
         "average given --width 0.1 --samples 9", 2
     )
     run(f"{LINE.replace('--out run', '--out plain')} train.images=64 train.snapshot_every=0")
-    assert "holds no snapshots: train with train.snapshot_every" in run("average plain --width 0.1", 2)
+    assert "holds no snapshots: train with train.snapshot_every, such as 16" in run("average plain --width 0.1", 2)

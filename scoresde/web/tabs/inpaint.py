@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ...core.errors import UsageError
+from ...core.sentences import many
 from ...models.network import NetworkModel
 from ...observations.tasks import trained_task
 from ...posterior.photograph import filled
@@ -51,5 +52,6 @@ def known_pixels(bits: NDArray[np.uint8], width: int, height: int) -> Tensor:
         UsageError: There are more or fewer.
     """
     if len(bits) != -(height * width // -8) * 8:
-        raise UsageError(f"the mask of a picture of {width}x{height} has {height * width} bits, got {len(bits)}")
+        count = many(height * width, "bit")
+        raise UsageError(f"the mask of a picture of {width}x{height} has {count}, got {len(bits)}")
     return torch.from_numpy(bits[: height * width] == 0).reshape(height, width)
