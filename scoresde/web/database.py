@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ..core.errors import DataError, ResourceError, ScoreSDEError
@@ -78,7 +78,8 @@ def connect(path: Path) -> sqlite3.Connection:
         ResourceError: It cannot be written, or this Python's SQLite lacks the search.
     """
     try:
-        sqlite3.connect(":memory:").execute(PROBE)
+        with closing(sqlite3.connect(":memory:")) as probe:
+            probe.execute(PROBE)
     except sqlite3.OperationalError as error:
         raise ResourceError(
             f"the catalogue needs SQLite 3.34 or newer with FTS5, and this Python has {sqlite3.sqlite_version} "

@@ -75,7 +75,7 @@ def client(folders, tmp_path_factory):
 
 
 def events(text):
-    parts = [part.split("\n") for part in text.split("\n\n") if part]
+    parts = [part.split("\n") for part in text.split("\n\n") if part and part[0] != ":"]
     return [(first.removeprefix("event: "), json.loads(second.removeprefix("data: "))) for first, second in parts]
 
 

@@ -128,8 +128,8 @@ def test_what_is_damaged_is_refused():
 
 
 def test_memory_is_bounded():
-    """Four million pixels with transparency, laid over white, need more than the 40 MB left to this process."""
-    tight = Limits(memory=160 * 2**20)
+    """Four million pixels with transparency, laid over white, need more than the 130 MB that this process may have."""
+    tight = Limits(memory=130 * 2**20)
     large = encoded(Image.new("RGBA", (2000, 2000), (1, 2, 3, 4)))
     assert refused(large, tight).status == 413
     assert decode(encoded(Image.fromarray(COLOUR)), tight).shape == COLOUR.shape
