@@ -13,8 +13,8 @@ class FlowSDE(SDE):
 
     Networks of flow matching predict z - x_0, whose mean is the velocity of the probability flow. At t = 1 there is no
     signal and λ = -∞, so the process ends at t = 1 - `end`, with noise of standard deviation 1 - `end`. The remaining
-    signal of data with mean m changes a likelihood by about m `end` nats per dimension. `end` is at least 1e-6, since
-    with 1e-8 and less the solver `adams` is wrong by 0.3 on normal data of standard deviation 0.5.
+    signal of data with mean m changes a likelihood by about m `end` nats per dimension. `end` is at least 1e-6: less
+    would change samples by no more than that.
 
     References: Lipman et al. 2023, https://arxiv.org/abs/2210.02747, equation 20; Liu et al. 2023,
     https://arxiv.org/abs/2209.03003, equation 1.

@@ -13,7 +13,7 @@ from .controllers import ControllerOption, Integral
 from .integrals import newton
 from .stepping import Floats, Memory, Stepping, Trial, array, factors, norms, relative
 
-FIRST = 0.5
+FIRST, LONGEST = 0.5, 2.0
 
 
 @solvers("adams")
@@ -23,7 +23,8 @@ class ExponentialAdams(PerSampleSolver):
     x̂_0 is the Newton polynomial through the last evaluations, whatever their distances, up to order max_order. The
     predictor of order k extrapolates it; the evaluation there gives one more divided difference and with it the
     corrector, of order k + 1, whose result is kept. Their difference is the error estimate and costs nothing. Errors
-    of the other orders are estimated too, and the next step has the order that allows the longest step.
+    of the other orders are estimated too, and the next step has the order that allows the longest step. A step is at
+    most 2 long in λ: a longer one could pass over all that changes x̂_0, and see the same mean on both sides.
 
     References: Lu et al. 2022, https://arxiv.org/abs/2211.01095, equation 8, for the integral; Hairer, Norsett and
     Wanner 1993, section III.5, https://doi.org/10.1007/978-3-540-78862-1, for Adams methods of variable step.
@@ -96,4 +97,4 @@ class ExponentialAdams(PerSampleSolver):
         spans = np.cumprod([1.0, *(first - node for node in far[1:])])
         ledger = np.tile([1.0, 1.0, sde.levels([start])[0].sigma, *spans, *far], (len(x), 1))
         memory = (tensor(ledger), *(torch.zeros_like(x) for _ in range(most - 1)))
-        return Stepping(denoise, attempt, x, sde.log_snr, sde.time, order=2, first=FIRST, f=f, memory=memory)
+        return Stepping(denoise, attempt, x, sde.log_snr, sde.time, 2, FIRST, f, memory, LONGEST)

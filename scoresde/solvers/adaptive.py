@@ -171,7 +171,7 @@ def integrate(stepping: Stepping, times: list[float], controller: Controller, so
         planned = np.where(active, length, 1.0) * factor
         if arrived:
             planned = np.where(landed, np.maximum(h, planned), planned)
-        h = np.where(active, planned, h)
+        h = np.where(active, np.minimum(planned, stepping.longest), h)
         if len(stay) and (vanishing := refusals & (h < 1e-15 * np.maximum(np.abs(u), 1e-3))).any():
             raise NumericalError(
                 f"{solver}: the step vanishes at t = {stepping.time(tensor(u))[tensor(vanishing)].min():.3g}; "

@@ -60,6 +60,8 @@ class Stepping(NamedTuple):
     """function(y, start)."""
     memory: Memory = ()
     """The memory of the first attempt."""
+    longest: float = math.inf
+    """Length of any step after the first, at most."""
 
 
 def plain(v: Tensor) -> Tensor:

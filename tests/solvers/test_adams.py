@@ -28,6 +28,19 @@ def test_data_at_a_point_are_reached_exactly(name):
     assert count.calls <= 12
 
 
+@pytest.mark.parametrize(("text", "noise"), [("flow:end=1e-4", lambda t: t / (1 - t)), ("ve:sigma_max=8000", None)])
+def test_no_step_passes_over_all_that_changes(text, noise):
+    """Far in the noise x̂_0 is constant and steps grow: one from there to the data would see the mean at both ends."""
+    sde, std = sdes.parse(text), 0.2
+    model = GaussianModel(torch.zeros(2), torch.full((2,), std**2), sde)
+    x = model.prior(stream(0, "x"), 5, dtype=torch.float64)
+    found = solvers["adams"]().solve(model, x, start=sde.t_max, stop=1e-3)
+    first, last = (noise(t) if noise else 0.01 * 8e5**t for t in (sde.t_max, 1e-3))  # σ/α
+    scale = (1 - 1e-3, 1 - sde.t_max) if noise else (1.0, 1.0)
+    truth = x * scale[0] / scale[1] * ((std**2 + last**2) / (std**2 + first**2)) ** 0.5
+    assert (found - truth).abs().max() < 0.05 * std
+
+
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
 def test_a_polynomial_of_the_log_snr_is_integrated_exactly(order):
     """x̂_0 a polynomial of degree k in λ alone: the corrector of order k + 1 has no error, on steps however uneven."""
