@@ -50,7 +50,7 @@ def click_type(field: FieldInfo) -> "click.ParamType[Any] | type":
         choices = get_args(field.annotation)
         return click.Choice([str(c) for c in choices]) if isinstance(choices[0], str) else type(choices[0])
     listed = get_origin(field.annotation) is tuple  # written as 0.5/0.1
-    return kinds[0] if kinds and kinds[0] in (bool, int, float, str) and not listed else str
+    return kinds[0] if len(kinds) == 1 and kinds[0] in (bool, int, float, str) and not listed else str
 
 
 def field_options(

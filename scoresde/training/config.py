@@ -68,6 +68,8 @@ def read(name: str) -> dict[str, Any]:
         UsageError: There is none, or it is not TOML.
     """
     path = Path(name)
+    if path.is_dir() and name not in names():
+        raise UsageError(f"{name} is a folder, and a configuration is a TOML file, as {path / 'config.toml'} of a run")
     if not path.is_file():
         if name not in names():
             beside = [file.name for file in path.absolute().parent.glob("*")]

@@ -126,6 +126,8 @@ def test_every_solver_samples_from_the_command_line(run, tmp_path, name):
         ("train digits --resume", 2, "holds no checkpoint to resume from"),
         ("train digits data.name=npz data.path=nothing.npz", 3, "nothing.npz"),
         ("train bad.toml", 2, "3 mistakes in the configuration bad.toml"),
+        ("configs broken", 2, "broken is a folder, and a configuration is a TOML file"),
+        ("features fit --data folder --path broken --labels table", 3, "broken holds no pictures"),
     ],
 )
 def test_bad_input_is_one_clear_sentence(run, tmp_path, line, code, message):
