@@ -152,7 +152,7 @@ def sample(
             watch.finish(len(rows))
             if denoise:
                 warn(found, bound)
-            drawn.append((rows.start, replace(as_data(around, found, rows), seeds=own)))
+            drawn.append((rows.start, replace(as_data(around, found, rows, denoise), seeds=own)))
             return found
 
         for _ in in_batches(draw, range(len(numbers)), size, together):
@@ -161,19 +161,20 @@ def sample(
     return together.only_first(lambda: Samples.joined([part for _, part in parts]))
 
 
-def as_data(model: ScoreModel, found: Samples, rows: Sequence[int]) -> Samples:
+def as_data(model: ScoreModel, found: Samples, rows: Sequence[int], ended: bool) -> Samples:
     """Samples as they are handed out, on the CPU: data in their own units, with what is known of them as it was given.
 
     Args:
         model: The model.
         found: What a solver made of it.
         rows: Their numbers, which tell whose measurement each has.
+        ended: Whether they are x_0, of which something is known, and not the state at a time before.
     """
     end = found.x.cpu()
     if model.units is None and model.autoencoder is None:
         return replace(found, x=end)
     x, bound = decoded(model, end) if model.units is None else model.units.to_data(end), posterior_model(model)
-    x = x if bound is None else bound.written(x, rows)
+    x = bound.written(x, rows) if bound is not None and ended else x
     return replace(found, x=x, numbers=model.units is not None, latents=end if model.autoencoder else None)
 
 
@@ -222,7 +223,7 @@ def decode(model: Model, codes: Array, solver: Method = "adams:tol=1e-5", *, pro
     around = model_of(model)
     state = arranged(numbers_of(codes, around.shape, False, "codes"), around.shape, "codes").to(around.device)
     found = _carried(latent.decode, around, state, solver, progress)
-    return as_data(around, found, range(len(state)))
+    return as_data(around, found, range(len(state)), False)
 
 
 def _carried(

@@ -135,6 +135,21 @@ class Inside(WrapperModel):
     """A model of which nothing but its predictions is known."""
 
 
+def test_known_entries_are_not_written_into_states_at_a_time_before_the_data():
+    """x_t = α x_0 + σ z has them with the noise z that it began with, which is nearly the code."""
+    law = LAWS["vector"]
+    mask = torch.tensor([True, False, True, False])
+    method = conditioners["covariance"](covariance=covariance.full(torch.from_numpy(law.c), law.shape))
+    y, code = law.draw(1, "y"), draw((1, 4), "code")
+    model = scoresde.condition(law.model, mask, y, method)
+    end = law.units.to_model(scoresde.decode(model, code, "euler:steps=5").x)
+    log_alpha = -0.25 * 19.9e-6 - 0.5 * 0.1e-3  # of the default process at t = 1e-3
+    truth = math.exp(log_alpha) * law.units.to_model(y) + math.sqrt(-math.expm1(2 * log_alpha)) * code
+    assert torch.allclose(end[:, mask], truth[:, mask], atol=1e-4)
+    state = scoresde.sample(model, "euler", n=2, steps=5, stop=0.5, denoise=False).x
+    assert float((state[0] - state[1])[mask].abs().min()) > 0  # each has noise of its own
+
+
 def test_without_a_covariance_that_of_samples_is_taken(caplog):
     """Which is exact for normal data, up to the error of 1024 samples: a regression of the rest on what is known."""
     law = LAWS["vector"]
