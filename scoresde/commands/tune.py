@@ -74,6 +74,8 @@ def tune(
     """
     folder, wanted = models.locate(model), budgets(nfe)
     network = load(folder, device_name, precision=precision, compile=compile)
+    if network.condition != "none":
+        raise UsageError(f"{model} is trained for {network.condition}: solvers are tuned for samples of noise alone")
     with claimed(place(folder, out)):
         target = home(folder, out)
         found = tune_budgets(

@@ -109,6 +109,8 @@ def _sentence(cls: type[BaseModel], e: dict[str, Any]) -> str:
     if kind in ("model_type", "dataclass_type", "is_instance_of"):
         wanted = str(context.get("class_name", context.get("class")))
         return f"{option} must be {an(wanted)}{', its table or its text' * (kind == 'model_type')}, got {e['input']!r}"
+    if kind == "multiple_of":
+        return f"{option} must be a multiple of {context[kind]:g}, got {e['input']}"
     if kind == "finite_number":
         return f"{option} must be a finite number, got {e['input']}"
     for prefix, words in _KINDS.items():

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 from click.testing import CliRunner
+from tiny import tiny_model
 
 from scoresde import models
 from scoresde.bench.problems import gm2 as gm2_on
@@ -265,6 +266,10 @@ def test_tune_then_sample(run, tmp_path):
         ("tune digits --nfe 0", "--nfe must be whole numbers above 0"),
         ("tune digitz", "no model folder or bundled model is called 'digitz'. Did you mean 'digits'?"),
         ("tune digits --out other", "other holds another model than"),
+        (
+            "tune coloured --out new",
+            "coloured is trained for colour: solvers are tuned for samples of noise alone",
+        ),
         ("sample --solver linear --steps 3 --weights 1/1", "linear with 3 steps takes 6 weights or none, got 2"),
         ("sample --solver linear --steps 3 --times 1/1", "linear with 3 steps takes 3 times or none, got 2"),
         ("sample --solver linear --steps 1 --times 2", "times must lie in (0, 1], got 2"),
@@ -273,5 +278,6 @@ def test_tune_then_sample(run, tmp_path):
 def test_bad_input_is_one_clear_sentence(run, tmp_path, line, message):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.json").write_text("{}")
-    assert message in run(line, 2)
+    tiny_model(tmp_path / "coloured", channels=3, condition="colour")
+    assert message in run(line, 2) and not (tmp_path / "new").exists()
     assert not list(tmp_path.rglob("tuned.json"))

@@ -270,7 +270,7 @@ def test_wrong_inputs_are_refused_by_name() -> None:
     ("options", "words"),
     [
         ({"heads": 3}, "heads must divide the 128"),
-        ({"channels": 6}, "multiple of 4"),
+        ({"channels": 6}, "^channels must be a multiple of 4, got 6$"),
         ({"multipliers": ()}, "mult"),
         ({"groups": 24}, r"must divide the widths \(128, 256, 256, 256\) of all levels, got 24"),
         ({"groups": 8, "group_channels": 4}, "set one of the two"),
