@@ -10,6 +10,8 @@ from torch import Tensor
 from .base import SDE, sdes
 from .preserving import VariancePreserving, softplus
 
+FAINTEST = 1e-8
+"""The smallest α that a process may end with: divided by less, the rounding of a float32 outweighs the data."""
 NOISIEST = 0.25
 """The largest ᾱ = α² that a process or a chain may end with: above it, its end is not near to pure noise."""
 
@@ -38,7 +40,10 @@ class LinearBeta(SDE):
     @model_validator(mode="after")
     def _rises(self) -> Self:
         self._rising("beta_min", "beta_max")
-        ends_in_noise("process", math.exp(-0.5 * (self.beta_min + self.beta_max)), "raise beta_max")
+        last = math.exp(-0.25 * (self.beta_min + self.beta_max))
+        ends_in_noise("process", last**2, "raise beta_max")
+        if last < FAINTEST:
+            raise ValueError(f"the process must end with α ≥ {FAINTEST:g}, got {last:.3g}: lower beta_max")
         return self
 
     def beta(self, t: Tensor) -> Tensor:

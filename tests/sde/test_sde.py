@@ -143,6 +143,9 @@ def test_bad_options():
         with pytest.raises(UsageError, match="the process must end in noise, ᾱ ≤ 0.25, got 0.259: raise beta_max"):
             kind(beta_max=2.6)
         kind(beta_max=2.7)
+        with pytest.raises(UsageError, match="must end with α ≥ 1e-08, got 9.01e-09: lower beta_max"):  # exp(-¼ 74.1)
+            kind(beta_max=74.0)
+        kind(beta_max=73.0)
     with pytest.raises(UsageError, match="sigma_max must be greater"):
         VESDE(sigma_min=2.0, sigma_max=1.0)
     with pytest.raises(UsageError, match="beta_min must be greater than 0, got -1"):
