@@ -40,8 +40,8 @@ OTHERS = 8000
 
 def chosen(task: str, arm: tuple[int, str, str], seed: int) -> list[str]:
     steps, schedule, loss = arm
-    found = ["sde.name=ddpm", f"sde.steps={steps}", f"sde.schedule={schedule}", f"train.seed={seed}"]
-    found += LEARNED if loss == "hybrid" else []
+    found = ["sde.name=ddpm", f"sde.steps={steps}", f"train.seed={seed}", *(LEARNED if loss == "hybrid" else [])]
+    found += [f"sde.schedule={schedule}"]  # after LEARNED, which has the schedule of the published model
     return [*SMALL, *found] if task == "digits" else [*SIZES[8], *BATCH, *GIVEN[task], *found, "train.predicts=eps"]
 
 
