@@ -12,8 +12,8 @@ from scoresde.core.errors import NumericalError, UsageError
 from scoresde.core.random import generators, stream
 from scoresde.models.base import ObservedModel
 from scoresde.models.evaluations import Evaluations
-from scoresde.models.gaussian import GaussianModel
-from scoresde.sde import VPSDE
+from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
+from scoresde.sde import VPSDE, sdes
 from scoresde.solvers import PerSampleSolver, solvers
 from scoresde.solvers.controllers import Controller, controllers
 
@@ -107,6 +107,22 @@ def test_the_first_step_can_be_given(name, mixture):
     begin = 1.0 if name in ("rk23", "rk45", "dop853", "ggf") else mixture.sde.log_snr(torch.ones(1).double())
     gap = (place - begin).abs()
     assert (gap > 0).all() and (gap <= 1.0001e-3).all()
+
+
+@pytest.mark.parametrize("process", ["vp", "ve", "flow"])
+@pytest.mark.parametrize("name", ODES)
+def test_no_step_passes_over_what_changes_between_two_scales(name, process):
+    """N(0, 0.01²) or N(0, 1): at t the variance is at most α² + σ², and x/√(α² + σ²) only falls in size towards data.
+
+    `dpm` took steps of 7 and 8 in log-SNR, whose two orders agreed by chance, to points eight times as far out.
+    """
+    sde = sdes.parse(process)
+    model = GaussianMixtureModel(torch.zeros(2, 2), torch.tensor([[1e-4] * 2, [1.0] * 2]), sde)
+    x = model.prior(stream(0, "x"), 64, dtype=torch.float64)
+    found = solvers[name]().solve(model, x, start=sde.t_max, stop=sde.t_min)
+    least, most = (sde.levels([t])[0] for t in (sde.t_min, sde.t_max))
+    bound = x.abs() * math.hypot(least.alpha, least.sigma) / math.hypot(most.alpha, most.sigma)
+    assert (found.abs() - bound).max() < 0.15, f"{(found.abs() - bound).max():.2f}"
 
 
 @pytest.mark.parametrize("direction", ["down", "up"])
