@@ -155,7 +155,8 @@ def of_samples(model: ScoreModel, method: type[CovarianceUser]) -> Covariance:
         if model.bound is None:
             logging.getLogger("scoresde").warning(
                 "no covariance is known of samples of %d numbers, which are taken for uncorrelated ones: near what is "
-                "known they spread too widely; give the method covariance=estimate(data, 'full')",
+                "known they spread too widely; give the method conditioners['covariance'](covariance=estimate(data, "
+                "'full')), with a tensor of data and estimate of scoresde.observations.covariance",
                 size,
             )
         return Covariance("diagonal", model.shape, torch.ones(model.shape, dtype=torch.float64), ())

@@ -9,6 +9,15 @@ from ..core.options import Registry, WrittenOptions
 from .base import LinearObservation, Observation
 
 
+def is_picture(y: Tensor) -> bool:
+    """Whether a measurement has the shape of grey pictures or of colour pictures.
+
+    Args:
+        y: (B, *m).
+    """
+    return y.ndim == 4 and y.shape[1] in (1, 3)
+
+
 class WrittenObservation(WrittenOptions, Observation):
     """Base of the observations that are nothing but their options. As text: "luma" or "downsample:factor=4"."""
 
@@ -28,6 +37,8 @@ class WrittenObservation(WrittenOptions, Observation):
 
     def shown(self, y: Tensor) -> Tensor:
         """The picture that `read` made y of, or another that stands for y, (B, C, H, W); here y itself.
+
+        If this is no picture, sheets show Aᵀ y.
 
         Args:
             y: The measurement, (B, *m).

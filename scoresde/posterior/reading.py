@@ -18,7 +18,7 @@ from ..observations.composed import last
 from ..observations.cosine import SIDE
 from ..observations.holes import Hole
 from ..observations.jpeg import JPEG
-from ..observations.listed import WrittenObservation
+from ..observations.listed import WrittenObservation, is_picture
 from ..observations.masks import Mask
 from . import photograph
 from .tasks import HOLE, Case, grey, hole, hole_picture
@@ -104,8 +104,13 @@ def read_measured(
         rest = torch.zeros(1, *least)
         for before in parts[:-1] if blocks else parts:  # the file of any picture is padded to blocks
             rest = before.forward(rest)
-        channels, height, width = rest.shape[1:]
         observation.read(rest)  # what no file can hold is refused before one is read
+        if not is_picture(rest):
+            raise UsageError(
+                f"{observation} leaves {tuple(rest.shape[1:])} of a picture, which no file holds: give the original, "
+                "with --degrade, or the measurement to scoresde.condition in Python"
+            )
+        channels, height, width = rest.shape[1:]
     picture = pictures.load_picture(file, "L" if channels == 1 else "RGB")
     whole = mode == "whole" and picture.size != (width, height)
     if whole and where is None and observation == Luma():
@@ -126,6 +131,10 @@ def read_measured(
     if isinstance(observation, LinearObservation):
         found = tuple(observation.adjoint(y).shape[1:])
     shown, placed, beside = observation.shown(y), observation.of_shape(found), dict[str, Image.Image]()
+    if spectral := not is_picture(shown):
+        if not isinstance(observation, LinearObservation):
+            raise UsageError(f"{observation} leaves {tuple(y.shape[1:])}, which no sheet shows: give its class `shown`")
+        shown = observation.adjoint(y)
     if where is not None:
         source = stream(seed, "mask", file.name)
         known = where.known((y.shape[3], y.shape[2]) if isinstance(where.where, Mask) else picture.size, source)
@@ -140,7 +149,7 @@ def read_measured(
         shown, y = torch.where(known, shown, HOLE), torch.where(known, y, HOLE)
         beside = {"mask.png": hole_picture(known)}
     for part in reversed(parts):
-        if isinstance(part, Crop | Downsample):  # back to the size of the original
+        if isinstance(part, Crop | Downsample) and not spectral:  # back to the size of the original
             shown = part.pinv(shown)
 
     def finish(x: Tensor) -> Tensor:

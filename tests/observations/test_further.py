@@ -20,11 +20,12 @@ from scoresde.core.errors import UsageError
 from scoresde.core.random import generators, poisson, stream
 from scoresde.core.units import Units
 from scoresde.models.gaussian import GaussianModel
-from scoresde.observations import Blur, Composed, Crop, Luma, Pixels, Stacked, covariance, observations
+from scoresde.observations import Blur, Composed, Crop, Luma, Noisy, Pixels, Stacked, covariance, observations
 from scoresde.observations.cosine import blockwise, cosines
 from scoresde.observations.covariance import Covariance
 from scoresde.observations.holes import Hole
 from scoresde.observations.jpeg import JPEG
+from scoresde.observations.listed import NamedObservation
 from scoresde.observations.motion import MotionBlur
 from scoresde.observations.phase import Phase
 from scoresde.observations.poisson import Poisson
@@ -397,6 +398,16 @@ def test_names_on_the_command_line():
     assert str(JPEG(quality=10)) == "jpeg:quality=10" and observations.parse("phase") == Phase()
 
 
+class Rows(NamedObservation):
+    """The five lowest frequencies of each row, as another package may define it: y, (B, C, H, 5, 2), is no picture."""
+
+    def forward(self, x):
+        return torch.view_as_real(torch.fft.fft(x, norm="ortho")[..., :5])
+
+    def adjoint(self, y):
+        return torch.fft.ifft(torch.view_as_complex(y.contiguous()), n=16, norm="ortho").real
+
+
 def grey_file(folder, pixels, name="left.png"):
     Image.fromarray(pixels).save(folder / name)
     return folder / name
@@ -426,6 +437,9 @@ def test_a_picture_file_is_read_as_what_is_left(tmp_path):
     assert torch.allclose(again.seen, scaled(pillow(grey, 20))[0].float().clamp_min(-1), atol=1e-5)
     moduli = read_measured(left, (1, 8, 8), Phase(), degrade=True)
     assert moduli.y.shape == (1, 1, 32, 32) and moduli.shape == (1, 16, 16)
+    frequencies = read_measured(left, (1, 8, 8), Composed(Rows(), Noisy(noise=0.01)), degrade=True)
+    kept = np.fft.ifft(np.fft.fft(frequencies.truth.numpy()) * (np.arange(16) < 5)).real
+    assert frequencies.y.shape == (1, 1, 16, 5, 2) and np.abs(frequencies.seen.numpy() - kept).max() < 0.05
     both = read_measured(left, (1, 8, 8), done_to(["downsample:2", "quantised:4"], None), degrade=True)
     assert both.shape == (1, 16, 16) and both.seen.shape == (1, 16, 16) and both.y.shape == (1, 1, 8, 8)
 
@@ -434,6 +448,7 @@ def test_a_picture_file_is_read_as_what_is_left(tmp_path):
     ("observation", "options", "message"),
     [
         (Phase(), {}, "give the original, with --degrade"),
+        (Rows(), {}, "leaves .1, 8, 5, 2. of a picture, which no file holds: give the original, with --degrade"),
         (JPEG(), {"mode": "resize"}, "the blocks of a JPEG file are lost when it is fitted"),
         (Poisson(), {"where": True}, "a hole goes with what is linear, which poisson is not"),
         (JPEG(), {"where": True}, "jpeg leaves no picture"),
@@ -443,7 +458,7 @@ def test_what_a_file_cannot_be_is_refused(observation, options, message, tmp_pat
     options = {**options, "where": Hole((0, 0, 4, 4))} if "where" in options else options
     with pytest.raises(UsageError, match=message):
         read_measured(grey_file(tmp_path, picture(1)[:16, :16, 0]), (1, 8, 8), observation, **options)
-    if isinstance(observation, Phase | Poisson):  # whatever the file is
+    if isinstance(observation, Phase | Poisson | Rows):  # whatever the file is
         with pytest.raises(UsageError, match=message):
             read_measured(tmp_path / "nowhere.png", (1, 8, 8), observation, **options)
 
