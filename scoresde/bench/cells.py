@@ -18,7 +18,7 @@ from .likelihood import LIKELIHOOD
 from .network import NetworkSubject
 from .spec import CONVERGED, Settings, Spec
 from .store import Row, Store
-from .subject import ModelSubject, Subject, Tool, sha256
+from .subject import ModelSubject, Subject, Tool, foreign, sha256
 
 FORMAT = 1
 """Version of a row's layout; another one is another key."""
@@ -73,7 +73,7 @@ class Cell:
                 metrics = [] if "analytic" in self.subject.identity else spec.metric
                 found["metric"] = [(table if by_path else metric_identity)(metric) for metric in metrics]
                 found["paths"] = spec.paths
-        return found
+        return found | foreign(self.solver, *(spec.metric if isinstance(spec, Spec) else []))
 
     @cached_property
     def key(self) -> str:

@@ -31,7 +31,7 @@ from ..sampling.precision import inferring
 from ..sampling.sample import sample
 from ..solvers.unipc import UniPC
 from .spec import Spec
-from .subject import SHOWN, ModelSubject, Tool
+from .subject import SHOWN, ModelSubject, Tool, foreign
 from .unfinished import Batch
 
 CONVERGED = UniPC(steps=800)
@@ -75,7 +75,7 @@ class NetworkSubject(ModelSubject):
         if spec.likelihood and self.model.autoencoder is not None:
             raise UsageError(f"{name} is a model of latents, which has no likelihood of images: give --likelihood 0")
         of = ("sha256", "sde", "network", "model", "autoencoder")
-        described: dict[str, Any] = {key: config[key] for key in of if key in config}
+        described: dict[str, Any] = {key: config[key] for key in of if key in config} | foreign(self.model.sde)
         if self.model.inference != self.exact.inference:
             described["inference"] = self.model.inference.record
         if self.task.conditional:

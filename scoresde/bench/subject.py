@@ -1,9 +1,12 @@
 """What is benchmarked: a model, and the truth or the data that its samples are compared with."""
 
 import hashlib
+import inspect
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import torch
@@ -11,6 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..core.errors import UsageError
+from ..core.files import digest
+from ..core.options import Options
 from ..core.random import generators
 from ..likelihood import Likelihood, log_likelihood
 from ..metrics.base import Estimate
@@ -30,6 +35,39 @@ def sha256(identity: Mapping[str, Any]) -> str:
         identity: The identity.
     """
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def foreign(*parts: Any) -> dict[str, dict[str, str]]:
+    """The code of what is not of this package, whose version does not say it: `plugins` of an identity, or nothing.
+
+    Args:
+        parts: Options, with options inside; anything else is left out.
+    """
+    found: dict[str, str] = {}
+    for part in parts:
+        if isinstance(part, Options):
+            for cls in type(part).__mro__:
+                if issubclass(cls, Options) and not cls.__module__.startswith("scoresde."):
+                    found[f"{cls.__module__}.{cls.__qualname__}"] = code(cls)
+            found |= foreign(*(value for _, value in part)).get("plugins", {})
+    return {"plugins": found} if found else {}
+
+
+def code(cls: type) -> str:
+    """The sha256 of the file that defines a class, or of its own functions if there is none, as in a notebook.
+
+    Args:
+        cls: The class.
+    """
+
+    def body(one: CodeType) -> list[Any]:
+        inner = [body(c) if isinstance(c, CodeType) else repr(c) for c in one.co_consts]
+        return [one.co_code.hex(), one.co_names, inner]
+
+    try:
+        return digest(Path(inspect.getfile(cls)))
+    except (OSError, TypeError):
+        return sha256({name: body(own.__code__) for name, own in vars(cls).items() if inspect.isfunction(own)})
 
 
 Tool = Solver | PosteriorSampler

@@ -1,9 +1,11 @@
 """What a benchmark measures again: data with another content, not data in another place; and no true path twice."""
 
 import hashlib
+import importlib
 import json
 import shutil
 from contextlib import suppress
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from scoresde.bench.report import Report
 from scoresde.bench.run import run
 from scoresde.bench.spec import Spec
 from scoresde.bench.store import Store
+from scoresde.bench.subject import foreign
 from scoresde.metrics import extractors
 
 
@@ -50,6 +53,47 @@ def test_the_place_of_data_and_extractors_is_not_in_a_key_but_their_content_is(p
     net.layers[0].weight += 1
     extractors.save(extractors.FittedExtractor(net, "classifier", 1.0), elsewhere / "digits", {})
     assert [cell.key != old for cell, old in zip(todo(elsewhere), before, strict=True)] == [False, True]
+
+
+OWN = """
+from scoresde.metrics.sliced import SlicedWasserstein
+from scoresde.sde import VPSDE
+from scoresde.solvers.euler import Euler
+
+class Solver(Euler):
+    def step(self, model, x, t, s, generator):
+        return x * (lambda: 0.5)()
+
+class Metric(SlicedWasserstein):
+    pass
+
+class SDE(VPSDE):
+    pass
+"""
+
+
+def test_the_code_of_what_is_of_another_package_is_in_a_key(place, monkeypatch):
+    """A solver, a metric, a process: by the bytes of their file; a class of a notebook by its functions."""
+    monkeypatch.syspath_prepend(place)
+    (place / "own_methods.py").write_text(OWN)
+    own = importlib.import_module("own_methods")
+
+    def keys():
+        changes = [{}, {"solver": own.Solver(steps=2)}, {"metric": [own.Metric()]}]
+        return [todo(place, likelihood=0, **change)[0].key for change in changes] + [foreign(own.SDE())]
+
+    before = keys()
+    assert keys() == before and foreign(own.SDE())["plugins"].keys() == {"own_methods.SDE"}
+    (place / "own_methods.py").write_text(OWN.replace("0.5", "0.25"))
+    assert [new == old for new, old in zip(keys(), before, strict=True)] == [True, False, False, False]
+
+    def in_notebook(text):
+        cell = {"__name__": "__main__"}
+        exec(text, cell)
+        return foreign(cell["Solver"]())
+
+    monkeypatch.setattr("inspect.getfile", Mock(side_effect=OSError))
+    assert in_notebook(OWN) == in_notebook("\n" + OWN) != in_notebook(OWN.replace("0.5", "0.25"))
 
 
 def test_a_row_from_when_the_place_of_data_was_in_the_key_is_still_that_of_its_cell(place):

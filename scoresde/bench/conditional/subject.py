@@ -20,7 +20,7 @@ from ...observations import LinearObservation
 from ...posterior import PosteriorSampler
 from ...sampling.sample import Samples, sample
 from ..cells import changed
-from ..subject import Subject, Tool
+from ..subject import Subject, Tool, foreign
 from .judge import Judge, judged
 from .measurements import Measurements
 from .spec import PosteriorMethod
@@ -49,7 +49,7 @@ class PosteriorSubject(Subject):
         self.name, self.spec = measurements.problem.title, measurements.spec
         self.measurements, self.method, self.denoise = measurements, method, method.denoise
         self.identity = measurements.identity
-        self.around = method.model_dump(mode="json", exclude={"solver", "on"})
+        self.around = method.model_dump(mode="json", exclude={"solver", "on"}) | foreign(measurements.problem, method)
         if isinstance(method.conditioner, Conditioner):
             believed = f"as {method.believed.name}" if method.believed else ""
             self.conditioner = " ".join(filter(None, (method.conditioner.name, changed(method.conditioner), believed)))
