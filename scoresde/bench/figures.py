@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 COLOURS = ("#1c86c7", "#d55e00", "#009e73", "#cc6fa5", "#b08a00", "#3a9bd6", "#8b6bd1", "#7a7a7a")
 """After Okabe and Ito, in tones that are visible on white and on black."""
 MARKERS = "os^Dv<>pP*Xh"
+MARGIN = 1.15
+"""Widths of a legend that are left for it: the fonts of a browser are a little wider than those that are measured."""
 INK = "#010203"
 """A placeholder, which `inline` replaces by the colour of the page's text."""
 
@@ -49,8 +51,7 @@ def curves(
     """
     from matplotlib.figure import Figure  # not pyplot: no window, no global list of figures
 
-    rows = -(-sum(map(bool, series.values())) // 3)
-    figure = Figure(figsize=(4.6, 3.2 + 0.18 * rows), layout="constrained")
+    figure = Figure(figsize=(4.6, 3.2), layout="constrained")
     axes = figure.add_subplot()
     for i, (name, points) in enumerate(series.items()):
         shown = sorted(p for p in points if p.x > 0 and (p.y > 0 or not log_y))
@@ -72,8 +73,20 @@ def curves(
     axes.set_ylabel(y_label, color=INK)
     _quiet(axes)
     _plain_ticks(axes)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8, labelcolor=INK)
+    _legend_below(figure)
     return figure
+
+
+def _legend_below(figure: "Figure") -> None:
+    """A legend under the axes in as many columns as fit, up to three. The figure grows by what the legend takes."""
+    names = len(figure.axes[0].get_legend_handles_labels()[1])
+    for columns in (3, 2, 1):
+        legend = figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8, labelcolor=INK)
+        width = MARGIN * legend.get_window_extent().width / figure.dpi
+        if width <= figure.get_figwidth() or columns == 1:
+            break
+        legend.remove()
+    figure.set_size_inches(max(figure.get_figwidth(), width), figure.get_figheight() + 0.18 * -(-names // columns))
 
 
 def _quiet(axes: "Axes") -> None:

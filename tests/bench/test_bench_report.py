@@ -312,6 +312,17 @@ def test_figures_are_the_same_bytes_twice_and_take_the_colour_of_the_page():
     assert "metadata" not in element and not re.search(r'<g id="', element)
 
 
+@pytest.mark.parametrize("name", ["dpm", "moment kind=full products=3 method=cg error=0 dpm++", "a name " * 20])
+def test_a_figure_holds_its_legend_and_its_axes(name):
+    figure = curves({f"{name} {i}": [Point(10, 1 + i)] for i in range(7)}, "x", "y", level=("floor", 1.0))
+    render(figure)
+    (axes,), (legend,) = figure.axes, figure.legends
+    width, height = figure.bbox.size
+    for box in (legend.get_window_extent(), axes.get_tightbbox()):
+        assert box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height
+    assert axes.bbox.height > 2 * figure.dpi  # and the legend leaves room for what it explains
+
+
 def test_matplotlibs_global_state_is_left_alone():
     import matplotlib
 
