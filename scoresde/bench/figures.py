@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 COLOURS = ("#1c86c7", "#d55e00", "#009e73", "#cc6fa5", "#b08a00", "#3a9bd6", "#8b6bd1", "#7a7a7a")
@@ -72,7 +73,7 @@ def curves(
     axes.set_xlabel(x_label, color=INK)
     axes.set_ylabel(y_label, color=INK)
     _quiet(axes)
-    _plain_ticks(axes)
+    _plain_ticks(axes.xaxis)
     _legend_below(figure)
     return figure
 
@@ -98,13 +99,14 @@ def _quiet(axes: "Axes") -> None:
         spine.set_visible(side in ("left", "bottom"))
 
 
-def _plain_ticks(axes: "Axes") -> None:
-    """Numbers such as 20 and 100 at the ticks of x instead of powers of ten."""
+def _plain_ticks(axis: "Axis") -> None:
+    """Numbers such as 0.2 and 100 at the ticks of a logarithmic axis instead of powers of ten."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    axes.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(10, (1, 2, 5) if high < 1000 * low else (1,)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def panels(groups: Mapping[str, Mapping[str, Sequence[Point]]]) -> "Figure":
@@ -124,6 +126,7 @@ def panels(groups: Mapping[str, Mapping[str, Sequence[Point]]]) -> "Figure":
             axes.plot(x, y, color=colour, label=name, linewidth=1.2, marker=marker, markersize=3)
         if all(p.y > 0 for points in series.values() for p in points):
             axes.set_yscale("log")
+            _plain_ticks(axes.yaxis)
         axes.set_ylabel(y_label, color=INK)
         _quiet(axes)
         if len(series) > 1:
