@@ -16,6 +16,8 @@ FILES = {
     "training/weightings/p2",
     "training/time_laws/mode",
     "observations/tasks/sharpen",
+    "observations/fourier",
+    "conditioners/landweber",
 }
 CONFIG = """
 [data]
@@ -39,7 +41,8 @@ import torch
 from scoresde import models
 from scoresde.conditioners import conditioners
 from scoresde.core.random import generators
-from scoresde.observations import Downsample
+from scoresde.models.gaussian import GaussianModel
+from scoresde.observations import Downsample, observations
 from scoresde.sampling.sample import sample
 from scoresde.solvers import solvers
 
@@ -47,10 +50,15 @@ model, y = models.load("run"), torch.zeros(3, 1, 2, 2)
 around = conditioners["trained"]().condition(model, Downsample(factor=4), y)
 out = sample(around, solvers["ddim"](steps=5), around.prior(generators(range(3)))).x
 print(model.sde.name, model.predicts, model.condition, tuple(out.shape), bool(out.isfinite().all()))
+law, seen = GaussianModel(torch.zeros(1, 8, 8), torch.ones(1, 8, 8), "vp"), observations.parse("fourier:kept=4")
+y = seen.forward(torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8)).expand(3, -1, -1, -1, -1)
+around = conditioners.parse("landweber:iterations=40").condition(law, seen, y)
+out = sample(around, solvers["ddim"](steps=20), around.prior(generators(range(3)))).x
+print(bool((seen.forward(out) - y).abs().max() < 1e-4))
 """
 
 
-def test_six_files_are_six_plugins(tmp_path):
+def test_eight_files_are_eight_plugins(tmp_path):
     for folder in ("scoresde", "configs"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -73,4 +81,4 @@ def test_six_files_are_six_plugins(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["images"] == 48 and rows[-1]["held_out"] > 0
     assert 'weighting = "p2:k=0.6"' in (tmp_path / "run" / "config.toml").read_text()
-    assert run("-c", SAMPLE).split("\n")[0] == "edm residual sharpen:factor=4 (3, 1, 8, 8) True"
+    assert run("-c", SAMPLE).splitlines() == ["edm residual sharpen:factor=4 (3, 1, 8, 8) True", "True"]
