@@ -98,7 +98,8 @@ def log_likelihood(
 
     An evaluation is one forward pass and the products of `divergence` on it. The tolerance holds for the root mean
     square over the D values of y and, with equal weight, for the log-density in nats per dimension. The state is
-    float64, whatever the network's dtype.
+    float64, whatever the network's dtype. The flow from points between narrow modes is stiff: it takes thousands of
+    evaluations, and a tol above 1e-4 can miss most of log p and put it far too high.
 
     Args:
         model: The score model.

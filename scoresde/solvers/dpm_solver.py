@@ -13,7 +13,7 @@ from ..sde import expand
 from .adaptive import PerSampleSolver
 from .base import Order, Ordered, solvers
 from .controllers import ControllerOption, Integral
-from .stepping import Floats, Memory, Stepping, Trial, array, factors, norms, plain, relative
+from .stepping import Floats, Memory, Stepping, Trial, array, factors, judged, norms, plain, relative
 
 FIRST, LONGEST = 0.05, 3.0
 
@@ -84,9 +84,7 @@ class DPMSolver(Ordered, PerSampleSolver):
             unit = plain(low) / columns[-1]
             allowed = relative(unit, memory[0], self.tol).clamp_min_(self.absolute)
             (error,) = norms([plain(high) - plain(low)], self.control, allowed) / scale
-            times_longest = np.abs(h) / LONGEST
-            error = np.where((error <= 1) & (times_longest > 1), times_longest**self.order, error)
-            return Trial(high, error, memory=(unit,))
+            return Trial(high, judged(error, h, LONGEST, self.order), memory=(unit,))
 
         begin = torch.full((len(x),), start, dtype=torch.float64)
         f, memory = eps(x, sde.log_snr(begin)), (x / expand(sde.scale(begin), x),)

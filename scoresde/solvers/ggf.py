@@ -15,9 +15,9 @@ from .base import solvers
 from .brownian import Foresight
 from .controllers import ControllerOption, Integral
 from .embedded_pair import same
-from .stepping import Floats, Memory, Stepping, Trial, array, factors, norms, plain, relative
+from .stepping import Floats, Memory, Stepping, Trial, array, factors, judged, norms, plain, relative
 
-FIRST, EXPONENT = 0.01, 0.9
+FIRST, LONGEST, EXPONENT = 0.01, 2.0, 0.9
 
 
 @solvers("ggf")
@@ -27,8 +27,9 @@ class GGF(PerSampleSolver):
     x' = x + h (f x - g² ∇log p) + g ΔW at the start, h = s - t < 0; x'' has f, g and ∇log p taken at (x', s), and
     the same ΔW. The error is ½ (x'' - x') over max(atol, tol max(|x'|, |x'_before|)). New noise after a rejected step
     would bias the distribution at any tolerance (in one dimension the standard deviation becomes 1.4 times too large),
-    so a shorter step uses a part of the same Brownian path. The evaluation at the start of a step is reused after a
-    rejection.
+    so a shorter step uses a part of the same Brownian path. Samples of few values have errors that are small by chance,
+    so a step longer than 2 in log-SNR is rejected whatever its error. The evaluation at the start of a step is reused
+    after a rejection.
 
     Reference: Jolicoeur-Martineau et al. 2021, https://arxiv.org/abs/2105.14080.
     """
@@ -50,7 +51,8 @@ class GGF(PerSampleSolver):
 
         def attempt(x: Tensor, t: Floats, h: Floats, eps: Tensor, memory: Memory) -> Trial:
             times = torch.from_numpy(np.stack([t, t + h]))
-            f, g, sigma = (array(v(times.flatten())).reshape(times.shape) for v in (sde.f, sde.g, sde.sigma))
+            parts = (sde.f, sde.g, sde.sigma, sde.log_snr)
+            f, g, sigma, log_snr = (array(v(times.flatten())).reshape(times.shape) for v in parts)
             dw, table = path(*times).to(x.device), (h * f, h * g**2 / sigma, g)
             f0, f1, score0, score1, g0, g1 = factors(np.concatenate(table), x)
             euler = torch.addcmul(x, f0, x).addcmul_(score0, eps).addcmul_(g0, dw)
@@ -58,6 +60,7 @@ class GGF(PerSampleSolver):
             again = torch.addcmul(x, f1, euler).addcmul_(score1, end).addcmul_(g1, dw)
             allowed = relative(euler, memory[0], self.tol).clamp_min_(self.absolute)
             (error,) = norms([plain(again) - plain(euler)], self.control, allowed) / 2
+            error = judged(error, log_snr[1] - log_snr[0], LONGEST, 1 / EXPONENT)
             return Trial((euler + again).mul_(0.5), error, memory=(euler,))
 
         f = model.eps(x, torch.full((len(x),), start, dtype=torch.float64))

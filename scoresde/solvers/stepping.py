@@ -64,6 +64,19 @@ class Stepping(NamedTuple):
     """Length of any step after the first, at most."""
 
 
+def judged(error: Floats, length: Floats, longest: float, order: float) -> Floats:
+    """The error, (B,), but above 1 for a step that is too long: over so much noise two estimates agree by chance.
+
+    Args:
+        error: The estimated error over the error allowed, (B,).
+        length: Length of the step in log-SNR, (B,).
+        longest: The length up to which an estimate counts.
+        order: Order k of the error estimate, e ~ hᵏ.
+    """
+    excess: Floats = np.abs(length) / longest
+    return np.where((error <= 1) & (excess > 1), excess**order, error)
+
+
 def plain(v: Tensor) -> Tensor:
     """v without a gradient: the length of a step affects the accuracy of a result, not its value.
 

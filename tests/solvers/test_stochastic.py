@@ -14,8 +14,9 @@ from scoresde.core.errors import UsageError
 from scoresde.core.random import generators, stream
 from scoresde.models.base import ObservedModel
 from scoresde.models.evaluations import Evaluations
-from scoresde.models.gaussian import GaussianModel
+from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.sde import VESDE, VPSDE, SubVPSDE
+from scoresde.sde.flow import FlowSDE
 from scoresde.solvers import solvers
 from scoresde.solvers.brownian import BrownianNoise, BrownianPath, Foresight
 
@@ -270,6 +271,16 @@ def test_ggf_has_the_law_of_the_data(tol):
     spread = abs(out.var() / cov - 1).item() / math.sqrt(2 / (count - 1))
     assert off < Z and spread < Z, f"mean off by {off:.2f}, variance by {spread:.2f} sigma, {count} samples, 1e-6"
     assert info["rejected"] > 1
+
+
+def test_ggf_takes_no_step_that_is_right_by_chance():
+    """Modes of ±5, of deviation 0.1: errors of one value are small on steps over all noise, which ended up to 4 off."""
+    sde = FlowSDE()
+    model = GaussianMixtureModel([[-5.0], [5.0]], [[0.01], [0.01]], sde)
+    x, options = noise((100, 1)), {"start": sde.t_max, "stop": sde.t_min}
+    found = solvers["ggf"](tol=0.05).solve(model, x, **options, generator=stream(0, "ggf"))
+    off = (found.abs() - 5).abs().max().item()
+    assert off < 6 * 0.1, f"{off:.2f} from the nearest mode"
 
 
 def test_ggf_counts_two_evaluations_per_attempt_less_those_kept(gaussian):
