@@ -161,6 +161,7 @@ def _for_data(
         facts, said = _of_path(Path(source), device, own["data"], init_from)
     else:
         facts, said = _of_array(source)
+    said += () if init_from else _few(facts)
     tables: dict[str, Any] = planned(facts, device, init_from)
     for kind in ("sde", "network"):
         if "name" in own.get(kind, {}):
@@ -191,7 +192,7 @@ def _of_path(path: Path, device: torch.device, own: dict[str, Any], init_from: s
         shape = (shape[0], *(side // reduce for side in shape[1:]))
     count = found.count if found.test else found.count - round(found.count * getattr(options, "held_out", 0.0))
     facts = Facts(options, shape, max(count, 1), len(found.classes), found.kind != "tensors")
-    return facts, (*found.said, *_few(facts))
+    return facts, found.said
 
 
 def _of_array(source: Array) -> tuple[Facts, tuple[str, ...]]:
@@ -201,7 +202,6 @@ def _of_array(source: Array) -> tuple[Facts, tuple[str, ...]]:
     facts = Facts(GivenData.of(loaded), loaded.shape, len(loaded), classes, isinstance(loaded, Images))
     return facts, (
         f"{many(len(loaded), 'item')} of shape {loaded.shape}" + f" in {many(classes, 'class')}" * bool(classes),
-        *_few(facts),
     )
 
 

@@ -278,7 +278,8 @@ def test_an_npz_written_anew_is_noticed_and_the_same_pixels_are_not(run):
 
 def test_a_run_begins_with_the_weights_of_a_model(run):
     pictures("mine", 24, colour=False)
-    run("train mine --init-from digits train.images=64 train.learning_rate=1e-9 --out run --device cpu")
+    said = run("train mine --init-from digits train.images=64 train.learning_rate=1e-9 --out run --device cpu")
+    assert "24 pictures" in said and "are few" not in said  # whose advice is what was done
     bundled, ours = models.load("digits"), models.load("run")
     assert ours.options == bundled.options and ours.sde == bundled.sde and str(ours.predicts) == str(bundled.predicts)
     for name, value in bundled.net.state_dict().items():

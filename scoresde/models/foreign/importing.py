@@ -88,6 +88,6 @@ def check(
         raise UsageError(
             f"{source} was read, but its model does not denoise{' these images' if images is not None else ''}: "
             f"{'; '.join(result.faults)}. Use `scoresde import`: if it is a model of other pictures than photographs, "
-            "give some of its kind (--data); if an option was wrong, change it; to keep it as it is, use force (--force)"
+            "give some of its kind (--data); if an option is wrong, change it; to keep it as it is, use force (--force)"
         )
     return result.table()
