@@ -105,12 +105,12 @@ def read(folder: Path, device: str | torch.device = "cpu", net: nn.Module | None
             units=Units.of(config["units"]) if "units" in config else None,
             autoencoder=autoencoder,
         )
-    except KeyError as error:
-        raise CheckpointError(f"{folder / CONFIG} lacks the entry {error}") from None
     except ResourceError:
         raise
-    except (ScoreSDEError, TypeError, ValueError, IndexError) as error:
+    except (ScoreSDEError, TypeError, ValueError, IndexError) as error:  # an unknown name is a KeyError, too
         raise CheckpointError(f"{folder / CONFIG} does not describe a model: {error}") from None
+    except KeyError as error:
+        raise CheckpointError(f"{folder / CONFIG} lacks the entry {error}") from None
     fill(net, folder / WEIGHTS, sha256)
     if autoencoder is not None:
         fill(autoencoder.coder, folder / latent.WEIGHTS, str(config["autoencoder"].get("sha256")))
