@@ -131,7 +131,7 @@ def integrate(stepping: Stepping, times: list[float], controller: Controller, so
     broken, steps, refused = (np.zeros(count) for _ in range(3))
     if not all_finite(f):
         raise failed(array(non_finite(f)))
-    h = np.array(np.broadcast_to(stepping.first, count), dtype=np.float64)
+    h = np.minimum(np.full(count, stepping.first, dtype=np.float64), stepping.longest)
     rejected, past = np.zeros(count, dtype=bool), (np.ones(count), np.ones(count))
     while True:
         left = (goals[goal] - u) * sign

@@ -61,7 +61,7 @@ class Stepping(NamedTuple):
     memory: Memory = ()
     """The memory of the first attempt."""
     longest: float = math.inf
-    """Length of any step after the first, at most."""
+    """Length of any step, at most."""
 
 
 def judged(error: Floats, length: Floats, longest: float, order: float) -> Floats:

@@ -34,11 +34,12 @@ def test_no_step_passes_over_all_that_changes(text, noise):
     sde, std = sdes.parse(text), 0.2
     model = GaussianModel(torch.zeros(2), torch.full((2,), std**2), sde)
     x = model.prior(stream(0, "x"), 5, dtype=torch.float64)
-    found = solvers["adams"]().solve(model, x, start=sde.t_max, stop=1e-3)
+    usual, long = (solvers["adams"](first_step=h).solve(model, x, start=sde.t_max, stop=1e-3) for h in (None, 20))
     first, last = (noise(t) if noise else 0.01 * 8e5**t for t in (sde.t_max, 1e-3))  # σ/α
     scale = (1 - 1e-3, 1 - sde.t_max) if noise else (1.0, 1.0)
     truth = x * scale[0] / scale[1] * ((std**2 + last**2) / (std**2 + first**2)) ** 0.5
-    assert (found - truth).abs().max() < 0.05 * std
+    assert (usual - truth).abs().max() < 0.05 * std
+    assert (long - truth).abs().max() < 0.05 * std
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
