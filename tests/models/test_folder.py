@@ -107,7 +107,7 @@ def test_no_flipped_bit_and_no_cut_is_ever_used(folder):
         (lambda f: (f / "config.json").write_text("{"), "config.json is unreadable"),
         (lambda f: (f / "config.json").write_text("[]"), "must hold a JSON object"),
         (lambda f: edit(f, format=99), "has the format 99; this version reads format 1"),
-        (lambda f: edit(f, network={"name": "transformer"}), "does not describe a model: no network is called 'transformer'"),
+        (lambda f: edit(f, network={"name": "transformer"}), "a model: no network is called 'transformer'"),
         (lambda f: edit(f, network={"name": "unet", "channels": 8}), "does not fit its config"),
         (lambda f: edit(f, shape=["a"]), "does not describe a model"),
         (lambda f: edit(f, sde={"name": "vp", "beta_min": -1}), "beta_min must be greater than 0, got -1"),
