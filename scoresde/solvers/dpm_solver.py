@@ -15,7 +15,7 @@ from .base import Order, Ordered, solvers
 from .controllers import ControllerOption, Integral
 from .stepping import Floats, Memory, Stepping, Trial, array, factors, judged, norms, plain, relative
 
-FIRST, LONGEST = 0.05, 3.0
+FIRST, LONGEST = 0.05, 3.25
 
 
 def excess(h: Floats) -> Floats:
@@ -35,7 +35,7 @@ class DPMSolver(Ordered, PerSampleSolver):
     x_s = α_s/α_t x - σ_s (eʰ - 1) ε - ..., h = λ_s - λ_t. The error is the distance of the two orders over
     max(atol, tol max(|x|, |x'|)), with x' the lower-order state of the step before. All of them are first divided by
     √(α² + σ²), each at its own time; otherwise, in a variance-exploding process, x' would be so large that every step
-    is accepted. A step longer than 3 in λ is rejected whatever its error: both orders could pass over all that changes
+    is accepted. A step above 3.25 in λ is rejected whatever its error: both orders could pass over all that changes
     ε, and agree. The evaluation at the start of a step is reused after a rejection, so NFE is lower than published by
     the number of rejected steps.
 
