@@ -77,7 +77,7 @@ def sample(
         start: Time at which the solver starts; `scoresde.sde.time_at(model.sde, 0.4)` is at 40 % of the process.
         stop: Time at which the solver ends; by default the `t_min` of the process.
         denoise: Returns E[x_0 | x_stop] instead of x_stop, for one more evaluation. Details of the data below σ/α at
-            `stop`, by default 0.01 in `vp` and `ve`, go with the noise: take an earlier `stop` for them.
+            `stop`, by default 0.01 in `vp` and `ve`, go with the noise: take a smaller `stop` for them.
         batch: Samples at a time.
         dtype: Dtype of the samples; the network uses its own.
         observers: Called with (x, t, eps) after each evaluation of the model, batch by batch, in the model's units.

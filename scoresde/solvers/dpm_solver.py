@@ -1,6 +1,7 @@
 """DPM-Solver with adaptive steps, as published."""
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -44,9 +45,7 @@ class DPMSolver(Ordered, PerSampleSolver):
 
     examples = ({"order": 2},)
     tol: float = Field(5e-2, gt=0, lt=1, description="Relative error allowed per step.")
-    atol: float | None = Field(
-        0.0078, gt=0, le=1e3, description="Absolute error allowed per step; by default the value of tol."
-    )
+    largest_atol: ClassVar[float] = 0.0078
     controller: ControllerOption = Integral(slowest=0, fastest=math.inf, hold=False)
     orders = (2, 3)
     order: Order = 3

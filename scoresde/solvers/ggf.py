@@ -36,9 +36,7 @@ class GGF(PerSampleSolver):
 
     stochastic: ClassVar[bool] = True
     tol: float = Field(1e-2, gt=0, lt=1, description="Relative error allowed per step.")
-    atol: float | None = Field(
-        0.0078, gt=0, le=1e3, description="Absolute error allowed per step; by default the value of tol."
-    )
+    largest_atol: ClassVar[float] = 0.0078
 
     controller: ControllerOption = Integral(slowest=0, fastest=math.inf, hold=False)
 

@@ -36,20 +36,6 @@ class Loose(RK45):
         return RK45.stepping(loose, model, x, *rest)
 
 
-class Unscaled(solvers["dpm"]):
-    """Its error is relative to the state of the step before as it was, although that may have had far more noise."""
-
-    def stepping(self, model, x, *rest):
-        good = super().stepping(model, x, *rest)
-
-        def attempt(x, log_snr, h, eps, memory):
-            trial = good.attempt(x, log_snr, h, eps, memory)
-            scale = model.sde.scale(model.sde.time(torch.from_numpy(log_snr + h)))
-            return trial._replace(memory=(trial.memory[0] * scale[:, None],))
-
-        return good._replace(attempt=attempt, memory=(x,))
-
-
 class Ahead(Euler):
     """Begins at t = 1, wherever the process ends."""
 
@@ -188,7 +174,6 @@ BROKEN = [
     ("law on flow", Restless),
     ("law on flow", Ahead),
     ("error bounded where noise is large", Loose),
-    ("error bounded where noise is large", Unscaled),
     ("a function of its seed", Own),
     ("independent of its batch", Centred),
     ("evaluations counted", Hidden),

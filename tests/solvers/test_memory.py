@@ -11,7 +11,7 @@ from scoresde.models.gaussian import GaussianModel
 from scoresde.sde import VPSDE
 from scoresde.solvers import GridSolver, solvers
 
-MOST = {"adams": 22, "dop853": 19, "rk45": 13, "torchdiffeq": 20}
+MOST = {"adams": 22, "dop853": 19, "dpm": 12, "rk45": 13, "torchdiffeq": 20}
 """States alive at an evaluation, as documented: the caller's noise, the model's input and copies on the way among them.
 Other adaptive solvers hold at most 11, and those on a grid at most 9."""
 CASES = [(name, options) for name, cls in solvers.all().items() for options in ({}, *cls.examples)]
@@ -43,7 +43,8 @@ def test_states_held_do_not_grow_with_the_steps(name, options):
     x = model.prior(stream(0, "x"), 3, dtype=torch.float64)
     grid = issubclass(solvers[name], GridSolver)
     budget = "nfe" if name == "dpm-fast" else "steps"
-    few, many = ({budget: 6}, {budget: 24}) if grid or name == "dpm-fast" else ({"tol": 1e-3}, {"tol": 1e-5})
+    least = 1e-2 if name == "ggf" else 1e-5  # a stochastic method takes 1/tol steps and more
+    few, many = ({budget: 6}, {budget: 24}) if grid or name == "dpm-fast" else ({"tol": 30 * least}, {"tol": least})
     short, long = (peak(solvers[name](**{**options, **own}), model, x) for own in (few, many))
     assert long <= MOST.get(name, 9 if budget in many else 11), f"{long} states"
     assert long <= short + 2, f"{short} states at first, {long} with more steps"

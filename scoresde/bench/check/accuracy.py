@@ -115,7 +115,7 @@ def _order_of_adaptive_steps(build: Build, fast: bool) -> Finding:
     claimed, model, x, points = build().claimed_order, gaussian(), noise(16 if fast else 64, 3), []
     for exponent in (-3.5, -5) if claimed < 3 else (-4, -7) if claimed < 4 else (-6, -11):
         info: dict[str, float] = {}
-        solver = build(tol=10.0**exponent, atol=10.0**exponent)
+        solver = build(tol=10.0**exponent)
         out = solver.solve(model, x, start=1.0, stop=STOP, info=info)
         points.append((info["steps"], rms(out - model.flow(x, 1.0, STOP))))
     if points[0][0] == points[1][0]:
@@ -135,7 +135,7 @@ def _error_proportional_to_the_tolerance(build: Build, fast: bool) -> Finding:
     ratios, largest, calls = [], [], []
     for tol in tols:
         count = Evaluations()
-        error = solve(build(tol=tol, atol=tol), ObservedModel(model, count), x) - truth
+        error = solve(build(tol=tol), ObservedModel(model, count), x) - truth
         ratios.append(rms(error) / tol)
         largest.append(float(error.abs().max()) / tol)
         calls.append(count.calls)

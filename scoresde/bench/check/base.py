@@ -141,7 +141,7 @@ def finely(build: Build, steps: int) -> Solver:
         tol = 2e-2 if steps <= 200 else 1e-2
     else:
         tol = 1e-3 if steps <= 80 else 1e-4
-    budgets: tuple[dict[str, float], ...] = ({"steps": steps}, {"nfe": steps}, {"tol": tol, "atol": tol})
+    budgets: tuple[dict[str, float], ...] = ({"steps": steps}, {"nfe": steps}, {"tol": tol})
     options = next((budget for budget in budgets if budget.keys() <= known), {})
     # A Langevin step has a bias of its own, proportional to snr², which more steps do not remove.
     return build(**options, **({"snr": 0.05} if "snr" in known else {}))
