@@ -20,7 +20,7 @@ from .run import Run
 
 Callback = Callable[[TrainState], object]
 SPARE, LONGEST = 0.1, 60.0
-"""Last share of the time of a run, and most seconds, in which it is saved."""
+"""Last share of the time of a run, and most seconds, in which it is saved and draws a last sheet."""
 
 
 def early(options: TrainOptions, images: int) -> bool:
@@ -126,14 +126,15 @@ def follow(
             bar.update(options.batch)
             figures = parts(*state.since)
             bar.set_postfix_str(", ".join(f"{name} {value:.4f}" for name, value in figures.items()), refresh=False)
-            over = end is not None and time.monotonic() > end - min(SPARE * (end - began), LONGEST)
-            enough = (bool(callbacks) or end is not None) and together.any(
-                _asked_to_stop(callbacks, state) or over, state.model.device
+            device = state.model.device
+            over = end is not None and together.any(
+                time.monotonic() > end - min(SPARE * (end - began), LONGEST), device
             )
-            stop = together.any(bool(signals.code), state.model.device) or enough
+            enough = bool(callbacks) and together.any(_asked_to_stop(callbacks, state), device)
+            stop = together.any(bool(signals.code), device) or enough
             last = state.images >= options.images
 
-            def due(every: int, end: bool = last or stop) -> bool:
+            def due(every: int, end: bool = last or stop or over) -> bool:
                 return end or state.images // every > (state.images - options.batch) // every
 
             if due(options.log_every):
@@ -145,7 +146,7 @@ def follow(
             if due(options.save_every):
                 run.save(state)
             if stop:
-                return 0 if last or enough else signals.code or CODES["SIGTERM"]
+                return 0 if last or enough or over else signals.code or CODES["SIGTERM"]
 
             def check(*_: object) -> None:
                 signals.check()
@@ -155,6 +156,8 @@ def follow(
             with suppress(Stopped):  # the next step sees the signal, too, and saves
                 if due(options.sample_every) or early(options, state.images):
                     run.draw(state, check)  # after the checkpoint, which an error while sampling must not cost
-                if options.evaluate_every and due(options.evaluate_every):
+                if options.evaluate_every and due(options.evaluate_every, last):
                     run.evaluate(state, check)
+            if over:
+                return 0
     return 0

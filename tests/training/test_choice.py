@@ -18,7 +18,7 @@ from scoresde.core.random import numpy_stream
 from scoresde.data import Images, Tensors, data
 from scoresde.models.record import recipe as recipe_of
 from scoresde.training import config as configuration
-from scoresde.training import plan
+from scoresde.training import plan, trainer
 from scoresde.training.adapt import adapted
 from scoresde.training.choice import chosen, folder_for, is_data
 from scoresde.training.fit import _kept, fit
@@ -189,11 +189,13 @@ def test_a_run_ends_within_its_time(run):
 def test_the_time_ends_a_run_that_is_slower_than_was_measured(monkeypatch):
     pictures("mine", 30)
     monkeypatch.setattr(plan, "speed_of", lambda *_: 1e6)
+    monkeypatch.setattr(trainer, "SPARE", 0.7)
     begun = time.monotonic()
     overrides = ["data.size=8", "network.channels=4", "network.group_channels=4"]
     run = fit("mine", "run", seconds=3, overrides=overrides, device="cpu", progress=False)
     assert time.monotonic() - begun < 30
     assert run.state.images < run.config.train.images and run.checkpoints.any() and run.code == 0
+    assert Path(f"run/samples/images_{run.state.images:09d}.png").exists()  # what it ended with is seen
     again = fit("run", overrides=[f"train.images={run.state.images + 64}"], device="cpu", progress=False)
     assert again.folder == Path("run") and again.state.images >= run.state.images + 64
 
