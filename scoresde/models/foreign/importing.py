@@ -87,7 +87,7 @@ def check(
     if not result.passed and not force:
         raise UsageError(
             f"{source} was read, but its model does not denoise{' these images' if images is not None else ''}: "
-            f"{'; '.join(result.faults)}. Use `scoresde import`: if it is a model of other pictures than photographs, "
-            "give some of its kind (--data); if an option is wrong, change it; to keep it as it is, use force (--force)"
+            f"{'; '.join(result.faults)}. If it is a model of other pictures than photographs, give `scoresde import` "
+            "some of its kind (--data); if an option is wrong, change it; to keep it as it is, import with force (--force)"
         )
     return result.table()
