@@ -88,6 +88,6 @@ def check(
         raise UsageError(
             f"{source} was read, but its model does not denoise{' these images' if images is not None else ''}: "
             f"{'; '.join(result.faults)}. If it is a model of other pictures than photographs, give `scoresde import` "
-            "some of its kind (--data); if an option is wrong, change it; to keep it as it is, import with force (--force)"
+            "some of its kind (--data); if an option is wrong, change it; to keep it so, import it with force (--force)"
         )
     return result.table()
