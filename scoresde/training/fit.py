@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -154,6 +155,13 @@ def _joined(device: str | torch.device) -> Iterator[str | torch.device]:
         yield name
 
 
+class _Dated(logging.Formatter):
+    """Lines with the date in the form of the lines of progress."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  # logging's name
+        return datetime.fromtimestamp(record.created).astimezone().isoformat(" ", "seconds")
+
+
 @contextmanager
 def _kept(file: Path) -> Iterator[None]:
     """A context in which warnings are also added to a file; one that cannot be written is told of elsewhere.
@@ -161,7 +169,7 @@ def _kept(file: Path) -> Iterator[None]:
     Python prints warnings that no handler takes. With that of the file there is one, so the printing is added, too.
     """
     handler = logging.FileHandler(file, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(_Dated("%(asctime)s %(message)s"))
     handler.handleError = lambda record: None  # type: ignore[method-assign]
     log = logging.getLogger("scoresde")
     taken = [handler] if log.hasHandlers() or not logging.lastResort else [handler, logging.lastResort]
