@@ -158,7 +158,7 @@ def _joined(device: str | torch.device) -> Iterator[str | torch.device]:
 class _Dated(logging.Formatter):
     """Lines with the date in the form of the lines of progress."""
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  # logging's name
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         return datetime.fromtimestamp(record.created).astimezone().isoformat(" ", "seconds")
 
 
