@@ -190,11 +190,11 @@ def test_a_run_ends_within_its_time(run):
 def test_the_time_ends_a_run_that_is_slower_than_was_measured(monkeypatch):
     pictures("mine", 30)
     monkeypatch.setattr(plan, "speed_of", lambda *_: 1e6)
-    monkeypatch.setattr(trainer, "SPARE", 0.7)
+    monkeypatch.setattr(trainer, "SPARE", 0.97)  # two seconds of training, and enough for a sheet on a busy machine
     begun = time.monotonic()
     overrides = ["data.size=8", "network.channels=4", "network.group_channels=4"]
-    run = fit("mine", "run", seconds=3, overrides=overrides, device="cpu", progress=False)
-    assert time.monotonic() - begun < 30
+    run = fit("mine", "run", seconds=60, overrides=overrides, device="cpu", progress=False)
+    assert time.monotonic() - begun < 70
     assert run.state.images < run.config.train.images and run.checkpoints.any() and run.code == 0
     assert Path(f"run/samples/images_{run.state.images:09d}.png").exists()  # what it ended with is seen
     again = fit("run", overrides=[f"train.images={run.state.images + 64}"], device="cpu", progress=False)
