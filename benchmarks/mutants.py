@@ -370,7 +370,7 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("sde/flow.py", "torch.sqrt(2 * t / (1 - t))", "torch.sqrt(t / (1 - t))", "the noise of a flow's equation", "flow"),
     ("sde/flow.py", "def prior_std(self) -> float:\n        return 1 - self.end", "def prior_std(self) -> float:\n        return 1.0", "noise of the end that is not reached", "flow"),
     ("sde/given_chain.py", "given[:-1] if given and given[-1] == 0 else given", "given", "a level without signal kept", "given_chain"),
-    (S + "dpm_solver.py", "plain(low) / columns[-1]", "plain(low)", "x' at the scale of its own time", "solvers -k tol_alone"),
+    (S + "dpm_solver.py", "plain(low) / columns[-1]", "plain(low)", "x' at the scale of its own time", "adaptive -k tol_alone"),
     ("training/time_laws/log_normal.py", "sde.time(-(self.mean", "sde.time((self.mean", "noise for signal", "weightings"),
     ("training/weightings/edm.py", "1 + torch.exp(-2 *", "1 + torch.exp(-", "EDM's weight", "weightings"),
     (F + "check.py", "if not error <= LEFT * level", "if not error <= 9 * level", "noise left is no fault", "import_check"),
