@@ -32,7 +32,7 @@ pipeline = {pipeline}.from_pretrained("{name}")
 {call}
 ```
 
-With all solvers of scoresde: `scoresde import {name} --out models/{name}`.
+With all solvers of scoresde: `scoresde import {name} --out models/{name}{given}`.
 
 ## How it came about
 
@@ -66,8 +66,15 @@ def card(model: NetworkModel, pipeline: str, name: str, error: float, record: Ma
         pipeline=pipeline,
         rows="\n".join(f"| {key} | {value} |" for key, value in facts.items()),
         call=_call(model, pipeline),
+        given=_given(model, pipeline, record.get("recipe", {}).get("data", {})),
         origin=f"```json\n{json.dumps(told, indent=2)}\n```" if told else "It is not recorded.",
     )
+
+
+def _given(model: NetworkModel, pipeline: str, data: Mapping[str, Any]) -> str:
+    """What the import cannot read from the folder: the class that is none, and other pictures than photographs."""
+    classes = f" --classes {model.classes}" if model.classes and pipeline != "DiTPipeline" else ""
+    return classes + (f" --data {data['name']}" if "name" in data and "path" not in data else "")
 
 
 def _call(model: NetworkModel, pipeline: str) -> str:

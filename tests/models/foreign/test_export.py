@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -307,11 +308,17 @@ def test_a_wrong_scheduler_does_not_pass_the_check(change, tmp_path, monkeypatch
 
 
 def test_the_command_exports_and_prints_the_difference(tmp_path):
-    models.save(trained(), tmp_path / "m", {"recipe": {"command": "scoresde train flowers", "seed": 5}})
+    recipe = {"command": "scoresde train flowers", "seed": 5, "data": {"name": "cifar100", "root": "data"}}
+    models.save(trained(classes=3), tmp_path / "m", {"recipe": recipe})
     run = CliRunner().invoke(cli, ["export", str(tmp_path / "m"), "--out", str(tmp_path / "out")])
     assert run.exit_code == 0 and "DDIMPipeline, equal to" in run.output, run.output
     card = (tmp_path / "out/README.md").read_text()
     assert "library_name: diffusers" in card and "scoresde train flowers" in card and "3 x 8 x 8" in card
+    # The way back, as the card says it, but for the pictures of the check, which a test does not download.
+    back = re.search(r"`scoresde (import out --out models/out) (--classes 3) --data cifar100`", card)
+    path = ["import", str(tmp_path / "out"), "--out", str(tmp_path / "back")]
+    run = CliRunner().invoke(cli, [*path, *back[2].split(), "--force"])
+    assert run.exit_code == 0 and models.load(tmp_path / "back").null_class, run.output
     run = CliRunner().invoke(cli, ["export", str(tmp_path / "m"), "--out", str(tmp_path / "other"), "--json"])
     assert json.loads(run.output)["difference"] < 1e-5
     run = CliRunner().invoke(cli, ["export", "digits", "--out", str(tmp_path / "digits")])
