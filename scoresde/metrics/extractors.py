@@ -123,7 +123,6 @@ def fit(
         watch: Called after each step with the images seen so far and the loss.
 
     Raises:
-        UsageError: There are fewer images than fill a batch.
         NumericalError: The loss is not finite.
     """
     seed_global(options.seed)

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..core.errors import NumericalError, UsageError
+from ..core.errors import NumericalError
 from ..core.options import Options
 from ..core.random import permutation, stream
 
@@ -19,7 +19,7 @@ class Training(Options):
     """Options of a short training."""
 
     images: int = Field(100_000, ge=1, description="Images seen in training, with repetitions.")
-    batch: int = Field(100, ge=2, description="Images per step.")
+    batch: int = Field(100, ge=2, description="Images per step; all, if there are fewer.")
     learning_rate: float = Field(2e-3, gt=0, description="Highest learning rate; it falls to 0 as a cosine.")
     seed: int = Field(0, ge=0, description="Seed of the weights and of the order of the images.")
 
@@ -41,17 +41,14 @@ def minimise(
         watch: Called after each step with the items seen so far and the loss.
 
     Raises:
-        UsageError: There are fewer items than fill a batch.
         NumericalError: The loss is not finite.
     """
-    if count < options.batch:
-        raise UsageError(f"batch must be at most the number of images, {count}, got {options.batch}")
     optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=0.01)
-    epoch, seen, order = 0, 0, torch.empty(0, dtype=torch.int64)
+    batch, epoch, seen, order = min(options.batch, count), 0, 0, torch.empty(0, dtype=torch.int64)
     while seen < options.images:
-        if len(order) < options.batch:  # an incomplete batch at the end of an epoch is left out
+        if len(order) < batch:  # an incomplete batch at the end of an epoch is left out
             order, epoch = permutation(count, stream(options.seed, "order", epoch)), epoch + 1
-        index, order = order[: options.batch], order[options.batch :]
+        index, order = order[:batch], order[batch:]
         found = loss(index, seen)
         if not math.isfinite(found.item()):
             raise NumericalError(f"the loss is {found.item()} after {seen} images: lower the learning rate")
@@ -60,5 +57,5 @@ def minimise(
         optimizer.zero_grad(set_to_none=True)
         found.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        seen += options.batch
+        seen += batch
         watch(seen, found.item())

@@ -75,7 +75,7 @@ def fit(
 
     Raises:
         DataError: The data have no labels, or are no data of the model.
-        UsageError: There are fewer items than fill a batch, or the network does not take their shape.
+        UsageError: The network does not take their shape.
         NumericalError: The loss is not finite.
 
     Reference: Dhariwal and Nichol 2021, https://arxiv.org/abs/2105.05233, section 4.

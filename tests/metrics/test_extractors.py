@@ -62,13 +62,14 @@ def test_a_seed_makes_the_same_extractor(digits, classifier):
 def test_any_shape_of_image(shape, labelled):
     pixels = torch.randint(256, (12, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     some = Images(pixels, labels=torch.arange(12) % 3 if labelled else None)
-    made = extractors.fit(some, some, FitOptions(images=40, batch=4, width=4, dimension=5))
+    seen = []
+    options = FitOptions(images=40, batch=24, width=4, dimension=5)
+    made = extractors.fit(some, some, options, watch=lambda count, loss: seen.append(count))
     assert made.extractor(some.scaled()).shape == (12, 5)
+    assert seen == [12, 24, 36, 48]  # a batch is all images where there are fewer than it holds
 
 
 def test_what_training_refuses(digits):
-    with pytest.raises(UsageError, match="batch must be at most the number of images, 1500, got 2000"):
-        extractors.fit(*digits, FitOptions(batch=2000))
     with pytest.raises(NumericalError, match="the loss is .* lower the learning rate"):
         extractors.fit(*digits, FitOptions(learning_rate=1e30, images=2000))
 
