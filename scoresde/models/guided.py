@@ -38,8 +38,8 @@ class GuidedModel(WrapperModel):
 
     The scale w = 1 is the model of p(x | c), and w = 0 that of p(x). Above 1, samples become more typical of their
     class and less diverse, and do not follow p(x | c). A guided evaluation calls the model once, with twice the rows:
-    it counts once in the NFE and twice in the work. A model that is bound to B samples is called twice. A learned
-    variance is that of the class.
+    it counts once in the NFE and twice in the work, with a scale of 0 or 1 once. A model that is bound to B samples is
+    called twice. A learned variance is that of the class, but for w = 0.
 
     References: Ho and Salimans 2022, https://arxiv.org/abs/2207.12598, equation 6, whose w is ours less 1;
     Kynkäänniemi et al. 2024, https://arxiv.org/abs/2404.07724, for the interval.
@@ -100,17 +100,17 @@ class GuidedModel(WrapperModel):
             classless(self)
         if len(x) != len(self.labels):
             raise UsageError(f"the model is guided to the classes of {many(len(self.labels), 'sample')}, got {len(x)}")
-        inside = held(t, self.interval)
-        if self.scale == 1 or not bool(inside.any()):
-            return self.model.evaluate(x, t, self.labels)
-        none = torch.full_like(self.labels, self.model.classes)
+        inside, none = held(t, self.interval), torch.full_like(self.labels, self.model.classes)
+        if self.scale in (0, 1) or not bool(inside.any()):
+            of_one = self.labels if self.scale else torch.where(inside.to(none.device), none, self.labels)
+            return self.model.evaluate(x, t, of_one)
         if self.model.bound is None:
             both = self.model.evaluate(torch.cat([x, x]), torch.cat([t, t]), torch.cat([self.labels, none]))
             of_class, of_none = both.eps.chunk(2)
             share = None if both.share is None else both.share[: len(x)]
         else:
             (of_class, share), of_none = self.model.evaluate(x, t, self.labels), self.model.evaluate(x, t, none).eps
-        more = expand(torch.where(inside, self.scale - 1, 0.0), x)
+        more = expand(torch.where(inside, torch.full_like(t, self.scale - 1), 0.0), x)
         return Output(of_class + more * (of_class - of_none), share)
 
 

@@ -78,6 +78,9 @@ def test_the_guided_score_is_that_of_the_sharpened_class():
     steps = h * torch.eye(2, dtype=torch.float64)
     slope = torch.stack([(log_density(x + e) - log_density(x - e)) / (2 * h) for e in steps], 1)
     torch.testing.assert_close(GuidedModel(model, labels, scale).score(x, t), slope, rtol=1e-7, atol=1e-7)
+    own, whole = model.evaluate(x, t, labels).eps, model.whole.eps(x, t)  # and in all digits, whatever the scale
+    found = GuidedModel(model, labels, 2.3).eps(x, t)
+    torch.testing.assert_close(found, 2.3 * own - 1.3 * whole, rtol=1e-13, atol=1e-13)
 
 
 def test_rows_outside_the_interval_are_not_guided():
@@ -85,6 +88,8 @@ def test_rows_outside_the_interval_are_not_guided():
     t = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
     free, full, part = (GuidedModel(model, labels, *o).eps(x, t) for o in ((), (3.0,), (3.0, (0.3, 0.6))))
     assert torch.equal(part[1], full[1]) and torch.equal(part[::2], free[::2]) and not torch.allclose(full, free)
+    without, whole = GuidedModel(model, labels, 0.0, (0.3, 0.6)).eps(x, t), model.whole.eps(x, t)
+    assert torch.equal(without[1], whole[1]) and torch.equal(without[::2], free[::2])  # bit for bit
 
 
 def test_a_guided_evaluation_counts_once_and_works_twice():
@@ -96,6 +101,7 @@ def test_a_guided_evaluation_counts_once_and_works_twice():
     seen = Evaluations()
     plain = sample(GuidedModel(model, labels), solvers["ddim"](steps=5), noise(4), observers=(seen,))
     assert plain.work == 6 and seen.calls == 6
+    assert sample(GuidedModel(model, labels, 0.0), solvers["ddim"](steps=5), noise(4)).work == 6  # p(x), asked once
 
 
 def test_a_guided_model_can_be_conditioned():
