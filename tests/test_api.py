@@ -300,10 +300,17 @@ def test_classes_guidance_and_clipping(tmp_path):
     assert torch.allclose(one, solved(GuidedModel(model, [3, 3]), Euler(steps=3), model.prior(generators(range(2)))).x)
     bound = scoresde.sample(GuidedModel(model, [3, 3]), "euler", steps=3, batch=1)  # knows itself for how many
     assert torch.allclose(one, bound.x, atol=1e-5)
+    assert torch.allclose(one[:1], scoresde.sample(GuidedModel(model, [3]), "euler", steps=3).x, atol=1e-5)
     image, top = torch.zeros(1, 1, 8, 8), torch.zeros(8, 8)
     top[:4] = 1
     posed = scoresde.condition(model, scoresde.Pixels(top), image, "projection")
     assert (scoresde.sample(posed, "euler", 2, steps=3, classes=3, guidance=2.0, clip=True).x[:, :, :4] == 0).all()
+    # Guidance around a condition keeps its classes in any batch, and knows for how many it is.
+    two = scoresde.condition(model, scoresde.Pixels(top), torch.stack([image, image + 0.5])[:, 0], "projection")
+    inside = scoresde.sample(two, "euler", 2, steps=3, classes=[3, 5], guidance=2.0).x
+    around = scoresde.sample(GuidedModel(two, [3, 5], 2.0), "euler", steps=3, batch=1).x
+    assert torch.allclose(inside, around, atol=1e-5)
+    assert len(scoresde.sample(GuidedModel(posed, [3], 2.0), "euler", steps=3)) == 1
     with pytest.raises(UsageError, match="guidance needs classes"):
         scoresde.sample(model, guidance=2.0)
 

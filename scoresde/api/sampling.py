@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..conditioners.posterior_model import of_rows, posterior_model
+from ..conditioners.posterior_model import fixed, of_rows, posterior_model
 from ..core.errors import UsageError
 from ..core.parallel import processes
 from ..core.random import Seeds, generators, whole_seeds
@@ -61,7 +61,7 @@ def sample(
         model: A model or its name. A model from `condition` has B measurements; sample i uses number i mod B.
         solver: An object, a class, or a string such as "unipc" or "rk45:tol=1e-3". The default is `adams`; with
             `steps`, the best solver for so many steps, or one tuned for the model. `Samples.solver` names it.
-        n: Number of samples; by default the number of seeds, else of measurements, else 16.
+        n: Number of samples; by default the number of seeds, else of the model's measurements or classes, else 16.
         seeds: Integers: range(16), a list with one for each sample, or the first of n; by default 0, 1, ...
         steps: Number of steps of the solver; without a solver, steps of one evaluation each.
         tol: Tolerance of the solver.
@@ -107,8 +107,10 @@ def sample(
     if (x is None) != (start is None):
         raise UsageError("x and start belong together: data, and the time to which they are noised first")
     given = None if x is None else data_of(x, around).to(dtype)
+    bound_to = fixed(around)
     if n is None and not isinstance(seeds, Iterable):
-        n = around.bound if around.bound not in (None, 1) else 16 if given is None else len(given)
+        usual = around.bound if around.bound not in (None, 1) else 16 if given is None else len(given)
+        n = bound_to or usual
     counted(n=n, batch=batch)
     if not dtype.is_floating_point:
         raise UsageError(f"samples are real numbers, of a dtype such as torch.float64, got {dtype}")
@@ -125,9 +127,7 @@ def sample(
     by = load(classifier, around.device) if isinstance(classifier, str | Path) else classifier
     labels = class_numbers(around if by is None else by, flat) if flat else []
     together, drawn = processes(), list[tuple[int, Samples]]()
-    measured = posterior_model(around)
-    prior = around if measured is None else measured.unconditional  # which may be guided to a class for each sample
-    size = batch if prior.bound is None else len(numbers)
+    size = batch if bound_to is None else len(numbers)
     with progress_bar(len(numbers), progress, desc="sample", lines=False, delay=DELAY) as bar:
 
         def draw(rows: range) -> Samples:

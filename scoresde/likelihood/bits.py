@@ -15,7 +15,7 @@ from ..models.base import Observer, ScoreModel
 from ..models.latent import of_data
 from ..solvers import Solver
 from .divergence import Divergence, Exact
-from .task import shown, task_likelihood, told
+from .task import at_a_time, shown, task_likelihood, told
 
 
 def bits_per_dim(log_prob: Tensor, *, levels: int, dims: int | Tensor) -> Tensor:
@@ -157,8 +157,7 @@ def nll(
         raise DataError(f"the model takes images of shape {model.shape}, got {tuple(pixels.shape[1:])}")
     if draws < 1:
         raise UsageError(f"draws must be at least 1, got {draws}")
-    if batch < 1:
-        raise UsageError(f"batch must be at least 1, got {batch}")
+    batch = at_a_time(model, len(pixels), batch)
     dims = told(pixels, known)
     jobs = [(i, k) for k in range(draws) for i in range(len(pixels))]
     terms, costs = [], []

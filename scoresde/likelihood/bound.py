@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.errors import UsageError
 from ..core.random import stream
 from ..data import Images
 from ..models.base import ScoreModel
 from ..models.latent import of_data
 from .steps import Variance
+from .task import at_a_time
 from .vlb import chain, vlb
 
 
@@ -63,8 +63,7 @@ def mean_vlb(
         DataError, UsageError: As `vlb` and `chain`.
     """
     of_data(model, "bits per dimension are those of pixels")
-    if batch < 1:
-        raise UsageError(f"batch must be at least 1, got {batch}")
+    batch = at_a_time(model, len(images), batch)
     alphas_cumprod, parts = chain(model.sde, steps), []
     for first in range(0, len(images), batch):
         part = slice(first, first + batch)

@@ -14,6 +14,7 @@ from ..models.latent import data_shape
 from ..solvers import Solver
 from .divergence import Divergence
 from .flow import log_likelihood
+from .task import at_a_time
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,7 @@ def latent_nll(
         raise DataError(f"the encoder takes images of shape {data_shape(model)}, got {images.shape}")
     if draws < 1:
         raise UsageError(f"draws must be at least 1, got {draws}")
-    if batch < 1:
-        raise UsageError(f"batch must be at least 1, got {batch}")
+    batch = at_a_time(model, len(images), batch)
     jobs = [(i, k) for k in range(draws) for i in range(len(images))]
     parts = []
     for first in range(0, len(jobs), batch):

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..core.devices import double
 from ..core.errors import UsageError
+from ..core.sentences import many
 from ..models.base import ScoreModel
 from ..observations.tasks import trained_task
 from .flow import Likelihood, log_likelihood
@@ -37,6 +38,27 @@ def shown(model: ScoreModel, pixels: Tensor, levels: int, known: Tensor | None) 
     x0 = double(pixels.to(model.device)) * (2 / (levels - 1)) - 1
     given = task.known(x0, None if known is None else known.to(x0.device))
     return model if given is None else model.bind(given)
+
+
+def at_a_time(model: ScoreModel, images: int, batch: int) -> int:
+    """How many images are evaluated together: all, in their order, if the model is bound to one sample for each.
+
+    Args:
+        model: The score model.
+        images: Number of images.
+        batch: How many are evaluated together by a model that takes any.
+
+    Raises:
+        UsageError: `batch` is below 1, or the model is bound to several samples, but not to as many as there are
+            images.
+    """
+    if batch < 1:
+        raise UsageError(f"batch must be at least 1, got {batch}")
+    if model.bound not in (None, 1, images):
+        raise UsageError(
+            f"the model is bound to {many(model.bound, 'sample')}, got {many(images, 'image')}: give one each"
+        )
+    return model.bound or batch
 
 
 def told(pixels: Tensor, known: Tensor | None) -> Tensor:

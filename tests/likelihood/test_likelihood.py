@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from scoresde import models
 from scoresde.bench.problems import gm192
 from scoresde.cli import scoresde
+from scoresde.conditioners import conditioners
 from scoresde.core.errors import DataError, NumericalError, UsageError
 from scoresde.core.random import generators, stream
 from scoresde.data import Images, data
@@ -21,6 +22,7 @@ from scoresde.models.base import ScoreModel
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.models.names import load
 from scoresde.models.output import Output
+from scoresde.observations import LinearOperator
 from scoresde.sde import VESDE, VPSDE, SubVPSDE, VPCosineSDE
 from scoresde.solvers import solvers
 
@@ -293,6 +295,25 @@ def test_nll_is_the_mean_over_images_and_draws():
     assert found.standard_error**2 == pytest.approx(found.from_images**2 + found.from_this_set**2)
     whole = nll(model, pixels, batch=100, **options)
     assert whole.value == pytest.approx(found.value, abs=1e-9) and whole.vjps == 4 * whole.nfe
+
+
+def test_nll_of_a_model_that_is_bound_to_a_sample_for_each_image():
+    """Each image under its own measurement in every draw, whatever the batch, against the closed form; or an error."""
+    _, pixels = images()
+    model = GaussianModel(torch.zeros(1, 2, 2, dtype=F), torch.full((1, 2, 2), 0.2, dtype=F), VPSDE(beta_max=40.0))
+    y = torch.linspace(-1, 1, 24, dtype=F).reshape(24, 1, 1, 1).expand(24, 1, 2, 2)
+    seen = LinearOperator(lambda x: x, lambda y: y, noise=0.3)  # so p(x | y) = N(y 0.2/0.29, 0.2 - 0.2²/0.29)
+    around = conditioners["oracle"]().condition(model, seen, y)
+    found = nll(around, pixels, levels=5, draws=2, divergence=Exact(), solver=solvers["rk45"](tol=1e-4), batch=7)
+    x = torch.stack([dequantise(pixels, 5, [stream(0, "dequantise", i, k) for i in range(24)]) for k in range(2)])
+    law = torch.distributions.Normal(y * (0.2 / 0.29), math.sqrt(0.2 - 0.04 / 0.29))
+    bits = bits_per_dim(law.log_prob(x).flatten(2).sum(2), levels=5, dims=4)
+    assert found.value == pytest.approx(float(bits.mean()), abs=3e-3)
+    half = conditioners["oracle"]().condition(model, seen, y[:12])  # which the other images would share, 12 at a time
+    with pytest.raises(UsageError, match="bound to 12 samples, got 24 images"):
+        nll(half, pixels, levels=5, batch=12)
+    with pytest.raises(UsageError, match="bound to 12 samples, got 24 images"):
+        mean_vlb(half, Images(pixels, 5), 4, batch=12)
 
 
 def test_nll_knows_its_error_from_draws_and_probes():
