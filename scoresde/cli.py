@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import errno
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -139,6 +140,20 @@ def _warn(message: Warning | str, *place: object) -> None:
     click.echo(f"Warning: {message}", err=True)
 
 
+class Once(logging.Filter):
+    """Lets a warning pass once: a command may read its data, or make its model, more than once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        new = text not in self.said
+        self.said.add(text)
+        return new
+
+
 def main() -> None:
     """Entry point: runs the command with the exit codes of errors.py, 130 for SIGINT and 143 for SIGTERM.
 
@@ -147,6 +162,8 @@ def main() -> None:
     begun = share_threads(os.environ)
     signal.signal(signal.SIGTERM, _terminate)
     warnings.showwarning = _warn  # type: ignore[assignment]  # of what it is given, the place is not wanted
+    if logging.lastResort:
+        logging.lastResort.addFilter(Once())
     output = sys.stdout
     spell(output, sys.stderr)
     try:

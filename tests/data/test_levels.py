@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import forked
 import numpy as np
 import pytest
 import torch
@@ -154,3 +155,9 @@ def test_dark_pictures_of_16_bits_are_not_taken_for_few_levels(tmp_path: Path) -
     with pytest.raises(DataError, match=r"16 bits, as 0.png .* 0 to 1[56] of 255"):
         data["folder"](path=str(tmp_path / "dark"), size=8, channels=1, held_out=0).load("train")
     assert "16 bits the upper 8" in " ".join(survey(tmp_path / "full").said)
+
+
+def test_a_command_that_reads_its_data_twice_warns_once(tmp_path: Path) -> None:
+    np.savez(tmp_path / "few.npz", images=np.arange(4, dtype=np.uint8).repeat(16).reshape(4, 4, 4).repeat(8, 0))
+    done = forked.run("-m", "scoresde", "train", "few.npz", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr.count("taken for 4 grey levels") == 1, done.stderr
