@@ -142,19 +142,20 @@ class Samples:
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """The samples of several batches as one, on the CPU: seconds are added, the rest are means over the batches.
+        """The samples of several batches as one, on the CPU: seconds are added, nfe and vjps are means over the batches,
+        and work and what the solver says are means over the samples.
 
         Args:
             parts: At least one batch.
         """
-        count = sum(len(part.x) for part in parts)
+        sizes = [len(part.x) for part in parts]
         latents = [part.latents.cpu() for part in parts if part.latents is not None]
         return cls(
             x=torch.cat([part.x.cpu() for part in parts]),
             nfe=_mean([part.nfe for part in parts]),
-            work=math.fsum(part.work * len(part.x) for part in parts) / count,
+            work=_mean([part.work for part in parts], sizes),
             seconds=math.fsum(part.seconds for part in parts),
-            info={key: _mean([part.info[key] for part in parts]) for key in parts[0].info},
+            info={key: _mean([part.info[key] for part in parts], sizes) for key in parts[0].info},
             vjps=_mean([part.vjps for part in parts]),
             solver=parts[0].solver,
             seeds=[seed for part in parts for seed in part.seeds],
@@ -211,5 +212,5 @@ def names_of(seeds: Iterable[int], pictures: bool) -> list[str]:
     return ["sheet.png", *([f"{seed:06d}.png" for seed in seeds] if pictures else ["samples.npz"])]
 
 
-def _mean(values: Sequence[float]) -> float:
-    return values[0] if len(set(values)) == 1 else fmean(values)  # a whole number stays one
+def _mean(values: Sequence[float], weights: Sequence[int] | None = None) -> float:
+    return values[0] if len(set(values)) == 1 else fmean(values, weights)  # a whole number stays one
