@@ -68,6 +68,8 @@ class KnownCoordinates:
             level: The level.
         """
         variance = level.sigma**2 - (level.alpha * self.error) ** 2
+        if variance < -1e-6 * level.sigma**2:  # there is more noise in y than at the end of the process
+            return x
         seen = level.alpha * self.known.to(x) + math.sqrt(max(variance, 0.0)) * self.problem.noise(x)
         return x + self.observation.project(seen - x)
 

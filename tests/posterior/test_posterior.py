@@ -168,6 +168,11 @@ def test_what_is_seen_is_drawn_as_the_process_has_it(error):
         level.sigma**2 - (level.alpha * error / seen.gain) ** 2
     )
     assert scipy.stats.kstest(z.flatten().numpy(), "norm").pvalue > 1e-6
+    # A measurement with more noise than the end of the process moves nothing, however large it is.
+    blind, ones = Luma(noise=1e4), torch.ones(2, 1, 8, 8, dtype=torch.float64)
+    travel = posteriors["travel"](solver="ancestral:steps=3", jump=1)
+    small, large = (travel.draw(model, blind, y, generator=generators(range(2))).x for y in (0 * ones, 1e4 * ones))
+    assert torch.equal(small, large)
 
 
 def discretised(model, sigma, steps, stop):
