@@ -142,8 +142,9 @@ class Samples:
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """The samples of several batches as one, on the CPU: seconds are added, nfe and vjps are means over the batches,
-        and work and what the solver says are means over the samples.
+        """The samples of several batches as one, on the CPU.
+
+        Seconds are added, nfe and vjps are means over the batches, work and what the solver says over the samples.
 
         Args:
             parts: At least one batch.
