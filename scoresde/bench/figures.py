@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-COLOURS = ("#1c86c7", "#d55e00", "#009e73", "#cc6fa5", "#b08a00", "#3a9bd6", "#8b6bd1", "#7a7a7a")
-"""After Okabe and Ito, in tones that are visible on white and on black."""
+COLOURS = ("#1c86c7", "#d55e00", "#009e73", "#cc6fa5", "#85540f", "#5a4fcf", "#b3203a", "#66757d")
+"""After Okabe and Ito, in tones that are visible on white and on black; the colour-blind, too, can tell them apart."""
+DASHES = ("-", "--", ":", "-.")
 MARKERS = "os^Dv<>pP*Xh"
 MARGIN = 1.15
 """Widths of a legend that are left for it: the fonts of a browser are a little wider than those that are measured."""
@@ -59,21 +60,22 @@ def curves(
         if not shown:
             continue
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
-        dashes = "--" if i // len(COLOURS) % 2 else "-"
+        dashes = DASHES[i // len(COLOURS) % len(DASHES)]
         x, y = [p.x for p in shown], [p.y for p in shown]
         axes.plot(x, y, dashes, label=name, color=colour, marker=marker, markersize=4, linewidth=1.2)
         for p in shown:
-            if p.low is not None and p.high is not None and (p.low > 0 or not log_y):
+            if p.low is not None and p.high is not None:
                 axes.vlines(p.x, p.low, p.high, colour, linewidth=0.8)
     if level is not None:
         axes.axhline(level[1], color=INK, linewidth=0.8, linestyle=":", label=level[0])
     axes.set_xscale("log")
-    if log_y:
-        axes.set_yscale("log")
     axes.set_xlabel(x_label, color=INK)
     axes.set_ylabel(y_label, color=INK)
     _quiet(axes)
     _plain_ticks(axes.xaxis)
+    if log_y:
+        axes.set_yscale("log")
+        _plain_ticks(axes.yaxis)
     _legend_below(figure)
     return figure
 
@@ -100,12 +102,14 @@ def _quiet(axes: "Axes") -> None:
 
 
 def _plain_ticks(axis: "Axis") -> None:
-    """Numbers such as 0.2 and 100 at the ticks of a logarithmic axis instead of powers of ten."""
+    """Numbers such as 0.2 and 100 at the ticks of a logarithmic axis; powers of ten at one over many of them."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(10, (1, 2, 5) if high < 1000 * low else (1,)))
-    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    within = (1, 1.5, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5) if high < 1000 * low else (1,)
+    axis.set_major_locator(LogLocator(10, within))
+    if high < 1e5 * low:
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -116,6 +120,7 @@ def panels(groups: Mapping[str, Mapping[str, Sequence[Point]]]) -> "Figure":
         groups: Series by their names, by the name of y.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
     figure = Figure(figsize=(7.0, 2.2 * len(groups)), layout="constrained")
     rows = figure.subplots(len(groups), sharex=True, squeeze=False)[:, 0]
@@ -130,8 +135,10 @@ def panels(groups: Mapping[str, Mapping[str, Sequence[Point]]]) -> "Figure":
         axes.set_ylabel(y_label, color=INK)
         _quiet(axes)
         if len(series) > 1:
-            axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+            axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8, labelcolor=INK)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 20k, 1.5M
     axes.set_xlabel("images", color=INK)
+    figure.align_ylabels(rows)
     return figure
 
 

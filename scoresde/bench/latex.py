@@ -5,6 +5,7 @@ import re
 from .facts import facts
 from .grid import WORDS, Grid, short
 from .report import Report
+from .texts import NLL
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -61,6 +62,7 @@ def latex(report: Report) -> str:
 def _table(model: str, grid: Grid) -> str:
     """One table with its caption and label."""
     names = short(grid.heads)
+    likelihood = r"; NLL $\pm$ one $\sigma$" if NLL in grid.heads else ""
     rows, below = (
         [" & ".join(escape(row.get(head, "")) for head in grid.heads) + r" \\" for row in part]
         for part in (grid.rows, grid.below)
@@ -69,7 +71,7 @@ def _table(model: str, grid: Grid) -> str:
         [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{Solvers on {escape(model)}; 95 \% intervals, $\pm$ the larger half; NLL $\pm$ one $\sigma$.}}",
+            rf"\caption{{Solvers on {escape(model)}; 95 \% intervals, $\pm$ the larger half{likelihood}.}}",
             rf"\label{{tab:bench-{re.sub('[^a-z0-9]+', '-', model.lower()).strip('-')}}}",
             r"\resizebox{\linewidth}{!}{%",
             rf"\begin{{tabular}}{{{''.join('l' if head in WORDS else 'r' for head in grid.heads)}}}",

@@ -74,17 +74,21 @@ def save(picture: Image.Image, path: Path) -> None:
     write(path, lambda temporary: picture.save(temporary, format="PNG"))
 
 
-def animation(frames: Sequence[Image.Image], kind: str, *, milliseconds: int = 200) -> bytes:
+def animation(frames: Sequence[Image.Image], kind: str, *, milliseconds: int = 200, exact: bool = True) -> bytes:
     """An animation that shows its last frame five times as long as the others.
 
     Args:
         frames: Pictures of one size.
-        kind: "gif" or "webp".
+        kind: "gif", which has at most 256 colours in a frame, or "webp".
         milliseconds: Time that each frame is shown.
+        exact: Whether "webp" keeps every pixel; if not, files are smaller, and the colours of neighbours blend.
     """
     durations = [milliseconds] * (len(frames) - 1) + [5 * milliseconds]
     file = io.BytesIO()
-    frames[0].save(file, format=kind, save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    how = {"lossless": exact} if kind == "webp" else {}
+    if kind == "gif":  # Pillow's own choice of colours takes seconds for each frame of noise
+        frames = [f if f.getcolors() else f.quantize(256, Image.Quantize.FASTOCTREE) for f in frames]
+    frames[0].save(file, format=kind, save_all=True, append_images=frames[1:], duration=durations, loop=0, **how)
     return file.getvalue()
 
 

@@ -64,7 +64,8 @@ class Animate(Options):
                 canvas.paste(part, (i % columns * part.width, i // columns * part.height))
             return canvas
 
-        return sheets.animation([frame(row) for row in range(self.frames)], self.kind, milliseconds=FRAME)
+        frames = [frame(row) for row in range(self.frames)]
+        return sheets.animation(frames, self.kind, milliseconds=FRAME, exact=self.pixels)
 
 
 def larger(picture: Image.Image, side: int, resampling: Image.Resampling = Image.Resampling.LANCZOS) -> Image.Image:

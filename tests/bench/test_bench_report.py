@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from tiny import tiny_model
 
 from scoresde.bench.cells import cells, subjects
 from scoresde.bench.compare import compare
-from scoresde.bench.figures import Point, curves, inline, render
+from scoresde.bench.figures import COLOURS, Point, curves, inline, render
 from scoresde.bench.grid import Grid, short
 from scoresde.bench.latex import escape, latex
 from scoresde.bench.page import drawings, page
@@ -192,6 +193,10 @@ def test_the_latex_table_is_whole(likely):
     """Rules of booktabs, as many cells as columns in each row, balanced braces, a caption and a label."""
     said = latex(likely)
     tables = re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", said, re.DOTALL)
+    captions = re.findall(r"\\caption\{(.*)\}", said)
+    assert (
+        ["NLL" in caption for caption in captions] == ["NLL, bits/dim" in body for _, body in tables] == [True, False]
+    )
     for (columns, body), below in zip(tables, (2, 1), strict=True):
         rows = [line for line in body.splitlines() if line.endswith(r"\\")]
         assert len(rows) == 1 + 6 + below
@@ -310,6 +315,33 @@ def test_figures_are_the_same_bytes_twice_and_take_the_colour_of_the_page():
     assert element.startswith("<svg") and element.endswith("</svg>") and "currentColor" in element
     assert 'aria-label="of &quot;x&quot; &amp; &lt;y&gt;"' in element and "b &lt;&amp;&gt;" in element
     assert "metadata" not in element and not re.search(r'<g id="', element)
+
+
+def test_an_interval_that_reaches_zero_is_drawn_on_a_logarithmic_axis():
+    """And less than a decade has more than one number at its ticks."""
+    figure = curves({"a": [Point(6, 0.03, -0.1, 0.2), Point(11, 0.5, 0.4, 0.6)]}, "NFE", "MMD²", log_y=True)
+    figure.draw_without_rendering()
+    assert [line.get_segments()[0].tolist() for line in figure.axes[0].collections] == [
+        [[6, -0.1], [6, 0.2]],
+        [[11, 0.4], [11, 0.6]],
+    ]
+    low, high = figure.axes[0].get_xlim()
+    assert sum(low <= tick <= high for tick in figure.axes[0].get_xticks()) > 1
+
+
+@pytest.mark.parametrize("seen", ["all", "without M cones"])
+def test_colours_of_lines_can_be_told_apart(seen):
+    """Distances in CIELAB; of deuteranopes by the matrix of Machado, Oliveira and Fernandes 2009 in linear RGB."""
+    rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in COLOURS])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    if seen != "all":
+        cones = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+        linear = (linear @ np.array(cones).T).clip(0, 1)
+    xyz = linear @ np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]).T
+    x, y, z = np.cbrt(xyz / [0.9505, 1, 1.089]).T
+    lab = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+    nearest = min(np.linalg.norm(a - b) for a, b in combinations(lab, 2))
+    assert nearest > (30 if seen == "all" else 12)
 
 
 @pytest.mark.parametrize("name", ["dpm", "moment kind=full products=3 method=cg error=0 dpm++", "a name " * 20])

@@ -1,5 +1,6 @@
 """Sampling's accounting, trajectories and pictures."""
 
+import itertools
 import math
 
 import pytest
@@ -95,10 +96,17 @@ def test_pictures(tmp_path):
     assert sheets.single(x.expand(1, 3, 2, 2)[0]).mode == "RGB"
     rows = sheets.labelled({"one": x.expand(2, 1, 2, 2), "another": x.expand(4, 1, 2, 2)}, zoom=8)
     assert rows.height == 2 * 8 * 4 and rows.width > 8 * 13
-    for suffix in ("gif", "webp"):
-        sheets.save_animation([sheet, sheets.sheet(-x.expand(5, 1, 2, 2), 3, zoom=4)], tmp_path / f"a.{suffix}")
+    noise = torch.randn(2, 5, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    for suffix, frames in itertools.product(
+        ("gif", "webp"),
+        ([sheet, sheets.sheet(-x.expand(5, 1, 2, 2), 3, zoom=4)], [sheets.sheet(each, zoom=4) for each in noise]),
+    ):
+        sheets.save_animation(frames, tmp_path / f"a.{suffix}")
         with Image.open(tmp_path / f"a.{suffix}") as animation:
             assert animation.n_frames == 2
+            for i, frame in enumerate(frames):  # every pixel is kept
+                animation.seek(i)
+                assert animation.convert("RGB").tobytes() == frame.tobytes()
 
 
 def test_samples_that_are_not_finite_are_never_returned():
