@@ -78,10 +78,11 @@ class Gain:
         y: The measurements, (B, *m).
     """
 
-    matrix: Tensor | None = None  # G at the σ²/α² `level`
+    kept: tuple[float, Tensor | None] = -1.0, None
+    """A σ²/α², and G there: one tuple, which threads that share this replace as a whole."""
 
     def __init__(self, covariance: Covariance, observation: LinearObservation, y: Tensor) -> None:
-        self.covariance, self.noise, self.level, self.basis = covariance, observation.noise, -1.0, None
+        self.covariance, self.noise, self.basis = covariance, observation.noise, None
         self.a, self.seen = dense("covariance", observation, covariance.shape, exact(y.device))
         if not self.noise and not isinstance(observation, OrthogonalObservation):
             seen = observation.residual(y.new_zeros(len(y), *covariance.shape), y)
@@ -96,13 +97,15 @@ class Gain:
         """
         if bool((variance != variance[0]).any()):
             return None
-        if (level := float(variance[0])) != self.level:
-            self.level, self.matrix = level, self._at(level)
-        if self.matrix is None:
+        (level, matrix), now = self.kept, float(variance[0])
+        if level != now:
+            matrix = self._at(now)
+            self.kept = now, matrix
+        if matrix is None:
             return None
         rows = double(residual).flatten(1)[:, self.seen]
         rows = rows if self.basis is None else rows @ self.basis
-        return (rows @ self.matrix.T).reshape(-1, *self.covariance.shape)
+        return (rows @ matrix.T).reshape(-1, *self.covariance.shape)
 
     def _at(self, variance: float) -> Tensor | None:
         """G at one σ²/α², or None if S = σ_y² I + A V Aᵀ is singular."""

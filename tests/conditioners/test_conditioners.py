@@ -16,7 +16,7 @@ from torch.nn.functional import pad
 
 from scoresde import condition, models
 from scoresde.cli import scoresde
-from scoresde.conditioners import conditioners
+from scoresde.conditioners import conditioners, dense
 from scoresde.conditioners.oracle import PosteriorMixture
 from scoresde.core import files
 from scoresde.core.errors import CheckpointError, NumericalError, UsageError
@@ -694,6 +694,21 @@ def test_one_matrix_for_all_rows_does_what_conjugate_gradients_do_for_each(seen)
     apart = torch.tensor([0.3, 0.5, 0.01], dtype=torch.float64)
     together = [around.eps(x, torch.full((3,), float(t), dtype=torch.float64))[i] for i, t in enumerate(apart)]
     torch.testing.assert_close(around.eps(x, apart), torch.stack(together), rtol=1e-6, atol=1e-6)
+
+
+def test_threads_that_share_a_conditioned_model_leave_each_other_alone(monkeypatch):
+    """Between the choice of a noise level's gain and its use, another thread comes with another level."""
+    y, levels = torch.ones(1, 2, dtype=torch.float64), [torch.tensor([v], dtype=torch.float64) for v in (0.1, 9.0)]
+    gain = dense.Gain(covariance.full(torch.eye(2, dtype=torch.float64), (2,)), Pixels([True, False], noise=0.5), y)
+
+    def interrupted(x):
+        monkeypatch.undo()
+        gain(y, levels[1])
+        return x
+
+    monkeypatch.setattr(dense, "double", interrupted)
+    variance = 1 / (1 + 1 / 0.1)  # of x_0 given x_t, so that the gain is this by itself and σ_y²
+    assert gain(y, levels[0]).tolist() == [[pytest.approx(variance / (variance + 0.25)), 0.0]]
 
 
 def test_a_redundant_exact_measurement_is_met_by_either_way():
