@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..conditioners.posterior_model import fixed, of_rows, posterior_model
+from ..conditioners.posterior_model import PosteriorModel, of_rows, posterior_model
 from ..core.errors import UsageError
 from ..core.parallel import processes
 from ..core.random import Seeds, generators, whole_seeds
-from ..models.base import Observer, ScoreModel
+from ..models.base import Observer, ScoreModel, WrapperModel
 from ..models.classes import class_numbers
 from ..models.clipped import ClippedModel
 from ..models.guided import Interval
@@ -107,7 +107,7 @@ def sample(
     if (x is None) != (start is None):
         raise UsageError("x and start belong together: data, and the time to which they are noised first")
     given = None if x is None else data_of(x, around).to(dtype)
-    bound_to = fixed(around)
+    bound_to = _bound_to(around)
     if n is None and not isinstance(seeds, Iterable):
         usual = around.bound if around.bound not in (None, 1) else 16 if given is None else len(given)
         n = bound_to or usual
@@ -160,6 +160,14 @@ def sample(
             pass
     parts = sorted((part for some in together.gather(drawn) for part in some), key=lambda part: part[0])
     return together.only_first(lambda: Samples.joined([part for _, part in parts]))
+
+
+def _bound_to(model: ScoreModel) -> int | None:
+    """Number of samples that it draws together alone, as by a class for each; None if `of_rows` draws any of them."""
+    if isinstance(model, PosteriorModel):
+        return model.unconditional.bound
+    free = isinstance(model, WrapperModel) and "bound" in model.forwarded and posterior_model(model)
+    return _bound_to(model.model) if free else model.bound
 
 
 def as_data(model: ScoreModel, found: Samples, rows: Sequence[int], ended: bool) -> Samples:

@@ -82,18 +82,6 @@ def posterior_model(model: ScoreModel) -> PosteriorModel | None:
     return model if isinstance(model, PosteriorModel) else inner
 
 
-def fixed(model: ScoreModel) -> int | None:
-    """Number of samples that a model is bound to together, as by a class for each; None if it draws any of their rows.
-
-    Args:
-        model: Any model, whose measurements alone bind it to none: `of_rows` chooses from them.
-    """
-    if isinstance(model, PosteriorModel):
-        return model.unconditional.bound
-    free = isinstance(model, WrapperModel) and "bound" in model.forwarded and posterior_model(model)
-    return fixed(model.model) if free else model.bound
-
-
 def of_rows(
     model: ScoreModel, rows: Sequence[int], generator: Generators, change: Callable[[ScoreModel], ScoreModel]
 ) -> ScoreModel:
