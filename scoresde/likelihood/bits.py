@@ -12,10 +12,9 @@ from ..core.errors import DataError, UsageError
 from ..core.random import rand, stream
 from ..core.sentences import many
 from ..models.base import Observer, ScoreModel
-from ..models.latent import of_data
 from ..solvers import Solver
 from .divergence import Divergence, Exact
-from .task import at_a_time, shown, task_likelihood, told
+from .task import at_a_time, of_pixels, shown, task_likelihood, told
 
 
 def bits_per_dim(log_prob: Tensor, *, levels: int, dims: int | Tensor) -> Tensor:
@@ -151,7 +150,7 @@ def nll(
 
     Reference: Burda, Grosse and Salakhutdinov 2016, https://arxiv.org/abs/1509.00519, for the tighter bound.
     """
-    of_data(model, "bits per dimension are those of pixels")
+    of_pixels(model)
     _check(pixels, levels)
     if tuple(pixels.shape[1:]) != model.shape:
         raise DataError(f"the model takes images of shape {model.shape}, got {tuple(pixels.shape[1:])}")

@@ -10,9 +10,8 @@ from torch import Tensor
 from ..core.random import stream
 from ..data import Images
 from ..models.base import ScoreModel
-from ..models.latent import of_data
 from .steps import Variance
-from .task import at_a_time
+from .task import at_a_time, of_pixels
 from .vlb import chain, vlb
 
 
@@ -62,7 +61,7 @@ def mean_vlb(
     Raises:
         DataError, UsageError: As `vlb` and `chain`.
     """
-    of_data(model, "bits per dimension are those of pixels")
+    of_pixels(model)
     batch = at_a_time(model, len(images), batch)
     alphas_cumprod, parts = chain(model.sde, steps), []
     for first in range(0, len(images), batch):

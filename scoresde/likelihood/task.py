@@ -9,6 +9,7 @@ from ..core.devices import double
 from ..core.errors import UsageError
 from ..core.sentences import many
 from ..models.base import ScoreModel
+from ..models.latent import of_data
 from ..observations.tasks import trained_task
 from .flow import Likelihood, log_likelihood
 from .hole import hole_likelihood
@@ -38,6 +39,23 @@ def shown(model: ScoreModel, pixels: Tensor, levels: int, known: Tensor | None) 
     x0 = double(pixels.to(model.device)) * (2 / (levels - 1)) - 1
     given = task.known(x0, None if known is None else known.to(x0.device))
     return model if given is None else model.bind(given)
+
+
+def of_pixels(model: ScoreModel) -> None:
+    """Refuses a model of other data than pictures in [-1, 1], of which there are no bits per dimension.
+
+    Args:
+        model: The score model.
+
+    Raises:
+        UsageError: It is a model of latents, or of data in units of their own.
+    """
+    of_data(model, "bits per dimension are those of pixels")
+    if model.units is not None:
+        raise UsageError(
+            "bits per dimension are those of grey levels in [-1, 1], and the data of this model have units of their "
+            "own: take log_likelihood"
+        )
 
 
 def at_a_time(model: ScoreModel, images: int, batch: int) -> int:

@@ -16,6 +16,7 @@ from scoresde.cli import scoresde
 from scoresde.conditioners import conditioners
 from scoresde.core.errors import DataError, NumericalError, UsageError
 from scoresde.core.random import generators, stream
+from scoresde.core.units import Units
 from scoresde.data import Images, data
 from scoresde.likelihood import Exact, Hutchinson, bits_per_dim, dequantise, interleaved, log_likelihood, mean_vlb, nll
 from scoresde.models.base import ScoreModel
@@ -349,6 +350,11 @@ def test_nll_refuses(gaussian):
             nll(model, pixels, levels=5, batch=batch)
         with pytest.raises(UsageError, match=f"batch must be at least 1, got {batch}"):
             mean_vlb(model, Images(pixels, 5), 4, batch=batch)
+    model.units = Units(torch.full((1, 1, 1), 0.1), torch.full((1, 1, 1), 0.2))  # of data elsewhere
+    with pytest.raises(UsageError, match="have units of their own: take log_likelihood"):
+        nll(model, pixels, levels=5)
+    with pytest.raises(UsageError, match="have units of their own: take log_likelihood"):
+        mean_vlb(model, Images(pixels, 5), 4)
     with pytest.raises(UsageError, match="1 generator for 24 images"):
         dequantise(pixels, 5, generators([0]))
 
