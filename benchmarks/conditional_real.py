@@ -272,7 +272,7 @@ def main(
             rows.append(done[key])
             if picture.exists():
                 shown[f"{what} {how}"] = torch.load(picture, weights_only=True).float() / 127.5 - 1
-        sheets.save(sheets.labelled(shown, zoom=sheets.zoom_for(truth.shape[-1])), out / f"{task.title}.png")
+        sheets.save(sheets.labelled(shown, zoom=sheets.zoom_for(*truth.shape[-2:])), out / f"{task.title}.png")
         (out / f"{task.title}.md").write_text(table(rows, floor) + "\n", encoding="utf-8")
         click.echo(table(rows, floor))
     (out / "meta.json").write_text(

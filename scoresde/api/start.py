@@ -19,7 +19,7 @@ from ..models.network import NetworkModel
 from ..models.output import denoised
 from ..models.record import recipe
 from ..sampling.sample import noised_to
-from ..sde import share_of, time_at
+from ..sde import expand, share_of, time_at
 from .inputs import pictures
 
 SHARE, PICTURE = "0.5", "start.png"
@@ -43,7 +43,7 @@ class Start:
     drawable: bool
     """Whether the samples are pictures."""
     seen: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    """x_t and E[x_0 | x_t] of the samples of a batch, each (B, *), by the number of the first of them."""
+    """x_t/√(α² + σ²) and E[x_0 | x_t] of the samples of a batch, each (B, *), by the number of the first of them."""
 
     def state(self, model: ScoreModel, rows: range, sources: Generators) -> Tensor:
         """x_t of some samples, (B, *).
@@ -74,7 +74,8 @@ class Start:
 
         def keep(x: Tensor, t: Tensor, eps: Tensor) -> None:
             if rows[0] not in self.seen:
-                self.seen[rows[0]] = x.cpu(), denoised(model.sde, x, t, eps).cpu()
+                seen = x / expand(model.sde.scale(t), x)
+                self.seen[rows[0]] = seen.cpu(), denoised(model.sde, x, t, eps).cpu()
 
         return keep
 
@@ -98,7 +99,7 @@ class Start:
         rows = {"picture": truth, f"x_t, t = {self.time:.3g}": noisy, "predicted x_0": predicted, "x_0": samples}
         if self.drawable:
             shown = {label: x[:SHOWN] for label, x in rows.items()}
-            sheets.save(sheets.labelled(shown, zoom=sheets.zoom_for(samples.shape[-2])), place / PICTURE)
+            sheets.save(sheets.labelled(shown, zoom=sheets.zoom_for(*samples.shape[-2:])), place / PICTURE)
         off = {"predicted": rms(predicted, truth), "samples": rms(samples, truth)}
         return {"start": {"from": list(self.names), "share": self.share, "time": self.time, "rms": off}}
 

@@ -119,8 +119,9 @@ def encode_images(
         found = round_trip(network, chosen, x, progress=progress)
         codes, back = found.codes, found.back
         write_tensors(place / "codes.safetensors", {"codes": codes.x.cpu()})
-        shown = {"image": x[:8], "code / 3": codes.x[:8] / 3, "back": back.x[:8]}
-        sheets.save(sheets.labelled(shown, zoom=sheets.zoom_for(x.shape[-2])), place / "sheet.png")
+        size = 3 * float(network.sde.scale(torch.tensor([network.sde.t_max], dtype=torch.float64)))
+        shown = {"image": x[:8], f"code / {size:.3g}": codes.x[:8] / size, "back": back.x[:8]}
+        sheets.save(sheets.labelled(shown, zoom=sheets.zoom_for(*x.shape[-2:])), place / "sheet.png")
         written = {
             "solver": table(chosen),
             **record(network, folder),
@@ -169,7 +170,7 @@ def interpolate_images(
     with result(target, "interpolate.json", ("sheet.png", "way.gif")) as place:
         shares = torch.linspace(0, 1, frames, dtype=torch.float64).tolist()
         found = interpolate(network, chosen, x[::2], x[1::2], shares, progress=progress)
-        zoom = sheets.zoom_for(x.shape[-2])
+        zoom = sheets.zoom_for(*x.shape[-2:])
         sheets.save(sheets.sheet(found.x, frames, zoom=zoom), place / "sheet.png")
         strips = found.x.reshape(-1, frames, *network.shape).transpose(0, 1)
         sheets.save_animation([sheets.sheet(row, zoom=zoom) for row in strips], place / "way.gif")

@@ -72,7 +72,7 @@ def noise(files: tuple[Path, ...], times: str, names: tuple[str, ...], size: int
             for path, image in zip(row, x, strict=True):
                 sheets.save(sheets.single(image), place / path)
         headings = [f"{share:g}" for share in shares]
-        sheets.save(sheets.labelled(rows, headings=headings, zoom=sheets.zoom_for(size)), place / "sheet.png")
+        sheets.save(sheets.labelled(rows, headings=headings, zoom=sheets.zoom_for(size, size)), place / "sheet.png")
         record = {"pictures": [str(file) for file in files], "done": [str(fit) for fit in fits], "shares": shares}
         write_json(place / "noise.json", {**record, "seed": seed, "processes": levels, **versions()})
     click.echo(f"{many(len(rows), 'row')} at {many(len(shares), 'time')}, in {out}")

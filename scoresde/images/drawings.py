@@ -46,7 +46,7 @@ def drawing(
     x = x.detach().float().cpu()
     behind, beyond = (None if y is None else y.detach().float().cpu() for y in (reference, room))
     if x.ndim == 4 and x.shape[1] in (1, 3) and not own_range:
-        return sheets.sheet(x, zoom=sheets.zoom_for(x.shape[-2]))
+        return sheets.sheet(x, zoom=sheets.zoom_for(*x.shape[-2:]))
     if x.ndim == 3:
         return _rendered(_curves(x, behind, beyond))
     if x.ndim in (4, 5):
@@ -60,7 +60,7 @@ def _maps(x: Tensor) -> Image.Image:
     x = x[:CELLS]
     low, high = float(x.min()), float(x.max())
     grey = (x - low) * (2 / ((high - low) or 1.0)) - 1
-    return sheets.sheet(grey[:, None], zoom=sheets.zoom_for(x.shape[-2]))
+    return sheets.sheet(grey[:, None], zoom=sheets.zoom_for(*x.shape[-2:]))
 
 
 def _figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> "Figure":
@@ -84,6 +84,7 @@ def _histogram(x: Tensor, reference: Tensor | None, room: Tensor | None) -> "Fig
     if reference is not None:
         axes.hist(reference[:, 0].numpy(), density=True, color=BEHIND, label="data", **span)
     axes.hist(x[:, 0].numpy(), density=True, histtype="step", color=INK, label="samples", **span)
+    axes.set_ylabel("density")
     axes.legend(frameon=False)
     return figure
 
@@ -99,7 +100,7 @@ def _pairs(x: Tensor, reference: Tensor | None, room: Tensor | None) -> "Figure"
                 axes.scatter(points[:POINTS, i].numpy(), points[:POINTS, j].numpy(), 4, colour, label=label)
         axes.set_aspect("equal", "datalim") if len(pairs) == 1 else axes.set(xlabel=f"x[{i}]", ylabel=f"x[{j}]")
     if reference is not None:
-        figure.axes[0].legend(frameon=False, loc="upper right")
+        figure.axes[0].legend(loc="upper right", markerscale=3)
     return figure
 
 

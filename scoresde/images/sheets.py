@@ -42,13 +42,14 @@ def sheet(x: Tensor, columns: int | None = None, *, zoom: int = 1) -> Image.Imag
     return picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST)
 
 
-def zoom_for(size: int) -> int:
-    """The enlargement with which images are about 64 pixels high.
+def zoom_for(height: int, width: int) -> int:
+    """The enlargement with which images have about as many pixels as one of 64x64.
 
     Args:
-        size: Height of the images, in pixels.
+        height: Height of the images, in pixels.
+        width: Width of the images, in pixels.
     """
-    return max(1, 64 // size)
+    return max(1, int(64 / math.sqrt(height * width)))
 
 
 def single(x: Tensor) -> Image.Image:
@@ -105,7 +106,7 @@ def save_animation(frames: Sequence[Image.Image], path: Path, *, milliseconds: i
 
 
 def labelled(rows: Mapping[str, Tensor], *, headings: Sequence[str] = (), zoom: int = 1) -> Image.Image:
-    """A sheet with one row of images for each label, the labels at the left, and headings above the columns.
+    """A sheet with one row of images for each label, the labels at the left, and headings above as many columns as fit.
 
     Args:
         rows: Images in [-1, 1], (B, 1|3, H, W), by label.
@@ -119,7 +120,8 @@ def labelled(rows: Mapping[str, Tensor], *, headings: Sequence[str] = (), zoom: 
     top = 20 if headings else 0
     canvas = Image.new("RGB", (width, top + sum(picture.height for picture in pictures.values())), (64, 64, 64))
     draw, column = ImageDraw.Draw(canvas), zoom * (1 + next(iter(rows.values())).shape[-1])
-    for i, heading in enumerate(headings):
+    every = math.ceil(max(map(font.getlength, headings), default=1) / column)  # 1, unless columns are narrower
+    for i, heading in list(enumerate(headings))[::every]:
         draw.text((margin + zoom + column * (i + 0.5), top // 2), heading, font=font, fill="white", anchor="mm")
     for label, picture in pictures.items():
         draw.text((8, top + picture.height // 2), label, font=font, fill="white", anchor="lm")

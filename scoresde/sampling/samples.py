@@ -95,7 +95,7 @@ class Samples:
             UsageError: The samples are not images.
         """
         x = self._drawable()
-        return sheets.sheet(x, columns, zoom=sheets.zoom_for(x.shape[-2]) if zoom is None else zoom)
+        return sheets.sheet(x, columns, zoom=sheets.zoom_for(*x.shape[-2:]) if zoom is None else zoom)
 
     def save(self, folder: str | Path) -> Path:
         """Saves the samples to a folder, which is created if needed, and returns it. Earlier samples are replaced.

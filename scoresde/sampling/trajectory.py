@@ -52,6 +52,7 @@ class Trajectory:
         self.denoised: list[Tensor] = []
         """E[x_0 | x_t], (B, *), at each frame."""
         self._distances: list[Tensor] = []
+        self._seen = self.log_snr.clone()  # of the first sample, where it was evaluated
 
     def __call__(self, x: Tensor, t: Tensor, eps: Tensor) -> None:
         x = x.detach()
@@ -70,17 +71,23 @@ class Trajectory:
             distance = (log_snr - wanted).abs()
             nearer = distance <= self._distances[frame] + 1e-9
             self._distances[frame][nearer] = distance[nearer]
+            if nearer[0]:
+                self._seen[frame] = log_snr[0]
             rows = nearer.to(x.device)
             for kept, seen in ((self.states[frame], x), (self.denoised[frame], x0)):
                 kept[rows] = seen[rows].to(kept)  # some solvers evaluate in float64, and denoise in the noise's dtype
 
     @property
+    def times(self) -> Tensor:
+        """When the model saw the first sample as each frame has it, (frames,)."""
+        return self.sde.time(self._seen)
+
+    @property
     def headings(self) -> list[str]:
-        """When each frame is: its time, or the level of a chain that is next to it."""
-        times = self.sde.time(self.log_snr)
+        """The times of the frames, or the levels of a chain that are next to them."""
         if self.sde.chain is None:
-            return [f"t = {t:.2g}" for t in times.tolist()]
-        return [f"step {n + 1:.0f}" for n in self.sde.step(times).tolist()]
+            return [f"t = {t:.2g}" for t in self.times.tolist()]
+        return [f"step {n + 1:.0f}" for n in self.sde.step(self.times).tolist()]
 
 
 def drawn_way(
@@ -89,7 +96,8 @@ def drawn_way(
     """Samples on their way and what was predicted of them there: as a strip, and as the frames of an animation.
 
     The strip has a row of x_t and one of E[x_0 | x_t] for each of the first samples, and ends with the samples; a frame
-    has all x_t at the left and all E[x_0 | x_t] at the right.
+    has all x_t at the left and all E[x_0 | x_t] at the right. The x_t of pictures are divided by the root of α² + σ²,
+    which is 1 for variance-preserving processes.
 
     Args:
         way: What was recorded.
@@ -98,9 +106,12 @@ def drawn_way(
         own_range: Whether the data have a range of their own; if not, they are in [-1, 1].
     """
     end = samples[: len(way.states[0])].cpu()
-    states, predicted = ([*(as_data(x.cpu()) for x in kept), end] for kept in (way.states, way.denoised))
-    if states[0].ndim == 4 and states[0].shape[1] in (1, 3) and not own_range:
-        zoom, rows = sheets.zoom_for(states[0].shape[-2]), dict[str, Tensor]()
+    pictured = end.ndim == 4 and end.shape[1] in (1, 3) and not own_range
+    scales = way.sde.scale(way.times).tolist() if pictured else [1.0] * len(way.states)
+    states = [*(as_data(x.cpu() / scale) for x, scale in zip(way.states, scales, strict=True)), end]
+    predicted = [*(as_data(x.cpu()) for x in way.denoised), end]
+    if pictured:
+        zoom, rows = sheets.zoom_for(*states[0].shape[-2:]), dict[str, Tensor]()
         for i in range(min(SHOWN, len(states[0]))):
             rows[f"{i}: x_t"] = torch.stack([state[i] for state in states])
             rows[f"{i}: predicted x_0"] = torch.stack([state[i] for state in predicted])

@@ -94,6 +94,7 @@ def test_pictures(tmp_path):
     with Image.open(tmp_path / "a.png") as picture:
         assert list(picture.tobytes()) == [0, 64, 128, 255]
     assert sheets.single(x.expand(1, 3, 2, 2)[0]).mode == "RGB"
+    assert [sheets.zoom_for(*size) for size in ((8, 8), (28, 28), (512, 512), (2, 128))] == [8, 2, 1, 4]
     rows = sheets.labelled({"one": x.expand(2, 1, 2, 2), "another": x.expand(4, 1, 2, 2)}, zoom=8)
     assert rows.height == 2 * 8 * 4 and rows.width > 8 * 13
     noise = torch.randn(2, 5, 3, 2, 2, generator=torch.Generator().manual_seed(0))

@@ -47,9 +47,24 @@ def test_pictures_have_the_levels_of_the_states_and_of_what_was_predicted_of_the
         assert row[-2 * 72 - 8 - 32 :: 72].tolist() == expected
 
 
+def test_noise_of_any_scale_is_drawn_with_deviation_one():
+    """Of N(0, 50²), nearly all would be black or white; within [-1, 1] are 68 % of N(0, 1)."""
+    z = torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    _, frames = drawn_way(way([50 * z, z], [z, z], scoresde.VESDE(sigma_max=50)), z)
+    noise = np.asarray(frames[0])[1:65, 1:65, 0]
+    assert np.mean((noise > 0) & (noise < 255)) == pytest.approx(0.683, abs=0.03)
+
+
 def test_the_frames_are_headed_by_their_times_or_by_the_levels_of_a_chain():
+    """Those at which the model saw what they show: four steps have no more states than that."""
     assert Trajectory(scoresde.VPSDE(), 2).headings == ["t = 1", "t = 0.001"]
     assert Trajectory(scoresde.DDPM(steps=300), 3).headings[::2] == ["step 300", "step 1"]
+    model, seen = scoresde.GaussianModel(torch.zeros(2), torch.eye(2), scoresde.VPSDE()), []
+    recorder = Trajectory(model.sde, 12)
+    watch = (recorder, lambda x, t, eps: seen.append((f"t = {t[0]:.2g}", x)))
+    sample(model, "euler:steps=4", model.prior(scoresde.generators(range(2))), observers=watch)
+    for heading, state in zip(recorder.headings, recorder.states, strict=True):
+        assert any(heading == t and torch.equal(state, x) for t, x in seen)
 
 
 def test_what_is_predicted_is_the_mean_of_the_data_given_the_state():
