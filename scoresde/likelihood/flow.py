@@ -112,7 +112,8 @@ def log_likelihood(
         observers: Called with (x, t, eps) after each evaluation of the model.
 
     Raises:
-        UsageError: The solver is another one, x does not have the model's shape, or eps is not inside the process.
+        UsageError: The solver is another one, the model draws noise, x does not have the model's shape, or eps is not
+            inside the process.
         NumericalError: A value is not finite, a step vanishes, or the evaluations exceed their budget.
 
     Reference: Song et al. 2021, https://arxiv.org/abs/2011.13456, section 4.3 and appendix D.2.
@@ -124,6 +125,11 @@ def log_likelihood(
         raise UsageError(f"the likelihood is solved by rk23, rk45 or dop853, got {rk.name}")
     if rk.noisy:
         raise UsageError(f"the likelihood follows the flow, which has no noise, got {rk}: leave out final_corrector")
+    if model.draws:
+        raise UsageError(
+            "the likelihood follows the flow, and this model draws new noise at each evaluation: condition it by a "
+            "method without noise of its own, such as covariance or replace"
+        )
     differentiable("a likelihood")
     checked(x, model.shape)
     dims = x[0].numel()

@@ -23,7 +23,7 @@ from scoresde.models.base import ScoreModel
 from scoresde.models.gaussian import GaussianMixtureModel, GaussianModel
 from scoresde.models.names import load
 from scoresde.models.output import Output
-from scoresde.observations import LinearOperator
+from scoresde.observations import LinearOperator, Pixels
 from scoresde.sde import VESDE, VPSDE, SubVPSDE, VPCosineSDE
 from scoresde.solvers import solvers
 
@@ -241,6 +241,9 @@ def test_refusals(gaussian):
         log_likelihood(gaussian, x, solver=solvers["euler"]())
     with pytest.raises(UsageError, match="got rk45:final_corrector=0.16: leave out final_corrector"):
         log_likelihood(gaussian, x, solver=solvers["rk45"](final_corrector=0.16))
+    drawing = conditioners["replace"](as_published=True).condition(gaussian, Pixels([True, False, False]), x)
+    with pytest.raises(UsageError, match="this model draws new noise at each evaluation: condition it by"):
+        log_likelihood(drawing, x)
     with pytest.raises(UsageError, match=r"samples of shape \(B, 3\), got \(2, 2\)"):
         log_likelihood(gaussian, x[:, :2])
     with pytest.raises(UsageError, match="eps must lie between 0 and 1, got 0"):
