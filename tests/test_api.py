@@ -256,6 +256,19 @@ def test_numbers_below_one_are_refused_by_all(wrong):
             call()
 
 
+def test_images_that_are_drawn_at_random_have_no_masks_or_classes_of_their_own(tmp_path):
+    """Which image a mask belongs to could not be told; one mask for all is that of any."""
+    images = scoresde.Images(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+    model = scoresde.load(tiny_model(tmp_path, classes=10))
+    masks = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    masks[1, :, :4] = True
+    for around, known in ((GuidedModel(model, [3, 5]), None), (model, masks)):
+        with pytest.raises(UsageError, match="2 images would be drawn at random, and each mask, class or measurement"):
+            scoresde.bits_per_dim(around, images, n=2, known=known)
+    with pytest.raises(UsageError, match="takes no masks"):
+        scoresde.bits_per_dim(model, images, n=2, known=masks[:1].expand(2, 1, 8, 8))
+
+
 def test_measurements_belong_to_samples_and_not_to_batches():
     """Two measurements with a mask each: sample i has measurement i mod 2, in batches of any size."""
     image = scoresde.data.Digits().load("test").scaled(slice(0, 2))

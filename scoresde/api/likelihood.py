@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..core.errors import UsageError
 from ..core.random import Seeds, generators, whole_seeds
+from ..core.sentences import many
 from ..data import Images
 from ..data.base import pictures
 from ..data.given import as_dataset
@@ -95,7 +96,7 @@ def bits_per_dim(
         model: A model or its name.
         images: `Images`, an array of uint8 (N, C, H, W) with 256 grey levels, or a data set such as "digits", of which
             the test images are taken; by default the test images of the set that the model was trained on.
-        n: Number of images, drawn at random by the seed; by default all.
+        n: Number of images, drawn at random by the seed; by default all. Each must have the same mask.
         known: Mask of the known pixels of each image, (N, 1, H, W), for a network trained to inpaint.
         draws: Number of dequantisations of each image.
         exact: As for `log_likelihood`.
@@ -109,7 +110,8 @@ def bits_per_dim(
 
     Raises:
         DataError: The images do not have integer grey levels, or do not fit the model.
-        UsageError, NumericalError: As `log_likelihood`.
+        UsageError, NumericalError: As `log_likelihood`; also if n comes with masks that differ, or with
+            a model that is bound to samples.
 
     Example:
         >>> import scoresde
@@ -119,6 +121,12 @@ def bits_per_dim(
     """
     counted(n=n, draws=draws, batch=batch)
     around = exact_of(model)
+    differ = known is not None and bool((known != known[:1]).any())
+    if n is not None and (differ or around.bound not in (None, 1)):
+        raise UsageError(
+            f"{many(n, 'image')} would be drawn at random, and each mask, class or measurement belongs to one of them: "
+            "leave out n, and give these images alone"
+        )
     if images is None or isinstance(images, str):
         folder = source_of(around)
         with progress_bar(None, progress, desc="reading images", lines=False, delay=DELAY):
