@@ -141,17 +141,19 @@ def _warn(message: Warning | str, *place: object) -> None:
 
 
 class Once(logging.Filter):
-    """Lets a warning pass once: a command may read its data, or make its model, more than once."""
+    """Lets a warning pass once, and of the first process alone: a command may read its data several times."""
 
     def __init__(self) -> None:
         super().__init__()
         self.said: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        from .core.parallel import leads  # imports torch
+
         text = record.getMessage()
         new = text not in self.said
         self.said.add(text)
-        return new
+        return new and leads()
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import tempfile
 import torch
 import torch._dynamo  # an optimiser would import it at its first step, in every process
 
-from scoresde.cli import scoresde
+from scoresde.cli import main
 from scoresde.commands import sample, train  # noqa: F401  # so that no process has to import them
 from scoresde.data import data
 from scoresde.solvers.unipc import UniPC
@@ -41,7 +41,8 @@ def run(world, line):
                 os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
             code = 0
             try:
-                scoresde(line, prog_name="scoresde")
+                sys.argv[1:] = line
+                main()
             except SystemExit as end:
                 code = end.code or 0
             finally:

@@ -144,7 +144,8 @@ class Samples:
     def joined(cls, parts: Sequence[Self]) -> Self:
         """The samples of several batches as one, on the CPU.
 
-        Seconds are added, nfe and vjps are means over the batches, work and what the solver says over the samples.
+        Seconds are added, nfe and vjps are means over the batches, work and what the solver says over the samples, but
+        for the lowest of a number, which is that of all.
 
         Args:
             parts: At least one batch.
@@ -156,7 +157,7 @@ class Samples:
             nfe=_mean([part.nfe for part in parts]),
             work=_mean([part.work for part in parts], sizes),
             seconds=math.fsum(part.seconds for part in parts),
-            info={key: _mean([part.info[key] for part in parts], sizes) for key in parts[0].info},
+            info={key: _said(key, [part.info[key] for part in parts], sizes) for key in parts[0].info},
             vjps=_mean([part.vjps for part in parts]),
             solver=parts[0].solver,
             seeds=[seed for part in parts for seed in part.seeds],
@@ -211,6 +212,11 @@ def names_of(seeds: Iterable[int], pictures: bool) -> list[str]:
         pictures: Whether they are pictures.
     """
     return ["sheet.png", *([f"{seed:06d}.png" for seed in seeds] if pictures else ["samples.npz"])]
+
+
+def _said(name: str, values: Sequence[float], sizes: Sequence[int]) -> float:
+    """A number of the solver for several batches; such as `lowest_ess` it is the lowest, else the mean."""
+    return min(values) if name.startswith("lowest") else _mean(values, sizes)
 
 
 def _mean(values: Sequence[float], weights: Sequence[int] | None = None) -> float:

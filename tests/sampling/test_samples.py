@@ -89,11 +89,12 @@ def test_other_samples_are_saved_as_numbers(tmp_path, shape, numbers, names):
 
 
 def test_batches_are_joined():
-    a = Samples(torch.zeros(3, 2), 10, 10.0, 1.0, {"steps": 10.0}, solver="dpm", seeds=[0, 1, 2])
-    b = Samples(torch.ones(1, 2), 20, 22.0, 0.5, {"steps": 16.0}, solver="dpm", seeds=[3])
+    a = Samples(torch.zeros(3, 2), 10, 10.0, 1.0, {"steps": 10.0, "lowest_ess": 9.0}, solver="dpm", seeds=[0, 1, 2])
+    b = Samples(torch.ones(1, 2), 20, 22.0, 0.5, {"steps": 16.0, "lowest_ess": 4.0}, solver="dpm", seeds=[3])
     both = Samples.joined([a, b])
     assert both.x.tolist() == [[0, 0]] * 3 + [[1, 1]] and list(both.seeds) == [0, 1, 2, 3] and len(both) == 4
     assert (both.nfe, both.seconds) == (15, 1.5)
     assert both.info["steps"] == 11.5  # the mean over the samples, which one batch would give: (3 · 10 + 16)/4
+    assert both.info["lowest_ess"] == 4
     assert both.work == 13.0  # evaluations of all samples, per sample: (3 · 10 + 22)/4
     assert Samples.joined([a, a]).nfe == 10 and isinstance(Samples.joined([a, a]).nfe, int)
