@@ -59,9 +59,11 @@ def serving(folder, *options, **environment):
     ]
     pipe, nowhere, variables = subprocess.PIPE, subprocess.DEVNULL, os.environ | environment
     with subprocess.Popen(command, stdout=pipe, stderr=nowhere, text=True, cwd=folder, env=variables) as server:
-        yield re.search(r"http://\S+", server.stdout.readline()).group()
-        server.send_signal(signal.SIGINT)
-        server.wait(20)
+        try:  # without the end, a test that fails would wait for its server for ever
+            yield re.search(r"http://\S+", server.stdout.readline()).group()
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -487,7 +489,7 @@ def test_the_two_files_of_the_docs_are_a_tab(chromium, tmp_path):
         names = ["Generate", "Inpaint", "Colourise", "Race", "Temper", "Catalogue"]
         expect(page.get_by_role("tab")).to_have_text(names)
         page.get_by_role("tab", name="Temper").click()
-        section = page.get_by_role("tabpanel", name="Temper")
+        section = page.locator("#temper")  # by its role it is not found while another tab is shown
         section.get_by_text("Options").click()
         expect(section.get_by_label("temperature")).to_have_value("0.8")
         section.get_by_role("button", name="Temper").click()
