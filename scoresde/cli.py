@@ -16,7 +16,7 @@ import click
 from . import __version__
 from .commands.written import written
 from .core.errors import ResourceError, ScoreSDEError, UsageError, out_of_memory
-from .core.signals import ended_at_once
+from .core.signals import ended_at_once, handled
 from .core.streams import silence, spell
 from .core.threads import share_threads, take_free, times
 
@@ -157,12 +157,14 @@ class Once(logging.Filter):
 
 
 def main() -> None:
-    """Entry point: runs the command with the exit codes of errors.py, 130 for SIGINT and 143 for SIGTERM.
+    """Entry point: runs the command with the exit codes of errors.py, 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP.
 
     Where what is printed is not taken, it is 6 with a sentence on standard error, or 141 without one after `| head`.
     """
     begun = share_threads(os.environ)
-    signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGTERM", "SIGHUP"):
+        if number := handled(name):
+            signal.signal(number, _terminate)
     warnings.showwarning = _warn  # type: ignore[assignment]  # of what it is given, the place is not wanted
     if logging.lastResort:
         logging.lastResort.addFilter(Once())

@@ -58,8 +58,9 @@ def seconds_of(text: str | None) -> float | None:
 WHAT is a folder or zip of images, an .npz or .npy file, or a .csv of numbers; then a configuration is chosen and
 printed. Or WHAT is a configuration: a TOML file, or a name from `scoresde configs`. KEY=VALUE overrides a value, such
 as train.batch=64. If all images are in sub-folders, these are classes. Ctrl-C saves a checkpoint and exits with 130,
-SIGTERM and SIGUSR1 with 143; a second Ctrl-C stops at once. --resume RUN continues from the newest intact checkpoint of
-RUN. --resume and --resume auto do so in the folder of --out; with auto the run starts if there is no checkpoint.
+SIGTERM and SIGUSR1 with 143, a closed terminal with 129; a second Ctrl-C stops at once. --resume RUN continues from the
+newest intact checkpoint of RUN. --resume and --resume auto do so in the folder of --out; with auto the run starts if
+there is no checkpoint.
 \b
 Examples:
   scoresde train my-pictures/

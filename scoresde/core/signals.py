@@ -8,13 +8,27 @@ import time
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 
-CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 143}
-"""Exit codes. Schedulers send SIGUSR1 some time before the end, and mean the same by it as by SIGTERM."""
+CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 143, "SIGHUP": 129}
+"""Exit codes. Schedulers send SIGUSR1 some time before the end, and mean the same by it as by SIGTERM.
+
+SIGHUP comes when the terminal is closed or the connection to it is lost; under nohup it is ignored, and stays so.
+"""
+
+
+def handled(name: str) -> signal.Signals | None:
+    """A signal by its name, or None where the system has none or a program such as nohup has it ignored.
+
+    Args:
+        name: Such as "SIGHUP".
+    """
+    number: signal.Signals | None = getattr(signal, name, None)
+    ignored = name == "SIGHUP" and number is not None and signal.getsignal(number) is signal.SIG_IGN
+    return None if ignored else number
 
 
 @contextlib.contextmanager
 def ended_at_once() -> Iterator[None]:
-    """A context of imports, in which Ctrl-C and SIGTERM end the process without an exception, which could be lost.
+    """A context of imports in which Ctrl-C, SIGTERM and SIGHUP end the process without an exception that could be lost.
 
     Python drops what is raised in the callback of a weak reference, and each import makes one.
     """
@@ -24,7 +38,7 @@ def ended_at_once() -> Iterator[None]:
             os.write(2, b"\nInterrupted.\n")
         os._exit(128 + number)
 
-    known = signal.SIGINT, signal.SIGTERM
+    known = [n for name in ("SIGINT", "SIGTERM", "SIGHUP") if (n := handled(name))]
     mine = [n for n in known if callable(signal.getsignal(n))]  # not where the system ends the process, or ignores it
     before = {n: signal.signal(n, end) for n in mine if threading.current_thread() is threading.main_thread()}
     try:
@@ -39,7 +53,7 @@ class Stopped(Exception):
 
 
 class Signals:
-    """A context in which Ctrl-C, SIGTERM and SIGUSR1 are only noted. A second Ctrl-C ends the process at once.
+    """A context in which Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP are only noted. A second Ctrl-C ends the process at once.
 
     Args:
         echo: Seconds within which a second Ctrl-C is taken for the first one, which torchrun passes on to processes
@@ -54,7 +68,7 @@ class Signals:
 
     def __enter__(self) -> "Signals":
         for name in CODES:
-            if number := getattr(signal, name, None):
+            if number := handled(name):
                 self._before[number] = signal.signal(number, self._note)
         return self
 

@@ -52,9 +52,9 @@ def fit(
     """Trains a score network and returns the run; `Run.model` is the averaged network.
 
     It does the same as `scoresde train`. The run folder gets config.toml, meta.json and metrics.jsonl, samples,
-    evaluations, checkpoints and snapshots, and at the end the covariance of the images for `condition`. Ctrl-C, SIGTERM
-    and SIGUSR1 end the run after the current step, with a checkpoint; `Run.code` is then not 0. Under torchrun, all
-    processes call it.
+    evaluations, checkpoints and snapshots, and at the end the covariance of the images for `condition`. Ctrl-C,
+    SIGTERM, SIGUSR1 and SIGHUP end the run after the current step, with a checkpoint; `Run.code` is then not 0. Under
+    torchrun, all processes call it.
 
     Args:
         config: A configuration, the path of a TOML file, or the name of a bundled configuration, such as "digits"; or

@@ -11,7 +11,7 @@ from scoresde.core.signals import ended_at_once
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)])
 def test_a_signal_in_a_callback_of_an_import_is_not_lost(sign):
     """Python says "Exception ignored" of what a handler raises there, and goes on: code 7 of the first child."""
 

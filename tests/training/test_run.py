@@ -18,7 +18,7 @@ from scoresde import models
 from scoresde.commands.train import asked
 from scoresde.core.errors import CheckpointError, NumericalError, ResourceError, UsageError
 from scoresde.core.folders import only_writer
-from scoresde.core.signals import Signals, Stopped
+from scoresde.core.signals import Signals, Stopped, ended_at_once
 from scoresde.training import config as configuration
 from scoresde.training.checkpoints import read
 from scoresde.training.loop import start, train
@@ -276,6 +276,20 @@ def test_signals_are_noted_and_a_second_ctrl_c_is_not_held_back():
         os.kill(os.getpid(), signal.SIGINT)
         assert signals.code == 130
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_closed_terminal_is_a_signal_unless_nohup_has_it_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Signals() as signals, ended_at_once():
+            signal.raise_signal(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and not signals.code
+        signal.signal(signal.SIGHUP, before)
+        with Signals() as signals:
+            signal.raise_signal(signal.SIGHUP)
+            assert signals.code == 128 + 1  # the number of SIGHUP in POSIX
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def started(tmp_path, *assignments):
