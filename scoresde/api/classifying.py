@@ -11,7 +11,7 @@ from ..core.provenance import versions
 from ..data import DataOptions, Dataset
 from ..data import data as sets
 from ..data.given import GivenData
-from ..data.recipes import trained_on
+from ..data.recipes import loaded, trained_on
 from ..models import CONFIG
 from ..models.record import recipe
 from ..models.record import record as noted
@@ -61,14 +61,15 @@ def fit_classifier(
     """
     chosen, around, target = ClassifierTraining(**options), model_of(model), Path(folder)
     own = source_of(around)
+    came = recipe(own) if own else {}
     if isinstance(data, tuple):
         source: DataOptions = GivenData.of(*data)
     else:
-        source = trained_on(recipe(own) if own else {}, "the model") if data is None else sets.parse(data)
+        source = trained_on(came, "the model") if data is None else sets.parse(data)
     if (target / CONFIG).exists():
         raise UsageError(f"{target} already holds a classifier or a model: choose another folder (--out)")
     with progress_bar(None, progress, desc="reading", delay=1):
-        train, test = source.load("train"), source.load("test")
+        train, test = (loaded(source, split, came, "the model") for split in ("train", "test"))
     if train.labels is not None:
         labelled(test, max(len(train.class_names), int(train.labels.max()) + 1), "the held-out data")
     record = {"data": table(source), "train": len(train), "test": len(test), **chosen.model_dump()}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.errors import DataError, UsageError
 from ..core.random import Generators
-from ..data.recipes import trained_on
+from ..data.recipes import loaded, trained_on
 from ..images import sheets
 from ..images.read import read_squares
 from ..models.base import Observer, ScoreModel
@@ -152,7 +152,8 @@ def given(name: str, model: NetworkModel, folder: Path) -> Tensor:
     """
     kind, _, index = name.partition(":")
     if kind == "data" and index.isdecimal():
-        held = trained_on(recipe(folder), folder.name).load("test")
+        came = recipe(folder)
+        held = loaded(trained_on(came, folder.name), "test", came, folder.name)
         if int(index) >= len(held):
             raise UsageError(f"there is no {name}: the test data are numbered from 0 to {len(held) - 1}")
         return coded(model, held.scaled(slice(int(index), int(index) + 1)).to(model.device))

@@ -14,9 +14,10 @@ from ..core import files
 from ..core.errors import DataError, UsageError
 from ..core.options import table
 from ..core.random import generators, stream
-from ..data import Images, data
-from ..data.base import pictures
+from ..data import Dataset, Images, data
+from ..data.base import Split, pictures
 from ..data.given import digest
+from ..data.recipes import loaded
 from ..images import sheets
 from ..likelihood import Likelihood, dequantise, task
 from ..metrics import pairs
@@ -99,7 +100,7 @@ class NetworkSubject(ModelSubject):
         split = self.spec.reference
         if split.endswith(".npz"):
             return Statistics.load(split)
-        return sheets.to_uint8(self.data.load("train" if split == "train" else "test").scaled())
+        return sheets.to_uint8(self._loaded("train" if split == "train" else "test").scaled())
 
     @cached_property
     def own(self) -> tuple[Tensor, int | None]:
@@ -117,7 +118,10 @@ class NetworkSubject(ModelSubject):
     @cached_property
     def test(self) -> Images:
         """All held-out images."""
-        return pictures(self.data.load("test"))
+        return pictures(self._loaded("test"))
+
+    def _loaded(self, split: Split) -> Dataset:
+        return loaded(self.data, split, self.config.get("recipe", {}), self.name)
 
     @cached_property
     def own_content(self) -> dict[str, str]:

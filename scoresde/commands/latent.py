@@ -17,7 +17,7 @@ from ..core.files import write_json, write_tensors
 from ..core.folders import result
 from ..core.options import table
 from ..core.sentences import many
-from ..data.recipes import trained_on
+from ..data.recipes import loaded, trained_on
 from ..images import pictures, sheets
 from ..images.read import read_squares
 from ..models import NetworkModel
@@ -38,7 +38,8 @@ def images(files: tuple[Path, ...], model: NetworkModel, folder: Path, count: in
     """The files as images for the model, (B, C, H, W) in [-1, 1]; without files, test images of its training set."""
     channels, height, width = model.shape
     if not files:
-        return trained_on(recipe(folder), folder.name).load("test").drawn(count).scaled()
+        came = recipe(folder)
+        return loaded(trained_on(came, folder.name), "test", came, folder.name).drawn(count).scaled()
     if height != width:
         raise DataError(f"pictures are cut to squares, and the model makes images of {height}x{width}")
     x = read_squares(files, height, channels)

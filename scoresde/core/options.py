@@ -199,10 +199,8 @@ class Registry(Mapping[str, type[T]]):
         Raises:
             UsageError: The text or table does not name one and its options.
         """
-        if isinstance(value, Mapping):
-            return self.build(value)
         if not isinstance(value, str):
-            return value
+            return self.build(value) if isinstance(value, Mapping) else value
         name, _, rest = value.partition(":")
         cls = self[name]
         options: dict[str, Any] = {}
@@ -210,8 +208,9 @@ class Registry(Mapping[str, type[T]]):
             key, equals, text = part.partition("=")
             if not equals:
                 raise UsageError(f"{self.kind} options are written as name:key=value, got {value!r}")
-            field = cls.model_fields.get(key)
-            options[key] = text.split("/") if field and get_origin(field.annotation) is tuple else text
+            kind = cls.model_fields[key].annotation if key in cls.model_fields else None
+            choices = {str(choice): choice for choice in get_args(kind)} if get_origin(kind) is Literal else {}
+            options[key] = text.split("/") if get_origin(kind) is tuple else choices.get(text, text)
         return cls(**options)
 
     def build(self, table: Mapping[str, Any]) -> T:

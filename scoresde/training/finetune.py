@@ -8,7 +8,9 @@ from torch import Tensor
 
 from .. import models
 from ..core.errors import UsageError
+from ..data.recipes import loaded
 from ..models import NetworkModel
+from ..models.record import recipe
 from ..networks.prune import hold
 from ..sampling.progress import progress_bar
 from . import config as configuration
@@ -56,7 +58,8 @@ def finetune(
     """
     changed = {"images": steps * config.train.batch, "warmup": 0, "compile": False}
     config = replace(config, train=config.train.model_copy(update=changed))
-    images = config.data.load("train")
+    came = recipe(model.source) if model.source else {}
+    images = loaded(config.data, "train", came, "the model")
     state = start(config, images.shape, model.device, images.units)
     for trained in (state.model, state.ema):
         trained.net.load_state_dict(model.net.state_dict())

@@ -17,6 +17,7 @@ from ..core.errors import UsageError
 from ..core.folders import apart, only_writer, writable
 from ..core.parallel import group, grouped, processes
 from ..data.given import GivenData, as_dataset, digest
+from ..data.recipes import digests
 from ..networks.given import GivenNetwork
 from ..sampling.progress import progress_bar
 from .adapt import adapted
@@ -129,6 +130,7 @@ def fit(
                 training = wanted.data.load("train")
             run.config = adapted(wanted, training, together.world)
             run.digest = together.only_first(lambda: digest(training))
+            run.recipe["digests"] = together.only_first(lambda: digests(wanted.data, run.digest))
             state = start(run.config, training.shape, device_of(name), training.units, training.class_names)
             check(run.config.train, training, state.model, together.world)
             if begun:

@@ -9,6 +9,7 @@ from scoresde.conditioners import Conditioner, conditioners
 from scoresde.core.errors import UsageError
 from scoresde.core.options import Options, Registry
 from scoresde.core.sentences import an, many
+from scoresde.data import data
 from scoresde.observations import Observation, observations
 from scoresde.solvers import DPMSolver, Solver, solvers
 
@@ -58,6 +59,9 @@ def test_one_object_is_made_of_itself_its_class_and_its_text():
             solvers.make(wrong, Solver)
     with pytest.raises(UsageError, match="Did you mean 'unipc'"):
         solvers.make("unipcc", Solver)
+    assert data.parse("folder:path=grey,channels=1").channels == 1  # one of two numbers, written as a text
+    with pytest.raises(UsageError, match="channels must be one of 1 or 3, got '2'"):
+        data.parse("folder:path=grey,channels=2")
 
 
 def cell(zoo, legs, module="__main__"):

@@ -14,6 +14,7 @@ from scoresde.core.errors import ResourceError
 from scoresde.core.files import read_json
 from scoresde.core.random import numpy_stream
 from scoresde.data import Tensors, data
+from scoresde.data.recipes import images_of
 from scoresde.posterior import store
 from scoresde.training import covariances
 from scoresde.training.fit import fit
@@ -92,6 +93,23 @@ def test_what_stats_has_written_stays_and_what_is_of_other_images_goes(run):
     assert not same(first, on(128, 1, change=True))
     run("stats out --data digits --kinds full --quiet")
     assert set(on(160, 2, change=True)) == {"full"}
+
+
+def test_data_that_were_changed_since_the_training_are_warned_of(caplog):
+    """One more image of a file deals the held-out ones anew, so that most of them were trained on."""
+    np.savez("a.npz", images=noise())
+    short("data.name=npz", "data.path=a.npz", "train.images=16")
+    recipe = read_json(Path("out/config.json"))["recipe"]
+    before = {split: images_of(recipe, "out", None, split)[1].pixels for split in ("train", "test")}
+    assert not caplog.messages
+    np.savez("a.npz", images=np.concatenate([noise(), noise(1, seed=1)]))
+    learned = {bytes(x.numpy()) for x in before["train"]}
+    assert learned & {bytes(x.numpy()) for x in images_of(recipe, "out", None, "test")[1].pixels}
+    assert [message.endswith("now; some may have been trained on") for message in caplog.messages] == [True]
+    images_of(recipe, "out", None, "train")
+    assert "the training data of a.npz are not those of the training of out" in caplog.messages[1]
+    images_of(recipe, "out", "npz:path=a.npz,held_out=0.5", "test")
+    assert len(caplog.messages) == 2
 
 
 def test_a_run_without_a_step_writes_none():
