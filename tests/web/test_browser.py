@@ -40,6 +40,7 @@ def chromium():
     arguments = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        expect.set_options(timeout=SLOW)  # five seconds are not enough for what a busy machine decodes
         yield browser
         browser.close()
 
@@ -110,7 +111,8 @@ def shot(page, name):
 
 
 def pictures(section):
-    return section.locator("figure.result:not(.input):not(.past *) figcaption button", has_text="Download")
+    shown = "figure.result:not(.input, .past *, [hidden])"
+    return section.locator(f"{shown} figcaption button", has_text="Download")
 
 
 def switch(page, name, value="on"):
@@ -185,6 +187,9 @@ def test_a_drawing_can_be_cancelled_and_a_mistake_is_one_sentence(page, address)
     expect(section.locator(".status")).to_contain_text("Steps must be at least 1, got 0")
     (said,) = page.wrong
     assert "400" in said
+    section.get_by_label("Pictures", exact=True).fill("0")
+    section.get_by_role("button", name="Generate").click()
+    expect(section.locator(".status")).to_contain_text("Pictures must be at least 1, got 0")  # as the form calls them
     page.wrong.clear()
 
 
@@ -368,12 +373,15 @@ def test_catalogue(page, address):
     page.keyboard.press("Enter")
     dog = section.locator("figure", has_text=f"a walking dog ({page.size})")
     expect(dog).to_have_count(1)
+    expect(dog.get_by_role("button", name="Rename")).to_be_focused()
     dog.get_by_role("button", name="Delete").click()
     expect(dog).to_have_count(0)
     page.get_by_role("button", name="Undo").last.click()
     expect(dog).to_have_count(1)
     dog.get_by_role("button", name="Again").click()
-    expect(pictures(page.locator("#generate"))).to_have_count(1, timeout=SLOW)
+    section = page.locator("#generate")
+    expect(pictures(section)).to_have_count(1, timeout=SLOW)
+    expect(section.locator(".past figure").filter(visible=True)).to_have_count(3)  # and not the one that was discarded
 
 
 def test_a_long_catalogue_has_pages(page, address):

@@ -57,7 +57,7 @@ export function catalogue(section, again) {
       act("Rename", () => rename(entry, title)),
       act("Delete", () => remove(entry, named)),
     );
-    return el("figure", { class: "result" }, image(src, entry.caption || `Picture ${entry.id}`), el("figcaption", {}, title, when, actions));
+    return el("figure", { class: "result", "data-entry": entry.id }, image(src, entry.caption || `Picture ${entry.id}`), el("figcaption", {}, title, when, actions));
   }
 
   async function repeat(entry) {
@@ -71,7 +71,7 @@ export function catalogue(section, again) {
   function rename(entry, title) {
     const field = el("input", { type: "text", value: entry.caption, maxlength: 500, "aria-label": "New caption", autocomplete: "off" });
     let over = false;
-    const end = async (keep) => {
+    const end = async (keep, back) => {
       if (over) return;
       over = true;
       field.replaceWith(title);
@@ -80,11 +80,12 @@ export function catalogue(section, again) {
       } catch (error) {
         complain(error);
       }
-      show();
+      await show();
+      if (back) grid.querySelector(`[data-entry="${entry.id}"] [aria-label^="Rename"]`)?.focus(); // for those who have no mouse
     };
     field.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") end(true);
-      if (event.key === "Escape") end(false);
+      if (event.key === "Enter") end(true, true);
+      if (event.key === "Escape") end(false, true);
     });
     field.addEventListener("blur", () => end(true));
     title.replaceWith(field);

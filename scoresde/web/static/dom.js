@@ -1,6 +1,6 @@
 // Small helpers that make elements.
 
-import { meaning, on, plain, put, word } from "./words.js";
+import { called, meaning, on, plain, put, word } from "./words.js";
 
 // An element: attributes beginning with "on" are listeners, `class` and others are set as they are.
 export function el(name, attributes = {}, ...children) {
@@ -88,8 +88,10 @@ export function complain(error) {
   if (error.name !== "AbortError") toast(sentence(error));
 }
 
+// What went wrong, with the word of the form for a field.
 export function sentence(error) {
-  const text = `${error.message[0].toUpperCase()}${error.message.slice(1)}`;
+  const said = error.message.replace(/^\w+(?= must be )/, (field) => called(field === "count" ? "pictures" : field));
+  const text = `${said[0].toUpperCase()}${said.slice(1)}`;
   return /[.?!]$/.test(text) ? text : `${text}.`;
 }
 

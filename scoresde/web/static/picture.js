@@ -71,11 +71,10 @@ function keep(made, parameters) {
   caption.select();
 }
 
-// Takes a picture away, until somebody wants it back.
+// Takes a picture away, until somebody wants it back: hidden, it keeps its place in its batch.
 function discard(made) {
-  const [place, next] = [made.parentNode, made.nextSibling];
-  made.remove();
-  toast("Discarded", "Undo", () => place.insertBefore(made, next?.parentNode === place ? next : null));
+  made.hidden = true;
+  toast("Discarded", "Undo", () => { made.hidden = false; });
 }
 
 // A picture as large as the screen, with its path from noise where that is known.
