@@ -103,17 +103,17 @@ def compare(
     was, now = before["train"]["optimizer"], config.train.optimizer
     if was != now and {was, now} != {"adam", "adamw"}:  # which alone have the same moments
         fixed.append("train.optimizer")
+    others = bool(digest) and content["data"] != digest
+    found = "the training images are not those that the run was started with: some were added, taken away or changed"
+    if others and not changed and not any(key.startswith("data.") for key in differ):
+        way = "choose another folder" if fixed else "add --change to go on with these"
+        raise CheckpointError(f"{found}; put them back, or {way}")
     if fixed or (differ and not changed):
         other = "another folder" if fixed else "add --change to go on with the new ones"
         raise CheckpointError(
             f"the run was started with other values of {', '.join(fixed or differ)}; give the same ones, or {other}"
         )
-    if digest and content["data"] != digest:
-        found = (
-            "the training images are not those that the run was started with: some were added, taken away or changed"
-        )
-        if not changed:
-            raise CheckpointError(f"{found}; put them back, or add --change to go on with these")
+    if others:
         logging.getLogger("scoresde").warning("%s; the run goes on with these", found)
     for key, value in content["machine"].items():
         if here.get(key) != value:

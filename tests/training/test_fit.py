@@ -183,6 +183,8 @@ def test_other_images_do_not_go_on_with_a_run(pixels):
     short(folder="run", images=pixels)
     with pytest.raises(CheckpointError, match=r"images are not those that the run was started with: .*add --change"):
         short(folder="run", images=255 - pixels)
+    with pytest.raises(CheckpointError, match=r"images are not those .* or choose another folder"):
+        short(folder="run", images=pixels[:8])  # so few that the batch is another one, too
     with pytest.raises(CheckpointError, match=r"other values of data\.name"):
         short(folder="run")
 
