@@ -103,7 +103,7 @@ class PosteriorSampler(Options, ABC):
 
         (level,) = model.sde.levels([problem.stop])
         found = accounted(model, run, self.name, observers)
-        return noted(found, misfit(problem.observation, found.x, problem.y, level.sigma / level.alpha))
+        return noted(found, misfit(problem.observation, found.x, problem.y, level.sigma / level.alpha), model)
 
     def _problem(
         self, model: ScoreModel, observation: Observation, y: Tensor, generator: Sources, stop: float | None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..models.base import ScoreModel, WrapperModel
+from ..models.network import network_of
 from .samples import Samples
 
 ALARMS, HIGH, LOW, SHARE = 1e-6, 1.2, 0.7, 0.1
@@ -63,12 +64,13 @@ def measured(model: ScoreModel) -> Measured | None:
     return measured(model.model) if isinstance(model, WrapperModel) else None
 
 
-def noted(found: Samples, misfit: Misfit) -> Samples:
+def noted(found: Samples, misfit: Misfit, model: ScoreModel) -> Samples:
     """The samples with their misfit, and its mean in `info`; a warning is logged where they are far from it.
 
     Args:
         found: The samples.
         misfit: How far they are from their measurement.
+        model: What they were drawn from, on which the advice depends.
     """
     below, above = misfit.beyond()
     mean, most = float(misfit.values.mean()), float(misfit.values.max())
@@ -80,11 +82,10 @@ def noted(found: Samples, misfit: Misfit) -> Samples:
             *(int(above.sum()), count, 100 * most),
         )
     elif bool(above.any()):
-        other = "" if found.solver.partition(":")[0] == "dpm++" else ", another solver such as dpm++"
         log.warning(
             "%d of %d samples do not have the measurement: rms(y - A x) is %.2g times its noise, and once for exact "
-            "draws; take more steps%s, dps:weight=likelihood for dps, or train a network for the task longer",
-            *(int(above.sum()), count, float(misfit.values[above].mean()), other),
+            "draws; %s",
+            *(int(above.sum()), count, float(misfit.values[above].mean()), _advice(found, model)),
         )
     elif bool(below.any()):
         log.warning(
@@ -93,3 +94,12 @@ def noted(found: Samples, misfit: Misfit) -> Samples:
             *(int(below.sum()), count, float(misfit.values[below].mean())),
         )
     return replace(found, misfit=misfit.values.tolist(), info={**found.info, "misfit": mean})
+
+
+def _advice(found: Samples, model: ScoreModel) -> str:
+    network, name = network_of(model), found.solver.partition(":")[0]
+    if network is not None and network.condition != "none":
+        other = "" if name == "ddpm" else ", with the solver ddpm if the network predicts noise"
+        return f"clip the predictions (--clip){other}, or train the network longer"
+    other = "" if name == "dpm++" else ", another solver such as dpm++"
+    return f"take more steps{other}, or dps:weight=likelihood for dps"

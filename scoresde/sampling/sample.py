@@ -129,7 +129,7 @@ def transport(
     found = replace(accounted(model, run, chosen.name, observers), solver=str(chosen))
     found = watched(found, model) if denoise else found
     (level,), posed = model.sde.levels([stop]), measured(model) if denoise else None
-    return found if posed is None else noted(found, posed.misfit(found.x, level.sigma / level.alpha))
+    return found if posed is None else noted(found, posed.misfit(found.x, level.sigma / level.alpha), model)
 
 
 def in_training(model: ScoreModel) -> bool:

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -131,8 +132,18 @@ def test_the_figure_is_that_of_the_samples_that_are_named(far, caplog):
     out = drawn(Luma(), solvers["dpm++"](steps=30))
     values = torch.ones(16, dtype=torch.float64)
     values[3] = far
-    noted(out, Misfit(values, torch.full((16,), 192.0), True, 1.0))
+    noted(out, Misfit(values, torch.full((16,), 192.0), True, 1.0), PRIOR)
     assert "1 of 16 samples" in caplog.text and f"is {far:.2g} times" in caplog.text
+
+
+@pytest.mark.parametrize(("solver", "ddpm"), [("dpm++:steps=20", True), ("ddpm:steps=20", False)])
+def test_a_network_that_was_trained_for_the_task_is_clipped_rather_than_given_steps(solver, ddpm, caplog):
+    """More steps do not take away what its first predictions are off by; clipping does (cifar8-tasks/table.md)."""
+    network = scoresde.NetworkModel(torch.nn.Identity(), VPSDE(), SHAPE, condition="colour")
+    out = replace(drawn(Luma(), solvers["dpm++"](steps=5)), solver=solver)
+    far = Misfit(torch.full((16,), 3.0, dtype=torch.float64), torch.full((16,), 192.0), True, 1.0)
+    noted(out, far, scoresde.ClippedModel(network))
+    assert "--clip" in caplog.text and "more steps" not in caplog.text and ("solver ddpm" in caplog.text) == ddpm
 
 
 def test_what_follows_the_noise_is_named(caplog):
