@@ -361,7 +361,7 @@ MUTANTS = [  # file, the code, what takes its place, what is wrong, the tests th
     ("sde/base.py", "a.to(x.dtype).to(x.device)", "a.to(x.device)", "float64 meets the state", "devices"),
     ("core/units.py", "like(self.centre, u) + like", "like", "samples without their centre", "units own_data"),
     ("data/numbers.py", ") / count).sqrt()", ") / count)", "the square of a deviation", "tensors"),
-    ("training/resume.py", 'if digest and content["data"] != digest:', 'if False and content["data"] != digest:', "other images in silence", "choice -k resume_notices"),
+    ("training/resume.py", 'others = bool(digest) and content["data"] != digest', 'others = False', "other images in silence", "choice -k resume_notices"),
     ("training/plan.py", "        images,\n        min(10_000, _round(images / 20)),", "        images,\n        10_000,", "a warm-up longer than the run", "choice -k every_length"),
     ("training/trainer.py", "over = end is not None and", "over = False and", "a run longer than its time", "choice -k slower"),
     ("training/initial.py", "for model in (ours, *averages(state).values()):", "for model in averages(state).values():", "weights that begin afresh", "choice -k weights_of"),
